@@ -1,0 +1,142 @@
+"""The envelope: CloudEvents 1.0 attributes around one payload class per event.
+
+A payload class declares its aggregate and name; importing `events` fills the catalogue. Consumers return
+payloads, `Event.caused` stamps them: derived id, correlation, causation, hops and trace come by themselves.
+"""
+
+from datetime import UTC, datetime
+from typing import ClassVar, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, SerializeAsAny
+
+from events import trace
+from events.ids import Name, derived_id, new_id
+
+TYPE_PREFIX = "io.ganglion"
+MAX_HOPS = 32
+
+CATALOGUE: dict[str, type["EventData"]] = {}
+"""Every known CloudEvents type and its payload class."""
+
+JsonObject = dict[str, JsonValue]
+
+
+class EventData(BaseModel):
+    """What one event says. Subclasses name their aggregate and event: `class TaskReady(…, name="ready")`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    aggregate: ClassVar[str] = ""
+    event_name: ClassVar[str] = ""
+    event_type: ClassVar[str] = ""
+
+    def __init_subclass__(cls, *, aggregate: str | None = None, name: str | None = None) -> None:
+        super().__init_subclass__()
+        if aggregate is not None:
+            cls.aggregate = aggregate
+        if name is not None:
+            cls.event_name = name
+            cls.event_type = f"{TYPE_PREFIX}.{cls.aggregate}.{name}.v1"
+            CATALOGUE[cls.event_type] = cls
+
+    @property
+    def subject_id(self) -> str:
+        """The id of the aggregate that the event is about (the CloudEvents `subject`)."""
+        raise AssertionError("each aggregate's base class names its id")
+
+
+D_co = TypeVar("D_co", bound=EventData, covariant=True)
+
+
+class Event(BaseModel, Generic[D_co]):
+    """One CloudEvent: context attributes, Ganglion's extensions (DESIGN 3) and the payload.
+
+    Unknown extension attributes are kept as they came. Immutable.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+    __pydantic_extra__: dict[str, str | int | bool]
+
+    specversion: str = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str | None = None
+    time: AwareDatetime | None = None
+    datacontenttype: str = "application/json"
+    tenantid: Name
+    ownerid: Name
+    sessionid: Name | None = None
+    taskid: UUID | None = None
+    correlationid: str
+    causationid: str | None = None
+    hopcount: int = 0
+    traceparent: str | None = None
+    aggregateversion: int | None = None
+    resendof: str | None = None
+    data: SerializeAsAny[D_co]
+
+    @staticmethod
+    def first(
+        data: EventData,
+        *,
+        source: str,
+        tenant: str,
+        owner: str,
+        task_id: UUID | None = None,
+        session_id: str | None = None,
+        event_id: UUID | None = None,
+        traceparent: str | None = None,
+        time: datetime | None = None,
+    ) -> "Event[EventData]":
+        """An event that nothing on the bus caused: it starts a correlation of its own."""
+        chosen = str(event_id or new_id())
+        return Event.model_construct(
+            id=chosen,
+            source=source,
+            type=data.event_type,
+            subject=data.subject_id,
+            time=time or datetime.now(UTC),
+            tenantid=tenant,
+            ownerid=owner,
+            sessionid=session_id,
+            taskid=task_id,
+            correlationid=chosen,
+            traceparent=traceparent or trace.start(),
+            data=data,
+        )
+
+    def caused(
+        self,
+        data: EventData,
+        *,
+        source: str,
+        index: int = 0,
+        seed: str | None = None,
+        time: datetime | None = None,
+        version: int | None = None,
+    ) -> "Event[EventData]":
+        """Stamp `data` as an effect of this event.
+
+        The id is derived from this event's id (or from `seed`, an execution id, where the work is not a
+        function of its input), the source, the event's name and `index`: a repeat publishes the same id.
+        """
+        chosen = derived_id(seed or self.id, source, data.event_name, index)
+        return Event.model_construct(
+            id=str(chosen),
+            source=source,
+            type=data.event_type,
+            subject=data.subject_id,
+            time=time or datetime.now(UTC),
+            tenantid=self.tenantid,
+            ownerid=self.ownerid,
+            sessionid=self.sessionid,
+            taskid=self.taskid,
+            correlationid=self.correlationid,
+            causationid=self.id,
+            hopcount=self.hopcount + 1,
+            traceparent=trace.child(self.traceparent, chosen),
+            aggregateversion=version,
+            data=data,
+        )

@@ -1,0 +1,48 @@
+"""Route events: which agent was chosen for a task, why, and who was passed over."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from events.base import EventData
+from events.ids import Name
+
+
+class Candidate(BaseModel):
+    """One agent the router weighed: the parts of its score, or why it was excluded."""
+
+    model_config = ConfigDict(frozen=True)
+
+    agent_id: Name
+    score: float | None = None
+    parts: dict[str, float] = Field(default_factory=dict)
+    excluded: str | None = None
+
+
+class RouteEvent(EventData, aggregate="route"):
+    """Any routing decision about one attempt at a task."""
+
+    task_id: UUID
+    attempt: int
+
+    @property
+    def subject_id(self) -> str:
+        """The task's id."""
+        return str(self.task_id)
+
+
+class RouteDecided(RouteEvent, name="decided"):
+    """An agent was chosen."""
+
+    agent_id: Name
+    score: float
+    candidates: tuple[Candidate, ...] = ()
+    reason: str
+
+
+class RouteFailed(RouteEvent, name="failed"):
+    """No agent can take the task now; it waits with this reason."""
+
+    reason: Literal["no_capability", "all_busy", "all_open"]
+    candidates: tuple[Candidate, ...] = ()

@@ -1,0 +1,71 @@
+"""Run events: facts that an agent's runner states about one attempt at a task.
+
+Every fact names task, attempt and execution; the keeper accepts one execution per attempt (DESIGN rule 6).
+"""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from events.base import EventData, JsonObject
+from events.ids import Name
+from events.task import TaskError
+
+Outcome = Literal["succeeded", "partial", "failed", "timed_out", "cancelled", "lost"]
+
+
+class Usage(BaseModel):
+    """What a run spent: tokens, US dollars, wall milliseconds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    tokens: int = 0
+    cost_usd: float = 0.0
+    ms: float = 0.0
+
+
+class RunEvent(EventData, aggregate="run"):
+    """Any fact about one run."""
+
+    run_id: UUID
+    task_id: UUID
+    attempt: int
+    execution_id: UUID
+    agent_id: Name
+
+    @property
+    def subject_id(self) -> str:
+        """The run's id."""
+        return str(self.run_id)
+
+
+class RunStarted(RunEvent, name="started"):
+    """The agent began."""
+
+
+class RunProgress(RunEvent, name="progress"):
+    """The agent lives, and may say how far it is; `seq` counts from 1 in one execution."""
+
+    seq: int
+    percent: float | None = Field(default=None, ge=0, le=100)
+    note: str | None = None
+
+
+class RunToolCalled(RunEvent, name="tool_called"):
+    """The agent used a tool; parameters and result are kept exactly."""
+
+    seq: int
+    tool: str
+    parameters: JsonObject = Field(default_factory=dict)
+    result: JsonObject | None = None
+    status: Literal["succeeded", "failed"] = "succeeded"
+
+
+class RunFinished(RunEvent, name="finished"):
+    """The agent ended, well or not; `lost` is said of an execution whose process died."""
+
+    outcome: Outcome
+    output: JsonObject | None = None
+    error: TaskError | None = None
+    usage: Usage = Usage()

@@ -1,0 +1,68 @@
+"""Streams and durable consumers as one table; `producers/topology.py` makes the server match it."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from events.base import EventData
+from events.run import RunFinished
+from events.subjects import filter_for
+from events.task import TaskAssigned, TaskReady, TaskSubmitted
+
+DAY = 86_400.0
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One JetStream stream. Ages and windows in seconds, sizes in bytes."""
+
+    name: str
+    subjects: tuple[str, ...]
+    storage: Literal["file", "memory"] = "file"
+    max_age: float = 7 * DAY
+    max_bytes: int = 1024 * MIB
+    duplicate_window: float = 120.0
+    allow_atomic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """One durable pull consumer on BUS. `retry` are the delays (s) between deliveries, the last one repeats.
+
+    `slots`: how many messages one process works on at a time in slots mode; 0 means flow mode.
+    """
+
+    name: str
+    inputs: tuple[type[EventData], ...]
+    ack_wait: float = 30.0
+    max_deliver: int = 10
+    max_ack_pending: int = 2_048
+    retry: tuple[float, ...] = (2.0, 10.0, 30.0)
+    slots: int = 0
+    filters: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "filters", tuple(filter_for(payload) for payload in self.inputs))
+
+
+BUS = Stream("BUS", ("bus.>",), max_bytes=4096 * MIB, allow_atomic=True)
+WORK = Stream("WORK", ("work.>",))
+TOK = Stream("TOK", ("tok.>",), storage="memory", max_age=600.0, max_bytes=256 * MIB)
+DLQ = Stream("DLQ", ("dlq.>",), max_age=30 * DAY)
+ADVISORY = Stream(
+    "ADVISORY",
+    (
+        "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
+        "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
+    ),
+    max_age=30 * DAY,
+)
+STREAMS: tuple[Stream, ...] = (BUS, WORK, TOK, DLQ, ADVISORY)
+
+REFLEX = Durable("reflex", (TaskSubmitted,))
+ROUTER = Durable("router", (TaskReady, RunFinished))
+RUNNER = Durable("runner", (TaskAssigned,), ack_wait=15.0, slots=64)
+DURABLES: tuple[Durable, ...] = (REFLEX, ROUTER, RUNNER)
+
+EPOCH_KEY = "ganglion_epoch"
+"""Where BUS keeps its epoch token in the stream's metadata (DESIGN 4)."""

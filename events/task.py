@@ -1,0 +1,239 @@
+"""Task events: the requests, the verdict, and the twelve states the keeper announces."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from events.base import EventData, JsonObject
+from events.ids import Name
+
+Kind = Literal["goal", "subtask", "turn", "refinement"]
+Priority = Literal["critical", "high", "normal", "low", "background"]
+Status = Literal[
+    "submitted",
+    "blocked",
+    "waiting",
+    "ready",
+    "assigned",
+    "running",
+    "paused",
+    "succeeded",
+    "partial",
+    "failed",
+    "timed_out",
+    "cancelled",
+    "skipped",
+]
+ControlAction = Literal["cancel", "retry", "fail", "time_out"]
+
+FINAL: frozenset[Status] = frozenset(
+    {"succeeded", "partial", "blocked", "cancelled", "skipped", "failed", "timed_out"}
+)
+"""Statuses that end a task; failed and timed_out can be left by an explicit retry only (DESIGN 5)."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class Budget(_Part):
+    """What one task may spend: tokens, wall seconds, US dollars."""
+
+    max_tokens: int = Field(default=10_000, ge=1, le=100_000)
+    max_time_seconds: int = Field(default=300, ge=1, le=3_600)
+    max_cost_usd: float = Field(default=1.0, ge=0, le=100)
+
+
+class TaskContext(_Part):
+    """What the agent may know besides the prompt: free text, references, data."""
+
+    text: str | None = None
+    refs: tuple[str, ...] = ()
+    data: JsonObject | None = None
+
+
+class TaskSpec(_Part):
+    """What is asked for, in the words of its owner."""
+
+    kind: Kind = "goal"
+    prompt: str
+    context: TaskContext = TaskContext()
+    constraints: JsonObject = Field(default_factory=dict)
+    acceptance_criteria: tuple[str, ...] = ()
+    budget: Budget = Budget()
+    priority: Priority = "normal"
+    required_capabilities: tuple[Name, ...] = ()
+    metadata: JsonObject = Field(default_factory=dict)
+    deadline_at: datetime | None = None
+
+
+class TaskError(_Part):
+    """Why a task or run failed: a stable code, a friendly text, and whether another attempt may help."""
+
+    code: str
+    message: str
+    retryable: bool = False
+
+
+class TaskEvent(EventData, aggregate="task"):
+    """Any event about one task."""
+
+    task_id: UUID
+
+    @property
+    def subject_id(self) -> str:
+        """The task's id."""
+        return str(self.task_id)
+
+
+class TaskSubmitted(TaskEvent, name="submitted"):
+    """Someone asked for work. `body_sha256` tells a repeat from another request under the same key."""
+
+    spec: TaskSpec
+    idempotency_key: str | None = None
+    body_sha256: str | None = None
+
+
+class TaskControl(TaskEvent, name="control"):
+    """Someone wants a task's course changed; the keeper decides whether it can be."""
+
+    action: ControlAction
+    by: str
+    reason: str | None = None
+    attempt: int | None = None
+
+
+class Finding(_Part):
+    """One thing the reflex layer saw and where; never the matched text."""
+
+    family: str
+    type: str
+    severity: Literal["critical", "high", "medium", "low"]
+    field: str
+    start: int
+    end: int
+    confidence: float
+
+
+class TaskChecked(TaskEvent, name="checked"):
+    """The reflex layer's verdict. `redacted` holds only the fields whose text differs from the original."""
+
+    decision: Literal["allow", "redact", "block"]
+    findings: tuple[Finding, ...] = ()
+    redacted: dict[str, str] | None = None
+    reason: str | None = None
+    rules_version: str
+    engine: str = "builtin"
+    us: int = 0
+
+
+class TaskEntered(TaskEvent):
+    """A task entered a state, and the database says so too (DESIGN rule 5)."""
+
+    status: ClassVar[Status]
+
+    kind: Kind
+    from_status: Status
+    version: int
+    attempt: int
+    run_id: UUID | None = None
+    agent_id: Name | None = None
+    required_capabilities: tuple[Name, ...] = ()
+    reason: str | None = None
+    result: JsonObject | None = None
+    error: TaskError | None = None
+    due_at: datetime | None = None
+
+
+class TaskBlocked(TaskEntered, name="blocked"):
+    """The verdict forbids the work."""
+
+    status = "blocked"
+
+
+class TaskWaiting(TaskEntered, name="waiting"):
+    """Something must happen first; `reason` says what."""
+
+    status = "waiting"
+
+
+class TaskReady(TaskEntered, name="ready"):
+    """Checked and free to run: the only door to routing."""
+
+    status = "ready"
+
+
+class TaskAssigned(TaskEntered, name="assigned"):
+    """An agent was chosen for this attempt."""
+
+    status = "assigned"
+
+
+class TaskRunning(TaskEntered, name="running"):
+    """The agent started."""
+
+    status = "running"
+
+
+class TaskPaused(TaskEntered, name="paused"):
+    """The run is suspended until it is resumed."""
+
+    status = "paused"
+
+
+class TaskSucceeded(TaskEntered, name="succeeded"):
+    """Done; `result` is what GET shows."""
+
+    status = "succeeded"
+
+
+class TaskPartial(TaskEntered, name="partial"):
+    """Done in part; `result` holds what there is."""
+
+    status = "partial"
+
+
+class TaskFailed(TaskEntered, name="failed"):
+    """Ended without a result; `error` says why."""
+
+    status = "failed"
+
+
+class TaskTimedOut(TaskEntered, name="timed_out"):
+    """The deadline or the time budget passed."""
+
+    status = "timed_out"
+
+
+class TaskCancelled(TaskEntered, name="cancelled"):
+    """Its owner or an operator stopped it."""
+
+    status = "cancelled"
+
+
+class TaskSkipped(TaskEntered, name="skipped"):
+    """A dependency ended badly, so this was never run."""
+
+    status = "skipped"
+
+
+STATE_EVENTS: dict[Status, type[TaskEntered]] = {
+    event.status: event
+    for event in (
+        TaskBlocked,
+        TaskWaiting,
+        TaskReady,
+        TaskAssigned,
+        TaskRunning,
+        TaskPaused,
+        TaskSucceeded,
+        TaskPartial,
+        TaskFailed,
+        TaskTimedOut,
+        TaskCancelled,
+        TaskSkipped,
+    )
+}
+"""The event that announces each state."""
