@@ -28,9 +28,7 @@ Status = Literal[
 ]
 ControlAction = Literal["cancel", "retry", "fail", "time_out"]
 
-FINAL: frozenset[Status] = frozenset(
-    {"succeeded", "partial", "blocked", "cancelled", "skipped", "failed", "timed_out"}
-)
+FINAL: frozenset[Status] = frozenset({"succeeded", "partial", "blocked", "cancelled", "skipped", "failed", "timed_out"})
 """Statuses that end a task; failed and timed_out can be left by an explicit retry only (DESIGN 5)."""
 
 

@@ -1,0 +1,1 @@
+"""Getting events onto the bus and off it: connections, topology, publisher, reader."""

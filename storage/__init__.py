@@ -1,0 +1,1 @@
+"""What is kept: tables, migrations, queries. All SQL and Redis access live here."""

@@ -1,0 +1,166 @@
+"""The tables. Migrations build them (a test compares); only the keeper writes them (DESIGN rule 3)."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+
+metadata = MetaData(
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "uq": "%(table_name)s_%(column_0_N_name)s_key",
+        "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    }
+)
+
+_Instant = TIMESTAMP(timezone=True)
+
+# One row: how far the log is folded, and which keeper may fold on (DESIGN 4).
+keeper = Table(
+    "keeper",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("epoch", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("holder", Text),
+    Column("until", _Instant),
+)
+
+event_log = Table(
+    "event_log",
+    metadata,
+    Column("epoch", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("task_id", Uuid),
+    Column("time", _Instant, nullable=False, comment="the stream's timestamp: the fold's only clock"),
+    Column("outcome", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="the bytes as they came, NUL and all"),
+    UniqueConstraint("source", "id"),
+    Index("event_log_task_idx", "task_id", "epoch", "seq"),
+    Index("event_log_owner_idx", "tenant", "owner", "epoch", "seq"),
+)
+
+event_gap = Table(
+    "event_gap",
+    metadata,
+    Column("epoch", Text, primary_key=True),
+    Column("first_seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("found_at", _Instant, nullable=False),
+)
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("position", BigInteger, primary_key=True),
+    Column("event_id", Text, nullable=False, unique=True),
+    Column("subject", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+)
+
+task = Table(
+    "task",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("session_id", Text),
+    Column("kind", Text, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("spec", JSONB, nullable=False, comment="events.task.TaskSpec"),
+    Column("required_capabilities", ARRAY(Text), nullable=False),
+    Column("idempotency_key", Text),
+    Column("body_sha256", Text),
+    Column("correlation_id", Text, nullable=False),
+    Column("traceparent", Text),
+    Column("hopcount", Integer, nullable=False),
+    Column("deadline_at", _Instant, nullable=False),
+    Column("created_at", _Instant, nullable=False),
+    # From here on: what changes in a task's life.
+    Column("status", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("reason", Text, comment="why it is where it is: a stable code"),
+    Column("detail", Text, comment="the same for a person"),
+    Column("agent_id", Text),
+    Column("run_id", Uuid),
+    Column("execution_id", Uuid),
+    Column("heartbeat_at", _Instant),
+    Column("due_at", _Instant, comment="when the janitor wakes a waiting task"),
+    Column("redacted", JSONB, comment="field -> text the agent gets instead"),
+    Column("result", JSONB),
+    Column("error", JSONB, comment="events.task.TaskError"),
+    Column("driving_id", Text, nullable=False, comment="the event that must make it move on"),
+    Column("updated_at", _Instant, nullable=False),
+    Column("finished_at", _Instant),
+    Index("task_owner_idx", "tenant", "owner", text("created_at DESC"), text("id DESC")),
+    Index(
+        "task_open_idx",
+        "updated_at",
+        postgresql_where=text(
+            "status IN ('submitted', 'waiting', 'ready', 'assigned', 'running', 'paused')",
+        ),
+    ),
+)
+
+run = Table(
+    "run",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("task_id", Uuid, nullable=False),
+    Column("attempt", Integer, nullable=False),
+    Column("execution_id", Uuid, nullable=False),
+    Column("agent_id", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("started_at", _Instant),
+    Column("finished_at", _Instant),
+    Column("tokens", BigInteger),
+    Column("cost_usd", Double),
+    Column("ms", Double),
+    Column("error", JSONB),
+    UniqueConstraint("task_id", "attempt"),
+)
+
+verdict = Table(
+    "verdict",
+    metadata,
+    Column("task_id", Uuid, primary_key=True),
+    Column("decision", Text, nullable=False),
+    Column("findings", JSONB, nullable=False, comment="never the matched text"),
+    Column("reason", Text),
+    Column("rules_version", Text, nullable=False),
+    Column("engine", Text, nullable=False),
+    Column("us", Integer, nullable=False),
+    Column("checked_at", _Instant, nullable=False),
+)
+
+tool_call = Table(
+    "tool_call",
+    metadata,
+    Column("execution_id", Uuid, primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("run_id", Uuid, nullable=False, index=True),
+    Column("task_id", Uuid, nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("parameters", JSONB, nullable=False),
+    Column("result", JSONB),
+    Column("status", Text, nullable=False),
+    Column("called_at", _Instant, nullable=False),
+)
