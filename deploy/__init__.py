@@ -1,0 +1,1 @@
+"""Running Ganglion: the local stack, the image, the one-shot provisioning."""

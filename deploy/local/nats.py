@@ -1,0 +1,126 @@
+"""The embedded nats-server: JetStream on disk, one user, loopback only."""
+
+import asyncio
+import json
+import signal
+from pathlib import Path
+from typing import Literal
+
+import nats
+from nats.errors import Error as NatsError
+
+from deploy.local.binaries import nats_server, readable
+from deploy.local.passwords import write_private
+from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.process import Command, Launcher
+
+USER = "ganglion"
+LogSync = Literal["100ms", "always"]
+
+_CONFIG = """\
+server_name: ganglion
+listen: "{host}:{port}"
+http: "{host}:{monitor_port}"
+max_payload: 1MB
+authorization {{ users: [ {{ user: "{user}", password: "{password}" }} ] }}
+jetstream {{
+  store_dir: {store}
+  max_file_store: 8GB
+  max_memory_store: 256MB
+  sync_interval: {sync}
+}}
+"""
+
+
+class NatsRecipe:
+    """How to run nats-server below `home`; `sync` is how often JetStream flushes to the disk."""
+
+    name = "nats"
+
+    def __init__(self, home: Path, log: Path, password: str, sync: LogSync = "100ms") -> None:
+        self.data = home / "jetstream"
+        self._home = home
+        self._log = log
+        self._password = password
+        self._sync = sync
+        self._port = 0
+        self._monitor_port = 0
+
+    @property
+    def url(self) -> str:
+        """`nats://user:password@host:port`."""
+        return f"nats://{USER}:{self._password}@{LOOPBACK}:{self._port}"
+
+    @property
+    def monitor_url(self) -> str:
+        """The server's own statistics over HTTP (/varz, /jsz, /healthz)."""
+        return f"http://{LOOPBACK}:{self._monitor_port}"
+
+    def choose_ports(self) -> None:
+        """Pick the client and the monitoring port."""
+        self._port, self._monitor_port = free_port(), free_port()
+
+    async def prepare(self, launcher: Launcher) -> None:
+        """Write the configuration, which holds the password, for the server's eyes only."""
+        self.data.mkdir(mode=0o700, exist_ok=True)
+        write_private(self._config, self._configuration())
+        if launcher.identity:
+            launcher.identity.own(self.data)
+            launcher.identity.own(self._config)
+        self._binary = readable(nats_server(), launcher.identity)
+
+    def command(self) -> Command:
+        """`nats-server -c FILE`; SIGINT ends it with code 0, SIGTERM with 1."""
+        return Command((str(self._binary), "-c", str(self._config)), self._log, signal.SIGINT)
+
+    async def greet(self) -> str | None:
+        """Log in and ask for the JetStream account, once it greets at all."""
+
+        async def ignore(_: Exception) -> None:
+            """Failures are expected while it starts, and are returned."""
+
+        try:
+            # First by hand: nats-py leaves a socket open when a server hangs up on it.
+            if not await _says_info(self._port):
+                return "no INFO line"
+            client = await nats.connect(
+                self.url,
+                allow_reconnect=False,
+                reconnect_time_wait=0,
+                max_reconnect_attempts=1,
+                connect_timeout=2,
+                error_cb=ignore,
+            )
+        except (OSError, NatsError, TimeoutError) as error:
+            return repr(error)
+        try:
+            await client.jetstream().account_info()
+        except (OSError, NatsError, TimeoutError) as error:
+            return repr(error)
+        finally:
+            await client.close()
+        return None
+
+    @property
+    def _config(self) -> Path:
+        return self._home / "nats.conf"
+
+    def _configuration(self) -> str:
+        return _CONFIG.format(
+            host=LOOPBACK,
+            port=self._port,
+            monitor_port=self._monitor_port,
+            user=USER,
+            password=self._password,
+            store=json.dumps(str(self.data)),
+            sync=self._sync,
+        )
+
+
+async def _says_info(port: int) -> bool:
+    reader, writer = await asyncio.open_connection(LOOPBACK, port)
+    try:
+        return (await asyncio.wait_for(reader.readline(), timeout=2)).startswith(b"INFO ")
+    finally:
+        writer.close()
+        await writer.wait_closed()

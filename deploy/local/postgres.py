@@ -1,0 +1,119 @@
+"""The embedded Postgres: one cluster, one database, durable commits, passwords over TCP only."""
+
+import asyncio
+import shutil
+import signal
+from pathlib import Path
+
+import asyncpg
+
+from deploy.local.binaries import postgres_folder, readable
+from deploy.local.errors import ServerStartError
+from deploy.local.passwords import write_private
+from deploy.local.ports import LOOPBACK, free_port
+from deploy.local.process import Command, Launcher
+
+USER = "ganglion"
+DATABASE = "ganglion"
+_INITDB_WITHIN = 60.0  # seconds
+
+_SETTINGS = {
+    "listen_addresses": LOOPBACK,
+    # No unix socket: its path may have at most 107 bytes, and a checkout may lie deeper.
+    "unix_socket_directories": "",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "shared_buffers": "128MB",
+    "max_connections": "100",
+    # Checkpoints far apart and spread out, or every commit behind one waits for its writes.
+    "max_wal_size": "1GB",
+    "min_wal_size": "256MB",
+    "checkpoint_timeout": "15min",
+    "checkpoint_completion_target": "0.9",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+
+
+class PostgresRecipe:
+    """How to run postgres below `home`."""
+
+    name = "postgres"
+
+    def __init__(self, home: Path, log: Path, password: str) -> None:
+        self.data = home / "data"
+        self._home = home
+        self._log = log
+        self._password = password
+        self._port = 0
+
+    @property
+    def url(self) -> str:
+        """`postgresql://user:password@host:port/ganglion`, as asyncpg takes it."""
+        return self._url_of(DATABASE)
+
+    def choose_ports(self) -> None:
+        """Pick the port."""
+        self._port = free_port()
+
+    async def prepare(self, launcher: Launcher) -> None:
+        """Initialise the cluster once; a run that was cut short is begun again."""
+        self._folder = readable(postgres_folder(), launcher.identity)
+        if self.data.exists():
+            return
+        draft, secret = self._home / "draft", self._home / "password"
+        shutil.rmtree(draft, ignore_errors=True)
+        write_private(secret, self._password)
+        if launcher.identity:
+            launcher.identity.own(secret)
+        process = launcher.launch(self._initdb(draft, secret))
+        code = await process.wait(_INITDB_WITHIN)
+        secret.unlink()
+        if code != 0:
+            await process.kill()
+            raise ServerStartError(f"initdb ended with code {code}\n{process.log_tail()}")
+        await asyncio.to_thread(draft.rename, self.data)
+
+    def command(self) -> Command:
+        """`postgres -D DATA …` in the foreground; SIGINT is its fast shutdown."""
+        settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
+        argv = (
+            str(self._folder / "bin" / "postgres"),
+            "-D",
+            str(self.data),
+            "-p",
+            str(self._port),
+            *settings,
+        )
+        return Command(argv, self._log, signal.SIGINT, env={"LC_ALL": "C", "TZ": "UTC"})
+
+    async def greet(self) -> str | None:
+        """Log in by password and make the database if this is the first time."""
+        try:
+            await _query(self.url, "SELECT 1")
+        except asyncpg.InvalidCatalogNameError:
+            await _query(self._url_of("postgres"), f'CREATE DATABASE "{DATABASE}"')
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
+            return repr(error)
+        return None
+
+    def _url_of(self, database: str) -> str:
+        return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self._port}/{database}"
+
+    def _initdb(self, draft: Path, secret: Path) -> Command:
+        argv = (
+            str(self._folder / "bin" / "initdb"),
+            *("-D", str(draft), "-U", USER, f"--pwfile={secret}", "--auth=scram-sha-256", "-E", "UTF8"),
+            # The wheel has no ICU; the builtin provider needs no locale of the machine.
+            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+        )
+        return Command(argv, self._log, env={"LC_ALL": "C", "TZ": "UTC"})
+
+
+async def _query(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url, timeout=2)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()

@@ -1,0 +1,98 @@
+"""Real servers for the tests that ask for them; nothing starts by itself."""
+
+from collections.abc import AsyncGenerator, Generator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from redis.asyncio import Redis
+
+from deploy.local.server import Server
+from deploy.local.servers import Servers
+from tests.support.databases import fresh_database, migrated_template
+from tests.support.infrastructure import (
+    SharedServers,
+    nats_container,
+    server_folder,
+    shared_servers,
+    uses_containers,
+)
+
+
+@pytest.fixture
+def state_folder() -> Generator[Path]:
+    """A folder for a stack of a test's own."""
+    with server_folder() as folder:
+        yield folder
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared() -> AsyncGenerator[SharedServers]:
+    """Postgres and Valkey of this session."""
+    async with shared_servers() as servers:
+        yield servers
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def template(shared: SharedServers) -> AsyncGenerator[str]:
+    """The name of the migrated database that `database_url` is copied from."""
+    async with migrated_template(shared.database_url) as name:
+        yield name
+
+
+@pytest.fixture
+async def database_url(shared: SharedServers, template: str) -> AsyncGenerator[str]:
+    """A migrated, empty database of this test's own (`postgresql://…`, as asyncpg takes it)."""
+    async with fresh_database(shared.database_url, template=template) as url:
+        yield url
+
+
+@pytest.fixture
+async def bare_database_url(shared: SharedServers) -> AsyncGenerator[str]:
+    """A database of this test's own without any table."""
+    async with fresh_database(shared.database_url) as url:
+        yield url
+
+
+@pytest.fixture
+async def redis_url(shared: SharedServers) -> str:
+    """The session's Valkey, emptied."""
+    client = Redis.from_url(shared.redis_url)
+    await client.flushall()
+    await client.aclose()
+    return shared.redis_url
+
+
+@pytest.fixture
+async def nats_server() -> AsyncGenerator[Server]:
+    """A nats-server of this test's own, to kill, pause, wipe and start again; always embedded."""
+    with server_folder() as folder:
+        async with Servers(folder, postgres=False, valkey=False) as servers:
+            yield servers.nats
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_nats_server() -> AsyncGenerator[Server]:
+    """A nats-server that the tests of one module share, for those that only read or use their own subjects."""
+    with server_folder() as folder:
+        async with Servers(folder, postgres=False, valkey=False) as servers:
+            yield servers.nats
+
+
+@pytest.fixture
+def nats_url(request: pytest.FixtureRequest) -> Generator[str]:
+    """A JetStream of this test's own, without streams; `nats_server` is the same server when embedded."""
+    if uses_containers():
+        with nats_container() as url:
+            yield url
+        return
+    server = request.getfixturevalue("nats_server")
+    assert isinstance(server, Server)
+    yield server.url
+
+
+@pytest.fixture
+async def servers(state_folder: Path) -> AsyncGenerator[Servers]:
+    """NATS, Postgres and Valkey of this test's own, to kill, pause, wipe and start again; always embedded."""
+    async with Servers(state_folder) as own:
+        yield own

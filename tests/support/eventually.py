@@ -1,0 +1,34 @@
+"""Waiting for something to become true, with a deadline and no fixed sleep."""
+
+import asyncio
+import inspect
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+async def eventually(
+    check: Callable[[], Value | Awaitable[Value]], *, within: float = 5.0, every: float = 0.01
+) -> Value:
+    """The first truthy answer of `check` (a plain or an async function); AssertionError after `within` seconds.
+
+    An AssertionError raised by `check` counts as "not yet"; the last one, or the last answer, is in the message.
+    """
+    deadline = time.monotonic() + within
+    while True:
+        last: object
+        try:
+            answer = check()
+            value: Value = await answer if inspect.isawaitable(answer) else answer
+        except AssertionError as error:
+            last = error
+        else:
+            if value:
+                return value
+            last = repr(value)
+        if time.monotonic() > deadline:
+            name = getattr(check, "__qualname__", repr(check))
+            raise AssertionError(f"{name} did not come true within {within:g} s; last: {last}")
+        await asyncio.sleep(every)
