@@ -4,15 +4,21 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import TypeVar, overload
 
 Value = TypeVar("Value")
 
 
-async def eventually(
-    check: Callable[[], Value | Awaitable[Value]], *, within: float = 5.0, every: float = 0.01
-) -> Value:
-    """The first truthy answer of `check` (a plain or an async function); AssertionError after `within` seconds.
+@overload
+async def eventually(check: Callable[[], Awaitable[Value]], *, within: float = 5.0, every: float = 0.01) -> Value: ...
+
+
+@overload
+async def eventually(check: Callable[[], Value], *, within: float = 5.0, every: float = 0.01) -> Value: ...
+
+
+async def eventually(check: Callable[[], object], *, within: float = 5.0, every: float = 0.01) -> object:
+    """The first truthy answer of `check`, a plain or an async function; AssertionError after `within` seconds.
 
     An AssertionError raised by `check` counts as "not yet"; the last one, or the last answer, is in the message.
     """
@@ -21,7 +27,7 @@ async def eventually(
         last: object
         try:
             answer = check()
-            value: Value = await answer if inspect.isawaitable(answer) else answer
+            value = await answer if inspect.isawaitable(answer) else answer
         except AssertionError as error:
             last = error
         else:

@@ -1,0 +1,65 @@
+"""What every other test relies on: each test has a bus, a database and a Valkey without anybody else's data."""
+
+import time
+
+import asyncpg
+import nats
+import pytest
+from redis.asyncio import Redis
+
+from deploy.local.server import Server
+from tests.support.eventually import eventually
+
+TWICE = pytest.mark.parametrize("turn", [1, 2])
+
+
+@TWICE
+async def test_a_database_holds_the_schema_and_nothing_of_an_earlier_test(database_url: str, turn: int) -> None:
+    database = await asyncpg.connect(database_url)
+    tables = [row["tablename"] for row in await database.fetch("SELECT tablename FROM pg_tables")]
+    await database.execute("CREATE TABLE left_behind (value int)")
+    await database.close()
+    assert "event_log" in tables
+    assert "left_behind" not in tables
+
+
+@TWICE
+async def test_a_bus_has_no_stream_of_an_earlier_test(nats_url: str, turn: int) -> None:
+    client = await nats.connect(nats_url)
+    streams = await client.jetstream().streams_info()
+    await client.jetstream().add_stream(name="BUS", subjects=["bus.>"])
+    await client.close()
+    assert streams == []
+
+
+@TWICE
+async def test_valkey_has_no_key_of_an_earlier_test(redis_url: str, turn: int) -> None:
+    async with Redis.from_url(redis_url) as redis:
+        assert await redis.dbsize() == 0
+        await redis.set("left_behind", "1")
+
+
+async def test_the_server_to_break_is_the_one_the_url_names(nats_url: str, nats_server: Server) -> None:
+    assert nats_server.url == nats_url
+
+
+async def test_eventually_returns_the_first_truthy_answer() -> None:
+    answers = iter([0, None, 7])
+    assert await eventually(lambda: next(answers)) == 7
+
+
+async def test_eventually_takes_failed_assertions_for_not_yet() -> None:
+    answers = iter([1, 2, 3])
+
+    async def is_three() -> bool:
+        assert next(answers) == 3
+        return True
+
+    assert await eventually(is_three)
+
+
+async def test_eventually_gives_up_at_its_deadline_and_shows_the_last_answer() -> None:
+    start = time.monotonic()
+    with pytest.raises(AssertionError, match=r"did not come true within 0.1 s; last: 0"):
+        await eventually(lambda: 0, within=0.1)
+    assert time.monotonic() - start < 2
