@@ -14,7 +14,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 EXIT_CONNECTION_CLOSED = 70
-_RECONNECT_WAIT = 0
+_RECONNECT_WAIT = 0.25
 _PING_INTERVAL = 5
 
 log = structlog.get_logger()
@@ -55,7 +55,8 @@ class Connection:
         self.client = Client()
 
     async def __aenter__(self) -> Client:
-        await self.client.connect(self._settings.url, **connect_options(self._name, self._end_process))
+        options = connect_options(self._name, self._end_process)
+        await self.client.connect(self._settings.url, **options)  # type: ignore[arg-type]  # a wait below 1 s works
         return self.client
 
     async def __aexit__(self, *_: object) -> None:
@@ -73,7 +74,7 @@ class ConnectOptions(TypedDict):
 
     name: str
     max_reconnect_attempts: int
-    reconnect_time_wait: int
+    reconnect_time_wait: float
     ping_interval: int
     connect_timeout: int
     error_cb: Callable[[Exception], Awaitable[None]]

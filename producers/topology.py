@@ -1,0 +1,167 @@
+"""Make the server's streams and durables match `events/streams.py`: idempotent, and never lossy.
+
+`apply` runs before the apps start and again in each new epoch; `drift` says what differs without changing it.
+"""
+
+import time
+from dataclasses import replace
+
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import (
+    AckPolicy,
+    ConsumerConfig,
+    DeliverPolicy,
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StreamConfig,
+    StreamInfo,
+)
+from nats.js.errors import APIError, NotFoundError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from events.errors import TopologyError
+from events.streams import BUS, DURABLES, EPOCH_KEY, STREAMS, Durable, Stream
+
+log = structlog.get_logger()
+
+_COMPARED = ("subjects", "max_age", "max_bytes", "duplicate_window", "discard", "retention", "storage", "allow_direct")
+_COMPARED_DURABLE = ("ack_wait", "max_deliver", "max_ack_pending", "ack_policy")
+
+
+class TopologySettings(BaseSettings):
+    """`GANGLION_LOG_MAX_BYTES`: the most that BUS keeps; at 80 % new work is refused."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_")
+
+    log_max_bytes: int = BUS.max_bytes
+
+
+def new_epoch(previous: str = "") -> str:
+    """A token that sorts after `previous` and after every earlier moment: milliseconds in 12 hex digits."""
+    now = time.time_ns() // 1_000_000
+    return f"{max(now, int(previous or '0', 16) + 1):012x}"
+
+
+def stream_config(stream: Stream, metadata: dict[str, str] | None = None) -> StreamConfig:
+    """The JetStream configuration of one row of the table."""
+    return StreamConfig(
+        name=stream.name,
+        subjects=list(stream.subjects),
+        retention=RetentionPolicy.LIMITS,
+        discard=DiscardPolicy.NEW,
+        storage=StorageType(stream.storage),
+        max_age=stream.max_age,
+        max_bytes=stream.max_bytes,
+        duplicate_window=stream.duplicate_window,
+        allow_direct=True,
+        allow_atomic=stream.allow_atomic or None,
+        metadata=metadata,
+    )
+
+
+def consumer_config(durable: Durable) -> ConsumerConfig:
+    """The JetStream configuration of one durable pull consumer on BUS."""
+    return ConsumerConfig(
+        durable_name=durable.name,
+        filter_subjects=list(durable.filters),
+        deliver_policy=DeliverPolicy.ALL,
+        ack_policy=AckPolicy.EXPLICIT,
+        ack_wait=durable.ack_wait,
+        max_deliver=durable.max_deliver,
+        max_ack_pending=durable.max_ack_pending,
+    )
+
+
+def _table(settings: TopologySettings) -> tuple[Stream, ...]:
+    return tuple(replace(s, max_bytes=settings.log_max_bytes) if s.name == BUS.name else s for s in STREAMS)
+
+
+async def _info(js: JetStreamContext, name: str) -> StreamInfo | None:
+    try:
+        return await js.stream_info(name)
+    except NotFoundError:
+        return None
+
+
+async def _apply_stream(js: JetStreamContext, stream: Stream) -> None:
+    existing = await _info(js, stream.name)
+    if existing is None:
+        metadata = {EPOCH_KEY: new_epoch()} if stream.name == BUS.name else None
+        await js.add_stream(stream_config(stream, metadata))
+        log.info("stream_created", stream=stream.name)
+    elif _differences(stream, existing):
+        kept = {k: v for k, v in (existing.config.metadata or {}).items() if not k.startswith("_nats")}
+        await js.update_stream(stream_config(stream, kept or None))
+        log.info("stream_updated", stream=stream.name)
+
+
+def _differences(stream: Stream, existing: StreamInfo) -> list[str]:
+    wanted = stream_config(stream)
+    return [
+        f"stream {stream.name}: {name} is {getattr(existing.config, name)!r}, not {getattr(wanted, name)!r}"
+        for name in _COMPARED
+        if getattr(existing.config, name) != getattr(wanted, name)
+    ]
+
+
+async def apply(client: Client, settings: TopologySettings | None = None) -> None:
+    """Create what is missing and update what differs. Raises TopologyError if the server refuses."""
+    js = client.jetstream()
+    try:
+        for stream in _table(settings or TopologySettings()):
+            await _apply_stream(js, stream)
+        for durable in DURABLES:
+            await js.add_consumer(BUS.name, consumer_config(durable))
+    except APIError as error:
+        raise TopologyError(f"the server refused the topology: {error.description}") from error
+
+
+async def start_epoch(client: Client, previous: str) -> str:
+    """Begin a new epoch: streams as the table says, a newer token in BUS's metadata, durables made anew."""
+    js = client.jetstream()
+    await apply(client)
+    info = await js.stream_info(BUS.name)
+    token = (info.config.metadata or {}).get(EPOCH_KEY, "")
+    if token <= previous:
+        token = new_epoch(previous)
+        stream = next(s for s in _table(TopologySettings()) if s.name == BUS.name)
+        await js.update_stream(stream_config(stream, {EPOCH_KEY: token}))
+    for durable in DURABLES:
+        await js.delete_consumer(BUS.name, durable.name)
+        await js.add_consumer(BUS.name, consumer_config(durable))
+    log.warning("epoch_started", epoch=token, previous=previous)
+    return token
+
+
+async def epoch_of(client: Client) -> str:
+    """The epoch token of BUS; empty if the stream or its token is missing."""
+    info = await _info(client.jetstream(), BUS.name)
+    return "" if info is None else (info.config.metadata or {}).get(EPOCH_KEY, "")
+
+
+async def drift(client: Client) -> list[str]:
+    """What differs between the table and the server, one sentence each; empty if nothing does."""
+    js = client.jetstream()
+    found: list[str] = []
+    for stream in _table(TopologySettings()):
+        info = await _info(js, stream.name)
+        found += [f"stream {stream.name} is missing"] if info is None else _differences(stream, info)
+    for durable in DURABLES:
+        found += await _durable_drift(js, durable)
+    return found
+
+
+async def _durable_drift(js: JetStreamContext, durable: Durable) -> list[str]:
+    try:
+        actual = (await js.consumer_info(BUS.name, durable.name)).config
+    except NotFoundError:
+        return [f"consumer {durable.name} is missing"]
+    wanted = consumer_config(durable)
+    differing = [name for name in _COMPARED_DURABLE if getattr(actual, name) != getattr(wanted, name)]
+    filters = set(actual.filter_subjects or [actual.filter_subject])
+    if filters != set(durable.filters):
+        differing.append("filter_subjects")
+    return [f"consumer {durable.name}: {name} differs" for name in differing]
