@@ -1,0 +1,181 @@
+"""The screener: text in, verdict out. Compiled once, no I/O, safe to share between threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from screening.decide import DATA_FAMILIES, action_of, decide, reason
+from screening.matcher import CompiledRule, Matcher
+from screening.model import RANK, Finding, Severity, Verdict, lowered
+from screening.normalise import View, plain
+from screening.policy import Policy, Profile
+from screening.redaction import Placeholders, replace
+from screening.rules import load
+from screening.sentences import excused
+from screening.validators import VALIDATORS
+
+_CANDIDATE = 256
+_WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")
+
+
+class RuleError(ValueError):
+    """A rule does not find its own example, or finds a counter-example: the rule files are broken."""
+
+
+class Screener:
+    """Screens the text fields of one request against the rules and the policy.
+
+    Construction compiles every rule and proves it on its examples; raises RuleError when one fails.
+    """
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy.load()
+        rules, self.rules_version = load()
+        self._matcher = Matcher(rules)
+        for rule in rules:
+            self._prove(CompiledRule.of(rule))
+
+    def _prove(self, compiled: CompiledRule) -> None:
+        rule = compiled.rule
+        for text, wanted in [(t, True) for t in rule.examples.match] + [(t, False) for t in rule.examples.no_match]:
+            view = plain(text)
+            gated = any(c.rule.id == rule.id for c in self._matcher.candidates(view.raw)[0])
+            found = gated and any(True for _ in _matches(compiled, view, ""))
+            if found != wanted:
+                raise RuleError(f"rule {rule.id} {'misses' if wanted else 'finds'} its example {text!r}")
+
+    def screen(self, fields: Mapping[str, str], *, kind: str, tenant: str) -> Verdict:
+        """The verdict on all user text of a request; `fields` maps a JSON-pointer-like name to its text.
+
+        `kind` is the task kind (goal, subtask, turn, refinement) and `tenant` the tenant id, for the policy.
+        """
+        profile = self.policy.profile(tenant=tenant, kind=kind)
+        findings: list[Finding] = []
+        truncated = False
+        for field, text in fields.items():
+            cut = text[: profile.max_chars]
+            found = self._field(field, cut)
+            truncated |= len(cut) < len(text)
+            findings += found
+        truncated |= len(findings) > profile.max_findings
+        kept = tuple(findings[: profile.max_findings])
+        return self._verdict(fields, kept, profile, truncated=truncated)
+
+    def _field(self, field: str, text: str) -> list[Finding]:
+        view = plain(text)
+        rules, _ = self._matcher.candidates(view.raw)
+        return resolved([found for rule in rules for found in _matches(rule, view, field)])
+
+    def _verdict(
+        self, fields: Mapping[str, str], findings: tuple[Finding, ...], profile: Profile, *, truncated: bool
+    ) -> Verdict:
+        if not findings:
+            return Verdict("allow", rules_version=self.rules_version, truncated=truncated)
+        decision, carrying = decide(findings, profile)
+        redacted = None if decision == "allow" else _redacted(fields, findings, profile, everything=decision == "block")
+        audit = profile.audit and decision != "allow"
+        return Verdict(
+            decision="allow" if audit else decision,
+            findings=findings,
+            redacted=None if audit else redacted,
+            rules_version=self.rules_version,
+            truncated=truncated,
+            reason=reason(decision, carrying),
+            would=decision if audit else None,
+        )
+
+    def redact(self, text: str) -> str:
+        """`text` with all personal data and secrets of any severity replaced, for logs and derived text."""
+        found = [f for f in self._field("", text) if f.family in DATA_FAMILIES]
+        return replace(text, found, Placeholders()) if found else text
+
+
+def _matches(compiled: CompiledRule, view: View, field: str) -> Iterator[Finding]:
+    """The findings of one rule in one view, validated and weighed by their context."""
+    rule = compiled.rule
+    spans = list(compiled.pattern.spans(view.raw))
+    if len(spans) < rule.at_least:
+        return
+    check = VALIDATORS[rule.validator] if rule.validator else None
+    for start, end in spans:
+        if rule.bounded and not _bounded(view.raw, start, end):
+            continue
+        if check and not check(view.raw[start : min(end, start + _CANDIDATE)].decode("utf-8", "ignore")):
+            continue
+        confidence = _confidence(compiled, view.raw, start, end)
+        if confidence is None:
+            continue
+        yield Finding(
+            rule.family, rule.type, _severity(compiled, view.raw, start, end), field,
+            *view.original(start, end), confidence, rule.id,
+        )  # fmt: skip
+
+
+def _bounded(raw: bytes, start: int, end: int) -> bool:
+    if start and raw[start - 1] in _WORD and raw[start - 1 : start] != b":":
+        return False
+    after = raw[end : end + 2]
+    return not after or not (after[0] in _WORD or (after[:1] == b"." and after[1:].isdigit()))
+
+
+def _confidence(compiled: CompiledRule, raw: bytes, start: int, end: int) -> float | None:
+    rule = compiled.rule
+    low, high = max(0, start - rule.window), min(len(raw), end + rule.window)
+    if compiled.not_cue and compiled.not_cue.found(raw, low, start + 1 if rule.family == "pii" else end):
+        return None
+    if compiled.cue and compiled.cue.found(raw, low, high):
+        return rule.cued
+    return None if rule.cue_required else rule.confidence
+
+
+def _severity(compiled: CompiledRule, raw: bytes, start: int, end: int) -> Severity:
+    rule = compiled.rule
+    if rule.family in DATA_FAMILIES or not excused(raw, start, end):
+        return rule.severity
+    return lowered(rule.severity)
+
+
+def resolved(findings: list[Finding]) -> list[Finding]:
+    """Overlaps settled within data and within injections: the more severe wins, then the longer, then the surer."""
+    if len(findings) < 2:
+        return findings
+    kept: list[Finding] = []
+    for data in (True, False):
+        group = [f for f in findings if (f.family in DATA_FAMILIES) == data]
+        group.sort(key=lambda f: (f.start, -f.end))
+        kept += _without_overlaps(group, same_family=not data)
+    return kept
+
+
+def _without_overlaps(group: list[Finding], *, same_family: bool) -> list[Finding]:
+    kept: list[Finding] = []
+    for finding in group:
+        rival = next(
+            (i for i in range(len(kept) - 1, max(-1, len(kept) - 8), -1)
+             if kept[i].end > finding.start and (not same_family or kept[i].family == finding.family)),
+            None,
+        )  # fmt: skip
+        if rival is None:
+            kept.append(finding)
+        elif _weight(finding) > _weight(kept[rival]):
+            kept[rival] = finding
+    return kept
+
+
+def _weight(finding: Finding) -> tuple[int, int, float]:
+    return finding.end - finding.start, RANK[finding.severity], finding.confidence
+
+
+def _redacted(
+    fields: Mapping[str, str], findings: tuple[Finding, ...], profile: Profile, *, everything: bool
+) -> dict[str, str] | None:
+    names = Placeholders()
+    result: dict[str, str] = {}
+    for field, text in fields.items():
+        chosen = [
+            f for f in findings
+            if f.field == field and f.family in DATA_FAMILIES and (everything or action_of(f, profile) == "redact")
+        ]  # fmt: skip
+        if chosen:
+            result[field] = replace(text, chosen, names)
+    return result or None

@@ -1,0 +1,102 @@
+"""Find candidates in linear time: one re2.Set says which rules can match at all, then only those are run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import re2
+
+from screening.rules import Rule
+
+_MEMORY = 64 << 20
+_SENTINEL = rb""
+
+
+def _options() -> re2.Options:
+    options = re2.Options()
+    options.max_mem = _MEMORY
+    options.log_errors = False
+    return options
+
+
+class Pattern:
+    """One compiled RE2 expression over UTF-8 bytes."""
+
+    __slots__ = ("_search",)
+
+    def __init__(self, pattern: str) -> None:
+        self._search = re2.compile(pattern.encode(), _options())
+
+    def spans(self, text: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
+        """Byte offsets of every match, left to right, without overlap."""
+        for match in self._search.finditer(text, start, len(text) if end is None else end):
+            yield match.span()
+
+    def found(self, text: bytes, start: int = 0, end: int | None = None) -> bool:
+        """Whether it matches anywhere between the offsets."""
+        return self._search.search(text, start, len(text) if end is None else end) is not None
+
+
+class Gate:
+    """Many cheap patterns in one pass over the text.
+
+    RE2's set runs on a DFA of bounded memory and answers "nothing" when that is spent; a pattern that always
+    matches tells the two apart, and then every pattern counts as found (slower, never blind).
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._set = re2.Set.SearchSet(_options())
+        self._sentinel = self._set.Add(_SENTINEL)
+        self._size = 1
+        for pattern in patterns:
+            self._set.Add(pattern.encode())
+            self._size += 1
+        self._set.Compile()
+
+    def hits(self, text: bytes) -> list[int]:
+        """Indices (in the order given) of the patterns that are somewhere in `text`."""
+        found = self._set.Match(text)
+        if not found:
+            return list(range(self._size - 1))
+        return [index - 1 for index in found if index != self._sentinel]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule with its expressions ready to run."""
+
+    rule: Rule
+    pattern: Pattern
+    cue: Pattern | None
+    not_cue: Pattern | None
+
+    @classmethod
+    def of(cls, rule: Rule) -> CompiledRule:
+        return cls(
+            rule,
+            Pattern(rule.pattern),
+            Pattern(rule.cue) if rule.cue else None,
+            Pattern(rule.not_cue) if rule.not_cue else None,
+        )
+
+
+class Matcher:
+    """All rules and the extra gates of normalisation behind one `re2.Set`."""
+
+    def __init__(self, rules: Iterable[Rule], extra: Iterable[str] = ()) -> None:
+        self._rules: dict[int, list[CompiledRule]] = {}
+        gates: dict[str, int] = {}
+        for name in extra:
+            gates[name] = len(gates)
+        self.extra = len(gates)
+        for rule in rules:
+            index = gates.setdefault(rule.gate or rule.pattern, len(gates))
+            self._rules.setdefault(index, []).append(CompiledRule.of(rule))
+        self._gate = Gate(gates)
+
+    def candidates(self, text: bytes) -> tuple[list[CompiledRule], set[int]]:
+        """The rules worth running on `text`, and which of the extra gates were hit."""
+        hits = self._gate.hits(text)
+        rules = [rule for index in hits for rule in self._rules.get(index, ())]
+        return rules, {index for index in hits if index < self.extra}

@@ -1,0 +1,96 @@
+"""The policy: per tenant and task kind, what is done about what is found; a file with a schema."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from screening.model import Severity
+
+Action = Literal["block", "redact", "flag"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SeverityActions(_Part):
+    """What a finding of each severity leads to; `flag` notes it and lets the text pass."""
+
+    critical: Action = "block"
+    high: Action = "block"
+    medium: Action = "flag"
+    low: Action = "flag"
+
+    def of(self, severity: Severity) -> Action:
+        """The action for one severity."""
+        action: Action = getattr(self, severity)
+        return action
+
+
+class InjectionPolicy(_Part):
+    """Thresholds of the decision on instructions that are not the user's to give.
+
+    `block_families` block at High alone; other families need Critical, or two of them at High.
+    """
+
+    action: Literal["block", "flag"] = "block"
+    flag_score: float = Field(0.5, ge=0, le=1)
+    block_score: float = Field(0.95, ge=0, le=1)
+    block_families: frozenset[str] = frozenset({"delimiter", "template", "command", "exfiltration"})
+
+
+class Profile(_Part):
+    """One complete set of answers; `audit` records what it would have done and lets everything pass."""
+
+    audit: bool = False
+    pii: SeverityActions = SeverityActions()
+    secrets: SeverityActions = SeverityActions()
+    injection: InjectionPolicy = InjectionPolicy()
+    max_findings: int = Field(200, ge=1, le=1000)
+    max_chars: int = Field(1_000_000, ge=1000)
+
+
+class Policy(_Part):
+    """Profiles by name, and which one a tenant and task kind get.
+
+    Looked up as `tenant/kind`, `tenant/*`, `*/kind`, `*/*`; the file without `assign` puts everyone on `default`.
+    """
+
+    version: Literal[1] = 1
+    profiles: dict[str, Profile]
+    assign: dict[str, str] = {"*/*": "default"}
+
+    def model_post_init(self, _context: object, /) -> None:
+        """Every assignment names a profile that exists, and everyone has one."""
+        unknown = set(self.assign.values()) - set(self.profiles)
+        if unknown:
+            raise ValueError(f"assign names unknown profiles: {sorted(unknown)}")
+        if "*/*" not in self.assign:
+            raise ValueError("assign has no '*/*': some tasks would have no policy")
+
+    @cached_property
+    def _order(self) -> dict[str, Profile]:
+        return {key: self.profiles[name] for key, name in self.assign.items()}
+
+    def profile(self, *, tenant: str, kind: str) -> Profile:
+        """The profile that applies, the most specific first."""
+        for key in (f"{tenant}/{kind}", f"{tenant}/*", f"*/{kind}"):
+            found = self._order.get(key)
+            if found is not None:
+                return found
+        return self._order["*/*"]
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Policy:
+        """Read a policy file (YAML); without a path, the one shipped with the package.
+
+        Raises pydantic.ValidationError for a file that breaks the schema (screening/policy.schema.json).
+        """
+        raw = path.read_text() if path else (resources.files("screening") / "policy.yaml").read_text()
+        return cls.model_validate(yaml.safe_load(raw))

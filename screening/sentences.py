@@ -1,0 +1,37 @@
+"""Cues near a match: only those in the same sentence count, and only as whole words."""
+
+from __future__ import annotations
+
+from screening.matcher import Pattern
+
+_REACH = 240
+_ENDS = (b". ", b"! ", b"? ", b"\n", "。".encode(), "！".encode(), "？".encode(), "।".encode())
+_QUOTES = ((b'"', b'"'), (b"'", b"'"), (b"`", b"`"), ("“".encode(), "”".encode()), ("«".encode(), "»".encode()))
+
+_MENTION = Pattern(
+    r"(?i)\b(?:(?:the|a|an|this|following|literal)\s+(?:phrase|words?|string|sentence|expression|text|pattern|keyword|term)s?"
+    r"|phrases? (?:like|such as)|such as|prompts? (?:like|such as)|(?:prompt|jailbreak) (?:injections?|attacks?|attempts?)"
+    r"|detect(?:s|ing|ion)?|classif(?:y|ies|ier|ication)|unit tests?|test case|blog post|article|essay|research paper|meaning of"
+    r"|what does|explain why|how (?:do|can|does|should) (?:i|we|one|you|models?|llms?|attackers?) (?:prevent|stop|detect|defend|handle|protect)"
+    r"|(?:write|create|generate|implement|build|design|develop) (?:a|an|the|some) (?:\w+ ){0,3}(?:program|script|function|class|regex|code|story|novel|scene|poem|dialogue))\b"
+)
+_NEGATION = Pattern(
+    r"(?i)\b(?:do not|don't|dont|never|should not|shouldn't|must not|mustn't|avoid|without|cannot|can't|not to)\s+(?:\w+\s+){0,2}$"
+)
+
+
+def sentence(text: bytes, start: int, end: int) -> tuple[int, int]:
+    """Byte bounds of the sentence(s) that hold the match, at most 240 bytes either way."""
+    low, high = max(0, start - _REACH), min(len(text), end + _REACH)
+    first = max(low, *(found + len(mark) for mark in _ENDS if (found := text.rfind(mark, low, start)) >= 0), low)
+    last = min(high, *(found for mark in _ENDS if (found := text.find(mark, end, high)) >= 0), high)
+    return first, last
+
+
+def excused(text: bytes, start: int, end: int) -> bool:
+    """Whether the sentence talks about the match rather than means it: mentioned, quoted, or forbidden."""
+    first, last = sentence(text, start, end)
+    if _NEGATION.found(text, first, start) or _MENTION.found(text, first, start):
+        return True
+    before, after = text[first:start].rstrip(), text[end:last]
+    return any(before.endswith(opening) and closing in after for opening, closing in _QUOTES)
