@@ -1,0 +1,1 @@
+"""How fast Ganglion is, next to the raw floor of the same servers in the same run."""

@@ -1,0 +1,1 @@
+"""The `ganglion` command: a client of the gateway, and the operations of a local stack."""

@@ -1,0 +1,36 @@
+"""`python -m bench`: the floor and Ganglion in one run, as a table and as bench/latest.json."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+import uvloop
+from rich.console import Console
+
+from bench.report import save, show
+from bench.rounds import run
+
+
+class Part(StrEnum):
+    """A part of the run; the floor is measured with each."""
+
+    FLOOR = "floor"
+    ACCEPT = "accept"
+    E2E = "e2e"
+
+
+def measure(
+    only: Annotated[list[Part] | None, typer.Option(help="Measure only this part (repeatable).")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Repeats; rates are medians over them.")] = 3,
+) -> None:
+    """Measure Ganglion next to the raw floor of the same servers."""
+    wanted = frozenset(part.value for part in only or list(Part))
+    progress = Console(stderr=True)
+    rows = uvloop.run(run(wanted, rounds, lambda text: progress.print(f"[dim]{text}")))
+    show(rows, Console())
+    if wanted == frozenset(part.value for part in Part):
+        save(rows)
+
+
+if __name__ == "__main__":
+    typer.run(measure)

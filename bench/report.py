@@ -1,0 +1,35 @@
+"""The figures as a table for people and as `bench/latest.json` for comparisons."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.figures import Row
+
+LATEST = Path(__file__).parent / "latest.json"
+
+
+def show(rows: Sequence[Row], console: Console) -> None:
+    """Print the rows; the ratio is the share of the floor of the same run."""
+    table = Table(title="Ganglion next to the raw floor of the same run")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    table.add_column("ratio to floor", justify="right")
+    for row in rows:
+        ratio = "" if row.ratio is None else f"{row.ratio:.4f}"
+        table.add_row(row.name, _readable(row.value), row.unit, ratio)
+    console.print(table)
+
+
+def save(rows: Sequence[Row], path: Path = LATEST) -> None:
+    """Write `{"rows": [{"name", "value", "unit", "ratio"}]}`, replacing the file of the run before."""
+    path.write_text(json.dumps({"rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+
+
+def _readable(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
