@@ -1,0 +1,1 @@
+"""Who reacts: one file or folder a consumer, a function from one event to a list of events (DESIGN rule 4)."""

@@ -15,7 +15,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 metadata = MetaData(
     naming_convention={
@@ -52,7 +52,7 @@ event_log = Table(
     Column("time", _Instant, nullable=False, comment="the stream's timestamp: the fold's only clock"),
     Column("outcome", Text, nullable=False),
     Column("body", LargeBinary, nullable=False, comment="the bytes as they came, NUL and all"),
-    UniqueConstraint("source", "id"),
+    UniqueConstraint("id", "source"),
     Index("event_log_task_idx", "task_id", "epoch", "seq"),
     Index("event_log_owner_idx", "tenant", "owner", "epoch", "seq"),
 )
@@ -64,6 +64,15 @@ event_gap = Table(
     Column("first_seq", BigInteger, primary_key=True, autoincrement=False),
     Column("last_seq", BigInteger, nullable=False),
     Column("found_at", _Instant, nullable=False),
+)
+
+event_repeat = Table(
+    "event_repeat",
+    metadata,
+    Column("epoch", Text, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False, comment="the event that event_log has already"),
 )
 
 outbox = Table(
@@ -85,7 +94,7 @@ task = Table(
     Column("kind", Text, nullable=False),
     Column("priority", Text, nullable=False),
     Column("spec", JSONB, nullable=False, comment="events.task.TaskSpec"),
-    Column("required_capabilities", ARRAY(Text), nullable=False),
+    Column("required_capabilities", JSONB, nullable=False),
     Column("idempotency_key", Text),
     Column("body_sha256", Text),
     Column("correlation_id", Text, nullable=False),

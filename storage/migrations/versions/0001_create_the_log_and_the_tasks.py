@@ -38,10 +38,18 @@ def upgrade() -> None:
         sa.Column("outcome", sa.Text(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False, comment="the bytes as they came, NUL and all"),
         sa.PrimaryKeyConstraint("epoch", "seq", name=op.f("event_log_pkey")),
-        sa.UniqueConstraint("source", "id", name=op.f("event_log_source_id_key")),
+        sa.UniqueConstraint("id", "source", name=op.f("event_log_id_source_key")),
     )
     op.create_index("event_log_owner_idx", "event_log", ["tenant", "owner", "epoch", "seq"], unique=False)
     op.create_index("event_log_task_idx", "event_log", ["task_id", "epoch", "seq"], unique=False)
+    op.create_table(
+        "event_repeat",
+        sa.Column("epoch", sa.Text(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("id", sa.Text(), nullable=False, comment="the event that event_log has already"),
+        sa.PrimaryKeyConstraint("epoch", "seq", name=op.f("event_repeat_pkey")),
+    )
     op.create_table(
         "keeper",
         sa.Column("id", sa.SmallInteger(), autoincrement=False, nullable=False),
@@ -86,7 +94,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("priority", sa.Text(), nullable=False),
         sa.Column("spec", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="events.task.TaskSpec"),
-        sa.Column("required_capabilities", postgresql.ARRAY(sa.Text()), nullable=False),
+        sa.Column("required_capabilities", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("idempotency_key", sa.Text(), nullable=True),
         sa.Column("body_sha256", sa.Text(), nullable=True),
         sa.Column("correlation_id", sa.Text(), nullable=False),
@@ -154,10 +162,7 @@ def upgrade() -> None:
         sa.Column("task_id", sa.Uuid(), nullable=False),
         sa.Column("decision", sa.Text(), nullable=False),
         sa.Column(
-            "findings",
-            postgresql.JSONB(astext_type=sa.Text()),
-            nullable=False,
-            comment="never the matched text",
+            "findings", postgresql.JSONB(astext_type=sa.Text()), nullable=False, comment="never the matched text"
         ),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.Column("rules_version", sa.Text(), nullable=False),
@@ -170,5 +175,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for table in ("verdict", "tool_call", "task", "run", "outbox", "keeper", "event_log", "event_gap"):
+    for table in ("verdict", "tool_call", "task", "run", "outbox", "keeper", "event_repeat", "event_log", "event_gap"):
         op.drop_table(table)

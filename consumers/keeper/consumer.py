@@ -1,0 +1,119 @@
+"""Stand by for the lease, lead while it lasts, and begin again after any failure: the keeper never ends by itself."""
+
+import asyncio
+import os
+import socket
+
+import asyncpg
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from consumers.keeper.epoch import settle_epoch
+from consumers.keeper.janitor import Janitor
+from consumers.keeper.term import ReconnectedError, Term
+from events.errors import GanglionError
+from events.ids import new_id
+from producers.publisher import Publisher
+from producers.reader import StreamLostError
+from storage.database import DatabaseSettings
+from storage.janitor import JanitorStore
+from storage.keeper import KeeperStore, Position
+
+log = structlog.get_logger()
+
+_STANDBY_EVERY = 0.5
+_AGAIN_AFTER = 0.2
+
+# What may go wrong with the bus, the database or the lease; anything else is a defect and ends the process.
+_PASSING = (
+    GanglionError,
+    NatsError,
+    ReconnectedError,
+    StreamLostError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    OSError,
+    TimeoutError,
+)
+
+
+class NotDurableError(Exception):
+    """Postgres would lose commits in a power cut: turn fsync and synchronous_commit on."""
+
+
+class KeeperSettings(BaseSettings):
+    """`GANGLION_SWEEP=off` leaves the sweep out, for campaigns that must not be saved by it."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_")
+
+    sweep: bool = True
+
+
+class Keeper:
+    """One keeper of any number; `run()` until cancelled."""
+
+    def __init__(
+        self, client: Client, publisher: Publisher, database: DatabaseSettings, settings: KeeperSettings
+    ) -> None:
+        self._client = client
+        self._publisher = publisher
+        self._dsn = database.dsn
+        self._settings = settings
+        self.holder = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
+        self.term: Term | None = None
+
+    async def run(self) -> None:
+        """Lead whenever the lease can be had."""
+        while True:
+            try:
+                await self._lead()
+            except* _PASSING as group:
+                reasons = {type(error).__name__ for error in _leaves(group)}
+                log.warning("keeper_term_ended", reasons=sorted(reasons))
+            self.term = None
+            await asyncio.sleep(_AGAIN_AFTER)
+
+    async def _lead(self) -> None:
+        store = await KeeperStore.connect(self._dsn, self.holder)
+        lease = janitor = None
+        try:
+            await _assert_durable(store)
+            lease = await KeeperStore.connect(self._dsn, self.holder)
+            janitor = await JanitorStore.connect(self._dsn)
+            position = await settle_epoch(self._client, store, await self._stand_by(store))
+            log.info("keeper_leads", holder=self.holder, epoch=position.epoch, position=position.seq)
+            self.term = Term(
+                client=self._client, publisher=self._publisher, store=store, lease=lease, position=position
+            )
+            clockwork = Janitor(self._client, janitor, self._publisher, sweeping=self._settings.sweep)
+            try:
+                await self.term.run(clockwork)
+            except asyncio.CancelledError:
+                await lease.release()
+                raise
+        finally:
+            for connection in (store, lease, janitor):
+                if connection is not None:
+                    await connection.close()
+
+    async def _stand_by(self, store: KeeperStore) -> Position:
+        while True:
+            position = await store.acquire()
+            if position is not None:
+                return position
+            await asyncio.sleep(_STANDBY_EVERY)
+
+
+async def _assert_durable(store: KeeperStore) -> None:
+    settings = await store.durable_settings()
+    if settings.get("fsync") != "on" or settings.get("synchronous_commit") not in ("on", "remote_apply"):
+        raise NotDurableError(str(settings))
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+    return found

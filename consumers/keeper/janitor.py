@@ -1,0 +1,129 @@
+"""What the active keeper does by the clock: due times become events, and forgotten work is driven on (DESIGN 4).
+
+Times are Postgres' own. A due time is published as `task.control` until the task's state shows that it was heard.
+The sweep re-sends a task's driving event only if it belongs to an older epoch, or lies below its consumer's ack
+floor although the task has not moved for 15 s; it is ~0 when only processes die.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from events.base import Event, EventData
+from events.codec import decode_structured
+from events.errors import GanglionError
+from events.ids import derived_id, new_id
+from events.run import RunFinished
+from events.streams import BUS, REFLEX, ROUTER, RUNNER
+from events.task import Status, TaskControl, TaskError
+from producers.publisher import Publisher
+from storage.janitor import Due, JanitorStore, Stuck
+from storage.keeper import Position
+
+log = structlog.get_logger()
+
+SOURCE = "/janitor"
+TICK = 1.0
+SWEEP_EVERY = 5.0
+STUCK_AFTER = 15.0
+SILENT_AFTER = 90.0
+
+_DRIVES: dict[Status, str] = {"submitted": REFLEX.name, "ready": ROUTER.name, "assigned": RUNNER.name}
+
+Resend = Callable[[Sequence[Event[EventData]]], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Janitor:
+    """Runs beside the fold, under the same lease; in a new epoch its first sweep finds all that is open."""
+
+    client: Client
+    store: JanitorStore
+    publisher: Publisher
+    sweeping: bool = True
+    resent: int = 0
+
+    async def run(self, resend: Resend, position: Callable[[], Position]) -> None:
+        """Tick until cancelled. Errors of the database end the term; an absent bus only skips a beat."""
+        swept: dict[UUID, float] = {}
+        next_sweep = 0.0
+        while True:
+            try:
+                await self._wake_due()
+                if self.sweeping and time.monotonic() >= next_sweep:
+                    await self._sweep(resend, position(), swept)
+                    next_sweep = time.monotonic() + SWEEP_EVERY
+            except (GanglionError, NatsError, TimeoutError) as error:
+                log.warning("janitor_skipped", error=type(error).__name__)
+            await asyncio.sleep(TICK)
+
+    async def _wake_due(self) -> None:
+        for due in await self.store.due(SILENT_AFTER):
+            await self.publisher.send(_event_for(due))
+
+    async def _sweep(self, resend: Resend, position: Position, swept: dict[UUID, float]) -> None:
+        stuck = await self.store.stuck(STUCK_AFTER, position.epoch)
+        floors = await self._ack_floors() if stuck else {}
+        now = time.monotonic()
+        again: list[Event[EventData]] = []
+        for task in stuck:
+            below = task.epoch == position.epoch and task.seq <= floors.get(_DRIVES[task.status], 0)
+            if now - swept.get(task.id, -STUCK_AFTER) < STUCK_AFTER or not (task.epoch < position.epoch or below):
+                continue
+            swept[task.id] = now
+            again.append(_resent(task))
+        if again:
+            self.resent += len(again)
+            log.warning("swept", resent=len(again), total=self.resent, epoch=position.epoch)
+            await resend(again)
+        for old in [task_id for task_id, at in swept.items() if now - at > 4 * STUCK_AFTER]:
+            del swept[old]
+
+    async def _ack_floors(self) -> dict[str, int]:
+        js = self.client.jetstream()
+        floors: dict[str, int] = {}
+        for name in _DRIVES.values():
+            floor = (await js.consumer_info(BUS.name, name)).ack_floor
+            floors[name] = floor.stream_seq if floor is not None else 0
+        return floors
+
+
+def _resent(task: Stuck) -> Event[EventData]:
+    """The driving event under a new id: the old one is in the dedupe window and in the log."""
+    original = decode_structured(task.body)
+    return original.model_copy(update={"id": str(new_id()), "source": "/keeper", "resendof": original.id})
+
+
+def _event_for(due: Due) -> Event[EventData]:
+    """The event for a due time; its id is derived from the state it is due in, so ticks do not pile up."""
+    data: EventData
+    if due.why == "silent" and due.run_id is not None and due.execution_id is not None:
+        data = RunFinished(
+            run_id=due.run_id,
+            task_id=due.id,
+            attempt=due.attempt,
+            execution_id=due.execution_id,
+            agent_id=due.agent_id or "unknown",
+            outcome="lost",
+            error=TaskError(code="run_lost", message="The agent stopped without a word.", retryable=True),
+        )
+    elif due.why == "retry":
+        data = TaskControl(task_id=due.id, action="retry", by=SOURCE, attempt=due.attempt)
+    else:
+        data = TaskControl(task_id=due.id, action="time_out", by=SOURCE)
+    return Event.first(
+        data,
+        source=SOURCE,
+        tenant=due.tenant,
+        owner=due.owner,
+        session_id=due.session_id,
+        task_id=due.id,
+        event_id=derived_id(due.id, SOURCE, due.why, due.version),
+        traceparent=due.traceparent,
+    ).model_copy(update={"correlationid": due.correlation_id})

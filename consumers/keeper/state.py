@@ -1,0 +1,51 @@
+"""A task as the keeper folds it: immutable, one field a column of `storage.models.task`."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from events.base import JsonObject
+from events.task import Kind, Status, TaskError, TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Birth:
+    """What is written once, when the task is born, and never read by the fold again."""
+
+    spec: TaskSpec
+    idempotency_key: str | None
+    body_sha256: str | None
+    correlation_id: str
+    traceparent: str | None
+    hopcount: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """One task between two events. `birth` is set only while the row is not in the database yet."""
+
+    id: UUID
+    tenant: str
+    owner: str
+    session_id: str | None
+    kind: Kind
+    required_capabilities: tuple[str, ...]
+    deadline_at: datetime
+    status: Status
+    version: int
+    attempt: int
+    driving_id: str
+    updated_at: datetime
+    reason: str | None = None
+    detail: str | None = None
+    agent_id: str | None = None
+    run_id: UUID | None = None
+    execution_id: UUID | None = None
+    heartbeat_at: datetime | None = None
+    due_at: datetime | None = None
+    redacted: dict[str, str] | None = None
+    result: JsonObject | None = None
+    error: TaskError | None = None
+    finished_at: datetime | None = None
+    birth: Birth | None = None

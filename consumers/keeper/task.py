@@ -1,0 +1,258 @@
+"""The task's state machine (requirements.md O.3): `decide` what an event leads to, `evolve` to the state after it.
+
+Both are pure. The fold's only clock is the stream's timestamp, so a rebuild from the log gives the same rows.
+"""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from functools import singledispatch
+from uuid import UUID
+
+from consumers.keeper.state import Birth, TaskState
+from events import ids
+from events.base import Event, EventData, JsonObject
+from events.route import RouteDecided, RouteFailed
+from events.run import RunEvent, RunFinished, RunProgress, RunStarted, RunToolCalled
+from events.task import (
+    FINAL,
+    STATE_EVENTS,
+    Status,
+    TaskChecked,
+    TaskControl,
+    TaskEntered,
+    TaskError,
+    TaskSubmitted,
+)
+
+MAX_ATTEMPTS = 3
+RETRY_AFTER = (timedelta(seconds=2), timedelta(seconds=10))
+DEFAULT_DEADLINE = timedelta(hours=24)
+
+
+class RefusedError(Exception):
+    """The event changes nothing; `code` is the outcome the log keeps of it."""
+
+    def __init__(self, code: str) -> None:
+        self.code = code
+        super().__init__(code)
+
+
+def decide(task: TaskState | None, event: Event[EventData], at: datetime) -> list[TaskEntered]:
+    """The states that this event makes the task enter, in order. Raises RefusedError."""
+    data = event.data
+    if isinstance(data, TaskSubmitted):
+        if task is not None:
+            raise RefusedError("task_exists")
+        return []
+    if task is None:
+        raise RefusedError("unknown_task")
+    if event.tenantid != task.tenant:
+        raise RefusedError("foreign_tenant")
+    return _lead_to(data, task, at)
+
+
+@singledispatch
+def _lead_to(_: EventData, __: TaskState, ___: datetime) -> list[TaskEntered]:
+    """What one kind of event leads to; one registered rule a kind."""
+    return []
+
+
+@_lead_to.register
+def _checked(verdict: TaskChecked, task: TaskState, _: datetime) -> list[TaskEntered]:
+    if task.status != "submitted":
+        raise RefusedError("already_checked")
+    if verdict.decision == "block":
+        error = TaskError(code="blocked_by_policy", message=verdict.reason or "The request was blocked by policy.")
+        return [_enter(task, "blocked", reason="blocked_by_policy", error=error)]
+    return [_enter(task, "ready", attempt=1)]
+
+
+@_lead_to.register
+def _routed(route: RouteDecided, task: TaskState, _: datetime) -> list[TaskEntered]:
+    if task.status != "ready" or route.attempt != task.attempt:
+        raise RefusedError("stale_route")
+    return [_enter(task, "assigned", agent_id=route.agent_id, run_id=ids.run_id(task.id, task.attempt))]
+
+
+@_lead_to.register
+def _route_failed(route: RouteFailed, task: TaskState, _: datetime) -> list[TaskEntered]:
+    if task.status != "ready" or route.attempt != task.attempt:
+        raise RefusedError("stale_route")
+    return []
+
+
+@_lead_to.register
+def _run_started(run: RunStarted, task: TaskState, _: datetime) -> list[TaskEntered]:
+    _same_attempt(task, run)
+    if task.status != "assigned":
+        raise RefusedError("already_started")
+    return [_enter(task, "running", agent_id=task.agent_id, run_id=task.run_id)]
+
+
+@_lead_to.register(RunProgress)
+@_lead_to.register(RunToolCalled)
+def _run_lives(run: RunEvent, task: TaskState, _: datetime) -> list[TaskEntered]:
+    _same_execution(task, run)
+    return []
+
+
+@_lead_to.register
+def _run_finished(run: RunFinished, task: TaskState, at: datetime) -> list[TaskEntered]:
+    _same_execution(task, run)
+    error = run.error or TaskError(code=f"run_{run.outcome}", message="The run ended without saying why.")
+    if run.outcome in ("succeeded", "partial"):
+        return [_enter(task, run.outcome, result=run.output, run_id=run.run_id, agent_id=run.agent_id)]
+    if run.outcome == "lost" and task.attempt < MAX_ATTEMPTS:
+        return [_enter(task, "ready", attempt=task.attempt + 1, reason="run_lost")]
+    if run.outcome == "failed" and error.retryable and task.attempt < MAX_ATTEMPTS:
+        due = at + RETRY_AFTER[task.attempt - 1]
+        return [_enter(task, "waiting", reason="retry", error=error, due_at=due)]
+    final: Status = run.outcome if run.outcome in ("timed_out", "cancelled") else "failed"
+    return [_enter(task, final, reason=error.code, error=error, result=run.output, run_id=run.run_id)]
+
+
+@_lead_to.register
+def _controlled(control: TaskControl, task: TaskState, _: datetime) -> list[TaskEntered]:
+    if control.action == "retry":
+        return [_retried(task, control)]
+    if task.status in FINAL:
+        raise RefusedError("task_final")
+    if control.action == "cancel":
+        return [_enter(task, "cancelled", reason=control.reason or "cancelled_by_owner")]
+    if control.action == "time_out":
+        return [_timed_out(task)]
+    error = TaskError(code=control.reason or "failed", message="The task was ended because it could not go on.")
+    return [_enter(task, "failed", reason=error.code, error=error)]
+
+
+def _retried(task: TaskState, control: TaskControl) -> TaskEntered:
+    if control.attempt is not None and control.attempt != task.attempt:
+        raise RefusedError("stale_retry")
+    if task.status not in ("failed", "timed_out", "waiting"):
+        raise RefusedError("not_retryable")
+    if task.attempt >= MAX_ATTEMPTS:
+        raise RefusedError("attempts_used_up")
+    return _enter(task, "ready", attempt=task.attempt + 1, reason="retry")
+
+
+def _timed_out(task: TaskState) -> TaskEntered:
+    """Past its deadline: what no agent ever took was unroutable."""
+    if task.status == "ready":
+        error = TaskError(code="unroutable", message="No agent could take the task before its deadline.")
+        return _enter(task, "failed", reason="unroutable", error=error)
+    error = TaskError(code="deadline_passed", message="The task did not end before its deadline.")
+    return _enter(task, "timed_out", reason="deadline_passed", error=error)
+
+
+def _same_attempt(task: TaskState, run: RunEvent) -> None:
+    if run.attempt != task.attempt or run.agent_id != task.agent_id or run.run_id != task.run_id:
+        raise RefusedError("stale_run")
+
+
+def _same_execution(task: TaskState, run: RunEvent) -> None:
+    _same_attempt(task, run)
+    if task.status != "running":
+        raise RefusedError("not_running")
+    if run.execution_id != task.execution_id:
+        raise RefusedError("other_execution")
+
+
+def _enter(
+    task: TaskState,
+    status: Status,
+    *,
+    attempt: int | None = None,
+    agent_id: str | None = None,
+    run_id: UUID | None = None,
+    reason: str | None = None,
+    result: JsonObject | None = None,
+    error: TaskError | None = None,
+    due_at: datetime | None = None,
+) -> TaskEntered:
+    """The event that announces that `task` enters `status`."""
+    return STATE_EVENTS[status].model_construct(
+        task_id=task.id,
+        kind=task.kind,
+        from_status=task.status,
+        version=task.version + 1,
+        attempt=task.attempt if attempt is None else attempt,
+        required_capabilities=task.required_capabilities,
+        agent_id=agent_id,
+        run_id=run_id,
+        reason=reason,
+        result=result,
+        error=error,
+        due_at=due_at,
+    )
+
+
+def evolve(task: TaskState | None, event: Event[EventData], at: datetime) -> TaskState | None:
+    """The task after this event; None if there is no task and the event does not make one."""
+    data = event.data
+    if task is None:
+        return _born(event, data, at) if isinstance(data, TaskSubmitted) else None
+    if isinstance(data, TaskEntered):
+        return _entered(task, data, event.id, at)
+    return _noted(task, data, at)
+
+
+def _noted(task: TaskState, data: EventData, at: datetime) -> TaskState:
+    """A fact leaves its trace on the row, whatever state follows from it."""
+    match data:
+        case TaskChecked():
+            return replace(task, redacted=data.redacted, detail=data.reason)
+        case RouteFailed():
+            return replace(task, reason=data.reason, updated_at=at)
+        case RunStarted():
+            return replace(task, execution_id=data.execution_id, heartbeat_at=at)
+        case RunProgress() | RunToolCalled():
+            return replace(task, heartbeat_at=at)
+        case _:
+            return task
+
+
+def _born(event: Event[EventData], data: TaskSubmitted, at: datetime) -> TaskState:
+    return TaskState(
+        id=data.task_id,
+        tenant=event.tenantid,
+        owner=event.ownerid,
+        session_id=event.sessionid,
+        kind=data.spec.kind,
+        required_capabilities=data.spec.required_capabilities,
+        deadline_at=data.spec.deadline_at or at + DEFAULT_DEADLINE,
+        status="submitted",
+        version=1,
+        attempt=0,
+        driving_id=event.id,
+        updated_at=at,
+        birth=Birth(
+            spec=data.spec,
+            idempotency_key=data.idempotency_key,
+            body_sha256=data.body_sha256,
+            correlation_id=event.correlationid,
+            traceparent=event.traceparent,
+            hopcount=event.hopcount,
+            created_at=at,
+        ),
+    )
+
+
+def _entered(task: TaskState, data: TaskEntered, event_id: str, at: datetime) -> TaskState:
+    again = data.status in ("ready", "waiting")
+    return replace(
+        task,
+        status=data.status,
+        version=data.version,
+        attempt=data.attempt,
+        reason=data.reason,
+        agent_id=None if again else (data.agent_id or task.agent_id),
+        run_id=None if again else (data.run_id or task.run_id),
+        execution_id=None if again else task.execution_id,
+        heartbeat_at=None if again else task.heartbeat_at,
+        due_at=data.due_at,
+        result=data.result,
+        error=data.error,
+        driving_id=event_id,
+        updated_at=at,
+        finished_at=at if data.status in FINAL else None,
+    )

@@ -1,0 +1,239 @@
+"""One term of the active keeper: from taking the lease to losing it, the bus or the database."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import asyncpg
+import structlog
+from nats.aio.client import Client
+
+from consumers.keeper import rows
+from consumers.keeper.dead import publish_dead
+from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, read, touched
+from consumers.keeper.janitor import Janitor
+from consumers.keeper.outbox import Outbox
+from consumers.keeper.state import TaskState
+from events.announce import Committed
+from events.base import Event, EventData
+from events.codec import decode_structured
+from events.streams import BUS
+from events.subjects import COMMITTED
+from producers.publisher import Publisher
+from producers.reader import Delivery, Hole, Reader
+from storage.keeper import KeeperStore, Position, RepeatedEventError
+
+log = structlog.get_logger()
+
+_RENEW_EVERY = 0.5
+_FRESH = 1.0
+_ANNOUNCE_EVERY = 0.1
+_OWN_WAIT = 0.05
+_BATCH = 256
+_REMEMBERED = 16_384
+
+Item = Delivery | Hole
+
+
+class ReconnectedError(Exception):
+    """The bus was away: what is at the position must be compared again before folding on."""
+
+
+class UnfoldableError(Exception):
+    """The pure part of the fold failed: a defect of ours or an event that should not exist."""
+
+
+# What a batch can fail for because of its data; everything else ends the term and is tried again.
+_DATA_FAULTS = (
+    UnfoldableError,
+    ValueError,
+    OverflowError,
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+)
+
+
+class Term:
+    """Folds the log from `position` on until something ends the term by raising.
+
+    `store` folds, `lease` renews: two connections, so that a slow batch does not cost the lease.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: Client,
+        publisher: Publisher,
+        store: KeeperStore,
+        lease: KeeperStore,
+        position: Position,
+    ) -> None:
+        self._client = client
+        self._publisher = publisher
+        self._store = store
+        self._lease = lease
+        self._position = position
+        self._outbox = Outbox(publisher, self._lease_is_fresh)
+        self._renewed = time.monotonic()
+        self._own: dict[str, Event[EventData]] = {}
+        self._next_outbox = 0
+        self._turn = asyncio.Lock()
+        self._reconnects = client.stats["reconnects"]
+
+    @property
+    def position(self) -> Position:
+        """How far the log is folded."""
+        return self._position
+
+    async def run(self, janitor: Janitor) -> None:
+        """Catch up, publish what an earlier keeper left, then fold what comes."""
+        self._next_outbox = await self._store.last_outbox_position() + 1
+        async with Reader(self._client, BUS.name, self._position.seq + 1) as reader, asyncio.TaskGroup() as loops:
+            loops.create_task(self._renew())
+            loops.create_task(self._outbox.run())
+            loops.create_task(self._announce())
+            await self._catch_up(reader)
+            await self._publish_left()
+            loops.create_task(janitor.run(self._send_resent, lambda: self._position))
+            while True:
+                await self._step(reader)
+
+    def _lease_is_fresh(self) -> bool:
+        return time.monotonic() - self._renewed < _FRESH
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(_RENEW_EVERY)
+            began = time.monotonic()
+            await self._lease.renew()
+            self._renewed = max(self._renewed, began)
+
+    async def _announce(self) -> None:
+        """Say the position now and every 100 ms: whoever missed a commit learns of it."""
+        while True:
+            if self._client.stats["reconnects"] != self._reconnects:
+                raise ReconnectedError
+            await self._tell({})
+            await asyncio.sleep(_ANNOUNCE_EVERY)
+
+    async def _tell(self, outcomes: dict[str, str]) -> None:
+        if not self._client.is_connected:
+            return
+        said = Committed(epoch=self._position.epoch, position=self._position.seq, outcomes=outcomes)
+        await self._client.publish(COMMITTED, said.model_dump_json().encode())
+
+    async def _catch_up(self, reader: Reader) -> None:
+        """Fold to the log's end before publishing: an event left in the outbox may be in the log already."""
+        last = (await self._client.jetstream().stream_info(BUS.name)).state.last_seq
+        while self._position.seq < last:
+            await self._step(reader, publish=False)
+
+    async def _publish_left(self) -> None:
+        position, end = 0, self._next_outbox
+        while left := await self._store.outbox_between(position, end):
+            position = left[-1]["position"]
+            await self._send(
+                [Outgoing(row["position"], decode_structured(row["body"]), row["subject"], row["body"]) for row in left]
+            )
+
+    async def _step(self, reader: Reader, *, publish: bool = True) -> None:
+        """Fold and commit what is waiting; own outputs alone wait a little for company."""
+        items = await reader.batch(_BATCH)
+        while publish and len(items) < _BATCH and all(map(_is_own, items)) and await reader.more(_OWN_WAIT):
+            items += await reader.batch(_BATCH - len(items))
+        async with self._turn:
+            fold = await self._commit_batch(items)
+            for one in [fold] if fold else [await self._commit_one(item) for item in items]:
+                await self._after(one, publish=publish)
+
+    async def _after(self, fold: Fold, *, publish: bool) -> None:
+        if publish:
+            await self._send(fold.outgoing)
+        if fold.outcomes:
+            await self._tell(fold.outcomes)
+        for inbound, reason in fold.dead:
+            await publish_dead(self._publisher, inbound, reason, self._position.epoch)
+
+    async def _send(self, outgoing: Sequence[Outgoing]) -> None:
+        for item in outgoing:
+            self._own[item.event.id] = item.event
+        while len(self._own) > _REMEMBERED:
+            del self._own[next(iter(self._own))]
+        await self._outbox.publish(outgoing)
+
+    async def _send_resent(self, events: Sequence[Event[EventData]]) -> None:
+        """Put re-sends of the sweep through the outbox table like every event of ours."""
+        async with self._turn:
+            fold = Fold(self._position.epoch, {}, self._next_outbox)
+            for event in events:
+                fold.publish(event)
+            await self._store.add_to_outbox(fold.changes.outbox)
+            self._next_outbox = fold.next_outbox
+            await self._send(fold.outgoing)
+
+    async def _commit_batch(self, items: Sequence[Item]) -> Fold | None:
+        """Commit the items together; None if some of them cannot be."""
+        try:
+            return await self._commit(items)
+        except RepeatedEventError:
+            known = await self._known(items)
+        except _DATA_FAULTS:
+            return None
+        try:
+            return await self._commit(items, known=known)
+        except _DATA_FAULTS:
+            return None
+
+    async def _commit_one(self, item: Item) -> Fold:
+        """Commit one item, as poison if that is what it is: the position moves on."""
+        known = await self._known([item])
+        try:
+            return await self._commit([item], known=known)
+        except _DATA_FAULTS as fault:
+            reason = type(fault).__name__
+            log.exception("event_poisonous", reason=reason)
+            return await self._commit([item], known=known, poison=reason)
+
+    async def _commit(
+        self, items: Sequence[Item], *, known: set[tuple[str, str]] | None = None, poison: str | None = None
+    ) -> Fold:
+        inbound = [read(item, self._own) if isinstance(item, Delivery) else item for item in items]
+        fold = Fold(self._position.epoch, await self._load(inbound), self._next_outbox, known or set())
+        _fold_all(fold, inbound, poison)
+        last = items[-1]
+        now = Position(self._position.epoch, last.seq if isinstance(last, Delivery) else last.last_seq)
+        began = time.monotonic()
+        await self._store.write(fold.finish(), self._position, now)
+        self._renewed = max(self._renewed, began)
+        self._position, self._next_outbox = now, fold.next_outbox
+        return fold
+
+    async def _load(self, inbound: Sequence[Inbound | Hole]) -> dict[UUID, TaskState]:
+        ids = touched(item for item in inbound if isinstance(item, Inbound))
+        if not ids:
+            return {}
+        return {row["id"]: rows.state_of(dict(row)) for row in await self._store.load_tasks(ids)}
+
+    async def _known(self, items: Sequence[Item]) -> set[tuple[str, str]]:
+        events = [read(item, self._own).event for item in items if isinstance(item, Delivery)]
+        return await self._store.known([(event.source, event.id) for event in events if event is not None])
+
+
+def _fold_all(fold: Fold, inbound: Sequence[Inbound | Hole], poison: str | None) -> None:
+    try:
+        for item in inbound:
+            if isinstance(item, Hole):
+                fold.take_hole(item, datetime.now(UTC))
+            elif poison is not None:
+                fold.take_poison(item, poison)
+            else:
+                fold.take(item)
+    except Exception as error:
+        raise UnfoldableError from error
+
+
+def _is_own(item: Item) -> bool:
+    return isinstance(item, Delivery) and is_own_state(item.subject)

@@ -1,0 +1,88 @@
+"""What is due and what is stuck, by Postgres' clock."""
+
+from dataclasses import dataclass
+from typing import Literal, cast
+from uuid import UUID
+
+import asyncpg
+
+from events.task import Status
+
+_OPEN = "('submitted', 'waiting', 'ready', 'assigned', 'running', 'paused')"
+_LIMIT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A task whose time has come, and why: a retry, a deadline, or an agent that fell silent."""
+
+    why: Literal["retry", "deadline", "silent"]
+    id: UUID
+    tenant: str
+    owner: str
+    session_id: str | None
+    version: int
+    attempt: int
+    run_id: UUID | None
+    execution_id: UUID | None
+    agent_id: str | None
+    correlation_id: str
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A task that has not moved, and where in the log the event is that should have moved it."""
+
+    id: UUID
+    status: Status
+    epoch: str
+    seq: int
+    body: bytes
+
+
+_DUE = f"""
+SELECT CASE WHEN deadline_at <= now() THEN 'deadline' WHEN status = 'waiting' THEN 'retry' ELSE 'silent' END AS why,
+       id, tenant, owner, session_id, version, attempt, run_id, execution_id, agent_id, correlation_id, traceparent
+FROM task
+WHERE status IN {_OPEN}
+  AND (deadline_at <= now()
+       OR (status = 'waiting' AND due_at <= now())
+       OR (status = 'running' AND heartbeat_at < now() - make_interval(secs => $1)))
+LIMIT {_LIMIT}"""
+
+_STUCK = f"""
+SELECT t.id, t.status, l.epoch, l.seq, l.body
+FROM task t JOIN event_log l ON l.id = t.driving_id
+WHERE t.status IN ('submitted', 'ready', 'assigned')
+  AND (t.updated_at < now() - make_interval(secs => $1) OR l.epoch < $2)
+ORDER BY t.updated_at
+LIMIT {_LIMIT}"""
+
+
+class JanitorStore:
+    """One connection for the keeper's clockwork. Errors of asyncpg pass through."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self._connection = connection
+
+    @classmethod
+    async def connect(cls, dsn: str) -> "JanitorStore":
+        """Open a connection; a statement that stalls is given up after 10 s."""
+        return cls(await asyncpg.connect(dsn, timeout=2.0, command_timeout=10.0, server_settings={"jit": "off"}))
+
+    async def close(self) -> None:
+        """Close the connection, within a second even if the server is gone."""
+        try:
+            await self._connection.close(timeout=1.0)
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
+            self._connection.terminate()
+
+    async def due(self, silent_after: float) -> list[Due]:
+        """Up to 256 tasks that are due; an agent is silent after so many seconds without a heartbeat."""
+        return [Due(**row) for row in await self._connection.fetch(_DUE, silent_after)]
+
+    async def stuck(self, after: float, epoch: str) -> list[Stuck]:
+        """Up to 256 tasks unmoved for `after` seconds, or driven by an event of an epoch before this one."""
+        found = await self._connection.fetch(_STUCK, after, epoch)
+        return [Stuck(r["id"], cast("Status", r["status"]), r["epoch"], r["seq"], r["body"]) for r in found]

@@ -1,0 +1,241 @@
+"""The keeper's own statements: the lease, one read and one write a batch, the outbox (DESIGN 4).
+
+The write is a single statement that commits by itself: it moves the position only from where this keeper left it
+and only under its lease, so a second keeper or a zombie changes nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from events.errors import LeaseLostError
+from storage.models import event_gap, event_log, event_repeat, outbox, run, task, tool_call, verdict
+from storage.unnest import Row, Rows, columns_of, transpose
+
+LEASE = timedelta(seconds=2)
+TASK_COLUMNS = columns_of(task)
+TASK_LIFE = TASK_COLUMNS[TASK_COLUMNS.index("status") :]
+TASK_FOLD = (
+    "id",
+    "tenant",
+    "owner",
+    "session_id",
+    "kind",
+    "required_capabilities",
+    "deadline_at",
+    *TASK_LIFE,
+)
+LOG_COLUMNS = columns_of(event_log)
+RUN_COLUMNS = columns_of(run)
+
+
+class RepeatedEventError(Exception):
+    """An event of the batch is in the log already: fold again without the known ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far the log is folded."""
+
+    epoch: str
+    seq: int
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one batch writes; rows are tuples in the order of the tables' columns."""
+
+    log: list[Row] = field(default_factory=list)
+    repeats: list[Row] = field(default_factory=list)
+    gaps: list[Row] = field(default_factory=list)
+    new_tasks: list[Row] = field(default_factory=list)
+    changed_tasks: list[Row] = field(default_factory=list)
+    runs: list[Row] = field(default_factory=list)
+    verdicts: list[Row] = field(default_factory=list)
+    tool_calls: list[Row] = field(default_factory=list)
+    outbox: list[Row] = field(default_factory=list)
+    read_back: list[str] = field(default_factory=list)
+
+
+def _insert(table_name: str, rows: Rows, conflict: str = "") -> str:
+    names = ", ".join(rows.names)
+    return f"INSERT INTO {table_name} ({names}) {rows.select()} WHERE EXISTS (SELECT FROM lease) {conflict}"
+
+
+def _write_statement() -> str:
+    """Build the one write statement; parameters 1-5 are holder, old and new position, the rest arrays."""
+    place = 6
+    lease = (
+        "lease AS (UPDATE keeper SET epoch = $4, position = $5,"
+        f" until = clock_timestamp() + interval '{LEASE.total_seconds()} s'"
+        " WHERE id = 1 AND holder = $1 AND epoch = $2 AND position = $3 AND until > clock_timestamp() RETURNING 1)"
+    )
+    parts = [lease]
+    finished = "status = EXCLUDED.status, finished_at = EXCLUDED.finished_at, tokens = EXCLUDED.tokens, "
+    finished += "cost_usd = EXCLUDED.cost_usd, ms = EXCLUDED.ms, error = EXCLUDED.error"
+    inserts = [
+        ("logged", event_log, LOG_COLUMNS, ""),
+        ("repeated", event_repeat, columns_of(event_repeat), "ON CONFLICT DO NOTHING"),
+        ("gaps", event_gap, columns_of(event_gap), "ON CONFLICT DO NOTHING"),
+        ("born", task, TASK_COLUMNS, ""),
+        ("ran", run, RUN_COLUMNS, f"ON CONFLICT (task_id, attempt) DO UPDATE SET {finished}"),
+        ("judged", verdict, columns_of(verdict), "ON CONFLICT DO NOTHING"),
+        ("called", tool_call, columns_of(tool_call), "ON CONFLICT DO NOTHING"),
+        ("sent", outbox, columns_of(outbox), ""),
+    ]
+    for name, table, columns, conflict in inserts:
+        rows = Rows(table, columns, place)
+        parts.append(f"{name} AS ({_insert(table.name, rows, conflict)})")
+        place = rows.next
+    rows = Rows(task, ("id", *TASK_LIFE), place)
+    assignments = ", ".join(f"{name} = v.{name}" for name in TASK_LIFE)
+    parts.append(
+        f"changed AS (UPDATE task t SET {assignments} FROM ({rows.select()}) AS v({', '.join(rows.names)})"
+        " WHERE t.id = v.id AND EXISTS (SELECT FROM lease))"
+    )
+    parts.append(
+        f"read_back AS (DELETE FROM outbox WHERE event_id = ANY(${rows.next}::text[]) AND EXISTS (SELECT FROM lease))"
+    )
+    return "WITH " + ",\n".join(parts) + "\nSELECT count(*) FROM lease"
+
+
+_WRITE = _write_statement()
+_READ = f"SELECT {', '.join(TASK_FOLD)} FROM task WHERE id = ANY($1::uuid[])"
+_ACQUIRE = f"""
+UPDATE keeper SET holder = $1, until = clock_timestamp() + interval '{LEASE.total_seconds()} s'
+WHERE id = 1 AND (holder = $1 OR until IS NULL OR until < clock_timestamp()) RETURNING epoch, position"""
+_RENEW = f"""
+UPDATE keeper SET until = clock_timestamp() + interval '{LEASE.total_seconds()} s'
+WHERE id = 1 AND holder = $1 AND until > clock_timestamp() RETURNING 1"""
+_RELEASE = "UPDATE keeper SET until = NULL, holder = NULL WHERE id = 1 AND holder = $1"
+_MOVE = "UPDATE keeper SET epoch = $2, position = $3 WHERE id = 1 AND holder = $1 AND until > clock_timestamp()"
+_KNOWN = """
+SELECT l.source, l.id FROM event_log l
+JOIN unnest($1::text[], $2::text[]) AS u(source, id) ON l.id = u.id AND l.source = u.source"""
+_OUTBOX = """
+SELECT position, event_id, subject, body FROM outbox WHERE position > $1 AND position < $2 ORDER BY position LIMIT $3"""
+_ADD_TO_OUTBOX = f"""
+WITH lease AS (SELECT 1 FROM keeper WHERE id = 1 AND holder = $1 AND until > clock_timestamp() FOR UPDATE),
+sent AS ({_insert(outbox.name, Rows(outbox, columns_of(outbox), 2))})
+SELECT 1 FROM lease"""
+_SETTINGS = "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit"
+
+
+class KeeperStore:
+    """One connection to Postgres and what a keeper does on it. Errors of asyncpg pass through."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", holder: str) -> None:
+        self._connection = connection
+        self.holder = holder
+
+    @classmethod
+    async def connect(cls, dsn: str, holder: str) -> "KeeperStore":
+        """Open a connection; a statement that stalls is given up after 10 s."""
+        connection = await asyncpg.connect(
+            dsn,
+            timeout=2.0,
+            command_timeout=10.0,
+            server_settings={
+                "application_name": "ganglion-keeper",
+                "jit": "off",
+                "plan_cache_mode": "force_generic_plan",
+                "idle_in_transaction_session_timeout": "2s",
+            },
+        )
+        return cls(connection, holder)
+
+    async def close(self) -> None:
+        """Close the connection, within a second even if the server is gone."""
+        try:
+            await self._connection.close(timeout=1.0)
+        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
+            self._connection.terminate()
+
+    async def durable_settings(self) -> dict[str, str]:
+        """`fsync` and `synchronous_commit` as the server has them."""
+        return dict((await self._connection.fetchrow(_SETTINGS)) or {})
+
+    async def acquire(self) -> Position | None:
+        """Take the lease if it is free, run out, or ours; None if another keeper has it."""
+        row = await self._connection.fetchrow(_ACQUIRE, self.holder)
+        return None if row is None else Position(row["epoch"], row["position"])
+
+    async def renew(self) -> None:
+        """Keep the lease for two seconds more; raises LeaseLostError."""
+        if await self._connection.fetchval(_RENEW, self.holder) is None:
+            raise LeaseLostError
+
+    async def release(self) -> None:
+        """Give the lease back so that a standby need not wait."""
+        await self._connection.execute(_RELEASE, self.holder)
+
+    async def move(self, to: Position) -> None:
+        """Set the position without folding: a new epoch begins."""
+        if await self._connection.execute(_MOVE, self.holder, to.epoch, to.seq) != "UPDATE 1":
+            raise LeaseLostError
+
+    async def load_tasks(self, ids: Sequence[UUID]) -> list[asyncpg.Record]:
+        """The rows of the named tasks that exist, columns TASK_FOLD."""
+        return await self._connection.fetch(_READ, ids)
+
+    async def known(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+        """Which of the (source, id) pairs are in the log already."""
+        sources, ids = [key[0] for key in keys], [key[1] for key in keys]
+        return {(row["source"], row["id"]) for row in await self._connection.fetch(_KNOWN, sources, ids)}
+
+    async def write(self, changes: Changes, was: Position, now: Position) -> None:
+        """Commit one batch whole or not at all.
+
+        Raises LeaseLostError (another keeper moved on), RepeatedEventError (fold again without known events),
+        asyncpg.DataError (some row holds what a column cannot).
+        """
+        arrays: list[object] = []
+        for rows, width in (
+            (changes.log, len(LOG_COLUMNS)),
+            (changes.repeats, 4),
+            (changes.gaps, 4),
+            (changes.new_tasks, len(TASK_COLUMNS)),
+            (changes.runs, len(RUN_COLUMNS)),
+            (changes.verdicts, len(verdict.columns)),
+            (changes.tool_calls, len(tool_call.columns)),
+            (changes.outbox, 4),
+            (changes.changed_tasks, len(TASK_LIFE) + 1),
+        ):
+            arrays += transpose(rows, width)
+        try:
+            moved = await self._connection.fetchval(
+                _WRITE, self.holder, was.epoch, was.seq, now.epoch, now.seq, *arrays, changes.read_back
+            )
+        except asyncpg.UniqueViolationError as error:
+            if error.table_name == event_log.name:
+                raise RepeatedEventError from error
+            raise
+        if moved != 1:
+            raise LeaseLostError
+
+    async def outbox_between(self, after: int, before: int, limit: int = 256) -> list[asyncpg.Record]:
+        """Committed events that were not read back yet, in order: position, event_id, subject, body."""
+        return await self._connection.fetch(_OUTBOX, after, before, limit)
+
+    async def add_to_outbox(self, added: Sequence[Row]) -> None:
+        """Keep events that no batch caused (re-sends), if the lease is still ours."""
+        rows = transpose(added, 4)
+        if await self._connection.fetchval(_ADD_TO_OUTBOX, self.holder, *rows) is None:
+            raise LeaseLostError
+
+    async def last_outbox_position(self) -> int:
+        """The highest position the outbox ever gave out, as far as the log and the outbox tell."""
+        return await self._connection.fetchval("SELECT coalesce(max(position), 0) FROM outbox") or 0
+
+    async def event_id_at(self, position: Position) -> str | None:
+        """The id of the event that was folded at this position, if one was."""
+        found: str | None = await self._connection.fetchval(
+            "SELECT id FROM event_log WHERE epoch = $1 AND seq = $2"
+            " UNION ALL SELECT id FROM event_repeat WHERE epoch = $1 AND seq = $2",
+            position.epoch,
+            position.seq,
+        )
+        return found
