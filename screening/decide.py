@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from screening.model import RANK, Decision, Finding
 from screening.policy import Profile
+from screening.readings import DATA_FAMILIES
 
-DATA_FAMILIES = frozenset({"pii", "secret"})
 _HIGH, _CRITICAL = RANK["high"], RANK["critical"]
 
 

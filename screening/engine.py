@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from screening.decide import DATA_FAMILIES, action_of, decide, reason
-from screening.matcher import CompiledRule, Matcher
+from screening.characters import Disguise
+from screening.decide import action_of, decide, reason
+from screening.matcher import CompiledRule
 from screening.model import RANK, Finding, Severity, Verdict, lowered
-from screening.normalise import View, plain
 from screening.policy import Policy, Profile
+from screening.readings import DATA_FAMILIES, Reader
 from screening.redaction import Placeholders, replace
-from screening.rules import load
+from screening.rules import Rule, load
 from screening.sentences import excused
 from screening.validators import VALIDATORS
+from screening.views import View
 
 _CANDIDATE = 256
 _WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")
@@ -31,16 +33,19 @@ class Screener:
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or Policy.load()
         rules, self.rules_version = load()
-        self._matcher = Matcher(rules)
+        self._reader = Reader(rules)
         for rule in rules:
-            self._prove(CompiledRule.of(rule))
+            self._prove(rule)
 
-    def _prove(self, compiled: CompiledRule) -> None:
-        rule = compiled.rule
+    def _prove(self, rule: Rule) -> None:
         for text, wanted in [(t, True) for t in rule.examples.match] + [(t, False) for t in rule.examples.no_match]:
-            view = plain(text)
-            gated = any(c.rule.id == rule.id for c in self._matcher.candidates(view.raw)[0])
-            found = gated and any(True for _ in _matches(compiled, view, ""))
+            found = any(
+                True
+                for reading in self._reader.read(text)[0]
+                for compiled in reading.rules
+                if compiled.rule.id == rule.id
+                for _ in _matches(compiled, reading.view, "")
+            )
             if found != wanted:
                 raise RuleError(f"rule {rule.id} {'misses' if wanted else 'finds'} its example {text!r}")
 
@@ -62,9 +67,9 @@ class Screener:
         return self._verdict(fields, kept, profile, truncated=truncated)
 
     def _field(self, field: str, text: str) -> list[Finding]:
-        view = plain(text)
-        rules, _ = self._matcher.candidates(view.raw)
-        return resolved([found for rule in rules for found in _matches(rule, view, field)])
+        readings, disguise = self._reader.read(text)
+        found = [f for reading in readings for rule in reading.rules for f in _matches(rule, reading.view, field)]
+        return resolved([*found, *_disguised(disguise, field, len(text))])
 
     def _verdict(
         self, fields: Mapping[str, str], findings: tuple[Finding, ...], profile: Profile, *, truncated: bool
@@ -109,6 +114,18 @@ def _matches(compiled: CompiledRule, view: View, field: str) -> Iterator[Finding
             rule.family, rule.type, _severity(compiled, view.raw, start, end), field,
             *view.original(start, end), confidence, rule.id,
         )  # fmt: skip
+
+
+def _disguised(disguise: Disguise, field: str, length: int) -> Iterator[Finding]:
+    """Hiding text is a finding of its own, whatever the text says."""
+    if disguise.tags >= 4:
+        yield Finding("obfuscation", "hidden_tags", "high", field, 0, length, 0.9, "any.obfuscation.tags")
+    if disguise.invisible >= 3:
+        yield Finding(
+            "obfuscation", "invisible_characters", "medium", field, 0, length, 0.7, "any.obfuscation.invisible"
+        )
+    if disguise.mixed >= 4:
+        yield Finding("obfuscation", "mixed_scripts", "medium", field, 0, length, 0.7, "any.obfuscation.scripts")
 
 
 def _bounded(raw: bytes, start: int, end: int) -> bool:

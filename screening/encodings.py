@@ -1,0 +1,189 @@
+"""Encodings, undone once: base64, hex, percent signs, character references, escapes, rot13 and reversal on a cue."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import codecs
+from collections.abc import Iterator
+from html.entities import html5
+
+import numpy as np
+
+from screening.matcher import Pattern
+from screening.views import Offsets, View
+
+GATES = {
+    "base64": r"[A-Za-z0-9+/_-]{16}",
+    "hex": r"(?:[0-9A-Fa-f]{2}[ :,]?){10}|(?:(?:\\|0)x[0-9A-Fa-f]{2}[ ,]{0,2}){4}",
+    "percent": r"%[0-9A-Fa-f]{2}",
+    "entity": r"&(?:#[0-9]|#[xX][0-9A-Fa-f]|[A-Za-z]{2,8};)",
+    "escape": r"\\u\{?[0-9A-Fa-f]{4}",
+    "binary": r"(?:[01]{8}[ ]?){4}",
+    "rot13": r"(?i)\b(?:rot-?13|caesar|cipher(?:ed|text)?|gur|naq|lbh|lbhe|vtaber|cerivbhf|vafgehpgvbaf|flfgrz|cebzcg)\b",
+    "reverse": r"(?i)\b(?:revers(?:e|ed|ing)|backwards?|snoitcurtsni|suoiverp|erongi|tpmorp)\b",
+}
+_BASE64 = Pattern(r"[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}")
+_HEX = Pattern(r"(?:(?:\\|0)x[0-9A-Fa-f]{2}[ ,]{0,2}){4,}|(?:[0-9A-Fa-f]{2}[ :,]?){10,}")
+_BINARY = Pattern(r"(?:[01]{8}[ ]?){4,}")
+_ENTITY = Pattern(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,24});?")
+_ESCAPE = Pattern(r"\\u(?:\{[0-9A-Fa-f]{1,6}\}|[0-9A-Fa-f]{4})")
+_BLOBS = 64
+_NOT_HEX = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
+_VALUES = np.full(256, -1, np.int16)
+for _i, _char in enumerate(b"0123456789"):
+    _VALUES[_char] = _i
+for _i, _char in enumerate(b"abcdef"):
+    _VALUES[_char] = _VALUES[_char - 32] = 10 + _i
+
+
+def decoded(view: View, gates: set[str]) -> Iterator[View]:
+    """Every reading that one step of decoding gives, for the gates that were hit."""
+    if "base64" in gates:
+        yield from _blobs(view, _BASE64, _from_base64)
+    if "hex" in gates:
+        yield from _blobs(view, _HEX, _from_hex)
+    if "binary" in gates:
+        yield from _blobs(view, _BINARY, _from_binary)
+    if "percent" in gates:
+        yield from _percent(view)
+    if "entity" in gates:
+        yield from _inline(view, _ENTITY, _entity)
+    if "escape" in gates:
+        yield from _inline(view, _ESCAPE, _escape)
+    if "rot13" in gates:
+        yield View(codecs.encode(view.text, "rot13"), "decoded", view.origin, view.until, view.span)
+    if "reverse" in gates:
+        yield View(view.text[::-1], "decoded", span=(0, _length(view)))
+
+
+def _length(view: View) -> int:
+    return int(view.origin[-1]) + 1 if view.origin is not None and len(view.origin) else len(view.text)
+
+
+def readable(raw: bytes) -> str | None:
+    """The bytes as text when they are text: valid UTF-8, printable, and mostly letters and spaces."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        return None
+    if len(text) < 8:
+        return None
+    sample = text[:512]
+    plain = sum(char.isalpha() or char in " \n\t.,'\"!?;:-" for char in sample)
+    return text if plain >= 0.8 * len(sample) else None
+
+
+def _blobs(view: View, pattern: Pattern, decode: object) -> Iterator[View]:
+    assert callable(decode)
+    for count, (start, end) in enumerate(pattern.spans(view.raw)):
+        if count == _BLOBS:
+            return
+        text = decode(view.raw[start:end])
+        if text:
+            yield View(text, "decoded", span=view.original(start, end))
+
+
+def _from_base64(blob: bytes) -> str | None:
+    compact = blob.translate(None, b"\r\n=").replace(b"-", b"+").replace(b"_", b"/")
+    if len(compact) % 4 == 1:
+        compact = compact[:-1]
+    try:
+        return readable(base64.b64decode(compact + b"=" * (-len(compact) % 4)))
+    except binascii.Error:
+        return None
+
+
+def _from_hex(blob: bytes) -> str | None:
+    compact = blob.replace(b"0x", b"").translate(None, _NOT_HEX)
+    return readable(bytes.fromhex(compact[: len(compact) // 2 * 2].decode()))
+
+
+def _from_binary(blob: bytes) -> str | None:
+    bits = blob.replace(b" ", b"")
+    return readable(int(bits, 2).to_bytes(len(bits) // 8, "big")) if len(bits) <= 80_000 else None
+
+
+def _percent(view: View) -> Iterator[View]:
+    """RFC 3986 percent-encoding anywhere in the text, in place; `+` for a space when nothing else separates words."""
+    raw = np.frombuffer(view.raw, np.uint8)
+    if len(raw) < 3:
+        return
+    high, low = _VALUES[raw[1:-1]], _VALUES[raw[2:]]
+    marks = np.flatnonzero((raw[:-2] == 0x25) & (high >= 0) & (low >= 0))
+    if len(marks) < 3:
+        return
+    result = raw.copy()
+    result[marks] = (high[marks] * 16 + low[marks]).astype(np.uint8)
+    keep = np.ones(len(raw), bool)
+    keep[marks + 1] = keep[marks + 2] = False
+    after = np.flatnonzero(keep) + 1
+    after[np.isin(after - 1, marks, assume_unique=True)] += 2
+    data = result[keep].tobytes()
+    if b" " not in view.raw:
+        data = data.replace(b"+", b" ")
+    yield _from_bytes(view, data, np.flatnonzero(keep), after)
+
+
+def _from_bytes(view: View, data: bytes, first: Offsets, after: Offsets) -> View:
+    """A reading of decoded bytes, given for each the span of bytes of `view` that it came from."""
+    text = data.decode("utf-8", "replace")
+    heads = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+    if len(data) != len(text):
+        clean = data.decode("utf-8", "ignore").encode()
+        if clean != data:
+            return View(text, "decoded", span=(0, _length(view)))
+        lead = np.flatnonzero((np.frombuffer(data, np.uint8) & 0xC0) != 0x80)
+        first, after = first[lead], after[np.append(lead[1:], len(data)) - 1]
+    assert len(heads) == len(first)
+    position = _characters(view.raw)
+    start, end = position[first], position[after - 1] + 1
+    if view.origin is not None:
+        return View(text, "decoded", view.origin[start], view.origin[end - 1] + 1)
+    return View(text, "decoded", start, end)
+
+
+def _characters(raw: bytes) -> Offsets:
+    """For each byte, the index of the character it belongs to."""
+    heads = (np.frombuffer(raw, np.uint8) & 0xC0) != 0x80
+    return np.asarray(np.cumsum(heads) - 1, np.int64)
+
+
+def _inline(view: View, pattern: Pattern, value: object) -> Iterator[View]:
+    """A reading with every escape replaced where it stands; escapes are ASCII, so bytes map to bytes."""
+    assert callable(value)
+    parts: list[bytes] = []
+    first: list[Offsets] = []
+    after: list[Offsets] = []
+    position = count = 0
+    for start, end in pattern.spans(view.raw):
+        char = value(view.raw[start:end].decode())
+        if char is None:
+            continue
+        count += 1
+        data = char.encode("utf-8", "replace")
+        gap = np.arange(position, start)
+        parts += (view.raw[position:start], data)
+        first += (gap, np.full(len(data), start))
+        after += (gap + 1, np.full(len(data), end))
+        position = end
+        if count >= 20_000:
+            break
+    if count < 3:
+        return
+    gap = np.arange(position, len(view.raw))
+    data = b"".join((*parts, view.raw[position:]))
+    yield _from_bytes(view, data, np.concatenate((*first, gap)), np.concatenate((*after, gap + 1)))
+
+
+def _entity(text: str) -> str | None:
+    body = text[1:].rstrip(";")
+    if body[0] != "#":
+        return html5.get(body + ";")
+    code = int(body[2:], 16) if body[1] in "xX" else int(body[1:])
+    return chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else None
+
+
+def _escape(text: str) -> str | None:
+    code = int(text[2:].strip("{}"), 16)
+    return chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else None
