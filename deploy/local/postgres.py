@@ -68,10 +68,12 @@ class PostgresRecipe:
         if launcher.identity:
             launcher.identity.own(secret)
         process = launcher.launch(self._initdb(draft, secret))
-        code = await process.wait(_INITDB_WITHIN)
-        secret.unlink()
-        if code != 0:
+        try:
+            code = await process.wait(_INITDB_WITHIN)
+        finally:
             await process.kill()
+            secret.unlink()
+        if code != 0:
             raise ServerStartError(f"initdb ended with code {code}\n{process.log_tail()}")
         await asyncio.to_thread(draft.rename, self.data)
 

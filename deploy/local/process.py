@@ -13,8 +13,9 @@ from pathlib import Path
 from deploy.local.identity import Identity
 from deploy.local.watchdog import Watchdog
 
-_POLL = 0.01  # seconds
+_SHORTEST_POLL, _LONGEST_POLL = 0.005, 0.1  # seconds
 _LOG_LIMIT = 10 * 2**20  # bytes
+_LAST_LINE = 300  # characters
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Process:
         self._popen = popen
         self._command = command
         self._watchdog = watchdog
+        self._forgotten = False
 
     @property
     def pid(self) -> int:
@@ -45,18 +47,27 @@ class Process:
     def exit_code(self) -> int | None:
         """How it ended (negative: by which signal), or None while it runs."""
         code = self._popen.poll()
-        if code is not None:
+        if code is not None and not self._forgotten:
+            self._forgotten = True
             self._watchdog.forget(self.pid)
         return code
 
     async def wait(self, within: float | None = None) -> int | None:
         """Its exit code, or None when it still runs after `within` seconds."""
-        deadline = None if within is None else time.monotonic() + within
+        start = time.monotonic()
         while (code := self.exit_code) is None:
-            if deadline is not None and time.monotonic() > deadline:
+            elapsed = time.monotonic() - start
+            if within is not None and elapsed > within:
                 return None
-            await asyncio.sleep(_POLL)
+            # Often at first, for a quick stop; seldom later, or watching would cost a share of a core.
+            await asyncio.sleep(min(_SHORTEST_POLL + elapsed / 10, _LONGEST_POLL))
         return code
+
+    async def ended(self) -> str:
+        """Wait until it ends, and say how, with the last line it wrote."""
+        code = await self.wait() or 0
+        how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
+        return f"{how}: {self.log_tail(lines=1)[-_LAST_LINE:]}"
 
     async def stop(self, within: float = 10.0) -> int:
         """Ask it to stop, kill it after `within` seconds; returns the exit code."""

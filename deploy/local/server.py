@@ -85,6 +85,10 @@ class Server:
             # It ended at once: its port was taken, or a killed predecessor still holds shared memory.
             await asyncio.sleep(_RELAUNCH_AFTER)
 
+    async def ended(self) -> str:
+        """Wait until it ends, and say how."""
+        return await self._process.ended() if self._process else "it was never started"
+
     async def stop(self, within: float = 10.0) -> int:
         """Stop it cleanly, by force after `within` seconds; returns the exit code (0 when not running)."""
         return await self._process.stop(within) if self._process and self.pid else 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -62,6 +63,11 @@ class Servers:
         return self._server("valkey")
 
     @property
+    def all(self) -> tuple[Server, ...]:
+        """Those that were chosen."""
+        return tuple(self._servers.values())
+
+    @property
     def nats_url(self) -> str:
         """`nats://user:password@host:port`."""
         return self.nats.url
@@ -83,10 +89,10 @@ class Servers:
 
     @property
     def launcher(self) -> Launcher:
-        """Starts further children that end with us and hold the same lock."""
+        """Starts further children, as ourselves, that end with us and hold the same lock."""
         if self._launcher is None:
             raise StackError("the servers have not been started")
-        return self._launcher
+        return replace(self._launcher, identity=None)
 
     async def start(self, within: float = 30.0) -> None:
         """Start all of them in parallel; when one fails the others are stopped again."""

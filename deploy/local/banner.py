@@ -1,0 +1,37 @@
+"""What a developer reads when the stack is ready: where it is, and a line to paste."""
+
+import json
+import shlex
+from pathlib import Path
+
+from deploy.local.runtime import Runtime
+
+_GOAL = "Summarise: the checkout was down for 12 minutes after a bad deploy; a rollback fixed it."
+
+
+def curl_line(runtime: Runtime) -> str:
+    """A request that submits a task and waits up to 10 s for its result."""
+    words = (
+        *("curl", "-sS", f"{runtime.gateway_url}/api/v1/tasks"),
+        *("-H", f"Authorization: Bearer {runtime.token}"),
+        *("-H", "Content-Type: application/json"),
+        *("-H", "Prefer: wait=10"),
+        *("-d", json.dumps({"goal": _GOAL})),
+    )
+    return shlex.join(words)
+
+
+def banner(runtime: Runtime, home: Path) -> str:
+    """The text printed once everything is ready."""
+    return f"""
+Ganglion is ready: {runtime.gateway_url}
+
+Development token (owner dev, tenant dev, 24 h):
+{runtime.token}
+
+Try it:
+{curl_line(runtime)}
+
+State, logs and runtime.json: {home}
+Ctrl-C stops everything.
+"""

@@ -1,0 +1,160 @@
+"""The local stack as one process: servers, then schema and streams, then the roles, until told to stop."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+
+from pydantic import SecretStr
+
+from deploy.local.addresses import Addresses
+from deploy.local.banner import banner
+from deploy.local.errors import StackError
+from deploy.local.guard import Child, Guard, Say
+from deploy.local.passwords import kept_password
+from deploy.local.ports import first_free_port, is_free
+from deploy.local.process import rotate
+from deploy.local.readiness import wait_ready
+from deploy.local.report import Report
+from deploy.local.role_process import RoleProcess
+from deploy.local.roles import PROVISION, ROLES, Role
+from deploy.local.runtime import remove_runtime
+from deploy.local.servers import Servers
+from deploy.local.settings import StackSettings
+from events.errors import GanglionError
+
+DEFAULT_PORT = 8080
+_READY_WITHIN = 60.0  # seconds
+_HOUSEKEEPING_EVERY = 10.0
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)
+
+
+class Supervisor:
+    """Runs the whole stack below `settings.home`; raises GanglionError when it cannot start.
+
+    Servers whose URL is set in the settings are used and left alone. `roles` and `provision` are parameters so
+    that tests can run the same code around stubs.
+    """
+
+    def __init__(
+        self,
+        settings: StackSettings,
+        *,
+        roles: Sequence[Role] = ROLES,
+        provision: Role = PROVISION,
+        say: Say = _print,
+    ) -> None:
+        self._settings = settings
+        self._home = settings.home.absolute()
+        self._roles = roles
+        self._provision = provision
+        self._say = say
+        self._servers = Servers(
+            self._home,
+            nats=settings.nats_url is None,
+            postgres=settings.database_url is None,
+            valkey=settings.redis_url is None,
+            log_sync=settings.log_sync,
+        )
+        self._processes: list[RoleProcess] = []
+
+    async def run(self) -> None:
+        """Start, wait for SIGINT, SIGTERM or SIGHUP, then stop in order: the roles, then the servers."""
+        told_to_stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, told_to_stop.set)
+        work = asyncio.create_task(self._work())
+        waiting = asyncio.create_task(told_to_stop.wait())
+        await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        self._say("stopping")
+        work.cancel()
+        waiting.cancel()
+        outcome, _ = await asyncio.gather(work, waiting, return_exceptions=True)
+        await self._stop()
+        if isinstance(outcome, Exception):
+            raise outcome
+
+    async def _work(self) -> None:
+        self._say(f"starting below {self._home}")
+        port = self._gateway_port()
+        await self._servers.start()
+        # From here on the state folder is ours: what a killed predecessor left behind no longer holds.
+        remove_runtime(self._home)
+        addresses = self._addresses(port)
+        await self._process(self._provision, addresses).finish()
+        self._processes = [self._process(role, addresses) for role in self._roles]
+        for process in self._processes:
+            await process.start()
+        await self._keep(addresses)
+
+    async def _keep(self, addresses: Addresses) -> None:
+        """Restart what ends and keep runtime.json true, until cancelled."""
+        report = Report(self._home, addresses)
+        children: tuple[Child, ...] = (*self._servers.all, *self._processes)
+        report.guards = tuple(Guard(child, say=self._say, changed=report.publish) for child in children)
+        keeping = [asyncio.create_task(guard.keep()) for guard in report.guards]
+        try:
+            report.publish()
+            await wait_ready(addresses.gateway_url, within=_READY_WITHIN)
+            self._say(banner(report.current(), self._home))
+            await asyncio.gather(self._keep_house(report), *keeping)
+        finally:
+            for task in keeping:
+                task.cancel()
+            await asyncio.gather(*keeping, return_exceptions=True)
+            report.remove()
+
+    async def _keep_house(self, report: Report) -> None:
+        """Bound the logs, and renew the token in runtime.json long before it expires."""
+        while True:
+            await asyncio.sleep(_HOUSEKEEPING_EVERY)
+            for log in (self._home / "logs").glob("*.log"):
+                await asyncio.to_thread(rotate, log)
+            report.publish()
+
+    async def _stop(self) -> None:
+        for process in self._processes:
+            await process.stop()
+        await self._servers.stop()
+
+    def _addresses(self, gateway_port: int) -> Addresses:
+        settings = self._settings
+        secret = settings.jwt_secret
+        return Addresses(
+            gateway_port=gateway_port,
+            nats_url=_given(settings.nats_url) or self._servers.nats_url,
+            database_url=_given(settings.database_url) or self._servers.database_url,
+            redis_url=_given(settings.redis_url) or self._servers.redis_url,
+            jwt_secret=_given(secret) or kept_password(self._home / "secrets", "jwt"),
+        )
+
+    def _gateway_port(self) -> int:
+        wanted = self._settings.port
+        if wanted is None:
+            return first_free_port(DEFAULT_PORT)
+        if not is_free(wanted):
+            raise StackError(f"port {wanted} (GANGLION_PORT) is taken")
+        return wanted
+
+    def _process(self, role: Role, addresses: Addresses) -> RoleProcess:
+        log = self._home / "logs" / f"{role.name}.log"
+        return RoleProcess(role, self._servers.launcher, addresses.environment(os.environ), log)
+
+
+def up(settings: StackSettings, *, roles: Sequence[Role] = ROLES, provision: Role = PROVISION) -> int:
+    """Run the stack in this process until it is told to stop; returns the exit code."""
+    try:
+        asyncio.run(Supervisor(settings, roles=roles, provision=provision).run())
+    except GanglionError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _given(secret: SecretStr | None) -> str | None:
+    return secret.get_secret_value() if secret else None

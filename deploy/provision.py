@@ -1,0 +1,25 @@
+"""What must exist before any role starts: the newest schema, and the streams with their consumers.
+
+`python -m deploy.provision` runs to its end before the roles: under the supervisor, and in compose.yaml.
+"""
+
+import asyncio
+
+from pydantic import SecretStr
+
+from producers.connect import BusSettings, Connection
+from producers.topology import apply
+from storage.database import DatabaseSettings
+from storage.migrate import upgrade
+
+
+async def provision(nats_url: str, database_url: str) -> None:
+    """Migrate the database, then make the server's streams match the table; harmless to repeat."""
+    # In a thread: migrating runs an event loop of its own.
+    await asyncio.to_thread(upgrade, database_url)
+    async with Connection(BusSettings(nats_url=SecretStr(nats_url)), "provision") as client:
+        await apply(client)
+
+
+if __name__ == "__main__":
+    asyncio.run(provision(BusSettings().url, DatabaseSettings().dsn))

@@ -1,0 +1,148 @@
+"""The supervisor around stub roles: start, restart, stop, refusal, and what it leaves behind."""
+
+import os
+import signal
+import socket
+import stat
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import jwt
+import pytest_asyncio
+
+from deploy.local.ports import LOOPBACK
+from deploy.local.runtime import read_runtime
+from tests.support.eventually import eventually
+from tests.support.infrastructure import server_folder
+from tests.support.processes import is_gone
+from tests.support.supervised import Supervised, supervised
+
+STUBS = ("-m", "tests.support.stub_stack", "gateway", "consumers")
+SERVERS = {"nats", "postgres", "valkey"}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def standing() -> AsyncGenerator[Supervised]:
+    """One stack, with a role that never starts, for the tests that leave it running."""
+    with server_folder() as folder:
+        async with supervised(folder, (*STUBS, "broken")) as stack:
+            await stack.ready()
+            yield stack
+
+
+def pids_of(stack: Supervised) -> list[int]:
+    return [pid for pid in stack.runtime.pids.values() if pid]
+
+
+async def restarted(stack: Supervised, role: str, old: int) -> int:
+    def new_pid() -> int | None:
+        pid = stack.runtime.pids[role]
+        return pid if pid != old else None
+
+    return await eventually(new_pid, within=15) or 0
+
+
+async def test_it_prints_where_it_is_with_a_token_and_a_line_to_paste(standing: Supervised) -> None:
+    runtime = standing.runtime
+    assert set(runtime.pids) == {*SERVERS, "gateway", "consumers", "broken"}
+    assert runtime.gateway_url in standing.output
+    curl = next(line for line in standing.output.splitlines() if line.startswith("curl"))
+    assert f"{runtime.gateway_url}/api/v1/tasks" in curl
+    assert "Prefer: wait=10" in curl
+    token = curl.split("Bearer ")[1].split("'")[0]
+    secret = (standing.home / "secrets" / "jwt").read_text()
+    claims = jwt.decode(token, secret, algorithms=["HS256"], audience="ganglion", issuer="ganglion")
+    assert (claims["sub"], claims["tenant"]) == ("dev", "dev")
+    assert claims["exp"] - claims["iat"] == 86400
+
+
+async def test_the_runtime_file_is_closed_to_others(standing: Supervised) -> None:
+    assert stat.S_IMODE((standing.home / "runtime.json").stat().st_mode) == 0o600
+
+
+async def test_a_role_and_a_server_that_die_are_started_again_and_said_so(standing: Supervised) -> None:
+    before = standing.runtime
+    for name in ("consumers", "valkey"):
+        pid = before.pids[name]
+        assert pid
+        os.kill(pid, signal.SIGKILL)
+        assert not is_gone(await restarted(standing, name, pid))
+    runtime = standing.runtime
+    assert (runtime.restarts["consumers"], runtime.restarts["valkey"], runtime.restarts["nats"]) == (1, 1, 0)
+    assert runtime.last_error["valkey"].startswith("SIGKILL")
+    assert runtime.redis_url == before.redis_url
+    assert "consumers ended (SIGKILL" in standing.output
+    assert "valkey is back" in standing.output
+
+
+async def test_a_role_that_cannot_start_is_retried_with_growing_pauses(standing: Supervised) -> None:
+    await eventually(lambda: standing.runtime.restarts["broken"] >= 2, within=15)
+    assert "no such setting" in standing.runtime.last_error["broken"]
+    assert "starting it again in 0.2 s" in standing.output
+    assert "starting it again in 0.4 s" in standing.output
+
+
+async def test_a_second_supervisor_on_the_same_folder_is_refused_and_harms_nothing(standing: Supervised) -> None:
+    before = standing.runtime
+    async with supervised(standing.home, STUBS) as second:
+        await eventually(lambda: second.process.poll() is not None, within=15)
+        assert second.process.returncode == 1
+        assert f"is in use by process {standing.process.pid}" in second.output
+    assert standing.runtime.pids["nats"] == before.pids["nats"]
+    assert all(not is_gone(pid) for role in SERVERS if (pid := standing.runtime.pids[role]))
+
+
+async def test_a_clean_stop_ends_the_gateway_first_exits_zero_and_removes_the_runtime_file(
+    state_folder: Path,
+) -> None:
+    async with supervised(state_folder, STUBS) as stack:
+        await stack.ready()
+        pids = pids_of(stack)
+        assert await stack.stop(signal.SIGINT) == 0
+    assert read_runtime(state_folder) is None
+    assert len(pids) == 5
+    assert all(is_gone(pid) for pid in pids)
+    gateway, consumers = (
+        int((state_folder / "logs" / f"{name}.log").read_text().split("stopped ")[1])
+        for name in ("gateway", "consumers")
+    )
+    assert gateway < consumers
+
+
+async def test_a_killed_supervisor_leaves_no_process_behind(state_folder: Path) -> None:
+    async with supervised(state_folder, STUBS) as stack:
+        await stack.ready()
+        pids = pids_of(stack)
+        assert len(pids) == 5
+        stack.process.kill()
+        await eventually(lambda: all(is_gone(pid) for pid in pids), within=10)
+
+
+async def test_servers_named_in_the_environment_are_used_and_not_started(state_folder: Path) -> None:
+    given = {
+        "NATS_URL": "nats://elsewhere:4222",
+        "DATABASE_URL": "postgresql://elsewhere/x",
+        "REDIS_URL": "redis://elsewhere",
+    }
+    async with supervised(state_folder, STUBS, given) as stack:
+        runtime = await stack.ready()
+        assert set(runtime.pids) == {"gateway", "consumers"}
+        assert runtime.model_dump(include={"nats_url", "database_url", "redis_url"}) == {
+            name.lower(): url for name, url in given.items()
+        }
+
+
+async def test_a_fixed_port_that_is_taken_is_refused_by_name(state_folder: Path) -> None:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        port = listener.getsockname()[1]
+        async with supervised(state_folder, STUBS, {"GANGLION_PORT": str(port)}) as stack:
+            await eventually(lambda: stack.process.poll() is not None, within=15)
+            assert stack.process.returncode == 1
+            assert f"port {port} (GANGLION_PORT) is taken" in stack.output
+
+
+async def test_a_stop_during_the_start_leaves_nothing_running(state_folder: Path) -> None:
+    async with supervised(state_folder, STUBS) as stack:
+        await eventually((state_folder / "logs" / "nats.log").exists, within=15)
+        assert await stack.stop(signal.SIGTERM) == 0
+        assert "Ganglion is ready" not in stack.output
