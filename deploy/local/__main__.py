@@ -1,17 +1,31 @@
-"""`python -m deploy.local up`: the stack without the `ganglion` command."""
+"""`python -m deploy.local up|wipe`: the stack without the `ganglion` command."""
 
 import sys
 
 from deploy.local.settings import StackSettings
 from deploy.local.supervisor import up
+from deploy.local.wipe import wipe
+from events.errors import GanglionError
 
 
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
-    if arguments == ["up"]:
-        return up(StackSettings())
-    print("usage: python -m deploy.local up", file=sys.stderr)
+    match arguments:
+        case ["up"]:
+            return up(StackSettings())
+        case ["wipe"]:
+            return _wipe(StackSettings())
+    print("usage: python -m deploy.local up|wipe", file=sys.stderr)
     return 2
+
+
+def _wipe(settings: StackSettings) -> int:
+    try:
+        wipe(settings.home)
+    except GanglionError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -66,9 +66,8 @@ def _copy(path: Path, target: Path) -> None:
         shutil.copy2(path, draft)
     for entry in (draft, *draft.rglob("*")):
         if not entry.is_symlink():
-            entry.chmod(entry.stat().st_mode | (0o055 if entry.is_dir() else 0o044))
-    if draft.is_file():
-        draft.chmod(0o755)
+            mode = entry.stat().st_mode
+            entry.chmod(mode | (0o055 if mode & 0o100 else 0o044))
     draft.replace(target)
 
 

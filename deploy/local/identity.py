@@ -19,7 +19,7 @@ class Identity:
         os.chown(path, self.uid, self.gid, follow_symlinks=False)
 
     def can_reach(self, path: Path) -> bool:
-        """Say whether every folder above `path` may be entered by strangers, and `path` itself be read.
+        """Say whether every folder above `path` may be entered by strangers, and `path` be read and executed.
 
         Looks at the bits for others only: nobody owns nothing and is in no group.
         """

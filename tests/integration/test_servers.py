@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+import httpx
 import nats
 import pytest
 import pytest_asyncio
@@ -21,8 +22,10 @@ from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError
 
 from deploy.local.errors import ServerStartError, StateInUseError
+from deploy.local.identity import unprivileged
 from deploy.local.server import Server
-from deploy.local.servers import Servers
+from deploy.local.servers import Servers, data_home
+from deploy.local.wipe import wipe
 from tests.support.infrastructure import server_folder
 from tests.support.processes import command_line, is_gone, user_of
 
@@ -30,8 +33,10 @@ ROOT = Path(__file__).parents[2]
 START_AND_WAIT = """
 import asyncio, json, sys
 from pathlib import Path
+from deploy.local.identity import unprivileged
 from deploy.local.server import Server
-from deploy.local.servers import Servers
+from deploy.local.servers import Servers, data_home
+from deploy.local.wipe import wipe
 
 async def main() -> None:
     async with Servers(Path(sys.argv[1])) as servers:
@@ -140,7 +145,10 @@ async def test_postgres_commits_durably(standing: tuple[Servers, Path]) -> None:
 @pytest.mark.asyncio(loop_scope="module")
 async def test_the_log_is_flushed_every_hundred_milliseconds(standing: tuple[Servers, Path]) -> None:
     config = (standing[1] / "nats" / "nats.conf").read_text()
-    assert "sync_interval: 100ms" in config
+    monitor = config.split('http: "')[1].split('"')[0]
+    async with httpx.AsyncClient(trust_env=False) as client:
+        statistics = (await client.get(f"http://{monitor}/varz")).json()
+    assert statistics["jetstream"]["config"]["sync_interval"] == 100_000_000  # nanoseconds
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -203,6 +211,22 @@ async def test_a_wiped_nats_comes_back_empty_at_the_same_url(nats_server: Server
 async def test_a_paused_server_stops_all_the_same(nats_server: Server) -> None:
     nats_server.pause()
     assert await nats_server.stop(within=5) == 0
+
+
+async def test_a_stack_below_a_private_folder_starts_and_can_be_wiped(state_folder: Path) -> None:
+    private = state_folder / "private"
+    private.mkdir(mode=0o700)
+    home = private / "state"
+    async with Servers(home, postgres=False, nats=False) as servers:
+        async with Redis.from_url(servers.redis_url) as redis:
+            assert await redis.ping()
+        data = data_home(home, unprivileged())
+        assert (data / "valkey" / "data").is_dir()
+        with pytest.raises(StateInUseError):
+            await asyncio.to_thread(wipe, home)
+    await asyncio.to_thread(wipe, home)
+    assert not home.exists()
+    assert not data.exists()
 
 
 async def test_a_second_stack_on_the_same_folder_is_refused(state_folder: Path) -> None:

@@ -1,0 +1,38 @@
+# Every target works on a fresh clone with python3 (3.11 or newer), pip and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help up demo test check bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+up: $(STAMP) ## start everything; Ctrl-C stops it
+	$(BIN)/python -m deploy.local up
+
+demo: $(STAMP) ## submit the examples, show them live, then a table
+	$(BIN)/python -m cli demo
+
+test: $(STAMP) ## run the tests on real, embedded servers
+	$(BIN)/python -m pytest
+
+check: $(STAMP) ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP) ## measure the stack beside its floor
+	$(BIN)/python -m bench
+
+clean: ## delete the environment, the caches and all local data
+	if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local wipe; fi
+	rm -rf $(VENV) .ganglion .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMP): requirements.lock pyproject.toml deploy/install.sh
+	PYTHON=$(PYTHON) deploy/install.sh $(VENV)
+	touch $@
