@@ -64,7 +64,7 @@ class EmbeddedStack:
         self._watchdog = Watchdog()
         with (self.home / "supervisor.log").open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local.supervisor"],
+                [sys.executable, "-m", "deploy.local", "up"],
                 cwd=_PROJECT,
                 env=inherited | {"GANGLION_HOME": str(self.home), "GANGLION_PORT": str(free_port())},
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,72 @@
+"""The `ganglion` command."""
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from cli import demo, logs, operation, submit, tail, tasks
+from cli.errors import CommandError
+from cli.output import Format, Output
+from cli.session import Session
+
+app = typer.Typer(
+    name="ganglion",
+    help="Ganglion: the event bus for agent work.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    output: Annotated[Format, typer.Option("-o", "--output", help="How results are shown.")] = Format.TABLE,
+) -> None:
+    """Ganglion: the event bus for agent work."""
+    context.obj = Session(Output(output))
+
+
+app.command()(operation.up)
+app.command()(demo.demo)
+app.command()(submit.submit)
+app.command()(tail.tail)
+app.add_typer(tasks.app, name="tasks")
+app.command()(operation.token)
+app.command()(operation.status)
+app.command()(logs.logs)
+app.command()(operation.rebuild)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: 0 done, 1 failed, 2 misuse, 3 blocked."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        app(args=output_first(given), prog_name="ganglion")
+    except CommandError as error:
+        Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("error: ", "red"), str(error)))
+        sys.exit(error.exit_code)
+
+
+def output_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `-o json` in front, so that it may stand anywhere before a `--`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    moved, kept = [], []
+    words = iter(arguments[:end])
+    for word in words:
+        if word in {"-o", "--output"}:
+            moved += [word, *([value] if (value := next(words, None)) is not None else [])]
+        elif word.startswith(("--output=", "-o=")):
+            moved += ["--output", word.partition("=")[2]]
+        else:
+            kept.append(word)
+    return [*moved, *kept, *arguments[end:]]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Operating the local stack: `up`, `status`, `token`, `rebuild`."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.client import Document, Gateway
+from cli.errors import FAILED, CommandError
+from cli.place import ClientSettings, Place, runtime
+from cli.session import Session, run
+from cli.summary import first_line
+from deploy.local.passwords import kept_password
+from deploy.local.runtime import Runtime
+from deploy.local.settings import StackSettings
+from deploy.local.supervisor import up as run_stack
+from deploy.local.tokens import DAY, DEVELOPER_SCOPES, mint
+from events.errors import InvalidIdError
+from events.ids import checked_name
+
+_PROJECT = Path(__file__).resolve().parents[1]
+_COLUMNS = ("role", "pid", "state", "restarts", "lag", "last error")
+
+
+def up() -> None:
+    """Start everything on this machine and keep it running until Ctrl-C."""
+    raise typer.Exit(run_stack(StackSettings()))
+
+
+def token(
+    context: typer.Context,
+    owner: Annotated[str, typer.Option(help="Whose token: tasks belong to their owner.")],
+    tenant: Annotated[str, typer.Option(help="The owner's tenant.")] = "dev",
+    scope: Annotated[list[str] | None, typer.Option(help="What it may do (repeatable).")] = None,
+    ttl: Annotated[float, typer.Option(min=1, help="Seconds until it expires.")] = DAY,
+) -> None:
+    """Mint a token that the local gateway accepts."""
+    session = Session.of(context)
+    for name, value in (("owner", owner), ("tenant", tenant)):
+        try:
+            checked_name(value, name)
+        except InvalidIdError as error:
+            raise typer.BadParameter(error.detail, param_hint=f"--{name}") from None
+    minted = mint(_secret(session.settings.home), owner=owner, tenant=tenant, scopes=scope or DEVELOPER_SCOPES, ttl=ttl)
+    if session.output.is_json:
+        session.output.document({"token": minted, "owner": owner, "tenant": tenant, "expires_in": ttl})
+    else:
+        session.output.console.out(minted, highlight=False)
+
+
+def status(context: typer.Context) -> None:
+    """Show what runs; exit code 1 when something does not, or the gateway is not ready."""
+    session = Session.of(context)
+    run(_status(session))
+
+
+def rebuild(context: typer.Context) -> None:
+    """Fold the kept log anew into fresh tables, compare them with the present ones, and swap them in."""
+    settings = Session.of(context).settings
+    url = os.environ.get("DATABASE_URL") or runtime(settings).database_url
+    done = subprocess.run(
+        [sys.executable, "-m", "consumers.keeper.rebuild"],
+        cwd=_PROJECT,
+        env=os.environ | {"DATABASE_URL": url},
+        check=False,
+    )
+    raise typer.Exit(done.returncode)
+
+
+async def _status(session: Session) -> int:
+    local = runtime(session.settings)
+    readiness = await _readiness(session.settings, local)
+    rows = roles(local, readiness)
+    is_well = all(row["state"] == "running" for row in rows) and readiness.get("status") in {"ready", "ok"}
+    if session.output.is_json:
+        session.output.document({"gateway_url": local.gateway_url, "roles": list(rows), "readiness": readiness})
+    else:
+        session.output.line(f"{local.gateway_url}  {readiness.get('status', 'unknown')}")
+        session.output.table(_COLUMNS, [[str(row[name.replace(" ", "_")] or "") for name in _COLUMNS] for row in rows])
+    return 0 if is_well else FAILED
+
+
+async def _readiness(settings: ClientSettings, local: Runtime) -> Document:
+    """What the gateway says; why it says nothing, if it does not."""
+    given = settings.token.get_secret_value() if settings.token else local.token
+    try:
+        async with Gateway(Place(local.gateway_url, given)) as gateway:
+            return await gateway.readiness()
+    except CommandError as error:
+        return {"status": f"not reachable: {error}"}
+
+
+def roles(local: Runtime, readiness: Mapping[str, object]) -> list[Document]:
+    """One row for the supervisor and each of its children."""
+    lag = readiness.get("lag_seconds")
+    pids = {"supervisor": local.supervisor, **local.pids}
+    return [
+        {
+            "role": role,
+            "pid": pid,
+            "state": _state(pid),
+            "restarts": local.restarts.get(role, 0),
+            "lag": f"{lag:.3f} s" if role == "consumers" and isinstance(lag, int | float) else None,
+            "last_error": first_line(local.last_error.get(role, "")) or None,
+        }
+        for role, pid in pids.items()
+    ]
+
+
+def _state(pid: int | None) -> str:
+    """Whether a process runs; one that has ended and waits for its parent does not."""
+    if pid is None:
+        return "restarting"
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+    return {"Z": "gone", "T": "paused"}.get(fields[0], "running")
+
+
+def _secret(home: Path) -> str:
+    given = StackSettings().jwt_secret
+    if given is not None:
+        return given.get_secret_value()
+    if not (home / "secrets").is_dir():
+        raise CommandError(f"no stack has run in {home}: start one with `ganglion up`, or set GANGLION_JWT_SECRET")
+    return kept_password(home / "secrets", "jwt")

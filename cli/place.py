@@ -1,0 +1,60 @@
+"""Where the gateway is, and with which token we speak to it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from cli.errors import CommandError
+from deploy.local.runtime import Runtime, read_runtime
+
+
+class ClientSettings(BaseSettings):
+    """`GANGLION_URL` and `GANGLION_TOKEN`, each else taken from `$GANGLION_HOME/runtime.json` (`.ganglion`)."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_")
+
+    url: str | None = None
+    token: SecretStr | None = None
+    home: Path = Path(".ganglion")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A gateway and the token to use there."""
+
+    url: str
+    token: str
+
+    @property
+    def socket_url(self) -> str:
+        """The gateway's WebSocket."""
+        return f"ws{self.url.removeprefix('http')}/ws"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What every request carries."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+def place(settings: ClientSettings) -> Place:
+    """The gateway to talk to. Raises CommandError when neither the environment nor a state folder names one."""
+    local = read_runtime(settings.home)
+    url = settings.url or (local.gateway_url if local else None)
+    token = settings.token.get_secret_value() if settings.token else (local.token if local else None)
+    if url is None:
+        raise CommandError(f"no stack runs in {settings.home}: start one with `ganglion up`, or set GANGLION_URL")
+    if token is None:
+        raise CommandError("no token: set GANGLION_TOKEN")
+    if not url.startswith(("http://", "https://")):
+        raise CommandError(f"GANGLION_URL must begin with http:// or https://, not {url!r}")
+    return Place(url.rstrip("/"), token)
+
+
+def runtime(settings: ClientSettings) -> Runtime:
+    """What the local stack says of itself. Raises CommandError when none runs."""
+    found = read_runtime(settings.home)
+    if found is None:
+        raise CommandError(f"no stack runs in {settings.home}: start one with `ganglion up`")
+    return found

@@ -1,0 +1,130 @@
+"""`ganglion submit`: ask for work, and watch it being done."""
+
+from pathlib import Path
+from typing import Annotated
+from uuid import UUID
+
+import typer
+import yaml
+
+from cli.client import Document, Gateway
+from cli.errors import MISUSED, CommandError
+from cli.output import Output
+from cli.session import Session, run
+from cli.stream import Snapshot, Subscription
+from cli.summary import exit_code, is_final, outcome, status_of
+from cli.telling import step
+from events import Priority
+
+_FIELDS = {
+    "goal",
+    "context",
+    "constraints",
+    "acceptance_criteria",
+    "budget",
+    "priority",
+    "required_capabilities",
+    "metadata",
+    "deadline_at",
+}
+
+
+def submit(
+    context: typer.Context,
+    text: Annotated[str | None, typer.Argument(help="What is to be done.", show_default=False)] = None,
+    *,
+    file: Annotated[
+        Path | None,
+        typer.Option(
+            "-f",
+            "--file",
+            exists=True,
+            dir_okay=False,
+            allow_dash=True,
+            help="With TEXT: its context. Without: the text itself, or a request as .yaml or .json.",
+        ),
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Show each step live, then the result.")] = False,
+    wait: Annotated[float | None, typer.Option(min=0, max=60, help="Wait this many seconds for the result.")] = None,
+    key: Annotated[str | None, typer.Option(help="Idempotency-Key: a repeat gives the first task again.")] = None,
+    priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
+    capability: Annotated[list[str] | None, typer.Option(help="What the agent must be able to do; repeatable.")] = None,
+) -> None:
+    """Submit a task. Exit codes: 0 accepted or done, 1 failed, 2 misuse, 3 blocked."""
+    session = Session.of(context)
+    body = request(text, file)
+    if priority is not None:
+        body["priority"] = priority
+    if capability:
+        body["required_capabilities"] = list(capability)
+    run(_submit(session, body, key=key, wait=wait, watch=watch))
+
+
+def request(text: str | None, file: Path | None) -> Document:
+    """The body of the POST; raises CommandError when there is nothing to ask for."""
+    content = _content(file) if file is not None else None
+    if text is not None:
+        return {"goal": text} if content is None else {"goal": text, "context": content}
+    if content is None:
+        raise CommandError("nothing to submit: give TEXT or -f FILE", exit_code=MISUSED)
+    if file is not None and file.suffix in {".yaml", ".yml", ".json"}:
+        return _document(content, file)
+    return {"goal": content}
+
+
+def _content(file: Path) -> str:
+    try:
+        return typer.get_text_stream("stdin").read() if str(file) == "-" else file.read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"{file} cannot be read as text: {error}", exit_code=MISUSED) from None
+
+
+def _document(content: str, file: Path) -> Document:
+    """A request document; members that only our sample files have are left out."""
+    try:
+        found = yaml.safe_load(content)
+    except yaml.YAMLError as error:
+        raise CommandError(f"{file} is not valid: {str(error).splitlines()[0]}", exit_code=MISUSED) from None
+    if not isinstance(found, dict) or "goal" not in found:
+        raise CommandError(f"{file} has no member 'goal'", exit_code=MISUSED)
+    return {name: value for name, value in found.items() if name in _FIELDS}
+
+
+async def _submit(session: Session, body: Document, *, key: str | None, wait: float | None, watch: bool) -> int:
+    async with Gateway(session.place) as gateway:
+        answer = await gateway.submit(body, key=key, wait=None if watch else wait)
+        task_id = UUID(str(answer.get("task_id") or answer.get("id")))
+        if not watch:
+            return show(session.output, answer, task_id)
+        await _watch(session, task_id)
+        return show(session.output, await gateway.task(task_id), task_id)
+
+
+async def _watch(session: Session, task_id: UUID) -> None:
+    output = session.output
+    subscription = Subscription(session.place, f"task:{task_id}", after="0", say=output.remark)
+    began = None
+    output.remark(f"task {task_id}")
+    async for told in subscription.follow():
+        if isinstance(told, Snapshot):
+            if isinstance(told.data, dict) and is_final(told.data):
+                return
+            continue
+        began = began or told.time
+        if output.is_json:
+            output.document(told.model_dump(mode="json"))
+        else:
+            output.line(step(told, began))
+
+
+def show(output: Output, task: Document, task_id: UUID) -> int:
+    """A task or the receipt of one; returns the exit code that says what became of it."""
+    if output.is_json:
+        output.document(task)
+    elif is_final(task):
+        output.line(f"\n{outcome(task)}\n" if outcome(task) else "")
+        output.remark(f"{task_id} {status_of(task)}")
+    else:
+        kept = f" ({task['durability']})" if "durability" in task else ""
+        output.line(f"{task_id} {status_of(task)}{kept}")
+    return exit_code(task)
