@@ -1,0 +1,44 @@
+"""Errors of the gateway reach people as one clear line."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import JsonValue
+
+from cli.client import Gateway, problem_line
+from cli.errors import CommandError
+from cli.place import ClientSettings, Place, place
+from deploy.local.ports import free_port
+
+
+def test_a_problem_becomes_one_line_with_code_and_request_id() -> None:
+    line = problem_line(
+        503,
+        {"detail": "The keeper lags.", "code": "overloaded", "retryable": True, "request_id": "r-1", "title": "no"},
+    )
+    assert line == "The keeper lags. [503 overloaded; try again later; request r-1]"
+
+
+def test_the_first_faults_of_a_wrong_body_are_named() -> None:
+    faults: list[JsonValue] = [{"field": f"f{n}", "message": "is wrong"} for n in range(5)]
+    line = problem_line(422, {"detail": "Does not fit.", "code": "invalid_request", "errors": faults})
+    assert line == "Does not fit. (f0: is wrong; f1: is wrong; f2: is wrong) [422 invalid_request]"
+
+
+async def test_a_gateway_that_is_not_there_is_said_so() -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    async with Gateway(Place(url, "t")) as gateway:
+        with pytest.raises(CommandError, match=f"{url} cannot be reached"):
+            await gateway.tasks({})
+
+
+def test_without_a_stack_the_user_learns_how_to_start_one(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="ganglion up"):
+        place(ClientSettings(url=None, token=None, home=tmp_path))
+
+
+def test_the_environment_goes_before_the_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANGLION_URL", "https://bus.example/")
+    monkeypatch.setenv("GANGLION_TOKEN", "secret")
+    found = place(ClientSettings())
+    assert (found.url, found.socket_url, found.token) == ("https://bus.example", "wss://bus.example/ws", "secret")

@@ -1,0 +1,80 @@
+"""What becomes of TEXT and -f FILE, and what the exit code says."""
+
+from pathlib import Path
+
+import pytest
+
+from cli.__main__ import output_first
+from cli.client import Document
+from cli.errors import CommandError
+from cli.sample import INPUTS
+from cli.submit import request
+from cli.summary import exit_code, first_line, outcome
+
+
+def test_a_text_is_the_goal_and_a_file_beside_it_the_context(tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("14:02 deploy")
+    assert request("Summarise", notes) == {"goal": "Summarise", "context": "14:02 deploy"}
+
+
+def test_a_text_file_alone_is_the_goal(tmp_path: Path) -> None:
+    goal = tmp_path / "goal.txt"
+    goal.write_text("Summarise this")
+    assert request(None, goal) == {"goal": "Summarise this"}
+
+
+def test_a_sample_file_is_a_request_without_the_demo_members() -> None:
+    assert set(request(None, INPUTS / "outage.yaml")) == {"goal", "context", "acceptance_criteria", "priority"}
+
+
+@pytest.mark.parametrize("text", ["- a list", "context: no goal", "goal: [unclosed"])
+def test_a_request_file_of_another_shape_is_misuse(tmp_path: Path, text: str) -> None:
+    (tmp_path / "request.yaml").write_text(text)
+    with pytest.raises(CommandError) as caught:
+        request(None, tmp_path / "request.yaml")
+    assert caught.value.exit_code == 2
+
+
+def test_nothing_to_submit_is_misuse() -> None:
+    with pytest.raises(CommandError) as caught:
+        request(None, None)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (["tasks", "ls", "-o", "json"], ["-o", "json", "tasks", "ls"]),
+        (["status", "--output=json"], ["--output", "json", "status"]),
+        (["submit", "--", "-o", "x"], ["submit", "--", "-o", "x"]),
+        (["tail", "-o"], ["-o", "tail"]),
+    ],
+)
+def test_the_output_option_may_stand_anywhere(given: list[str], expected: list[str]) -> None:
+    assert output_first(given) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [("succeeded", 0), ("partial", 0), ("submitted", 0), ("blocked", 3), ("failed", 1), ("cancelled", 1)],
+)
+def test_the_exit_code_says_what_became_of_the_task(status: str, code: int) -> None:
+    assert exit_code({"status": status}) == code
+
+
+@pytest.mark.parametrize(
+    ("task", "text"),
+    [
+        ({"result": {"text": "All is well."}}, "All is well."),
+        ({"result": None, "error": {"code": "agent_error", "message": "It broke."}}, "It broke. [agent_error]"),
+        ({"result": None, "verdict": {"reason": "Blocked: an attempt."}, "reason": "policy"}, "Blocked: an attempt."),
+        ({}, ""),
+    ],
+)
+def test_the_outcome_is_the_result_or_why_there_is_none(task: Document, text: str) -> None:
+    assert outcome(task) == text
+
+
+def test_the_first_line_skips_empty_ones_and_is_cut() -> None:
+    assert first_line("\n\n  one two three\nfour", width=8) == "one two…"
