@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from events.base import EventData
-from events.run import RunFinished
 from events.subjects import filter_for
 from events.task import TaskAssigned, TaskReady, TaskSubmitted
 
@@ -60,7 +59,7 @@ ADVISORY = Stream(
 STREAMS: tuple[Stream, ...] = (BUS, WORK, TOK, DLQ, ADVISORY)
 
 REFLEX = Durable("reflex", (TaskSubmitted,))
-ROUTER = Durable("router", (TaskReady, RunFinished))
+ROUTER = Durable("router", (TaskReady,))
 RUNNER = Durable("runner", (TaskAssigned,), ack_wait=15.0, slots=64)
 DURABLES: tuple[Durable, ...] = (REFLEX, ROUTER, RUNNER)
 

@@ -55,7 +55,7 @@ class Connection:
         self.client = Client()
 
     async def __aenter__(self) -> Client:
-        options = connect_options(self._name, self._end_process)
+        options = connect_options(self._name, self.end_process)
         await self.client.connect(self._settings.url, **options)  # type: ignore[arg-type]  # a wait below 1 s works
         return self.client
 
@@ -63,7 +63,8 @@ class Connection:
         self._closing = True
         await self.client.close()
 
-    async def _end_process(self) -> None:
+    async def end_process(self) -> None:
+        """End this process unless the connection is being closed on purpose."""
         if not self._closing:
             log.error("nats_closed", exit_code=EXIT_CONNECTION_CLOSED)
             os._exit(EXIT_CONNECTION_CLOSED)

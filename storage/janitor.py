@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from events.task import Status
+from storage.faults import store_faults
 
 _OPEN = "('submitted', 'waiting', 'ready', 'assigned', 'running', 'paused')"
 _LIMIT = 256
@@ -61,7 +62,7 @@ LIMIT {_LIMIT}"""
 
 
 class JanitorStore:
-    """One connection for the keeper's clockwork. Errors of asyncpg pass through."""
+    """One connection for the keeper's clockwork. Raises StoreUnavailableError when the database is away."""
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
         self._connection = connection
@@ -69,7 +70,8 @@ class JanitorStore:
     @classmethod
     async def connect(cls, dsn: str) -> "JanitorStore":
         """Open a connection; a statement that stalls is given up after 10 s."""
-        return cls(await asyncpg.connect(dsn, timeout=2.0, command_timeout=10.0, server_settings={"jit": "off"}))
+        with store_faults():
+            return cls(await asyncpg.connect(dsn, timeout=2.0, command_timeout=10.0, server_settings={"jit": "off"}))
 
     async def close(self) -> None:
         """Close the connection, within a second even if the server is gone."""
@@ -80,9 +82,11 @@ class JanitorStore:
 
     async def due(self, silent_after: float) -> list[Due]:
         """Up to 256 tasks that are due; an agent is silent after so many seconds without a heartbeat."""
-        return [Due(**row) for row in await self._connection.fetch(_DUE, silent_after)]
+        with store_faults():
+            return [Due(**row) for row in await self._connection.fetch(_DUE, silent_after)]
 
     async def stuck(self, after: float, epoch: str) -> list[Stuck]:
         """Up to 256 tasks unmoved for `after` seconds, or driven by an event of an epoch before this one."""
-        found = await self._connection.fetch(_STUCK, after, epoch)
+        with store_faults():
+            found = await self._connection.fetch(_STUCK, after, epoch)
         return [Stuck(r["id"], cast("Status", r["status"]), r["epoch"], r["seq"], r["body"]) for r in found]

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from events.errors import LeaseLostError
+from storage.faults import store_faults
 from storage.models import event_gap, event_log, event_repeat, outbox, run, task, tool_call, verdict
 from storage.unnest import Row, Rows, columns_of, transpose
 
@@ -58,6 +59,30 @@ class Changes:
     tool_calls: list[Row] = field(default_factory=list)
     outbox: list[Row] = field(default_factory=list)
     read_back: list[str] = field(default_factory=list)
+
+    def widths(self) -> tuple[tuple[list[Row], int], ...]:
+        """Each list and the number of its columns, in the order of the statement's parameters."""
+        return (
+            (self.log, len(LOG_COLUMNS)),
+            (self.repeats, len(event_repeat.columns)),
+            (self.gaps, len(event_gap.columns)),
+            (self.new_tasks, len(TASK_COLUMNS)),
+            (self.runs, len(RUN_COLUMNS)),
+            (self.verdicts, len(verdict.columns)),
+            (self.tool_calls, len(tool_call.columns)),
+            (self.outbox, len(outbox.columns)),
+            (self.changed_tasks, len(TASK_LIFE) + 1),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One committed event that waits to be published or read back."""
+
+    position: int
+    event_id: str
+    subject: str
+    body: bytes
 
 
 def _insert(table_name: str, rows: Rows, conflict: str = "") -> str:
@@ -121,11 +146,17 @@ _ADD_TO_OUTBOX = f"""
 WITH lease AS (SELECT 1 FROM keeper WHERE id = 1 AND holder = $1 AND until > clock_timestamp() FOR UPDATE),
 sent AS ({_insert(outbox.name, Rows(outbox, columns_of(outbox), 2))})
 SELECT 1 FROM lease"""
+_ID_AT = """
+SELECT id FROM event_log WHERE epoch = $1 AND seq = $2
+UNION ALL SELECT id FROM event_repeat WHERE epoch = $1 AND seq = $2"""
 _SETTINGS = "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit"
 
 
 class KeeperStore:
-    """One connection to Postgres and what a keeper does on it. Errors of asyncpg pass through."""
+    """One connection to Postgres and what a keeper does on it.
+
+    Every method raises StoreUnavailableError when the database is away.
+    """
 
     def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]", holder: str) -> None:
         self._connection = connection
@@ -134,17 +165,18 @@ class KeeperStore:
     @classmethod
     async def connect(cls, dsn: str, holder: str) -> "KeeperStore":
         """Open a connection; a statement that stalls is given up after 10 s."""
-        connection = await asyncpg.connect(
-            dsn,
-            timeout=2.0,
-            command_timeout=10.0,
-            server_settings={
-                "application_name": "ganglion-keeper",
-                "jit": "off",
-                "plan_cache_mode": "force_generic_plan",
-                "idle_in_transaction_session_timeout": "2s",
-            },
-        )
+        with store_faults():
+            connection = await asyncpg.connect(
+                dsn,
+                timeout=2.0,
+                command_timeout=10.0,
+                server_settings={
+                    "application_name": "ganglion-keeper",
+                    "jit": "off",
+                    "plan_cache_mode": "force_generic_plan",
+                    "idle_in_transaction_session_timeout": "2s",
+                },
+            )
         return cls(connection, holder)
 
     async def close(self) -> None:
@@ -156,86 +188,85 @@ class KeeperStore:
 
     async def durable_settings(self) -> dict[str, str]:
         """`fsync` and `synchronous_commit` as the server has them."""
-        return dict((await self._connection.fetchrow(_SETTINGS)) or {})
+        with store_faults():
+            return dict((await self._connection.fetchrow(_SETTINGS)) or {})
 
     async def acquire(self) -> Position | None:
         """Take the lease if it is free, run out, or ours; None if another keeper has it."""
-        row = await self._connection.fetchrow(_ACQUIRE, self.holder)
+        with store_faults():
+            row = await self._connection.fetchrow(_ACQUIRE, self.holder)
         return None if row is None else Position(row["epoch"], row["position"])
 
     async def renew(self) -> None:
         """Keep the lease for two seconds more; raises LeaseLostError."""
-        if await self._connection.fetchval(_RENEW, self.holder) is None:
+        with store_faults():
+            renewed = await self._connection.fetchval(_RENEW, self.holder)
+        if renewed is None:
             raise LeaseLostError
 
     async def release(self) -> None:
         """Give the lease back so that a standby need not wait."""
-        await self._connection.execute(_RELEASE, self.holder)
+        with store_faults():
+            await self._connection.execute(_RELEASE, self.holder)
 
     async def move(self, to: Position) -> None:
-        """Set the position without folding: a new epoch begins."""
-        if await self._connection.execute(_MOVE, self.holder, to.epoch, to.seq) != "UPDATE 1":
+        """Set the position without folding: a new epoch begins. Raises LeaseLostError."""
+        with store_faults():
+            moved = await self._connection.execute(_MOVE, self.holder, to.epoch, to.seq)
+        if moved != "UPDATE 1":
             raise LeaseLostError
 
-    async def load_tasks(self, ids: Sequence[UUID]) -> list[asyncpg.Record]:
+    async def load_tasks(self, ids: Sequence[UUID]) -> list[dict[str, object]]:
         """The rows of the named tasks that exist, columns TASK_FOLD."""
-        return await self._connection.fetch(_READ, ids)
+        with store_faults():
+            return [dict(row) for row in await self._connection.fetch(_READ, ids)]
 
     async def known(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         """Which of the (source, id) pairs are in the log already."""
         sources, ids = [key[0] for key in keys], [key[1] for key in keys]
-        return {(row["source"], row["id"]) for row in await self._connection.fetch(_KNOWN, sources, ids)}
+        with store_faults():
+            return {(row["source"], row["id"]) for row in await self._connection.fetch(_KNOWN, sources, ids)}
 
     async def write(self, changes: Changes, was: Position, now: Position) -> None:
         """Commit one batch whole or not at all.
 
         Raises LeaseLostError (another keeper moved on), RepeatedEventError (fold again without known events),
-        asyncpg.DataError (some row holds what a column cannot).
+        UnkeepableError (some row holds what a column cannot).
         """
         arrays: list[object] = []
-        for rows, width in (
-            (changes.log, len(LOG_COLUMNS)),
-            (changes.repeats, 4),
-            (changes.gaps, 4),
-            (changes.new_tasks, len(TASK_COLUMNS)),
-            (changes.runs, len(RUN_COLUMNS)),
-            (changes.verdicts, len(verdict.columns)),
-            (changes.tool_calls, len(tool_call.columns)),
-            (changes.outbox, 4),
-            (changes.changed_tasks, len(TASK_LIFE) + 1),
-        ):
+        for rows, width in changes.widths():
             arrays += transpose(rows, width)
-        try:
-            moved = await self._connection.fetchval(
-                _WRITE, self.holder, was.epoch, was.seq, now.epoch, now.seq, *arrays, changes.read_back
-            )
-        except asyncpg.UniqueViolationError as error:
-            if error.table_name == event_log.name:
-                raise RepeatedEventError from error
-            raise
+        places = (was.epoch, was.seq, now.epoch, now.seq)
+        with store_faults():
+            try:
+                moved = await self._connection.fetchval(_WRITE, self.holder, *places, *arrays, changes.read_back)
+            except asyncpg.UniqueViolationError as error:
+                if error.table_name == event_log.name:
+                    raise RepeatedEventError from error
+                raise
         if moved != 1:
             raise LeaseLostError
 
-    async def outbox_between(self, after: int, before: int, limit: int = 256) -> list[asyncpg.Record]:
-        """Committed events that were not read back yet, in order: position, event_id, subject, body."""
-        return await self._connection.fetch(_OUTBOX, after, before, limit)
+    async def outbox_between(self, after: int, before: int, limit: int = 256) -> list[OutboxRow]:
+        """Committed events that were not read back yet, in order."""
+        with store_faults():
+            return [OutboxRow(*row) for row in await self._connection.fetch(_OUTBOX, after, before, limit)]
 
     async def add_to_outbox(self, added: Sequence[Row]) -> None:
-        """Keep events that no batch caused (re-sends), if the lease is still ours."""
+        """Keep events that no batch caused (re-sends). Raises LeaseLostError."""
         rows = transpose(added, 4)
-        if await self._connection.fetchval(_ADD_TO_OUTBOX, self.holder, *rows) is None:
+        with store_faults():
+            kept = await self._connection.fetchval(_ADD_TO_OUTBOX, self.holder, *rows)
+        if kept is None:
             raise LeaseLostError
 
     async def last_outbox_position(self) -> int:
-        """The highest position the outbox ever gave out, as far as the log and the outbox tell."""
-        return await self._connection.fetchval("SELECT coalesce(max(position), 0) FROM outbox") or 0
+        """The highest position in the outbox, 0 if it is empty."""
+        with store_faults():
+            return int(await self._connection.fetchval("SELECT coalesce(max(position), 0) FROM outbox"))
 
     async def event_id_at(self, position: Position) -> str | None:
         """The id of the event that was folded at this position, if one was."""
-        found: str | None = await self._connection.fetchval(
-            "SELECT id FROM event_log WHERE epoch = $1 AND seq = $2"
-            " UNION ALL SELECT id FROM event_repeat WHERE epoch = $1 AND seq = $2",
-            position.epoch,
-            position.seq,
-        )
+        with store_faults():
+            found: str | None = await self._connection.fetchval(_ID_AT, position.epoch, position.seq)
         return found

@@ -4,12 +4,12 @@ import asyncio
 import os
 import socket
 
-import asyncpg
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from consumers._runtime import Resources, Service
 from consumers.keeper.epoch import settle_epoch
 from consumers.keeper.janitor import Janitor
 from consumers.keeper.term import ReconnectedError, Term
@@ -32,8 +32,6 @@ _PASSING = (
     NatsError,
     ReconnectedError,
     StreamLostError,
-    asyncpg.PostgresError,
-    asyncpg.InterfaceError,
     OSError,
     TimeoutError,
 )
@@ -110,6 +108,11 @@ async def _assert_durable(store: KeeperStore) -> None:
     settings = await store.durable_settings()
     if settings.get("fsync") != "on" or settings.get("synchronous_commit") not in ("on", "remote_apply"):
         raise NotDurableError(str(settings))
+
+
+def build(resources: Resources) -> Service:
+    """The consumer: one more keeper, active or standing by."""
+    return Service(Keeper(resources.client, resources.publisher, resources.database, KeeperSettings()).run)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
-import asyncpg
 import structlog
 from nats.aio.client import Client
 
@@ -23,6 +22,7 @@ from events.streams import BUS
 from events.subjects import COMMITTED
 from producers.publisher import Publisher
 from producers.reader import Delivery, Hole, Reader
+from storage.faults import UnkeepableError
 from storage.keeper import KeeperStore, Position, RepeatedEventError
 
 log = structlog.get_logger()
@@ -45,15 +45,8 @@ class UnfoldableError(Exception):
     """The pure part of the fold failed: a defect of ours or an event that should not exist."""
 
 
-# What a batch can fail for because of its data; everything else ends the term and is tried again.
-_DATA_FAULTS = (
-    UnfoldableError,
-    ValueError,
-    OverflowError,
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.ProgramLimitExceededError,
-)
+_DATA_FAULTS = (UnfoldableError, UnkeepableError)
+"""What a batch can fail for because of its data; everything else ends the term and is tried again."""
 
 
 class Term:
@@ -134,9 +127,9 @@ class Term:
     async def _publish_left(self) -> None:
         position, end = 0, self._next_outbox
         while left := await self._store.outbox_between(position, end):
-            position = left[-1]["position"]
+            position = left[-1].position
             await self._send(
-                [Outgoing(row["position"], decode_structured(row["body"]), row["subject"], row["body"]) for row in left]
+                [Outgoing(row.position, decode_structured(row.body), row.subject, row.body) for row in left]
             )
 
     async def _step(self, reader: Reader, *, publish: bool = True) -> None:
@@ -215,7 +208,8 @@ class Term:
         ids = touched(item for item in inbound if isinstance(item, Inbound))
         if not ids:
             return {}
-        return {row["id"]: rows.state_of(dict(row)) for row in await self._store.load_tasks(ids)}
+        found = [rows.state_of(row) for row in await self._store.load_tasks(ids)]
+        return {task.id: task for task in found}
 
     async def _known(self, items: Sequence[Item]) -> set[tuple[str, str]]:
         events = [read(item, self._own).event for item in items if isinstance(item, Delivery)]

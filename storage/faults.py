@@ -1,0 +1,35 @@
+"""What asyncpg raises, in our words: the store is away, or the data cannot be kept."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from events.errors import PermanentError, StoreUnavailableError
+
+
+class UnkeepableError(PermanentError):
+    """A row holds what its column cannot."""
+
+    code = "unkeepable"
+
+
+_DATA = (
+    ValueError,
+    OverflowError,
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+)
+_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+@contextmanager
+def store_faults() -> Iterator[None]:
+    """Raise UnkeepableError or StoreUnavailableError for what the driver raises inside."""
+    try:
+        yield
+    except _DATA as error:
+        raise UnkeepableError(type(error).__name__) from error
+    except _AWAY as error:
+        raise StoreUnavailableError(type(error).__name__) from error

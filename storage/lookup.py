@@ -1,0 +1,112 @@
+"""What a consumer may read: the row of a task. Look-ups that come together are one query."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Protocol, Self, cast
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from events.errors import StoreUnavailableError
+from events.task import Status, TaskSpec
+from storage.database import DatabaseSettings
+from storage.faults import store_faults
+
+_QUERY = """
+SELECT id, tenant, owner, session_id, status, attempt, agent_id, run_id, execution_id, spec::text, redacted::text
+FROM task WHERE id = ANY($1::uuid[])"""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task as an agent's runner needs it; `redacted` holds the texts to use instead of the original ones."""
+
+    id: UUID
+    tenant: str
+    owner: str
+    session_id: str | None
+    status: Status
+    attempt: int
+    agent_id: str | None
+    run_id: UUID | None
+    execution_id: UUID | None
+    spec: TaskSpec
+    redacted: dict[str, str]
+
+
+class Lookup(Protocol):
+    """Read-only access for consumers."""
+
+    async def task(self, task_id: UUID) -> TaskView | None:
+        """The task's row, or None. Raises StoreUnavailableError."""
+
+
+class PostgresLookup:
+    """Reads through a pool; the look-ups of one turn of the event loop share one statement."""
+
+    def __init__(self, settings: DatabaseSettings, *, connections: int = 2) -> None:
+        self._pool = asyncpg.create_pool(
+            settings.dsn,
+            min_size=0,
+            max_size=connections,
+            timeout=2.0,
+            command_timeout=5.0,
+            server_settings={"application_name": "ganglion-lookup", "jit": "off"},
+        )
+        self._wanted: dict[UUID, asyncio.Future[TaskView | None]] = {}
+        self._fetching: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        with store_faults():
+            await self._pool
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._pool.terminate()
+
+    async def task(self, task_id: UUID) -> TaskView | None:
+        """The task's row, or None. Raises StoreUnavailableError."""
+        future = self._wanted.get(task_id)
+        if future is None:
+            loop = asyncio.get_running_loop()
+            if not self._wanted:
+                loop.call_soon(self._start)
+            future = self._wanted[task_id] = loop.create_future()
+        return await asyncio.shield(future)
+
+    def _start(self) -> None:
+        wanted, self._wanted = self._wanted, {}
+        task = asyncio.create_task(self._fetch(wanted))
+        self._fetching.add(task)
+        task.add_done_callback(self._fetching.discard)
+
+    async def _fetch(self, wanted: dict[UUID, asyncio.Future[TaskView | None]]) -> None:
+        try:
+            with store_faults():
+                rows = await self._pool.fetch(_QUERY, list(wanted))
+        except StoreUnavailableError as error:
+            for future in wanted.values():
+                if not future.done():
+                    future.set_exception(error)
+            return
+        found = {row["id"]: _view(row) for row in rows}
+        for task_id, future in wanted.items():
+            if not future.done():
+                future.set_result(found.get(task_id))
+
+
+def _view(row: asyncpg.Record) -> TaskView:
+    return TaskView(
+        id=row["id"],
+        tenant=row["tenant"],
+        owner=row["owner"],
+        session_id=row["session_id"],
+        status=cast("Status", row["status"]),
+        attempt=row["attempt"],
+        agent_id=row["agent_id"],
+        run_id=row["run_id"],
+        execution_id=row["execution_id"],
+        spec=TaskSpec.model_validate_json(row["spec"]),
+        redacted=orjson.loads(row["redacted"]) if row["redacted"] else {},
+    )
