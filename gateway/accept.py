@@ -1,0 +1,92 @@
+"""Accepting an event: published, acknowledged, and (if Postgres is there) committed before anyone says 202."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Literal
+
+from events.base import Event, EventData
+from events.errors import OutcomeUnknownError, OverloadedError
+from gateway.bus import Bus
+from gateway.commits import NEW_EPOCH, Commits
+from gateway.lag import Lag
+from gateway.metrics import Metrics
+from producers.publisher import Ack
+
+SOURCE = "/gateway"
+
+Durability = Literal["log", "log+database"]
+
+_MAX_LAG = 5.0
+_EPOCHS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """How an event was kept. `outcome` is the keeper's, None while it is not known; `first_seq` is where the log
+    holds the same event from an earlier publish, if it does.
+    """
+
+    outcome: str | None
+    first_seq: int | None
+
+    @property
+    def durability(self) -> Durability:
+        """What the answer may promise (DESIGN rule 1)."""
+        return "log" if self.outcome is None else "log+database"
+
+
+class Acceptor:
+    """Publishes and waits for the outcome."""
+
+    def __init__(self, bus: Bus, commits: Commits, lag: Lag, metrics: Metrics) -> None:
+        self._bus = bus
+        self._commits = commits
+        self._lag = lag
+        self._metrics = metrics
+
+    def refuse_if_overloaded(self) -> None:
+        """Raise OverloadedError while the keeper lags over 5 s though Postgres answers.
+
+        With Postgres away the keeper cannot but lag; work is then taken with durability `log`.
+        """
+        if self._commits.store_answers and self._lag.seconds > _MAX_LAG:
+            self._metrics.shed.inc()
+            raise OverloadedError(retry_after=min(30.0, self._lag.seconds))
+
+    async def accept(self, event: Event[EventData]) -> Accepted:
+        """Keep one event. Raises what `Bus.publish` raises; a repeat of the call with the same event is harmless."""
+        for _ in range(_EPOCHS):
+            ack, outcome = await self._attempt(event)
+            if outcome != NEW_EPOCH:
+                break
+        else:
+            outcome = None
+        accepted = Accepted(outcome, ack.seq if ack is not None and ack.duplicate else None)
+        self._metrics.accepted.labels(accepted.durability).inc()
+        return accepted
+
+    async def _attempt(self, event: Event[EventData]) -> tuple[Ack | None, str | None]:
+        waiting = self._commits.expect(event.id)
+        ack: Ack | None = None
+        try:
+            ack = await self._bus.publish(event)
+        except OutcomeUnknownError:
+            # The answer was lost, but the keeper may have told us that the event arrived.
+            if not _told(waiting):
+                raise
+        finally:
+            if ack is None and not _told(waiting):
+                self._commits.forget(event.id, waiting)
+        if ack is not None and ack.duplicate:
+            self._commits.hurry(event.id)
+        if not self._commits.store_answers and not waiting.done():
+            self._commits.forget(event.id, waiting)
+            return ack, None
+        try:
+            return ack, await waiting
+        finally:
+            self._commits.forget(event.id, waiting)
+
+
+def _told(waiting: asyncio.Future[str | None]) -> bool:
+    return waiting.done() and waiting.result() is not None

@@ -1,0 +1,158 @@
+"""The gateway's composition root: settings in, one ASGI application out."""
+
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
+
+from events.errors import GanglionError
+from gateway.accept import SOURCE, Acceptor
+from gateway.auth import Authenticator, AuthSettings
+from gateway.background import running
+from gateway.bus import Bus
+from gateway.commits import Commits
+from gateway.controlling import Controlling
+from gateway.documentation import describe
+from gateway.edge import Edge
+from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
+from gateway.health import HealthRoutes, running_version
+from gateway.hub import Hub
+from gateway.lag import Lag
+from gateway.lookup import Lookup, Recents
+from gateway.metrics import Metrics
+from gateway.reading import Reading
+from gateway.replay import Replayer
+from gateway.sse import Streams
+from gateway.submitting import CREATE, SUBMIT, Submitting
+from gateway.ws import Sockets
+from producers.connect import BusSettings
+from storage.database import DatabaseSettings, create_engine
+from storage.log import latest_ids, outcomes
+
+
+class HttpSettings(BaseSettings):
+    """`GANGLION_HOST`, `GANGLION_PORT`, `GANGLION_ALLOWED_ORIGINS` (JSON list of origins for CORS and WebSocket)."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8080, ge=0, le=65_535)
+    allowed_origins: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """All that the gateway is configured with."""
+
+    http: HttpSettings
+    auth: AuthSettings
+    bus: BusSettings
+    database: DatabaseSettings
+
+    @classmethod
+    def from_environment(cls) -> "GatewaySettings":
+        """Read the environment, once, at the start of the process."""
+        return cls(HttpSettings(), AuthSettings(), BusSettings(), DatabaseSettings())
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The application, and what its server must end before it stops."""
+
+    app: ASGIApp
+    sockets: Sockets
+    streams: Streams
+
+    async def drain(self) -> None:
+        """Send every subscriber away in good order: `drain`, close 1012, come back with `after`."""
+        self.streams.drain()
+        await self.sockets.drain()
+
+
+def create_gateway(settings: GatewaySettings) -> Gateway:
+    """Build everything; nothing connects before the lifespan starts."""
+    engine = create_engine(settings.database)
+    metrics, lag, recents = Metrics(), Lag(time.monotonic), Recents()
+    authenticator = Authenticator(settings.auth)
+    bus = Bus(settings.bus)
+    commits = Commits(partial(outcomes, engine, SOURCE), lag)
+    hub = Hub(partial(latest_ids, engine), lag, metrics)
+    commits.epoch_listeners.append(hub.epoch_changed)
+    acceptor = Acceptor(bus, commits, lag, metrics)
+    lookup = Lookup(engine, recents)
+    replayer = Replayer(engine, hub, commits)
+    streams = Streams(replayer)
+    sockets = Sockets(
+        authenticator=authenticator,
+        lookup=lookup,
+        replayer=replayer,
+        metrics=metrics,
+        allowed_origins=settings.http.allowed_origins,
+    )
+    submitting = Submitting(
+        authenticator=authenticator,
+        acceptor=acceptor,
+        bus=bus,
+        hub=hub,
+        lookup=lookup,
+        recents=recents,
+        metrics=metrics,
+    )
+    controlling = Controlling(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine)
+    reading = Reading(authenticator=authenticator, lookup=lookup, engine=engine, streams=streams)
+    health = HealthRoutes(bus=bus, engine=engine, commits=commits, lag=lag, hub=hub, metrics=metrics)
+
+    async def read_the_log() -> None:
+        await hub.run(await bus.client())
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
+        background = (bus.run(commits.on_announce), commits.run(), read_the_log(), sockets.keep_alive())
+        async with running(background):
+            yield
+        await engine.dispose()
+
+    app = _application(settings.http, lifespan)
+    app.router.routes.append(Route(SUBMIT.path, submitting.submit, methods=["POST"]))
+    app.router.routes.append(Route(CREATE.path, submitting.create, methods=["POST"]))
+    app.router.routes.append(WebSocketRoute("/ws", sockets.serve))
+    app.include_router(reading.router())
+    app.include_router(controlling.router())
+    app.include_router(health.router())
+    return Gateway(Edge(app, metrics), sockets, streams)
+
+
+def _application(http: HttpSettings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    app = FastAPI(
+        title="Ganglion",
+        version=running_version(),
+        description="The event bus for agent work: accepted means kept, every step is durable and streamed live.",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+    app.add_exception_handler(GanglionError, answer_error)
+    app.add_exception_handler(HTTPException, answer_http)
+    app.add_exception_handler(RequestValidationError, answer_invalid)
+    app.add_exception_handler(Exception, answer_bug)
+    if http.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=http.allowed_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-Id", "traceparent"],
+            expose_headers=["Location", "X-Request-Id", "Retry-After", "Idempotency-Replayed", "Preference-Applied"],
+        )
+    return app

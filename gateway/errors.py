@@ -1,0 +1,206 @@
+"""What goes wrong at the edge, and the one table from error classes to HTTP statuses (RFC 9457 bodies)."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from uuid import UUID
+
+import orjson
+import structlog
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from typing_extensions import TypedDict
+
+from events.cursor import InvalidCursorError
+from events.errors import GanglionError, InvalidIdError, OutcomeUnknownError, PermanentError, TransientError
+from gateway.trail import Trail
+
+log = structlog.get_logger()
+
+PROBLEM = "application/problem+json"
+_RETRY_AFTER = 1.0
+
+
+class Fault(TypedDict):
+    """One thing that is wrong with a request, and where."""
+
+    field: str
+    message: str
+
+
+class UnauthorizedError(PermanentError):
+    """A valid bearer token is needed."""
+
+    code = "unauthorized"
+
+
+class MissingScopeError(PermanentError):
+    """The token does not grant what this needs."""
+
+    code = "missing_scope"
+
+
+class NotFoundError(PermanentError):
+    """There is nothing of yours under this id."""
+
+    code = "not_found"
+
+
+class BadJsonError(PermanentError):
+    """The body is not valid JSON."""
+
+    code = "bad_json"
+
+
+class InvalidBodyError(PermanentError):
+    """The request does not fit the contract; `errors` says where."""
+
+    code = "invalid_request"
+
+    def __init__(self, faults: Sequence[Fault]) -> None:
+        super().__init__()
+        self.faults = tuple(faults)
+
+
+class BodyTooLargeError(PermanentError):
+    """The body is larger than 1 MiB."""
+
+    code = "body_too_large"
+
+
+class WrongMediaTypeError(PermanentError):
+    """The body must be application/json."""
+
+    code = "unsupported_media_type"
+
+
+class IdempotencyConflictError(PermanentError):
+    """The Idempotency-Key was used for a different request."""
+
+    code = "idempotency_conflict"
+
+
+class TaskFinalError(PermanentError):
+    """The task has ended; nothing can change its course."""
+
+    code = "task_final"
+
+
+class RefusedError(PermanentError):
+    """The task cannot be changed so in the state it is in."""
+
+    code = "refused"
+
+
+class UnansweredError(OutcomeUnknownError):
+    """The task was sent to the log and not acknowledged: ask for it by its id, or repeat with the same key."""
+
+    def __init__(self, task_id: UUID, idempotency_key: str | None) -> None:
+        super().__init__()
+        self.members = {"task_id": str(task_id), "idempotency_key": idempotency_key}
+
+
+STATUSES: dict[type[GanglionError], HTTPStatus] = {
+    BadJsonError: HTTPStatus.BAD_REQUEST,
+    UnauthorizedError: HTTPStatus.UNAUTHORIZED,
+    MissingScopeError: HTTPStatus.FORBIDDEN,
+    NotFoundError: HTTPStatus.NOT_FOUND,
+    IdempotencyConflictError: HTTPStatus.CONFLICT,
+    TaskFinalError: HTTPStatus.CONFLICT,
+    RefusedError: HTTPStatus.CONFLICT,
+    BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    WrongMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    InvalidBodyError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidCursorError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidIdError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
+    GanglionError: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+
+
+def status_of(error: GanglionError) -> HTTPStatus:
+    """The status of the error's class, or of its nearest ancestor in the table."""
+    return next(STATUSES[kind] for kind in type(error).__mro__ if kind in STATUSES)
+
+
+def problem(
+    trail: Trail,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    retryable: bool = False,
+    headers: dict[str, str] | None = None,
+    more: dict[str, object] | None = None,
+) -> Response:
+    """One RFC 9457 answer; `more` are members beyond the fixed ones."""
+    body = {
+        "type": f"urn:ganglion:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": int(status),
+        "detail": detail,
+        "code": code,
+        "retryable": retryable,
+        "request_id": trail.request_id,
+        "trace_id": trail.trace_id,
+        **(more or {}),
+    }
+    return Response(orjson.dumps(body), status, headers, PROBLEM)
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """The answer to an error of our tree."""
+    if not isinstance(error, GanglionError):
+        raise error
+    status = status_of(error)
+    headers: dict[str, str] = {}
+    more: dict[str, object] = dict(error.members) if isinstance(error, UnansweredError) else {}
+    if status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="ganglion"'
+    if isinstance(error, MissingScopeError):
+        headers["WWW-Authenticate"] = 'Bearer realm="ganglion", error="insufficient_scope"'
+    if isinstance(error, InvalidBodyError):
+        more["errors"] = error.faults
+    if isinstance(error, TransientError):
+        headers["Retry-After"] = str(max(1, round(error.retry_after or _RETRY_AFTER)))
+    trail = Trail.of(request.scope)
+    return problem(trail, status, error.code, error.detail, retryable=error.retryable, headers=headers, more=more)
+
+
+async def answer_http(request: Request, error: Exception) -> Response:
+    """The answer to what the router itself refuses: no such route, wrong method, a body too large."""
+    if not isinstance(error, HTTPException):
+        raise error
+    known = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large", 400: "bad_request"}
+    code = known.get(error.status_code, "refused")
+    detail = HTTPStatus(error.status_code).description or HTTPStatus(error.status_code).phrase
+    headers = dict(error.headers or {})
+    return problem(Trail.of(request.scope), error.status_code, code, detail, headers=headers)
+
+
+async def answer_invalid(request: Request, error: Exception) -> Response:
+    """The answer to parameters that do not fit."""
+    if not isinstance(error, RequestValidationError):
+        raise error
+    faults = [Fault(field=_place(fault["loc"][1:]), message=fault["msg"]) for fault in error.errors()]
+    return await answer_error(request, InvalidBodyError(faults))
+
+
+async def answer_bug(request: Request, error: Exception) -> Response:
+    """The answer to a bug: the traceback goes to the log, nothing of it to the client."""
+    trail = Trail.of(request.scope)
+    log.error("request_failed", request_id=trail.request_id, trace_id=trail.trace_id, exc_info=error)
+    detail = "Something went wrong on our side; the request id helps us find it."
+    return problem(trail, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail)
+
+
+def faults_of(error: ValidationError) -> list[Fault]:
+    """Where and what, never the value that was sent."""
+    found = error.errors(include_url=False, include_input=False, include_context=False)
+    return [Fault(field=_place(fault["loc"]), message=fault["msg"]) for fault in found[:32]]
+
+
+def _place(steps: Sequence[int | str]) -> str:
+    return ".".join(str(step)[:64] for step in steps) or "body"

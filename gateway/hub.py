@@ -1,0 +1,218 @@
+"""The hub: one reader of the log per process, which hands each event to whoever subscribed to its room.
+
+Each event is decoded once, and encoded once however many receive it. An event that is published twice is shown
+once: the latest ids are remembered (and read from the log when the hub starts).
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+from nats.js.errors import NotFoundError
+
+from events.cursor import Cursor
+from events.errors import StoreUnavailableError
+from events.streams import BUS, EPOCH_KEY
+from gateway.frames import Envelope, Frame, make_frame, read_envelope
+from gateway.lag import Lag
+from gateway.metrics import Metrics
+from gateway.subscription import Subscription
+from producers.reader import Delivery, Hole, Reader, StreamLostError
+
+log = structlog.get_logger()
+
+_REMEMBERED = 20_000
+_WINDOW = 4_096
+_RETRY = 0.25
+
+Identity = tuple[str, str]
+
+
+class Hub:
+    """Rooms, their subscriptions, and those who wait for a task's end.
+
+    `on_break` is called for each subscription whose events may have been missed; the subscription is behind then.
+    """
+
+    def __init__(
+        self,
+        latest_ids: Callable[[int], Awaitable[list[Identity]]],
+        lag: Lag,
+        metrics: Metrics,
+    ) -> None:
+        self._latest_ids = latest_ids
+        self._lag = lag
+        self._metrics = metrics
+        self._rooms: dict[str, set[Subscription]] = {}
+        self._finals: dict[str, set[asyncio.Future[None]]] = {}
+        self._shown: dict[Identity, None] = {}
+        self._ended: dict[str, None] = {}
+        self._restart = asyncio.Event()
+        self._opened = asyncio.Event()
+        self.on_break: Callable[[Subscription], None] = lambda _: None
+        self.position = Cursor("", 0)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether events are being read."""
+        return self._opened.is_set()
+
+    async def opened(self, within: float) -> bool:
+        """Whether the hub reads, or begins to within so many seconds."""
+        try:
+            async with asyncio.timeout(within):
+                await self._opened.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    def join(self, subscription: Subscription) -> Cursor:
+        """From the returned position on, every event of the room is delivered to the subscription."""
+        self._rooms.setdefault(subscription.room.key, set()).add(subscription)
+        self._metrics.subscriptions.inc()
+        return self.position
+
+    def ended_lately(self, task_id: str) -> bool:
+        """Whether the task's last state event that the hub saw was a final one."""
+        return task_id in self._ended
+
+    def leave(self, subscription: Subscription) -> None:
+        """Deliver nothing more."""
+        members = self._rooms.get(subscription.room.key)
+        if members is None or subscription not in members:
+            return
+        members.discard(subscription)
+        self._metrics.subscriptions.dec()
+        if not members:
+            del self._rooms[subscription.room.key]
+
+    @contextmanager
+    def final(self, task_id: str) -> Iterator[asyncio.Future[None]]:
+        """A future that is done when the task enters a final state."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._finals.setdefault(task_id, set())
+        waiting.add(future)
+        try:
+            yield future
+        finally:
+            future.cancel()
+            waiting.discard(future)
+            if not waiting:
+                self._finals.pop(task_id, None)
+
+    def epoch_changed(self, epoch: str) -> None:
+        """The keeper reads another epoch than the hub does: start over."""
+        if self.is_open and epoch != self.position.epoch:
+            self._restart.set()
+
+    async def run(self, client: Client) -> None:
+        """Read until cancelled; every break makes the live subscriptions start over."""
+        broke = False
+        while True:
+            try:
+                start = await self._open(client)
+                async with Reader(client, BUS.name, start, window=_WINDOW) as reader:
+                    self._opened.set()
+                    if broke:
+                        self._break_all()
+                    await self._follow(reader)
+            except StreamLostError as lost:
+                log.warning("hub_stream_lost", detail=str(lost))
+            except (NatsError, TimeoutError, OSError) as error:
+                log.warning("hub_interrupted", error=type(error).__name__)
+            self._opened.clear()
+            self._restart.clear()
+            broke = True
+            await asyncio.sleep(_RETRY)
+
+    async def _open(self, client: Client) -> int:
+        """Find the stream's end and its epoch; a stream that has none yet is still being made."""
+        try:
+            info = await client.jetstream(timeout=2.0).stream_info(BUS.name)
+        except NotFoundError as error:
+            raise StreamLostError("BUS does not exist") from error
+        epoch = (info.config.metadata or {}).get(EPOCH_KEY)
+        if not epoch:
+            raise StreamLostError("BUS has no epoch yet")
+        self._lag.reset()
+        self.position = Cursor(epoch, info.state.last_seq)
+        await self._remember_latest()
+        return info.state.last_seq + 1
+
+    async def _remember_latest(self) -> None:
+        try:
+            for identity in await self._latest_ids(_REMEMBERED // 4):
+                self._is_new(identity)
+        except StoreUnavailableError:
+            log.warning("hub_starts_without_latest_ids")
+
+    async def _follow(self, reader: Reader) -> None:
+        restarted = asyncio.create_task(self._restart.wait())
+        try:
+            while not self._restart.is_set():
+                reading = asyncio.create_task(reader.batch())
+                await asyncio.wait((reading, restarted), return_when=asyncio.FIRST_COMPLETED)
+                if not reading.done():
+                    reading.cancel()
+                    return
+                for item in await reading:
+                    self._take(item)
+        finally:
+            restarted.cancel()
+
+    def _take(self, item: Delivery | Hole) -> None:
+        if isinstance(item, Hole):
+            self.position = Cursor(self.position.epoch, item.last_seq)
+            self._break_all()
+            return
+        self.position = Cursor(self.position.epoch, item.seq)
+        self._lag.seen(item.seq)
+        envelope = read_envelope(item.body)
+        if envelope is not None and self._is_new(envelope.identity):
+            self._show(envelope, item)
+
+    def _is_new(self, identity: Identity) -> bool:
+        if identity in self._shown:
+            return False
+        self._shown[identity] = None
+        if len(self._shown) > _REMEMBERED:
+            del self._shown[next(iter(self._shown))]
+        return True
+
+    def _show(self, envelope: Envelope, item: Delivery) -> None:
+        frame: Frame | None = None
+        for key in _keys(envelope):
+            for subscription in self._rooms.get(key, ()):
+                frame = frame or make_frame(envelope, self.position, item.time)
+                subscription.deliver(frame)
+                self._metrics.delivered.inc()
+        if envelope.is_state and envelope.task_id is not None:
+            self._note_state(envelope.task_id, is_final=envelope.is_final)
+
+    def _note_state(self, task_id: str, *, is_final: bool) -> None:
+        self._ended.pop(task_id, None)
+        if not is_final:
+            return
+        self._ended[task_id] = None
+        if len(self._ended) > _REMEMBERED:
+            del self._ended[next(iter(self._ended))]
+        for future in self._finals.get(task_id, ()):
+            if not future.done():
+                future.set_result(None)
+
+    def _break_all(self) -> None:
+        for members in self._rooms.values():
+            for subscription in members:
+                subscription.fall_behind()
+                self.on_break(subscription)
+
+
+def _keys(envelope: Envelope) -> tuple[str, ...]:
+    """The rooms an event is shown in; the owner is part of a task's room, so a forged owner shows nothing."""
+    tenant, owner, task_id = envelope.tenant, envelope.owner, envelope.task_id
+    if task_id is None:
+        return (f"{tenant}:{owner}:", f"{tenant}::")
+    return (f"{tenant}:{owner}:{task_id}", f"{tenant}:{owner}:", f"{tenant}::")

@@ -1,0 +1,37 @@
+"""How old the oldest event is that the keeper has not committed."""
+
+from collections import deque
+from collections.abc import Callable
+
+_SAMPLE_EVERY = 0.1
+_MAX_SAMPLES = 4_096
+
+
+class Lag:
+    """Samples what the hub has read against what the keeper announced; `clock` is monotonic, in seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._samples: deque[tuple[int, float]] = deque()
+
+    def seen(self, seq: int) -> None:
+        """The stream holds `seq`."""
+        now = self._clock()
+        if self._samples and now - self._samples[-1][1] < _SAMPLE_EVERY:
+            return
+        if len(self._samples) < _MAX_SAMPLES:
+            self._samples.append((seq, now))
+
+    def committed(self, seq: int) -> None:
+        """Everything up to `seq` is in Postgres."""
+        while self._samples and self._samples[0][0] <= seq:
+            self._samples.popleft()
+
+    def reset(self) -> None:
+        """Forget it all: sequences of another epoch mean nothing here."""
+        self._samples.clear()
+
+    @property
+    def seconds(self) -> float:
+        """0 when the keeper is level, else how long the oldest sample has waited."""
+        return self._clock() - self._samples[0][1] if self._samples else 0.0

@@ -1,0 +1,47 @@
+"""Request headers that change an answer: Prefer: wait (RFC 7240) and Idempotency-Key."""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from uuid import UUID
+
+from starlette.requests import Request
+
+from events.ids import derived_id
+from gateway.auth import Principal
+from gateway.errors import Fault, InvalidBodyError
+
+MAX_WAIT = 60
+
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])")
+_KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A client's Idempotency-Key: the ids that follow from it, and the fingerprint of the body it came with."""
+
+    value: str
+    subject_id: UUID
+    event_id: UUID
+    body_sha256: str
+
+
+def read_wait(request: Request) -> int | None:
+    """The seconds a client wants to wait, at most 60; None if it does not or says it wrongly."""
+    found = _WAIT.search(request.headers.get("prefer", ""))
+    return min(int(found[1]), MAX_WAIT) if found else None
+
+
+def read_key(request: Request, principal: Principal, template: str, body: bytes) -> Key | None:
+    """The key of a request, scoped to its owner and route. Raises InvalidBodyError for one that is not usable."""
+    value = request.headers.get("idempotency-key")
+    if value is None:
+        return None
+    if not _KEY.match(value):
+        fault = Fault(field="Idempotency-Key", message="must be 1 to 255 visible ASCII characters")
+        raise InvalidBodyError([fault])
+    scope = json.dumps([principal.tenant, principal.owner, request.method, template, value])
+    subject_id = derived_id(scope)
+    return Key(value, subject_id, derived_id(subject_id, "event"), hashlib.sha256(body).hexdigest())

@@ -1,0 +1,147 @@
+"""Reading tasks: one, many, a task's history, and its live stream."""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi.security import HTTPBearer
+from pydantic import AwareDatetime
+from sqlalchemy.ext.asyncio import AsyncEngine
+from starlette.requests import Request
+from starlette.responses import Response
+
+from events.cursor import Cursor
+from events.task import Kind, Priority, Status
+from gateway.answers import json_answer
+from gateway.auth import READ, Authenticator, Principal, bearer
+from gateway.documentation import EVENT_STREAM, problems
+from gateway.frames import make_frame, read_envelope
+from gateway.lookup import Lookup, parsed_id
+from gateway.models import FacadeTask, History, Task, TaskPage
+from gateway.sse import Streams
+from gateway.subscription import Room
+from gateway.views import decode_place, facade_view, is_shown, page_view, task_view
+from storage.log import LogEntry, Whose, entries
+from storage.tasks import TaskFilter, list_tasks
+
+TaskId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+Limit = Annotated[int, Query(ge=1, le=100)]
+CursorText = Annotated[str, Query(max_length=200, description="`0`, or the cursor of an earlier event")]
+
+
+class Reading:
+    """The routes that change nothing."""
+
+    def __init__(self, *, authenticator: Authenticator, lookup: Lookup, engine: AsyncEngine, streams: Streams) -> None:
+        self._authenticator = authenticator
+        self._lookup = lookup
+        self._engine = engine
+        self._streams = streams
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["tasks"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+        get = router.get
+        one = problems(401, 403, 404, 422, 503)
+        many = problems(401, 403, 422, 503)
+        get(
+            "/tasks/{task_id}",
+            summary="One task, in the words of /submit",
+            responses={200: {"model": FacadeTask}, **one},
+        )(self.facade_task)
+        get("/api/v1/tasks", summary="Your tasks, newest first", responses={200: {"model": TaskPage}, **many})(
+            self.tasks
+        )
+        get("/api/v1/tasks/{task_id}", summary="One task", responses={200: {"model": Task}, **one})(self.task)
+        get("/api/v1/tasks/{task_id}/events", summary="A task's history", responses={200: {"model": History}, **one})(
+            self.events
+        )
+        get(
+            "/api/v1/tasks/{task_id}/stream",
+            summary="A task's events as they happen (server-sent events)",
+            response_class=Response,
+            responses={200: EVENT_STREAM, **one},
+        )(self.stream)
+        return router
+
+    async def facade_task(self, request: Request, task_id: TaskId) -> Response:
+        """Statuses are pending, processing, completed, failed, cancelled."""
+        return json_answer(facade_view(await self._lookup.task(await self._reader(request), parsed_id(task_id))))
+
+    async def task(self, request: Request, task_id: TaskId) -> Response:
+        """The canonical shape."""
+        return json_answer(task_view(await self._lookup.task(await self._reader(request), parsed_id(task_id))))
+
+    async def tasks(
+        self,
+        request: Request,
+        *,
+        status: Annotated[list[Status], Query(max_length=13)] = [],  # noqa: B006 - FastAPI copies defaults
+        kind: Annotated[list[Kind], Query(max_length=4)] = [],  # noqa: B006 - as above
+        priority: Annotated[list[Priority], Query(max_length=5)] = [],  # noqa: B006 - as above
+        created_after: AwareDatetime | None = None,
+        created_before: AwareDatetime | None = None,
+        limit: Limit = 50,
+        cursor: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> Response:
+        """Your own; with the scope admin the tenant's. Filters may be given several times."""
+        principal = await self._reader(request)
+        wanted = TaskFilter(
+            tenant=principal.tenant,
+            owner=None if principal.is_admin else principal.owner,
+            status=status,
+            kind=kind,
+            priority=priority,
+            created_after=_storable(created_after),
+            created_before=_storable(created_before),
+        )
+        place = decode_place(cursor) if cursor is not None else None
+        return json_answer(page_view(await list_tasks(self._engine, wanted, place, limit + 1), limit))
+
+    async def events(self, request: Request, task_id: TaskId, after: CursorText = "0", limit: Limit = 100) -> Response:
+        """What a subscriber of the task would have seen, oldest first."""
+        principal = await self._reader(request)
+        found = await self._lookup.whereabouts(principal, parsed_id(task_id))
+        whose = Whose(found.tenant, found.owner, parsed_id(task_id))
+        page = await entries(self._engine, whose, Cursor.parse(after), None, limit + 1)
+        return _history(page, limit)
+
+    async def stream(
+        self,
+        request: Request,
+        task_id: TaskId,
+        after: Annotated[str | None, Query(max_length=200, description="As in /events; absent: from now")] = None,
+        last_event_id: Annotated[str | None, Header(max_length=200)] = None,
+    ) -> Response:
+        """Ends with `event: end` after a final state. `Last-Event-ID` resumes, before `after`."""
+        principal = await self._reader(request)
+        start = last_event_id or after
+        place = Cursor.parse(start) if start is not None else None
+        identity = parsed_id(task_id)
+        found = await self._lookup.whereabouts(principal, identity)
+        return self._streams.response(principal, Room(found.tenant, found.owner, identity), found, place)
+
+    async def _reader(self, request: Request) -> Principal:
+        principal = await self._authenticator.principal(bearer(request.headers))
+        principal.must(READ)
+        return principal
+
+
+def _history(page: list[LogEntry], limit: int) -> Response:
+    """Frames as subscribers get them: the same encoder."""
+    shown = page[:limit]
+    items = []
+    for entry in shown:
+        envelope = read_envelope(entry.body) if is_shown(entry) else None
+        if envelope is not None:
+            items.append("{" + make_frame(envelope, Cursor(entry.epoch, entry.seq), entry.time).tail)
+    following = f'"{shown[-1].epoch}-{shown[-1].seq}"' if len(page) > limit else "null"
+    body = f'{{"items":[{",".join(items)}],"next_cursor":{following}}}'
+    return Response(body, media_type="application/json")
+
+
+def _storable(moment: datetime | None) -> datetime | None:
+    """Postgres and Python agree on the years 1 to 9999 in UTC only; no task was made near either end."""
+    if moment is None or 1900 < moment.year < 9000:
+        return moment
+    return moment.replace(year=1900 if moment.year <= 1900 else 9000, month=1, day=1)

@@ -1,0 +1,151 @@
+"""What clients send: the body of /submit as its document has it, and the canonical body of /api/v1/tasks."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+
+from events.base import JsonObject
+from events.ids import Name
+from events.task import Budget, Priority, TaskContext, TaskSpec
+from gateway.errors import InvalidBodyError, faults_of
+
+_PRIORITIES: dict[str | int, Priority] = {
+    "critical": "critical",
+    "blocker": "critical",
+    "high": "high",
+    "normal": "normal",
+    "medium": "normal",
+    "low": "low",
+    "background": "background",
+    "deferred": "background",
+    0: "critical",
+    1: "high",
+    2: "normal",
+    3: "low",
+    4: "background",
+}
+
+AnyPriority = Literal["critical", "blocker", "high", "normal", "medium", "low", "background", "deferred", 0, 1, 2, 3, 4]
+"""Every spelling the source documents use (requirements O.2)."""
+
+_NOT_BLANK = r"\S"
+_FURTHEST = timedelta(days=366)
+
+
+def _near(moment: datetime) -> datetime:
+    if abs(moment - datetime.now(UTC)) > _FURTHEST:
+        raise ValueError("must lie within a year")
+    return moment
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class BudgetBody(_Body):
+    """What the task may spend: tokens, wall seconds, US dollars."""
+
+    max_tokens: int = Field(default=10_000, ge=1, le=100_000)
+    max_time_seconds: int = Field(default=300, ge=1, le=3_600)
+    max_cost_usd: float = Field(default=1.0, ge=0, le=100)
+
+    def budget(self) -> Budget:
+        """As the events have it."""
+        return Budget.model_construct(
+            max_tokens=self.max_tokens, max_time_seconds=self.max_time_seconds, max_cost_usd=self.max_cost_usd
+        )
+
+
+class ContextBody(_Body):
+    """What the agent may know besides the prompt: free text, references, data."""
+
+    text: str | None = Field(default=None, max_length=100_000)
+    refs: list[Annotated[str, Field(max_length=2_048)]] = Field(default_factory=list, max_length=100)
+    data: JsonObject | None = None
+
+
+Criteria = Annotated[list[Annotated[str, Field(max_length=2_000)]], Field(max_length=100)]
+
+
+class SubmitRequest(_Body):
+    """The body of POST /submit."""
+
+    goal: str = Field(min_length=1, max_length=10_000, pattern=_NOT_BLANK, examples=["Summarise the incident notes"])
+    constraints: JsonObject = Field(default_factory=dict)
+    context: str | None = Field(default=None, max_length=50_000)
+    acceptance_criteria: Criteria = Field(default_factory=list)
+    budget: BudgetBody = BudgetBody()
+    priority: AnyPriority = "medium"
+    metadata: JsonObject = Field(default_factory=dict)
+
+    def spec(self) -> TaskSpec:
+        """The task this asks for."""
+        return TaskSpec.model_construct(
+            kind="goal",
+            prompt=self.goal,
+            context=TaskContext.model_construct(text=self.context),
+            constraints=self.constraints,
+            acceptance_criteria=tuple(self.acceptance_criteria),
+            budget=self.budget.budget(),
+            priority=_PRIORITIES[self.priority],
+            metadata=self.metadata,
+        )
+
+
+class TaskRequest(_Body):
+    """The body of POST /api/v1/tasks; `goal` is taken for `prompt`, a text for `context`."""
+
+    prompt: str = Field(
+        min_length=1,
+        max_length=100_000,
+        pattern=_NOT_BLANK,
+        validation_alias=AliasChoices("prompt", "goal"),
+        examples=["Summarise the incident notes"],
+    )
+    context: Annotated[str, Field(max_length=100_000)] | ContextBody | None = None
+    constraints: JsonObject = Field(default_factory=dict)
+    acceptance_criteria: Criteria = Field(default_factory=list)
+    budget: BudgetBody = BudgetBody()
+    priority: AnyPriority = "normal"
+    required_capabilities: list[Name] = Field(default_factory=list, max_length=32)
+    metadata: JsonObject = Field(default_factory=dict)
+    deadline_at: Annotated[AwareDatetime, AfterValidator(_near)] | None = None
+
+    def spec(self) -> TaskSpec:
+        """The task this asks for."""
+        return TaskSpec.model_construct(
+            kind="goal",
+            prompt=self.prompt,
+            context=_context(self.context),
+            constraints=self.constraints,
+            acceptance_criteria=tuple(self.acceptance_criteria),
+            budget=self.budget.budget(),
+            priority=_PRIORITIES[self.priority],
+            required_capabilities=tuple(self.required_capabilities),
+            metadata=self.metadata,
+            deadline_at=self.deadline_at,
+        )
+
+
+class CancelRequest(_Body):
+    """The optional body of a cancel."""
+
+    reason: str | None = Field(default=None, max_length=500)
+
+
+B = TypeVar("B", bound=_Body)
+
+
+def read_body(model: type[B], body: bytes) -> B:
+    """Validate a JSON body. Raises InvalidBodyError, which names fields and never repeats values."""
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        raise InvalidBodyError(faults_of(error)) from error
+
+
+def _context(given: str | ContextBody | None) -> TaskContext:
+    if isinstance(given, ContextBody):
+        return TaskContext.model_construct(text=given.text, refs=tuple(given.refs), data=given.data)
+    return TaskContext.model_construct(text=given)

@@ -1,0 +1,119 @@
+"""Questions to the event log: what became of an event, and which events a room saw between two cursors."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, literal, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from events.cursor import Cursor
+from storage.models import event_gap, event_log, keeper
+from storage.reading import fetch
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One event as it was kept: its place, the stream's timestamp and the bytes as they came."""
+
+    epoch: str
+    seq: int
+    time: datetime
+    outcome: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What became of one event, and which task it was about."""
+
+    outcome: str
+    task_id: UUID | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Whose:
+    """Whose events to read: of one task, of one owner, or (owner None) of a whole tenant."""
+
+    tenant: str
+    owner: str | None = None
+    task_id: UUID | None = None
+
+
+async def outcomes(engine: AsyncEngine, source: str, ids: Collection[str]) -> dict[str, str]:
+    """The outcomes of those of `source`'s events that are committed."""
+    statement = select(event_log.c.id, event_log.c.outcome).where(
+        event_log.c.source == source, event_log.c.id.in_(list(ids))
+    )
+    return {row.id: row.outcome for row in await fetch(engine, statement)}
+
+
+async def settled(engine: AsyncEngine, source: str, event_id: str) -> Settled | None:
+    """One committed event of `source`, or None."""
+    statement = select(event_log.c.outcome, event_log.c.task_id, event_log.c.body).where(
+        event_log.c.source == source, event_log.c.id == event_id
+    )
+    rows = await fetch(engine, statement)
+    return Settled(rows[0].outcome, rows[0].task_id, rows[0].body) if rows else None
+
+
+async def entries(engine: AsyncEngine, whose: Whose, after: Cursor, until: Cursor | None, limit: int) -> list[LogEntry]:
+    """The events of `whose` in order, after one cursor and up to another, at most `limit`."""
+    log = event_log.c
+    place = tuple_(log.epoch, log.seq)
+    wanted: list[ColumnElement[bool]] = [log.tenant == whose.tenant, place > _place(after)]
+    if until is not None:
+        wanted.append(place <= _place(until))
+    if whose.owner is not None:
+        wanted.append(log.owner == whose.owner)
+    if whose.task_id is not None:
+        wanted.append(log.task_id == whose.task_id)
+    statement = (
+        select(log.epoch, log.seq, log.time, log.outcome, log.body)
+        .where(*wanted)
+        .order_by(log.epoch, log.seq)
+        .limit(limit)
+    )
+    return [LogEntry(*row) for row in await fetch(engine, statement)]
+
+
+async def has_gap(engine: AsyncEngine, after: Cursor, until: Cursor) -> bool:
+    """Whether the log is known to have lost sequences between two cursors of one epoch."""
+    statement = (
+        select(literal(1))
+        .select_from(event_gap)
+        .where(
+            event_gap.c.epoch == until.epoch,
+            event_gap.c.last_seq > after.seq,
+            event_gap.c.first_seq <= until.seq,
+        )
+        .limit(1)
+    )
+    return bool(await fetch(engine, statement))
+
+
+async def latest_ids(engine: AsyncEngine, limit: int) -> list[tuple[str, str]]:
+    """Source and id of the newest `limit` events, oldest first."""
+    newest = (
+        select(event_log.c.source, event_log.c.id, event_log.c.epoch, event_log.c.seq)
+        .order_by(event_log.c.epoch.desc(), event_log.c.seq.desc())
+        .limit(limit)
+    )
+    return [(row.source, row.id) for row in reversed(await fetch(engine, newest))]
+
+
+async def position(engine: AsyncEngine) -> Cursor:
+    """How far the keeper has folded the log."""
+    rows = await fetch(engine, select(keeper.c.epoch, keeper.c.position))
+    return Cursor(rows[0].epoch, rows[0].position) if rows else Cursor("", 0)
+
+
+async def answers(engine: AsyncEngine) -> None:
+    """Return if Postgres answers, else raise StoreUnavailableError."""
+    await fetch(engine, select(literal(1)))
+
+
+def _place(cursor: Cursor) -> ColumnElement[tuple[str, int]]:
+    return tuple_(literal(cursor.epoch), literal(cursor.seq))

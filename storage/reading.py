@@ -1,0 +1,57 @@
+"""Reading from Postgres: one retry over a cut connection, and one error when it cannot be reached."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from typing import TypeVarTuple
+
+from asyncpg import InterfaceError, PostgresError
+from sqlalchemy import Row, Select
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from events.errors import StoreUnavailableError
+
+Columns = TypeVarTuple("Columns")
+
+_OURS = (ProgrammingError, DataError, IntegrityError)
+_AWAY = (DBAPIError, PoolTimeoutError, PostgresError, InterfaceError, OSError, asyncio.TimeoutError)
+
+
+async def fetch(engine: AsyncEngine, statement: Select[*Columns]) -> Sequence[Row[*Columns]]:
+    """All rows of one statement; tried twice, since a pool is stale after Postgres restarted.
+
+    Raises StoreUnavailableError. A statement that is wrong stays the error it is: that is a bug.
+    """
+    try:
+        return await _once(engine, statement)
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise _told(error) from error
+    except _AWAY as error:
+        raise _told(error) from error
+    try:
+        return await _once(engine, statement)
+    except _AWAY as error:
+        raise _told(error) from error
+
+
+@asynccontextmanager
+async def one_moment(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
+    """A connection whose reads all see the same moment (repeatable read). Raises StoreUnavailableError."""
+    try:
+        async with engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            yield connection
+    except _AWAY as error:
+        raise _told(error) from error
+
+
+async def _once(engine: AsyncEngine, statement: Select[*Columns]) -> Sequence[Row[*Columns]]:
+    async with engine.connect() as connection:
+        return (await connection.execute(statement)).all()
+
+
+def _told(error: BaseException) -> BaseException:
+    return error if isinstance(error, _OURS) else StoreUnavailableError()
