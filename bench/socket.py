@@ -92,6 +92,7 @@ class SocketListener(asyncio.Protocol):
             elif opcode == _CLOSE and not self.closed.done():
                 code = struct.unpack(">H", payload[:2])[0] if payload else 1005
                 self.closed.set_result(f"closed by the server: {code} {payload[2:].decode(errors='replace')}")
+                self.close()
         self._buffer = buffer[place:]
 
     def _write(self, opcode: int, payload: bytes) -> None:
@@ -99,7 +100,10 @@ class SocketListener(asyncio.Protocol):
         if self._transport is None:
             return
         size = len(payload)
-        length = bytes([0x80 | size]) if size < 126 else struct.pack(">BH", 0x80 | 126, size)
+        if size < 126:
+            length = bytes([0x80 | size])
+        else:
+            length = struct.pack(">BH", 0x80 | 126, size) if size < 65_536 else struct.pack(">BQ", 0x80 | 127, size)
         self._transport.write(bytes([0x80 | opcode]) + length + bytes(4) + payload)
 
 

@@ -36,13 +36,13 @@ class Gateway:
     ) -> None:
         await self._client.__aexit__(kind, error, trace)
 
-    async def submit(self, body: Document, *, key: str | None = None, wait: float | None = None) -> Document:
+    async def submit(self, body: Document, *, key: str | None = None, wait: int | None = None) -> Document:
         """Ask for work; the answer is a 202's body, or with `wait` seconds the outcome if it came in time."""
         headers = {}
         if key is not None:
             headers["Idempotency-Key"] = key
         if wait is not None:
-            headers["Prefer"] = f"wait={wait:g}"
+            headers["Prefer"] = f"wait={wait}"
         return await self._send("POST", "/api/v1/tasks", json=body, headers=headers, within=_TIMEOUT + (wait or 0))
 
     async def task(self, task_id: UUID) -> Document:
@@ -95,5 +95,6 @@ def problem_line(status: int, problem: Document) -> str:
         named = [f"{fault.get('field')}: {fault.get('message')}" for fault in faults if isinstance(fault, dict)]
         line = f"{line} ({'; '.join(named[:_MAX_FAULTS])})"
     again = "; try again later" if problem.get("retryable") else ""
+    about = f"; task {problem['task_id']}" if problem.get("task_id") else ""
     request_id = f"; request {problem['request_id']}" if problem.get("request_id") else ""
-    return f"{line} [{status} {problem.get('code') or 'error'}{again}{request_id}]"
+    return f"{line} [{status} {problem.get('code') or 'error'}{again}{about}{request_id}]"

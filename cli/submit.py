@@ -45,7 +45,7 @@ def submit(
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show each step live, then the result.")] = False,
-    wait: Annotated[float | None, typer.Option(min=0, max=60, help="Wait this many seconds for the result.")] = None,
+    wait: Annotated[int | None, typer.Option(min=0, max=60, help="Wait this many seconds for the result.")] = None,
     key: Annotated[str | None, typer.Option(help="Idempotency-Key: a repeat gives the first task again.")] = None,
     priority: Annotated[Priority | None, typer.Option(help="How urgent it is.")] = None,
     capability: Annotated[list[str] | None, typer.Option(help="What the agent must be able to do; repeatable.")] = None,
@@ -90,7 +90,7 @@ def _document(content: str, file: Path) -> Document:
     return {name: value for name, value in found.items() if name in _FIELDS}
 
 
-async def _submit(session: Session, body: Document, *, key: str | None, wait: float | None, watch: bool) -> int:
+async def _submit(session: Session, body: Document, *, key: str | None, wait: int | None, watch: bool) -> int:
     async with Gateway(session.place) as gateway:
         answer = await gateway.submit(body, key=key, wait=None if watch else wait)
         task_id = UUID(str(answer.get("task_id") or answer.get("id")))
