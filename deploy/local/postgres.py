@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from deploy.local.binaries import postgres_folder, readable
+from deploy.local.binaries import postgres, readable
 from deploy.local.errors import ServerStartError
 from deploy.local.passwords import write_private
 from deploy.local.ports import LOOPBACK, free_port
@@ -59,7 +59,7 @@ class PostgresRecipe:
 
     async def prepare(self, launcher: Launcher) -> None:
         """Initialise the cluster once; a run that was cut short is begun again."""
-        self._folder = readable(postgres_folder(), launcher.identity)
+        self._binary = readable(postgres(), launcher.identity)
         if self.data.exists():
             return
         draft, secret = self._home / "draft", self._home / "password"
@@ -81,7 +81,7 @@ class PostgresRecipe:
         """`postgres -D DATA …` in the foreground; SIGINT is its fast shutdown."""
         settings = [f"--{name}={value}" for name, value in _SETTINGS.items()]
         argv = (
-            str(self._folder / "bin" / "postgres"),
+            str(self._binary),
             "-D",
             str(self.data),
             "-p",
@@ -105,7 +105,7 @@ class PostgresRecipe:
 
     def _initdb(self, draft: Path, secret: Path) -> Command:
         argv = (
-            str(self._folder / "bin" / "initdb"),
+            str(self._binary.with_name("initdb")),
             *("-D", str(draft), "-U", USER, f"--pwfile={secret}", "--auth=scram-sha-256", "-E", "UTF8"),
             # The wheel has no ICU; the builtin provider needs no locale of the machine.
             *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
