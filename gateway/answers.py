@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-import orjson
 from starlette.responses import Response
 
 from events.task import TaskSubmitted
 from gateway.accept import Durability
+from gateway.encoding import to_json
 
 _MESSAGES: dict[Durability, str] = {
     "log+database": "The task is kept in the log and in the database.",
@@ -16,7 +16,7 @@ _MESSAGES: dict[Durability, str] = {
 
 def json_answer(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """Any JSON value; UUIDs and datetimes are understood."""
-    return Response(orjson.dumps(value), status, headers, "application/json")
+    return Response(to_json(value), status, headers, "application/json")
 
 
 def accepted_answer(

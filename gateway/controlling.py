@@ -5,7 +5,6 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Path
-from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -28,6 +27,7 @@ from gateway.requests import CancelRequest, read_body
 from gateway.trail import Trail
 from gateway.views import task_view
 from storage.log import settled
+from storage.reading import Database
 from storage.tasks import TaskRow
 
 _CANCEL = "/api/v1/tasks/{task_id}/cancel"
@@ -38,9 +38,7 @@ _UNKNOWN = {"refused:unknown_task", "refused:not_found"}
 class Controlling:
     """Cancelling, for now."""
 
-    def __init__(
-        self, *, authenticator: Authenticator, acceptor: Acceptor, lookup: Lookup, engine: AsyncEngine
-    ) -> None:
+    def __init__(self, *, authenticator: Authenticator, acceptor: Acceptor, lookup: Lookup, engine: Database) -> None:
         self._authenticator = authenticator
         self._acceptor = acceptor
         self._lookup = lookup

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from http import HTTPStatus
 from uuid import UUID
 
-import orjson
 import structlog
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -15,6 +14,7 @@ from typing_extensions import TypedDict
 
 from events.cursor import InvalidCursorError
 from events.errors import GanglionError, InvalidIdError, OutcomeUnknownError, PermanentError, TransientError
+from gateway.encoding import to_json
 from gateway.trail import Trail
 
 log = structlog.get_logger()
@@ -147,7 +147,7 @@ def problem(
         "trace_id": trail.trace_id,
         **(more or {}),
     }
-    return Response(orjson.dumps(body), status, headers, PROBLEM)
+    return Response(to_json(body), status, headers, PROBLEM)
 
 
 async def answer_error(request: Request, error: Exception) -> Response:

@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.responses import Response
 
 from events.errors import GanglionError, OverloadedError
@@ -19,6 +18,7 @@ from gateway.lag import Lag
 from gateway.metrics import Metrics
 from gateway.models import Health, Info, Live, Readiness, Ready
 from storage.log import answers
+from storage.reading import Database
 
 _MAX_LAG = 5.0
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,9 +37,7 @@ def running_version() -> str:
 class HealthRoutes:
     """Routes without authentication; none shows a user's data."""
 
-    def __init__(
-        self, *, bus: Bus, engine: AsyncEngine, commits: Commits, lag: Lag, hub: Hub, metrics: Metrics
-    ) -> None:
+    def __init__(self, *, bus: Bus, engine: Database, commits: Commits, lag: Lag, hub: Hub, metrics: Metrics) -> None:
         self._bus = bus
         self._engine = engine
         self._commits = commits

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncEngine
-
 from events.errors import StoreUnavailableError
 from events.task import FINAL, Kind, Priority
 from gateway.auth import Principal
 from gateway.errors import NotFoundError
+from storage.reading import Database
 from storage.tasks import TaskRow, find_task
 
 _MAX_BYTES = 16 * 1024 * 1024
@@ -64,7 +63,7 @@ class Recents:
 class Lookup:
     """Tasks as a caller may see them: what is not theirs is not found."""
 
-    def __init__(self, engine: AsyncEngine, recents: Recents) -> None:
+    def __init__(self, engine: Database, recents: Recents) -> None:
         self._engine = engine
         self._recents = recents
 

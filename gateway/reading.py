@@ -6,7 +6,6 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.security import HTTPBearer
 from pydantic import AwareDatetime
-from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +21,7 @@ from gateway.sse import Streams
 from gateway.subscription import Room
 from gateway.views import decode_place, facade_view, is_shown, page_view, task_view
 from storage.log import LogEntry, Whose, entries
+from storage.reading import Database
 from storage.tasks import TaskFilter, list_tasks
 
 TaskId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
@@ -32,7 +32,7 @@ CursorText = Annotated[str, Query(max_length=200, description="`0`, or the curso
 class Reading:
     """The routes that change nothing."""
 
-    def __init__(self, *, authenticator: Authenticator, lookup: Lookup, engine: AsyncEngine, streams: Streams) -> None:
+    def __init__(self, *, authenticator: Authenticator, lookup: Lookup, engine: Database, streams: Streams) -> None:
         self._authenticator = authenticator
         self._lookup = lookup
         self._engine = engine

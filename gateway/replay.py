@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Coroutine
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.cursor import Cursor
 from events.errors import BusUnavailableError, GanglionError, OverloadedError, TransientError
@@ -20,6 +19,7 @@ from gateway.hub import Hub
 from gateway.subscription import Fields, Room, Subscription
 from gateway.views import is_shown, page_view, task_view
 from storage.log import Whose, entries, has_gap
+from storage.reading import Database
 from storage.tasks import TaskFilter, find_task, list_moment
 
 log = structlog.get_logger()
@@ -35,7 +35,7 @@ _AT_ONCE = 4
 class Replayer:
     """Starts subscriptions and repairs those whose live stream broke. At most 4 read the database at once."""
 
-    def __init__(self, engine: AsyncEngine, hub: Hub, commits: Commits) -> None:
+    def __init__(self, engine: Database, hub: Hub, commits: Commits) -> None:
         self._engine = engine
         self._hub = hub
         self._commits = commits

@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
-import orjson
 from starlette.responses import StreamingResponse
 
 from events.cursor import Cursor
 from gateway.auth import Principal
+from gateway.encoding import to_json
 from gateway.frames import Frame
 from gateway.lookup import Whereabouts
 from gateway.outlet import Closing, Outlet
@@ -29,7 +29,7 @@ class EventStream:
     def control(self, kind: str, fields: Fields) -> str:
         """Any other frame under its own name; a snapshot carries the cursor to resume from."""
         place = f"id: {fields['cursor']}\n" if "cursor" in fields else ""
-        return f"{place}event: {kind}\ndata: {orjson.dumps(fields).decode()}\n\n"
+        return f"{place}event: {kind}\ndata: {to_json(fields).decode()}\n\n"
 
 
 class Streams:

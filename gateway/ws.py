@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from events.cursor import Cursor
 from events.errors import GanglionError
 from gateway.auth import READ, Authenticator, Principal, bearer
+from gateway.encoding import to_json
 from gateway.errors import MissingScopeError, NotFoundError, UnauthorizedError
 from gateway.frames import Frame
 from gateway.lookup import Lookup, parsed_id
@@ -307,4 +308,4 @@ def _answered_protocol(websocket: WebSocket) -> str | None:
 
 
 def _json(value: Fields) -> str:
-    return orjson.dumps(value).decode()
+    return to_json(value).decode()

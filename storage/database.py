@@ -29,6 +29,7 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=2.0,
         pool_pre_ping=False,
+        hide_parameters=True,
         connect_args={
             "timeout": 2.0,
             "command_timeout": 5.0,

@@ -14,6 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from events.errors import StoreUnavailableError
 
 Columns = TypeVarTuple("Columns")
+Database = AsyncEngine
+"""What readers hold: `storage.database.create_engine` makes one."""
 
 _OURS = (ProgrammingError, DataError, IntegrityError)
 _AWAY = (DBAPIError, PoolTimeoutError, PostgresError, InterfaceError, OSError, asyncio.TimeoutError)
