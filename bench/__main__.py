@@ -32,5 +32,8 @@ def measure(
         save(rows)
 
 
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+app.command()(measure)
+
 if __name__ == "__main__":
-    typer.run(measure)
+    app()

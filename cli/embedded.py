@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from deploy.local.errors import StackError
 from deploy.local.ports import free_port
+from deploy.local.readiness import wait_ready
 from deploy.local.runtime import Runtime, read_runtime
 from deploy.local.watchdog import Watchdog
 
@@ -76,14 +79,17 @@ class EmbeddedStack:
         return process
 
     async def _ready(self, process: subprocess.Popen[bytes]) -> None:
+        deadline = time.monotonic() + self._within
+        while (found := read_runtime(self.home)) is None:
+            if process.poll() is not None:
+                raise StackDidNotStartError(f"the stack ended while starting\n{self._printed()}")
+            if time.monotonic() > deadline:
+                raise StackDidNotStartError(f"not started after {self._within:g} s\n{self._printed()}")
+            await asyncio.sleep(_LOOK_EVERY)
         try:
-            async with asyncio.timeout(self._within):
-                while read_runtime(self.home) is None:
-                    if process.poll() is not None:
-                        raise StackDidNotStartError(f"the stack ended while starting\n{self._printed()}")
-                    await asyncio.sleep(_LOOK_EVERY)
-        except TimeoutError:
-            raise StackDidNotStartError(f"not ready after {self._within:g} s\n{self._printed()}") from None
+            await wait_ready(found.gateway_url, within=max(1.0, deadline - time.monotonic()))
+        except StackError as error:
+            raise StackDidNotStartError(f"{error}\n{self._printed()}") from None
 
     async def _stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
