@@ -4,6 +4,7 @@ A new consumer is an event class, a file here, its test, and one line in `CONSUM
 """
 
 import asyncio
+import gc
 from collections.abc import Callable, Coroutine, Iterable
 
 import structlog
@@ -47,6 +48,8 @@ async def run(names: Iterable[str]) -> None:
                 beside = await _start(CONSUMERS[name](resources), resources, broker)
                 if beside is not None:
                     loops.append(group.create_task(beside))
+            gc.collect()
+            gc.freeze()
             log.info("consumers_started", consumers=sorted(names))
             await FastStream(broker, logger=None).run()
             for loop in loops:

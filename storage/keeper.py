@@ -152,6 +152,18 @@ UNION ALL SELECT id FROM event_repeat WHERE epoch = $1 AND seq = $2"""
 _SETTINGS = "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit"
 
 
+# One plan for good, made while the tables are empty: it must go through the indexes, or each batch reads the tables.
+_SESSION = {
+    "application_name": "ganglion-keeper",
+    "jit": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "idle_in_transaction_session_timeout": "2s",
+}
+
+
 class KeeperStore:
     """One connection to Postgres and what a keeper does on it.
 
@@ -170,12 +182,7 @@ class KeeperStore:
                 dsn,
                 timeout=2.0,
                 command_timeout=10.0,
-                server_settings={
-                    "application_name": "ganglion-keeper",
-                    "jit": "off",
-                    "plan_cache_mode": "force_generic_plan",
-                    "idle_in_transaction_session_timeout": "2s",
-                },
+                server_settings=_SESSION,
             )
         return cls(connection, holder)
 

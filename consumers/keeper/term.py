@@ -32,7 +32,6 @@ _FRESH = 1.0
 _ANNOUNCE_EVERY = 0.1
 _OWN_WAIT = 0.05
 _BATCH = 256
-_REMEMBERED = 16_384
 
 Item = Delivery | Hole
 
@@ -153,8 +152,6 @@ class Term:
     async def _send(self, outgoing: Sequence[Outgoing]) -> None:
         for item in outgoing:
             self._own[item.event.id] = item.event
-        while len(self._own) > _REMEMBERED:
-            del self._own[next(iter(self._own))]
         await self._outbox.publish(outgoing)
 
     async def _send_resent(self, events: Sequence[Event[EventData]]) -> None:
@@ -202,6 +199,8 @@ class Term:
         await self._store.write(fold.finish(), self._position, now)
         self._renewed = max(self._renewed, began)
         self._position, self._next_outbox = now, fold.next_outbox
+        for event_id in fold.changes.read_back:
+            self._own.pop(event_id, None)
         return fold
 
     async def _load(self, inbound: Sequence[Inbound | Hole]) -> dict[UUID, TaskState]:
