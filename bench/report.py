@@ -21,7 +21,7 @@ def show(rows: Sequence[Row], console: Console) -> None:
     table.add_column("unit")
     table.add_column("ratio to floor", justify="right")
     for row in rows:
-        ratio = "" if row.ratio is None else f"{row.ratio:.4f}"
+        ratio = "" if row.ratio is None else (f"{row.ratio:.4f}" if row.ratio < 10 else f"{row.ratio:,.0f}")
         table.add_row(row.name, _readable(row.value), row.unit, ratio)
     console.print(table)
 

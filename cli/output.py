@@ -30,6 +30,8 @@ _COLOURS = {
     "cancelled": "yellow",
 }
 
+_NARROWEST, _WIDEST = 32, 160
+
 
 @dataclass(frozen=True)
 class Output:
@@ -57,13 +59,19 @@ class Output:
         self.remarks.print(Text(text, style="dim"))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """A table without frames, as wide as it needs to be."""
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, no_wrap=True)
+        """A table without frames; a narrow terminal shortens the last column only, and that to 32 at least."""
+        *fixed, last = zip(columns, *rows, strict=True)
+        widths = [max(len(cell) for cell in column) for column in fixed]
+        needed = sum(widths) + 2 * len(widths)
+        room = self.console.width - needed if self.console.is_terminal else _WIDEST
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for column, width in zip(columns, widths, strict=False):
+            table.add_column(column, no_wrap=True, width=width)
+        table.add_column(last[0], no_wrap=True, overflow="ellipsis", max_width=max(room, _NARROWEST))
         for row in rows:
             table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
-        self.console.print(table, crop=False)
+        wide = Console(file=self.console.file, width=needed + max(room, _NARROWEST), highlight=False)
+        wide.print(table)
 
 
 def coloured(status: str) -> Text:
