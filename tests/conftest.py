@@ -17,6 +17,7 @@ from tests.support.infrastructure import (
     shared_servers,
     uses_containers,
 )
+from tests.support.stack import Stack, running_stack
 
 
 @pytest.fixture
@@ -96,3 +97,17 @@ async def servers(state_folder: Path) -> AsyncGenerator[Servers]:
     """NATS, Postgres and Valkey of this test's own, to kill, pause, wipe and start again; always embedded."""
     async with Servers(state_folder) as own:
         yield own
+
+
+@pytest.fixture
+async def stack() -> AsyncGenerator[Stack]:
+    """All of Ganglion under a supervisor, of this test's own."""
+    async with running_stack() as own:
+        yield own
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_stack() -> AsyncGenerator[Stack]:
+    """All of Ganglion under a supervisor, shared by the tests of one module."""
+    async with running_stack() as shared:
+        yield shared

@@ -1,0 +1,24 @@
+"""Provisioning: the newest schema and every stream, as often as one likes."""
+
+import asyncpg
+import nats
+
+from deploy.provision import provision
+from events.streams import DURABLES, STREAMS
+
+
+async def test_provisioning_makes_tables_and_streams_and_repeats_without_harm(
+    nats_url: str, bare_database_url: str
+) -> None:
+    for _ in range(2):
+        await provision(nats_url, bare_database_url)
+    database = await asyncpg.connect(bare_database_url)
+    tables = {row["tablename"] for row in await database.fetch("SELECT tablename FROM pg_tables")}
+    await database.close()
+    client = await nats.connect(nats_url)
+    streams = {info.config.name for info in await client.jetstream().streams_info()}
+    consumers = {info.name for info in await client.jetstream().consumers_info("BUS")}
+    await client.close()
+    assert {"event_log", "outbox", "task"} <= tables
+    assert streams == {stream.name for stream in STREAMS}
+    assert consumers == {durable.name for durable in DURABLES}
