@@ -70,11 +70,13 @@ class Gateway:
     """The application, and what its server must end before it stops."""
 
     app: ASGIApp
+    hub: Hub
     sockets: Sockets
     streams: Streams
 
     async def drain(self) -> None:
-        """Send every subscriber away in good order: `drain`, close 1012, come back with `after`."""
+        """Answer who waits, and send subscribers away in good order: `drain`, close 1012, come back with `after`."""
+        self.hub.release()
         self.streams.drain()
         await self.sockets.drain()
 
@@ -129,7 +131,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.include_router(reading.router())
     app.include_router(controlling.router())
     app.include_router(health.router())
-    return Gateway(Edge(app, metrics), sockets, streams)
+    return Gateway(Edge(app, metrics), hub, sockets, streams)
 
 
 def _application(http: HttpSettings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

@@ -103,6 +103,13 @@ class Hub:
             if not waiting:
                 self._finals.pop(task_id, None)
 
+    def release(self) -> None:
+        """Let all that wait for a task's end go with a TimeoutError: the process stops."""
+        for waiting in self._finals.values():
+            for future in waiting:
+                if not future.done():
+                    future.set_exception(TimeoutError())
+
     def epoch_changed(self, epoch: str) -> None:
         """The keeper reads another epoch than the hub does: start over."""
         if self.is_open and epoch != self.position.epoch:
