@@ -1,0 +1,1 @@
+"""Training of the injection classifier; needs scikit-learn, never imported at run time."""
