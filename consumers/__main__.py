@@ -5,10 +5,16 @@ import gc
 
 import uvloop
 
-from consumers.app import CONSUMERS, run
+from consumers.app import CONSUMERS, ConsumerProcess
+from producers.connect import BusSettings
+from storage.database import DatabaseSettings
 
 _GC_THRESHOLDS = (20_000, 20, 100)
 """Events are acyclic and short-lived: the default of 700 allocations a collection cost a third of the CPU."""
+
+
+async def _run(names: list[str]) -> None:
+    await ConsumerProcess(names, BusSettings(), DatabaseSettings()).run()
 
 
 def main() -> None:
@@ -17,7 +23,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*CONSUMERS, []], metavar="NAME", help=", ".join(CONSUMERS))
     names = parser.parse_args().names or list(CONSUMERS)
     gc.set_threshold(*_GC_THRESHOLDS)
-    uvloop.run(run(names))
+    uvloop.run(_run(names))
 
 
 if __name__ == "__main__":

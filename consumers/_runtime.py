@@ -1,7 +1,7 @@
 """The runtime between a consumer and the bus: decode, run, stamp, publish, settle (DESIGN 4).
 
 A consumer is a function from one event to the events it leads to and knows nothing of what is in here. Two modes:
-*flow* for quick pure functions, many messages in flight; *slots* for slow work, one free slot before each message.
+*flow* for quick pure functions, many messages in flight; *slots* for slow work, a free slot before each message.
 Messages are settled by hand: acknowledged after their outputs are, put back with a delay after a passing failure,
 ended with a dead letter after a permanent one.
 """
@@ -14,15 +14,16 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
-from nats.js import JetStreamContext
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter
 
 from consumers._dead_letter import DeadLetters
 from events.base import Event, EventData
 from events.codec import decode
 from events.errors import GanglionError, PermanentError
+from events.run import RunEvent
 from events.streams import BUS, Durable
 from producers.publisher import Ack, Publisher
+from producers.pull import Pull
 from storage.database import DatabaseSettings
 from storage.lookup import Lookup
 
@@ -32,8 +33,9 @@ FlowHandler = Callable[[Event[EventData]], Awaitable[Sequence[EventData]]]
 SlotHandler = Callable[[Event[EventData]], AsyncIterator[EventData]]
 
 _SETTLED = Counter("ganglion_consumer_settled_total", "Messages settled, by outcome.", ["consumer", "outcome"])
-_SECONDS = Histogram("ganglion_consumer_seconds", "From delivery to settlement.", ["consumer"])
-_FETCH_WAIT = 5.0
+_FLOW_WINDOW = 512
+_FLOW_BATCH = 128
+_AGAIN_AFTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Service:
 
 Consumer = Flow | Slots | Service
 
+_Begun = tuple[Event[EventData] | None, list[asyncio.Future[Ack]], Exception | None]
+
 
 class Worker:
     """Runs one consumer: every message ends acknowledged, delayed or dead, never forgotten."""
@@ -82,55 +86,76 @@ class Worker:
         self._publisher = publisher
         self._dead = DeadLetters(publisher, self._durable.name)
         self.source = f"/consumers/{self._durable.name}"
+        self._settled = {name: _SETTLED.labels(self._durable.name, name) for name in ("done", "delayed", "dead")}
 
-    async def process(self, message: Msg) -> None:
-        """Take one message to its settlement; only cancellation passes through, and leaves it to be redelivered."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+    async def flow(self, messages: Sequence[Msg]) -> None:
+        """Process a batch of quick work: all outputs are written, then all are acknowledged, then all inputs."""
+        started = [(message, *await self._begin(message)) for message in messages]
+        for message, event, waiting, failure in started:
+            await self._settle(message, event, waiting, failure)
+
+    async def slot(self, message: Msg) -> None:
+        """Process one piece of slow work: outputs are written as they come, a heartbeat keeps the message ours."""
+        beat = asyncio.create_task(_beat(message, self._durable.ack_wait / 3))
         try:
-            outcome = await self._attempt(message)
-        except (NatsError, OSError, GanglionError) as error:
-            log.warning("settle_failed", consumer=self._durable.name, error=type(error).__name__)
-            outcome = "unsettled"
-        _SETTLED.labels(self._durable.name, outcome).inc()
-        _SECONDS.labels(self._durable.name).observe(loop.time() - began)
+            await self._settle(message, *await self._begin(message))
+        finally:
+            beat.cancel()
 
-    async def _attempt(self, message: Msg) -> str:
+    async def _begin(self, message: Msg) -> _Begun:
+        """Decode, run the handler and write its outputs; what went wrong is for `_settle` to judge."""
         event = None
+        waiting: list[asyncio.Future[Ack]] = []
         try:
             event = decode(message.data, message.headers)
-            await self._run(event)
-        except PermanentError as error:
-            await self._dead.bury(message, event, error.code)
-            await message.term()
-            return "dead"
-        except Exception as error:  # noqa: BLE001  # whatever a handler raises, the message is settled
-            return await self._put_back(message, event, error)
-        await message.ack()
-        return "done"
+            async for output in self._outputs(event):
+                stamped = self._stamp(event, output, len(waiting))
+                waiting.append(await self._publisher.send(stamped))
+        except Exception as failure:  # noqa: BLE001  # whatever a handler raises, the message is settled
+            return event, waiting, failure
+        return event, waiting, None
 
-    async def _run(self, event: Event[EventData]) -> None:
+    async def _outputs(self, event: Event[EventData]) -> AsyncIterator[EventData]:
         if isinstance(self._consumer, Flow):
-            outputs = await self._consumer.handler(event)
-            await _all([await self._publisher.send(self._stamp(event, out, i)) for i, out in enumerate(outputs)])
-            return
-        waiting: list[asyncio.Future[Ack]] = []
-        index = 0
-        async for output in self._consumer.handler(event):
-            waiting.append(await self._publisher.send(self._stamp(event, output, index)))
-            index += 1
-        await _all(waiting)
+            for output in await self._consumer.handler(event):
+                yield output
+        else:
+            async for output in self._consumer.handler(event):
+                yield output
 
     def _stamp(self, cause: Event[EventData], data: EventData, index: int) -> Event[EventData]:
-        execution = getattr(data, "execution_id", None)
+        execution = data.execution_id if isinstance(data, RunEvent) else None
         return cause.caused(data, source=self.source, index=index, seed=str(execution) if execution else None)
 
-    async def _put_back(self, message: Msg, event: Event[EventData] | None, error: Exception) -> str:
-        """Try again after the durable's next delay, or give up on the last delivery."""
+    async def _settle(
+        self,
+        message: Msg,
+        event: Event[EventData] | None,
+        waiting: Sequence[asyncio.Future[Ack]],
+        failure: Exception | None,
+    ) -> None:
+        """Acknowledge once every output is acknowledged, else put back or bury; never raises."""
+        try:
+            if failure is None:
+                for future in waiting:
+                    await future
+                await message.ack()
+                self._settled["done"].inc()
+                return
+        except (NatsError, GanglionError) as error:
+            failure = error
+        try:
+            self._settled[await self._give_up(message, event, failure)].inc()
+        except (NatsError, GanglionError) as error:
+            # Left unsettled on purpose: the server delivers it again after ack_wait.
+            log.warning("settle_failed", consumer=self._durable.name, error=type(error).__name__)
+
+    async def _give_up(self, message: Msg, event: Event[EventData] | None, failure: Exception) -> str:
+        """Try again after the durable's next delay; bury what cannot succeed or was tried often enough."""
         deliveries = message.metadata.num_delivered
-        code = error.code if isinstance(error, GanglionError) else type(error).__name__
-        log.warning("consumer_failed", consumer=self._durable.name, code=code, delivery=deliveries, exc_info=error)
-        if deliveries >= self._durable.max_deliver:
+        code = failure.code if isinstance(failure, GanglionError) else type(failure).__name__
+        log.warning("consumer_failed", consumer=self._durable.name, code=code, delivery=deliveries, exc_info=failure)
+        if isinstance(failure, PermanentError) or deliveries >= self._durable.max_deliver:
             await self._dead.bury(message, event, code)
             await message.term()
             return "dead"
@@ -139,62 +164,67 @@ class Worker:
         return "delayed"
 
 
-async def _all(waiting: Sequence[asyncio.Future[Ack]]) -> None:
-    for future in waiting:
-        await future
+class Feed:
+    """Feeds one consumer from its durable; `stop()` takes no more and lets `run` end when all in hand is settled."""
 
+    def __init__(self, client: Client, worker: Worker, durable: Durable) -> None:
+        self._client = client
+        self._worker = worker
+        self._durable = durable
+        self._window = durable.slots or _FLOW_WINDOW
+        self._held = 0
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._pull: Pull | None = None
 
-async def run_slots(js: JetStreamContext, worker: Worker, durable: Durable) -> None:
-    """Feed a slots consumer: free slots first, then as many messages, each kept alive until it is settled."""
-    subscription = await js.pull_subscribe_bind(durable.name, stream=BUS.name)
-    free = asyncio.Semaphore(durable.slots)
-    running: set[asyncio.Task[None]] = set()
-    try:
-        while True:
-            taken = await _take_free(free)
-            messages = await _fetch(subscription, taken)
-            for _ in range(taken - len(messages)):
-                free.release()
+    async def run(self) -> None:
+        """Pull and process until stopped; start over whenever the pull is lost."""
+        try:
+            while not self._stopping:
+                async with self._new_pull() as self._pull:
+                    while messages := await self._pull.take(_FLOW_BATCH):
+                        self._start(messages)
+                await asyncio.sleep(_AGAIN_AFTER)
+            await asyncio.gather(*self._running)
+        finally:
+            for task in self._running:
+                task.cancel()
+
+    def stop(self) -> None:
+        """Take no more messages."""
+        self._stopping = True
+        if self._pull is not None:
+            self._pull.lose()
+
+    def _new_pull(self) -> Pull:
+        """A pull with room for what is not in hand; work that ends later makes its room there."""
+        rearm = 1 if self._durable.slots else None
+        return Pull(self._client, BUS.name, self._durable.name, window=self._window - self._held, rearm=rearm)
+
+    def _start(self, messages: list[Msg]) -> None:
+        if self._durable.slots:
             for message in messages:
-                task = asyncio.create_task(_keep_alive(worker, message, durable.ack_wait / 3))
-                running.add(task)
-                task.add_done_callback(running.discard)
-                task.add_done_callback(lambda _: free.release())
-    finally:
-        for task in running:
-            task.cancel()
+                self._spawn(self._worker.slot(message), 1)
+        else:
+            self._spawn(self._worker.flow(messages), len(messages))
 
+    def _spawn(self, work: Coroutine[None, None, None], count: int) -> None:
+        self._held += count
+        task = asyncio.create_task(self._finish(work, count))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
 
-async def _take_free(free: asyncio.Semaphore) -> int:
-    """Wait for one slot and take all that are free with it."""
-    await free.acquire()
-    taken = 1
-    while not free.locked():
-        await free.acquire()
-        taken += 1
-    return taken
-
-
-async def _fetch(subscription: JetStreamContext.PullSubscription, count: int) -> list[Msg]:
-    try:
-        return await subscription.fetch(count, timeout=_FETCH_WAIT)
-    except (NatsError, TimeoutError) as error:
-        if not isinstance(error, TimeoutError):
-            log.warning("fetch_failed", error=type(error).__name__)
-            await asyncio.sleep(0.2)
-        return []
-
-
-async def _keep_alive(worker: Worker, message: Msg, every: float) -> None:
-    """Tell the server that the work goes on, so that nobody else starts it too."""
-    beat = asyncio.create_task(_beat(message, every))
-    try:
-        await worker.process(message)
-    finally:
-        beat.cancel()
+    async def _finish(self, work: Coroutine[None, None, None], count: int) -> None:
+        try:
+            await work
+        finally:
+            self._held -= count
+            if self._pull is not None:
+                await self._pull.back(count)
 
 
 async def _beat(message: Msg, every: float) -> None:
+    """Tell the server that the work goes on, so that nobody else starts it too."""
     while True:
         await asyncio.sleep(every)
         try:

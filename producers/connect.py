@@ -33,12 +33,26 @@ class BusSettings(BaseSettings):
         return self.nats_url.get_secret_value()
 
 
+class ClosedGuard:
+    """What to do when a connection is closed for good: nothing if that was `expected`, else end the process."""
+
+    def __init__(self) -> None:
+        self.expected = False
+
+    async def closed(self) -> None:
+        """Called by nats-py; a process without its bus cannot do anything useful."""
+        if not self.expected:
+            log.error("nats_closed", exit_code=EXIT_CONNECTION_CLOSED)
+            os._exit(EXIT_CONNECTION_CLOSED)
+
+    async def disconnected(self) -> None:
+        """Called by nats-py at every cut; it reconnects by itself."""
+        if not self.expected:
+            log.warning("nats_disconnected")
+
+
 async def _log_error(error: Exception) -> None:
     log.warning("nats_error", error=type(error).__name__, detail=str(error)[:200])
-
-
-async def _log_disconnected() -> None:
-    log.warning("nats_disconnected")
 
 
 async def _log_reconnected() -> None:
@@ -51,23 +65,17 @@ class Connection:
     def __init__(self, settings: BusSettings, name: str) -> None:
         self._settings = settings
         self._name = name
-        self._closing = False
+        self._guard = ClosedGuard()
         self.client = Client()
 
     async def __aenter__(self) -> Client:
-        options = connect_options(self._name, self.end_process)
+        options = connect_options(self._name, self._guard)
         await self.client.connect(self._settings.url, **options)  # type: ignore[arg-type]  # a wait below 1 s works
         return self.client
 
     async def __aexit__(self, *_: object) -> None:
-        self._closing = True
+        self._guard.expected = True
         await self.client.close()
-
-    async def end_process(self) -> None:
-        """End this process unless the connection is being closed on purpose."""
-        if not self._closing:
-            log.error("nats_closed", exit_code=EXIT_CONNECTION_CLOSED)
-            os._exit(EXIT_CONNECTION_CLOSED)
 
 
 class ConnectOptions(TypedDict):
@@ -84,8 +92,8 @@ class ConnectOptions(TypedDict):
     closed_cb: Callable[[], Awaitable[None]]
 
 
-def connect_options(name: str, closed_cb: Callable[[], Awaitable[None]]) -> ConnectOptions:
-    """Endless quick reconnects, errors logged in one line, and `closed_cb` when it is over for good."""
+def connect_options(name: str, guard: ClosedGuard) -> ConnectOptions:
+    """Endless quick reconnects, errors logged in one line, and the guard's word when it is over for good."""
     return {
         "name": name,
         "max_reconnect_attempts": -1,
@@ -93,7 +101,7 @@ def connect_options(name: str, closed_cb: Callable[[], Awaitable[None]]) -> Conn
         "ping_interval": _PING_INTERVAL,
         "connect_timeout": 2,
         "error_cb": _log_error,
-        "disconnected_cb": _log_disconnected,
+        "disconnected_cb": guard.disconnected,
         "reconnected_cb": _log_reconnected,
-        "closed_cb": closed_cb,
+        "closed_cb": guard.closed,
     }

@@ -1,29 +1,26 @@
 """The shared reader: every event of a stream in order, exactly once per place, or an explicit gap.
 
-An ephemeral consumer without acks behind a standing pull request. Cut sockets lose messages silently on such a
-consumer (stack.md H), so each sequence must be the last one plus one, else the consumer is made anew there.
+An ephemeral consumer without acks behind a standing pull. Cut sockets lose messages silently on such a consumer
+(stack.md H), so each sequence must be the last one plus one, else the consumer is made anew there.
 """
 
 import asyncio
-from collections import deque
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import TracebackType
 from typing import Self
 
-import orjson
 import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
+from producers.pull import Pull
+
 log = structlog.get_logger()
 
-_HEARTBEAT = 1.0
-_EXPIRES = 30.0
 _RETRY = 0.25
 
 
@@ -57,198 +54,111 @@ class Reader:
     Raises StreamLostError when the stream does not exist or is shorter than the place to read from.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        stream: str,
-        start: int,
-        *,
-        filter_subject: str | None = None,
-        window: int = 1_024,
-    ) -> None:
+    def __init__(self, client: Client, stream: str, start: int, *, window: int = 1_024) -> None:
         self._client = client
         self._js = client.jetstream()
         self._stream = stream
-        self._filter = filter_subject
         self._window = window
+        self._hole: Hole | None = None
+        self._opened = AsyncExitStack()
+        self._pull: Pull
         self.next_seq = start
-        self._received: deque[Delivery | Hole] = deque()
-        self._arrived = asyncio.Event()
-        self._requested = 0
-        self._heard = 0.0
-        self._inbox = ""
-        self._subscription: Subscription | None = None
-        self._consumer: str | None = None
-        self._expected = start
-        self._failure: StreamLostError | None = None
-        self._watch: asyncio.Task[None] | None = None
-        self._stale = False
 
     async def __aenter__(self) -> Self:
         await self._open()
-        self._watch = asyncio.create_task(self._watchdog())
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._watch is not None:
-            self._watch.cancel()
-        await self._close()
+    async def __aexit__(self, *_: object) -> None:
+        await self._opened.aclose()
 
     async def batch(self, limit: int = 256) -> list[Delivery | Hole]:
         """The next 1 to `limit` messages or holes in order; waits until there is one."""
-        while not self._received:
-            if self._failure is not None:
-                raise self._failure
-            self._arrived.clear()
-            await self._arrived.wait()
-        taken = [self._received.popleft() for _ in range(min(limit, len(self._received)))]
-        last = taken[-1]
-        self.next_seq = (last.seq if isinstance(last, Delivery) else last.last_seq) + 1
-        await self._ask()
-        return taken
-
-    def waiting(self) -> int:
-        """How many messages are here and not taken yet."""
-        return len(self._received)
+        while True:
+            if self._hole is not None:
+                hole, self._hole = self._hole, None
+                return [hole]
+            messages = await self._pull.take(limit)
+            await self._pull.back(len(messages))
+            if taken := self._contiguous(messages):
+                return taken
+            if self._pull.lost:
+                await self._start_over()
 
     async def more(self, within: float) -> bool:
-        """Wait up to `within` seconds for something to be waiting."""
-        if self._received:
-            return True
-        self._arrived.clear()
-        try:
-            async with asyncio.timeout(within):
-                await self._arrived.wait()
-        except TimeoutError:
-            return False
-        return bool(self._received)
+        """Whether something is waiting, at once or within so many seconds."""
+        return self._hole is not None or await self._pull.wait(within)
+
+    def _contiguous(self, messages: list[Msg]) -> list[Delivery | Hole]:
+        """What follows on from the last one; a message lost on the way ends this pull."""
+        taken: list[Delivery | Hole] = []
+        for message in messages:
+            fields = message.reply.split(".")
+            seq = int(fields[-4])
+            if seq == self.next_seq:
+                stamp = datetime.fromtimestamp(int(fields[-2]) / 1e9, UTC)
+                taken.append(Delivery(seq, stamp, message.subject, message.data, message.headers))
+                self.next_seq += 1
+            elif seq > self.next_seq:
+                self._pull.lose()
+                break
+        return taken
 
     async def _open(self) -> None:
-        """Make a consumer at the next expected sequence and ask for messages."""
+        """Make a consumer at the next sequence and pull from it."""
         try:
-            info = await self._js.stream_info(self._stream)
-            if self._expected > info.state.last_seq + 1:
-                raise StreamLostError(f"{self._stream} ends at {info.state.last_seq} before {self._expected}")
-            if self._expected < info.state.first_seq and not self._filter:
-                self._note_hole(info.state.first_seq)
+            state = (await self._js.stream_info(self._stream)).state
+            if self.next_seq > state.last_seq + 1:
+                raise StreamLostError(f"{self._stream} ends at {state.last_seq} before {self.next_seq}")
+            if self.next_seq < state.first_seq:
+                self._note_hole(state.first_seq)
             consumer = await self._js.add_consumer(
                 self._stream,
                 ConsumerConfig(
                     ack_policy=AckPolicy.NONE,
                     deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
-                    opt_start_seq=max(1, self._expected),
-                    filter_subject=self._filter,
+                    opt_start_seq=max(1, self.next_seq),
                     inactive_threshold=30.0,
                     mem_storage=True,
-                    max_waiting=16,
                 ),
             )
         except NotFoundError as error:
             raise StreamLostError(f"{self._stream} does not exist") from error
-        self._consumer = consumer.name
-        self._inbox = self._client.new_inbox()
-        self._subscription = await self._client.subscribe(
-            self._inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
-        self._requested = 0
-        self._stale = False
-        self._heard = asyncio.get_running_loop().time()
-        await self._ask()
+        self._opened.push_async_callback(self._delete, consumer.name)
+        pull = Pull(self._client, self._stream, consumer.name, window=self._window)
+        self._pull = await self._opened.enter_async_context(pull)
 
-    async def _close(self) -> None:
-        subscription, self._subscription = self._subscription, None
-        consumer, self._consumer = self._consumer, None
+    async def _delete(self, consumer: str) -> None:
+        """Delete a consumer that is no longer read; the server would do it after a while."""
         if not self._client.is_connected:
             return
-        if subscription is not None:
-            await subscription.unsubscribe()
-        if consumer is not None:
-            try:
-                await self._js.delete_consumer(self._stream, consumer)
-            except NatsError:
-                log.debug("reader_consumer_gone", consumer=consumer)
+        try:
+            await self._js.delete_consumer(self._stream, consumer)
+        except (NatsError, TimeoutError):
+            log.debug("reader_consumer_gone", consumer=consumer)
 
-    async def _ask(self) -> None:
-        """Keep the standing request: re-arm when less than half of the window is asked for."""
-        room = self._window - self._requested - len(self._received)
-        if self._consumer is None or room < self._window // 2 or not self._client.is_connected:
-            return
-        self._requested += room
-        request = {
-            "batch": room,
-            "expires": int(_EXPIRES * 1e9),
-            "idle_heartbeat": int(_HEARTBEAT * 1e9),
-        }
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
-        await self._client.publish(subject, orjson.dumps(request), reply=self._inbox)
-
-    async def _on_message(self, message: Msg) -> None:
-        self._heard = asyncio.get_running_loop().time()
-        if not message.reply:
-            await self._on_status(message)
-            return
-        if self._stale:
-            return
-        fields = message.reply.split(".")
-        seq = int(fields[-4])
-        self._requested -= 1
-        if seq < self._expected:
-            return
-        if seq > self._expected and not self._filter:
-            self._stale = True  # a message was lost on the way: the watchdog starts over at _expected
-            return
-        self._expected = seq + 1
-        stamp = datetime.fromtimestamp(int(fields[-2]) / 1e9, UTC)
-        self._received.append(Delivery(seq, stamp, message.subject, message.data, message.headers))
-        self._arrived.set()
-
-    async def _on_status(self, message: Msg) -> None:
-        """Heartbeats (100) only show life; every other status ends a request and gives its room back."""
-        headers = message.headers or {}
-        if headers.get("Status") == "100":
-            return
-        pending = headers.get("Nats-Pending-Messages")
-        if pending is None:
-            self._stale = True
-            return
-        self._requested = max(0, self._requested - int(pending))
-        await self._ask()
-
-    async def _watchdog(self) -> None:
-        """Start over where messages were lost or nothing, not even a heartbeat, was heard for three beats."""
+    async def _start_over(self) -> None:
+        """Read on at the next sequence with a new consumer, as soon as the server lets us."""
+        log.warning("reader_restarted", stream=self._stream, seq=self.next_seq)
+        await self._opened.aclose()
         while True:
-            await asyncio.sleep(_RETRY / 5 if self._stale else _RETRY)
-            silent = asyncio.get_running_loop().time() - self._heard > 3 * _HEARTBEAT
-            if not (self._stale or silent) or not self._client.is_connected:
-                continue
-            log.warning("reader_restarted", stream=self._stream, seq=self._expected, silent=silent)
             try:
-                await self._restart()
-            except StreamLostError as lost:
-                self._failure = lost
-                self._arrived.set()
-                return
+                await self._look_for_hole()
+                return await self._open()
             except (NatsError, TimeoutError, OSError) as error:
                 log.warning("reader_restart_failed", error=type(error).__name__)
-
-    async def _restart(self) -> None:
-        await self._close()
-        if not self._filter:
-            await self._look_for_hole()
-        await self._open()
+                await asyncio.sleep(_RETRY)
 
     async def _look_for_hole(self) -> None:
-        """If the stream itself lacks the expected sequence, say so instead of asking for it for ever."""
-        state = (await self._js.stream_info(self._stream)).state
-        if self._expected > state.last_seq:
-            return
-        following = await self._js.get_msg(self._stream, seq=self._expected, subject=">", next=True)
-        if following.seq is not None and following.seq > self._expected:
-            self._note_hole(following.seq)
+        """If the stream itself lacks the next sequence, say so instead of asking for it for ever."""
+        try:
+            state = (await self._js.stream_info(self._stream)).state
+        except NotFoundError as error:
+            raise StreamLostError(f"{self._stream} does not exist") from error
+        if state.first_seq <= self.next_seq <= state.last_seq:
+            following = await self._js.get_msg(self._stream, seq=self.next_seq, subject=">", next=True)
+            if following.seq is not None and following.seq > self.next_seq:
+                self._note_hole(following.seq)
 
     def _note_hole(self, found_seq: int) -> None:
-        self._received.append(Hole(self._expected, found_seq - 1))
-        self._expected = found_seq
-        self._arrived.set()
+        self._hole = Hole(self.next_seq, found_seq - 1)
+        self.next_seq = found_seq
