@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
 from typing import Annotated
 from uuid import UUID
 
 import typer
+from rich.text import Text
 
 from cli.client import Document, Gateway
 from cli.embedded import EmbeddedStack, StackDidNotStartError
 from cli.errors import FAILED, CommandError
+from cli.logs import last_lines
 from cli.output import Output
 from cli.place import Place
 from cli.sample import Sample, load
@@ -68,12 +71,14 @@ async def _demo(output: Output, within: float) -> int:
             runtime = stack.runtime()
             output.remark(f"ready after {perf_counter() - began:.1f} s at {runtime.gateway_url}\n")
             courses = await walk(Place(runtime.gateway_url, runtime.token), samples, output, within)
+            faults = [fault for course in courses if (fault := course.fault())]
+            if faults:
+                _explain(output, stack.home / "logs")
     except StackDidNotStartError as error:
         raise CommandError(str(error)) from None
     show(output, courses)
-    faults = [fault for course in courses if (fault := course.fault())]
     for fault in faults:
-        output.remarks.print(f"[red]wrong:[/] {fault}")
+        output.remarks.print(Text.assemble(("wrong: ", "red"), fault))
     good = len(courses) - len(faults)
     output.remark(f"\n{good} of {len(samples)} as they should be; everything took {perf_counter() - began:.1f} s")
     return FAILED if faults or len(courses) < len(samples) else 0
@@ -108,14 +113,19 @@ def show(output: Output, courses: Sequence[Course]) -> None:
     output.table(_COLUMNS, [_row(course) for course in courses])
 
 
+def _explain(output: Output, logs: Path) -> None:
+    """The last words of our processes, whose state folder is about to go."""
+    for name in ("consumers", "gateway"):
+        if (logs / f"{name}.log").exists():
+            for line in last_lines(logs / f"{name}.log", 15)[0]:
+                output.remark(f"{name} | {line}")
+
+
 async def _listen(subscription: Subscription, ends: dict[str, float], ended: asyncio.Condition, output: Output) -> None:
     async for told in subscription.follow():
         if not isinstance(told, Happening):
             continue
-        if output.is_json:
-            output.remarks.out(told.model_dump_json(), highlight=False)
-        else:
-            output.line(entry(told))
+        (output.remarks if output.is_json else output.console).print(entry(told))
         aggregate, _, name = told.event.partition(".")
         if aggregate == "task" and name in FINAL:
             async with ended:

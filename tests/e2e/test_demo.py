@@ -1,0 +1,34 @@
+"""`make demo` is right, and notices when something is not."""
+
+from pathlib import Path
+
+from cli.demo import Course
+from cli.sample import Sample, load
+from tests.support.command import ganglion
+
+
+async def test_the_demo_carries_every_sample_to_the_state_it_should_reach(tmp_path: Path) -> None:
+    done = await ganglion(tmp_path, "-o", "json", "demo", within=60)
+    assert done.code == 0, done.err
+    records = done.documents[0]
+    assert isinstance(records, list)
+    expected = {sample.name: sample.expect for sample in load()}
+    assert {record["sample"]: record["status"] for record in records} == expected
+    assert all(record["first_line"] and record["ms"] > 0 for record in records)
+
+
+def test_a_sample_in_the_wrong_state_is_a_fault() -> None:
+    sample = Sample(name="s", goal="g", expect="blocked")
+    course = Course(sample, "id", posted=0.0, ended=1.0, task={"status": "succeeded", "result": {"text": "done"}})
+    assert course.fault() == "s: expected blocked, got succeeded done"
+
+
+def test_a_sample_whose_end_was_never_seen_is_a_fault() -> None:
+    course = Course(Sample(name="s", goal="g", expect="succeeded"), "id", posted=0.0, task={"status": "running"})
+    assert course.fault() == "s: no end was seen on the socket (status running)"
+
+
+def test_a_success_without_a_result_is_a_fault() -> None:
+    sample = Sample(name="s", goal="g", expect="succeeded")
+    course = Course(sample, "id", posted=0.0, ended=1.0, task={"status": "succeeded"})
+    assert course.fault() == "s: succeeded without a result"
