@@ -112,7 +112,7 @@ class HealthRoutes:
         return {
             "nats": await _timed(self._bus.answers()),
             "postgres": await _timed(answers(self._engine)),
-            "keeper": await _timed(self._keeper()),
+            "keeper": {**await _timed(self._keeper()), "lag_seconds": round(self._lag.seconds, 3)},
             "hub": {"ok": self._hub.is_open},
         }
 

@@ -189,11 +189,12 @@ class Live(BaseModel):
 
 
 class Check(BaseModel):
-    """One dependency: milliseconds to answer, or why not."""
+    """One dependency: milliseconds to answer, or why not; the keeper's lag in seconds."""
 
     ok: bool
     ms: float | None = None
     detail: str | None = None
+    lag_seconds: float | None = None
 
 
 class Readiness(BaseModel):

@@ -130,6 +130,7 @@ async def test_status_shows_every_role_running(stack: Supervised) -> None:
         ["supervisor", "nats", "postgres", "valkey", "gateway", "consumers"],
         "running",
     )
+    assert [role["lag"] for role in roles if isinstance(role, dict) and role["role"] == "consumers"] != [None]
 
 
 async def test_logs_show_the_role_that_was_asked_for(stack: Supervised) -> None:
