@@ -10,22 +10,18 @@ from events.errors import GanglionError
 
 def main(arguments: list[str]) -> int:
     """Run one command; returns the exit code."""
-    match arguments:
-        case ["up"]:
-            return up(StackSettings())
-        case ["wipe"]:
-            return _wipe(StackSettings())
-    print("usage: python -m deploy.local up|wipe", file=sys.stderr)
-    return 2
-
-
-def _wipe(settings: StackSettings) -> int:
     try:
-        wipe(settings.home)
+        match arguments:
+            case ["up"]:
+                return up(StackSettings.from_environment())
+            case ["wipe"]:
+                wipe(StackSettings.from_environment().home)
+                return 0
     except GanglionError as error:
         print(error, file=sys.stderr)
         return 1
-    return 0
+    print("usage: python -m deploy.local up|wipe", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

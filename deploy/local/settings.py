@@ -1,10 +1,12 @@
 """What the local stack takes from the environment."""
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from deploy.local.errors import StackError
 from deploy.local.nats import LogSync
 
 
@@ -16,7 +18,9 @@ class StackSettings(BaseSettings):
     `always`. `GANGLION_JWT_SECRET`: signs tokens, else one is generated and kept.
     """
 
-    model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        frozen=True, env_prefix="GANGLION_", populate_by_name=True, hide_input_in_errors=True
+    )
 
     nats_url: SecretStr | None = Field(default=None, validation_alias="NATS_URL")
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
@@ -25,3 +29,17 @@ class StackSettings(BaseSettings):
     port: int | None = Field(default=None, ge=1, le=65535)
     log_sync: LogSync = "100ms"
     jwt_secret: SecretStr | None = Field(default=None, min_length=32)
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the environment; raises StackError that names the variable and never shows its value."""
+        try:
+            return cls()
+        except ValidationError as error:
+            faults = error.errors(include_url=False, include_input=False)
+            lines = [f"{_variable(str(fault['loc'][0]))}: {fault['msg']}" for fault in faults]
+            raise StackError("\n".join(lines)) from None
+
+
+def _variable(field: str) -> str:
+    return field if field.isupper() else f"GANGLION_{field.upper()}"

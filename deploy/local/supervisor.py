@@ -13,7 +13,7 @@ from deploy.local.banner import banner
 from deploy.local.errors import StackError
 from deploy.local.guard import Child, Guard, Say
 from deploy.local.passwords import kept_password
-from deploy.local.ports import first_free_port, is_free
+from deploy.local.ports import ReservedPort, reserve, reserve_first
 from deploy.local.process import rotate
 from deploy.local.readiness import wait_ready
 from deploy.local.report import Report
@@ -61,13 +61,16 @@ class Supervisor:
             log_sync=settings.log_sync,
         )
         self._processes: list[RoleProcess] = []
+        self._port: ReservedPort | None = None
 
     async def run(self) -> None:
         """Start, wait for SIGINT, SIGTERM or SIGHUP, then stop in order: the roles, then the servers."""
         told_to_stop = asyncio.Event()
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, told_to_stop.set)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup asks us to outlive the terminal
+            loop.add_signal_handler(signal.SIGHUP, told_to_stop.set)
         work = asyncio.create_task(self._work())
         waiting = asyncio.create_task(told_to_stop.wait())
         await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
@@ -81,11 +84,11 @@ class Supervisor:
 
     async def _work(self) -> None:
         self._say(f"starting below {self._home}")
-        port = self._gateway_port()
+        self._port = self._reserve_port()
         await self._servers.start()
         # From here on the state folder is ours: what a killed predecessor left behind no longer holds.
         remove_runtime(self._home)
-        addresses = self._addresses(port)
+        addresses = self._addresses(self._port.number)
         await self._process(self._provision, addresses).finish()
         self._processes = [self._process(role, addresses) for role in self._roles]
         for process in self._processes:
@@ -100,8 +103,9 @@ class Supervisor:
         keeping = [asyncio.create_task(guard.keep()) for guard in report.guards]
         try:
             report.publish()
-            await wait_ready(addresses.gateway_url, within=_READY_WITHIN)
-            self._say(banner(report.current(), self._home))
+            ready = report.current()
+            await wait_ready(addresses.gateway_url, within=_READY_WITHIN, token=ready.token)
+            self._say(banner(ready, self._home))
             await asyncio.gather(self._keep_house(report), *keeping)
         finally:
             for task in keeping:
@@ -110,9 +114,10 @@ class Supervisor:
             report.remove()
 
     async def _keep_house(self, report: Report) -> None:
-        """Bound the logs, and renew the token in runtime.json long before it expires."""
+        """Bound the logs, look after the watchdog, renew the token in runtime.json long before it expires."""
         while True:
             await asyncio.sleep(_HOUSEKEEPING_EVERY)
+            self._servers.launcher.watchdog.revive()
             for log in (self._home / "logs").glob("*.log"):
                 await asyncio.to_thread(rotate, log)
             report.publish()
@@ -121,6 +126,8 @@ class Supervisor:
         for process in self._processes:
             await process.stop()
         await self._servers.stop()
+        if self._port:
+            self._port.release()
 
     def _addresses(self, gateway_port: int) -> Addresses:
         settings = self._settings
@@ -133,13 +140,12 @@ class Supervisor:
             jwt_secret=_given(secret) or kept_password(self._home / "secrets", "jwt"),
         )
 
-    def _gateway_port(self) -> int:
+    def _reserve_port(self) -> ReservedPort:
         wanted = self._settings.port
-        if wanted is None:
-            return first_free_port(DEFAULT_PORT)
-        if not is_free(wanted):
+        reserved = reserve(wanted) if wanted else reserve_first(DEFAULT_PORT)
+        if reserved is None:
             raise StackError(f"port {wanted} (GANGLION_PORT) is taken")
-        return wanted
+        return reserved
 
     def _process(self, role: Role, addresses: Addresses) -> RoleProcess:
         log = self._home / "logs" / f"{role.name}.log"

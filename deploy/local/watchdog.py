@@ -19,15 +19,9 @@ class Watchdog:
     """A promise that what is watched ends soon after this process does, however it ends."""
 
     def __init__(self) -> None:
-        self._helper = subprocess.Popen(  # noqa: S603 - our own interpreter on our own file
-            [sys.executable, "-I", "-S", str(Path(__file__).resolve())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-            text=True,
-            bufsize=1,
-        )
+        self._watched: dict[int, signal.Signals] = {}
+        self._closed = False
+        self._start()
 
     @property
     def pid(self) -> int:
@@ -36,21 +30,50 @@ class Watchdog:
 
     def watch(self, pid: int, stop_signal: signal.Signals) -> None:
         """Register a child and the signal that asks it to stop."""
-        self._tell(f"+{pid} {int(stop_signal)}")
+        self._watched[pid] = stop_signal
+        self._tell(_registration(pid, stop_signal))
 
     def forget(self, pid: int) -> None:
         """Remove a child that has ended."""
-        self._tell(f"-{pid}")
+        self._watched.pop(pid, None)
+        self._tell(f"-{pid}\n")
+
+    def revive(self) -> None:
+        """Start the helper again if somebody killed it."""
+        if not self._closed and self._helper.poll() is not None:
+            os.close(self._pipe)
+            self._start()
+            self._tell("".join(_registration(pid, number) for pid, number in self._watched.items()))
 
     def close(self) -> None:
-        """End the helper; what is still watched ends with it."""
-        if self._helper.stdin is not None:
-            self._helper.stdin.close()
-        self._helper.wait()
+        """End the helper; what is still watched ends with it. Harmless when repeated."""
+        if not self._closed:
+            self._closed = True
+            os.close(self._pipe)
+            self._helper.wait()
 
-    def _tell(self, line: str) -> None:
-        if self._helper.stdin is not None and not self._helper.stdin.closed:
-            self._helper.stdin.write(line + "\n")
+    def _start(self) -> None:
+        reading, self._pipe = os.pipe()
+        self._helper = subprocess.Popen(  # noqa: S603 - our own interpreter on our own file
+            [sys.executable, "-I", "-S", str(Path(__file__).resolve())],
+            stdin=reading,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+        )
+        os.close(reading)
+
+    def _tell(self, text: str) -> None:
+        if self._closed:
+            return
+        try:
+            os.write(self._pipe, text.encode())
+        except BrokenPipeError:
+            self.revive()
+
+
+def _registration(pid: int, stop_signal: signal.Signals) -> str:
+    return f"+{pid} {int(stop_signal)}\n"
 
 
 def _read_until_parent_ends() -> dict[int, int]:

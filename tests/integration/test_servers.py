@@ -23,6 +23,7 @@ from redis.exceptions import AuthenticationError
 
 from deploy.local.errors import ServerStartError, StateInUseError
 from deploy.local.identity import unprivileged
+from deploy.local.nats import LogSync
 from deploy.local.server import Server
 from deploy.local.servers import Servers, data_home
 from deploy.local.wipe import wipe
@@ -34,6 +35,7 @@ START_AND_WAIT = """
 import asyncio, json, sys
 from pathlib import Path
 from deploy.local.identity import unprivileged
+from deploy.local.nats import LogSync
 from deploy.local.server import Server
 from deploy.local.servers import Servers, data_home
 from deploy.local.wipe import wipe
@@ -142,13 +144,22 @@ async def test_postgres_commits_durably(standing: tuple[Servers, Path]) -> None:
     assert settings == ["on", "on"]
 
 
-@pytest.mark.asyncio(loop_scope="module")
-async def test_the_log_is_flushed_every_hundred_milliseconds(standing: tuple[Servers, Path]) -> None:
-    config = (standing[1] / "nats" / "nats.conf").read_text()
-    monitor = config.split('http: "')[1].split('"')[0]
-    async with httpx.AsyncClient(trust_env=False) as client:
-        statistics = (await client.get(f"http://{monitor}/varz")).json()
-    assert statistics["jetstream"]["config"]["sync_interval"] == 100_000_000  # nanoseconds
+@pytest.mark.parametrize(
+    ("log_sync", "expected"),
+    [
+        ("100ms", {"sync_interval": 100_000_000}),  # nanoseconds
+        ("always", {"sync_always": True}),
+    ],
+)
+async def test_the_log_is_flushed_as_often_as_asked(
+    state_folder: Path, log_sync: LogSync, expected: dict[str, object]
+) -> None:
+    async with Servers(state_folder, postgres=False, valkey=False, log_sync=log_sync):
+        config = (state_folder / "nats" / "nats.conf").read_text()
+        monitor = config.split('http: "')[1].split('"')[0]
+        async with httpx.AsyncClient(trust_env=False) as client:
+            statistics = (await client.get(f"http://{monitor}/varz")).json()
+    assert expected.items() <= statistics["jetstream"]["config"].items()
 
 
 @pytest.mark.asyncio(loop_scope="module")

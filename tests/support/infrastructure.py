@@ -56,19 +56,22 @@ def containers() -> Generator[SharedServers]:
 
     Not run yet: no machine of ours has a container engine.
     """
-    # Imported here: the modules look for the engine, and warn, when imported.
+    # Imported here: they look for the engine, and only this branch needs one.
     from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - as above
-    from testcontainers.community.redis import RedisContainer  # noqa: PLC0415 - as above
+    from testcontainers.community.valkey import ValkeyContainer  # noqa: PLC0415 - as above
 
-    with PostgresContainer("postgres:18", driver=None) as postgres, RedisContainer("valkey/valkey:9") as valkey:
-        redis_url = f"redis://{valkey.get_container_host_ip()}:{valkey.get_exposed_port(6379)}/0"
+    with PostgresContainer("postgres:18", driver=None) as postgres, ValkeyContainer("valkey/valkey:9") as valkey:
+        redis_url = f"redis://{valkey.get_host()}:{valkey.get_exposed_port()}/0"
         yield SharedServers(postgres.get_connection_url(), redis_url)
 
 
 @contextmanager
 def nats_container() -> Generator[str]:
     """The URL of an official nats-server with JetStream; not run yet, as above."""
-    from testcontainers.community.nats import NatsContainer  # noqa: PLC0415 - as above
+    # Not community.nats: importing it warns, and warnings are errors here.
+    from testcontainers.core.container import DockerContainer  # noqa: PLC0415 - as above
+    from testcontainers.core.wait_strategies import LogMessageWaitStrategy  # noqa: PLC0415 - as above
 
-    with NatsContainer("nats:2.15").with_command("-js") as bus:
-        yield bus.nats_uri()
+    bus = DockerContainer("nats:2.15-alpine").with_command("-js").with_exposed_ports(4222)
+    with bus.waiting_for(LogMessageWaitStrategy("Server is ready")):
+        yield f"nats://{bus.get_container_host_ip()}:{bus.get_exposed_port(4222)}"
