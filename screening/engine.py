@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 from collections.abc import Iterator, Mapping
 
 from screening.characters import Disguise
+from screening.classifier import Classifier
 from screening.decide import action_of, decide, reason
 from screening.matcher import CompiledRule
 from screening.model import RANK, Finding, Severity, Verdict, lowered
 from screening.policy import Policy, Profile
-from screening.readings import DATA_FAMILIES, Reader
+from screening.readings import DATA_FAMILIES, Reader, Reading
 from screening.redaction import Placeholders, replace
 from screening.rules import Rule, load
 from screening.sentences import excused
@@ -17,6 +20,8 @@ from screening.validators import VALIDATORS
 from screening.views import View
 
 _CANDIDATE = 256
+_READ = 12
+_BONUS = {"critical": 6.0, "high": 4.0, "medium": 1.0, "low": 0.0}
 _WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")
 
 
@@ -34,6 +39,9 @@ class Screener:
         self.policy = policy or Policy.load()
         rules, self.rules_version = load()
         self._reader = Reader(rules)
+        self._classifier = Classifier()
+        self.rules_version += "-" + hashlib.sha256(self._classifier.raw).hexdigest()[:6]
+        self._severities = {rule.id: rule.severity for rule in rules}
         for rule in rules:
             self._prove(rule)
 
@@ -57,25 +65,49 @@ class Screener:
         profile = self.policy.profile(tenant=tenant, kind=kind)
         findings: list[Finding] = []
         truncated = False
+        score = 0.0
         for field, text in fields.items():
             cut = text[: profile.max_chars]
-            found = self._field(field, cut)
+            found, readings = self._field(field, cut)
+            own = self._score(found, readings)
+            if own >= profile.injection.flag_score:
+                found.append(_likely(field, len(cut), own, profile))
             truncated |= len(cut) < len(text)
+            score = max(score, own)
             findings += found
         truncated |= len(findings) > profile.max_findings
-        kept = tuple(findings[: profile.max_findings])
-        return self._verdict(fields, kept, profile, truncated=truncated)
+        kept = tuple(_foremost(findings, profile.max_findings))
+        return self._verdict(fields, kept, profile, truncated=truncated, score=score)
 
-    def _field(self, field: str, text: str) -> list[Finding]:
+    def _field(self, field: str, text: str) -> tuple[list[Finding], list[Reading]]:
         readings, disguise = self._reader.read(text)
         found = [f for reading in readings for rule in reading.rules for f in _matches(rule, reading.view, field)]
-        return resolved([*found, *_disguised(disguise, field, len(text))])
+        return resolved([*found, *_disguised(disguise, field, len(text))]), readings
+
+    def _score(self, found: list[Finding], readings: list[Reading]) -> float:
+        """The probability of an injection: the classifier's highest logit, raised by what the rules found."""
+        scored = [reading.view.text for reading in readings if reading.scored]
+        if len(scored) > _READ:
+            scored = scored[:1] + sorted(scored[1:], key=len)[-_READ:]
+        logit = max(map(self._classifier.logit, scored))
+        raised = sorted(self._bonus(finding) for finding in found if finding.family not in DATA_FAMILIES)
+        return round(1 / (1 + math.exp(-min(60.0, logit + sum(raised[-2:])))), 4)
+
+    def _bonus(self, finding: Finding) -> float:
+        lowered_by_context = finding.severity != self._severities.get(finding.rule, finding.severity)
+        return 1.0 if lowered_by_context else _BONUS[finding.severity]
 
     def _verdict(
-        self, fields: Mapping[str, str], findings: tuple[Finding, ...], profile: Profile, *, truncated: bool
+        self,
+        fields: Mapping[str, str],
+        findings: tuple[Finding, ...],
+        profile: Profile,
+        *,
+        truncated: bool,
+        score: float,
     ) -> Verdict:
         if not findings:
-            return Verdict("allow", rules_version=self.rules_version, truncated=truncated)
+            return Verdict("allow", rules_version=self.rules_version, truncated=truncated, injection_score=score)
         decision, carrying = decide(findings, profile)
         redacted = None if decision == "allow" else _redacted(fields, findings, profile, everything=decision == "block")
         audit = profile.audit and decision != "allow"
@@ -87,12 +119,25 @@ class Screener:
             truncated=truncated,
             reason=reason(decision, carrying),
             would=decision if audit else None,
+            injection_score=score,
         )
 
     def redact(self, text: str) -> str:
         """`text` with all personal data and secrets of any severity replaced, for logs and derived text."""
-        found = [f for f in self._field("", text) if f.family in DATA_FAMILIES]
+        found = [f for f in self._field("", text)[0] if f.family in DATA_FAMILIES]
         return replace(text, found, Placeholders()) if found else text
+
+
+def _likely(field: str, length: int, score: float, profile: Profile) -> Finding:
+    severity: Severity = "critical" if score >= profile.injection.block_score else "medium"
+    return Finding("classifier", "likely_injection", severity, field, 0, length, score, "classifier")
+
+
+def _foremost(findings: list[Finding], most: int) -> list[Finding]:
+    """The most severe when there are too many, so that truncation never hides what would have blocked."""
+    if len(findings) <= most:
+        return findings
+    return sorted(findings, key=lambda finding: -RANK[finding.severity])[:most]
 
 
 def _matches(compiled: CompiledRule, view: View, field: str) -> Iterator[Finding]:

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Hashes = NDArray[np.uint64]
-Counts = NDArray[np.int64]
 
 BITS = 16
 CHARS = (3, 4, 5)
@@ -44,17 +43,18 @@ for _code in (9, 10, 11, 12, 13):
 
 
 class Grams:
-    """The n-grams of one text: for each kind its bucket and the position (in folded characters) where it starts."""
+    """The n-grams of one text, for each kind the buckets in order: characters 3 to 5; words 1, 2, 3 and skipping one."""
 
-    __slots__ = ("chars", "length", "words", "word_at")
+    __slots__ = ("char_count", "chars", "word_count", "words")
 
     def __init__(self, text: str) -> None:
         codes = _codes(text)
-        self.length = len(codes)
         prefix = np.zeros(len(codes) + 1, np.uint64)
         np.cumsum(codes * _POWERS[: len(codes)], out=prefix[1:])
         self.chars = [_grams(prefix, size) for size in CHARS]
-        self.words, self.word_at = _words(codes, prefix)
+        self.words = _words(codes, prefix)
+        self.char_count = sum(map(len, self.chars))
+        self.word_count = sum(map(len, self.words))
 
 
 def _codes(text: str) -> Hashes:
@@ -83,7 +83,7 @@ def _grams(prefix: Hashes, size: int) -> Hashes:
     return ((raw ^ (raw >> np.uint64(29))) * _MIX) >> _SHIFT
 
 
-def _words(codes: Hashes, prefix: Hashes) -> tuple[list[Hashes], Counts]:
+def _words(codes: Hashes, prefix: Hashes) -> list[Hashes]:
     inside = _CLASS[np.minimum(codes, 0x2FFF).astype(np.int64)] | (codes >= 0x3000)
     edges = np.flatnonzero(inside[1:] != inside[:-1]) + 1
     starts, ends = edges[::2], edges[1::2]
@@ -93,4 +93,4 @@ def _words(codes: Hashes, prefix: Hashes) -> tuple[list[Hashes], Counts]:
     pairs = raw[:-1] * _SECOND + raw[1:]
     triples = pairs[:-1] * _THIRD + raw[2:] if len(raw) > 2 else raw[:0]
     skips = raw[:-2] * _THIRD + raw[2:] if len(raw) > 2 else raw[:0]
-    return [h * _MIX >> _SHIFT for h in (raw, pairs, triples, skips)], starts
+    return [h * _MIX >> _SHIFT for h in (raw, pairs, triples, skips)]
