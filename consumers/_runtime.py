@@ -95,12 +95,8 @@ class Worker:
             await self._settle(message, event, waiting, failure)
 
     async def slot(self, message: Msg) -> None:
-        """Process one piece of slow work: outputs are written as they come, a heartbeat keeps the message ours."""
-        beat = asyncio.create_task(_beat(message, self._durable.ack_wait / 3))
-        try:
-            await self._settle(message, *await self._begin(message))
-        finally:
-            beat.cancel()
+        """Process one piece of slow work: outputs are written as they come."""
+        await self._settle(message, *await self._begin(message))
 
     async def _begin(self, message: Msg) -> _Begun:
         """Decode, run the handler and write its outputs; what went wrong is for `_settle` to judge."""
@@ -173,12 +169,14 @@ class Feed:
         self._durable = durable
         self._window = durable.slots or _FLOW_WINDOW
         self._held = 0
+        self._working: dict[int, Msg] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._pull: Pull | None = None
 
     async def run(self) -> None:
         """Pull and process until stopped; start over whenever the pull is lost."""
+        beat = asyncio.create_task(self._beat())
         try:
             while not self._stopping:
                 async with self._new_pull() as self._pull:
@@ -187,7 +185,7 @@ class Feed:
                 await asyncio.sleep(_AGAIN_AFTER)
             await asyncio.gather(*self._running)
         finally:
-            for task in self._running:
+            for task in (beat, *self._running):
                 task.cancel()
 
     def stop(self) -> None:
@@ -204,7 +202,7 @@ class Feed:
     def _start(self, messages: list[Msg]) -> None:
         if self._durable.slots:
             for message in messages:
-                self._spawn(self._worker.slot(message), 1)
+                self._spawn(self._slot(message), 1)
         else:
             self._spawn(self._worker.flow(messages), len(messages))
 
@@ -222,12 +220,19 @@ class Feed:
             if self._pull is not None:
                 await self._pull.back(count)
 
-
-async def _beat(message: Msg, every: float) -> None:
-    """Tell the server that the work goes on, so that nobody else starts it too."""
-    while True:
-        await asyncio.sleep(every)
+    async def _slot(self, message: Msg) -> None:
+        self._working[id(message)] = message
         try:
-            await message.in_progress()
-        except NatsError as error:
-            log.debug("heartbeat_failed", error=type(error).__name__)
+            await self._worker.slot(message)
+        finally:
+            del self._working[id(message)]
+
+    async def _beat(self) -> None:
+        """Tell the server that slow work goes on, so that nobody else starts it too."""
+        while True:
+            await asyncio.sleep(self._durable.ack_wait / 3)
+            for message in list(self._working.values()):
+                try:
+                    await message.in_progress()
+                except NatsError as error:
+                    log.debug("heartbeat_failed", consumer=self._durable.name, error=type(error).__name__)

@@ -5,13 +5,13 @@ payloads, `Event.caused` stamps them: derived id, correlation, causation, hops a
 """
 
 from datetime import UTC, datetime
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, SerializeAsAny
 
 from events import trace
-from events.ids import Name, derived_id, new_id
+from events.ids import Name, derived_text, new_id
 
 TYPE_PREFIX = "io.ganglion"
 MAX_HOPS = 32
@@ -58,7 +58,7 @@ class Event(BaseModel, Generic[D_co]):
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, str | int | bool]
 
-    specversion: str = "1.0"
+    specversion: Literal["1.0"] = "1.0"
     id: str
     source: str
     type: str
@@ -92,7 +92,7 @@ class Event(BaseModel, Generic[D_co]):
     ) -> "Event[EventData]":
         """An event that nothing on the bus caused: it starts a correlation of its own."""
         chosen = str(event_id or new_id())
-        return Event.model_construct(
+        return Event(
             id=chosen,
             source=source,
             type=data.event_type,
@@ -122,9 +122,9 @@ class Event(BaseModel, Generic[D_co]):
         The id is derived from this event's id (or from `seed`, an execution id, where the work is not a
         function of its input), the source, the event's name and `index`: a repeat publishes the same id.
         """
-        chosen = derived_id(seed or self.id, source, data.event_name, index)
-        return Event.model_construct(
-            id=str(chosen),
+        chosen = derived_text(seed or self.id, source, data.event_name, index)
+        return Event(
+            id=chosen,
             source=source,
             type=data.event_type,
             subject=data.subject_id,

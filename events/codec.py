@@ -5,6 +5,7 @@ InvalidEventError, a type that is not in the catalogue raises UnknownEventTypeEr
 """
 
 from collections.abc import Mapping
+from functools import cache, partial
 from urllib.parse import unquote_to_bytes
 
 from pydantic import ValidationError
@@ -17,6 +18,15 @@ CONTENT_TYPE = "content-type"
 STRUCTURED = "application/cloudevents+json"
 MSG_ID = "Nats-Msg-Id"
 _BINARY_PREFIX = "ce-"
+_TYPE = b'"type":"'
+
+
+@cache
+def _model_of(payload: type[EventData]) -> type[Event[EventData]]:
+    return Event[payload]  # type: ignore[valid-type]  # pydantic makes the class at run time
+
+
+_MODELS = {name.encode(): partial(_model_of, payload) for name, payload in CATALOGUE.items()}
 
 
 def encode(event: Event[EventData]) -> bytes:
@@ -45,7 +55,21 @@ def decode(body: bytes, headers: Mapping[str, str] | None = None) -> Event[Event
 
 
 def decode_structured(body: bytes) -> Event[EventData]:
-    """Read one event from structured-mode JSON."""
+    """Read one event from structured-mode JSON: in one pass if its type is where one expects it, else in two."""
+    start = body.find(_TYPE) + len(_TYPE)
+    model = _MODELS.get(body[start : body.find(b'"', start)])
+    if model is not None:
+        try:
+            event = model().model_validate_json(body)
+        except ValidationError:
+            return _decode_in_steps(body)
+        if event.type == event.data.event_type:
+            return event
+    return _decode_in_steps(body)
+
+
+def _decode_in_steps(body: bytes) -> Event[EventData]:
+    """Parse, look the type up, validate: for what was not written by us, and to say what is wrong."""
     try:
         attributes = from_json(body, cache_strings="keys")
     except ValueError as error:
@@ -79,8 +103,6 @@ def _percent_decoded(value: str) -> str:
 def _build(attributes: dict[str, object]) -> Event[EventData]:
     event_type = attributes.get("type")
     payload = CATALOGUE.get(event_type) if isinstance(event_type, str) else None
-    if attributes.get("specversion") != "1.0":
-        raise InvalidEventError("specversion must be 1.0")
     if payload is None:
         raise UnknownEventTypeError(f"no event of type {str(event_type)[:128]!r} in the catalogue")
     try:

@@ -2,14 +2,17 @@
 
 import re
 from typing import Annotated
-from uuid import UUID, uuid5
+from uuid import UUID
 
+import uuid_utils
 from pydantic import StringConstraints
 from uuid_utils.compat import uuid7
 
 from events.errors import InvalidIdError
 
 NAMESPACE = UUID("6d0f2c0e-5f0f-5f6a-9a55-1f6c9a3a7b11")
+
+_NAMESPACE = uuid_utils.UUID(str(NAMESPACE))
 
 # Names that end up in a subject, a key or a room: nothing in them can be a wildcard or a path.
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
@@ -25,7 +28,12 @@ def new_id() -> UUID:
 
 def derived_id(cause: str | UUID, *parts: str | int) -> UUID:
     """The same id for the same cause and parts, always (UUIDv5)."""
-    return uuid5(NAMESPACE, "\x1f".join([str(cause), *map(str, parts)]))
+    return UUID(derived_text(cause, *parts))
+
+
+def derived_text(cause: str | UUID, *parts: str | int) -> str:
+    """`derived_id` as text, which is what an event's id is."""
+    return str(uuid_utils.uuid5(_NAMESPACE, "\x1f".join([str(cause), *map(str, parts)])))
 
 
 def run_id(task_id: UUID, attempt: int) -> UUID:

@@ -2,7 +2,6 @@
 
 import re
 import secrets
-from uuid import UUID
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\Z")
 _ZERO_TRACE, _ZERO_SPAN = "0" * 32, "0" * 16
@@ -23,11 +22,11 @@ def start() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
-def child(traceparent: str | None, span: UUID) -> str | None:
-    """The same trace with a span id taken from `span`, so that a repeated event keeps its span."""
+def child(traceparent: str | None, event_id: str) -> str | None:
+    """The same trace with the end of the event's UUID as span id, so that a repeated event keeps its span."""
     if traceparent is None:
         return None
-    return f"{traceparent[:36]}{span.hex[16:]}{traceparent[52:]}"
+    return f"{traceparent[:36]}{event_id[19:23]}{event_id[24:]}{traceparent[52:]}"
 
 
 def trace_id(traceparent: str | None) -> str | None:

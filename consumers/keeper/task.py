@@ -170,7 +170,7 @@ def _enter(
     due_at: datetime | None = None,
 ) -> TaskEntered:
     """The event that announces that `task` enters `status`."""
-    return STATE_EVENTS[status].model_construct(
+    return STATE_EVENTS[status](
         task_id=task.id,
         kind=task.kind,
         from_status=task.status,
