@@ -27,6 +27,8 @@ _ROLES = ("gateway", "consumers")
 _SAMPLES_A_SECOND = 400
 _PLACE = re.compile(r"^(?P<function>.+) \((?P<file>[^():]+)(?::\d+)?\)$")
 
+_LOOP = "asyncio/runners.py:Runner.run"
+
 Stacks = Counter[tuple[str, ...]]
 
 
@@ -67,6 +69,25 @@ def shares(found: Stacks) -> list[tuple[str, float, float]]:
     return [(name, count / total, innermost[name] / total) for name, count in anywhere.most_common()]
 
 
+def below(found: Stacks, function: str) -> Stacks:
+    """Only what happens below the first function whose name ends so, that function left out."""
+    part: Stacks = Counter()
+    for frames, count in found.items():
+        place = next((place for place, frame in enumerate(frames) if frame.endswith(function)), None)
+        if place is not None:
+            part[frames[place + 1 :] or (f"{function} itself",)] += count
+    return part
+
+
+def outermost(found: Stacks) -> list[tuple[str, float]]:
+    """The outermost functions with their shares; below the event loop these are its tasks and callbacks."""
+    total = sum(found.values()) or 1
+    counts = Counter[str]()
+    for frames, count in found.items():
+        counts[frames[0]] += count
+    return [(name, count / total) for name, count in counts.most_common()]
+
+
 async def measure(py_spy: str, tasks: int, into: Path) -> Throughput:
     """One round of throughput with both roles sampled."""
     async with Stack() as stack:
@@ -82,7 +103,8 @@ def profile(
     tasks: Annotated[int, typer.Option(min=100, help="How many tasks to carry through.")] = 4_000,
     py_spy: Annotated[str, typer.Option(help="The py-spy program.")] = "py-spy",
     into: Annotated[Path, typer.Option(help="Where the raw stacks go (for a flame graph).")] = Path("build/profile"),
-    rows: Annotated[int, typer.Option(min=1, help="How many functions to show.")] = 45,
+    under: Annotated[str, typer.Option(help="Show what happens below this function.")] = _LOOP,
+    rows: Annotated[int, typer.Option(min=1, help="How many functions to show.")] = 30,
 ) -> None:
     """Show in which functions gateway and consumers spend their time."""
     program = shutil.which(py_spy)
@@ -94,14 +116,24 @@ def profile(
     console = Console(width=140)
     console.print(f"{done.rate:.0f} tasks/s while sampled")
     for role in _ROLES:
-        console.print(_table(role, done.cpu_us[role], stacks((into / f"{role}.stacks").read_text()), rows))
+        everything = stacks((into / f"{role}.stacks").read_text())
+        part = below(everything, under)
+        cpu_us = done.cpu_us[role] * sum(part.values()) / (sum(everything.values()) or 1)
+        title = f"{role}: {done.cpu_us[role]:,.0f} us CPU a task, {cpu_us:,.0f} below {under}"
+        console.print(_calls(title, cpu_us, part, rows))
+        console.print(_functions(cpu_us, part, rows))
 
 
-def _table(role: str, cpu_us: float, found: Stacks, rows: int) -> Table:
-    table = Table(title=f"{role}: {cpu_us:,.0f} us CPU a task, {sum(found.values())} samples", box=None)
-    for column in ("function", "us in all", "us itself", "in all", "itself"):
-        table.add_column(column, justify="left" if column == "function" else "right", no_wrap=True)
-    for name, anywhere, innermost in shares(found)[:rows]:
+def _calls(title: str, cpu_us: float, part: Stacks, rows: int) -> Table:
+    table = Table("called directly", "us", "share", title=title, box=None, title_justify="left")
+    for name, share in outermost(part)[:rows]:
+        table.add_row(name, f"{share * cpu_us:,.0f}", f"{share:.1%}")
+    return table
+
+
+def _functions(cpu_us: float, part: Stacks, rows: int) -> Table:
+    table = Table("function", "us in all", "us itself", "in all", "itself", box=None)
+    for name, anywhere, innermost in shares(part)[:rows]:
         table.add_row(
             name, f"{anywhere * cpu_us:,.0f}", f"{innermost * cpu_us:,.0f}", f"{anywhere:.1%}", f"{innermost:.1%}"
         )
