@@ -7,14 +7,16 @@ and only under its lease, so a second keeper or a zombie changes nothing.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy import Table
 
 from events.errors import LeaseLostError
 from storage.faults import store_faults
 from storage.models import event_gap, event_log, event_repeat, outbox, run, task, tool_call, verdict
-from storage.unnest import Row, Rows, columns_of, transpose
+from storage.unnest import Row, Rows, columns_of
 
 LEASE = timedelta(seconds=2)
 TASK_COLUMNS = columns_of(task)
@@ -60,19 +62,20 @@ class Changes:
     outbox: list[Row] = field(default_factory=list)
     read_back: list[str] = field(default_factory=list)
 
-    def widths(self) -> tuple[tuple[list[Row], int], ...]:
-        """Each list and the number of its columns, in the order of the statement's parameters."""
-        return (
-            (self.log, len(LOG_COLUMNS)),
-            (self.repeats, len(event_repeat.columns)),
-            (self.gaps, len(event_gap.columns)),
-            (self.new_tasks, len(TASK_COLUMNS)),
-            (self.runs, len(RUN_COLUMNS)),
-            (self.verdicts, len(verdict.columns)),
-            (self.tool_calls, len(tool_call.columns)),
-            (self.outbox, len(outbox.columns)),
-            (self.changed_tasks, len(TASK_LIFE) + 1),
-        )
+    def by_part(self) -> dict[str, list[Row]]:
+        """The rows by the part of the statement that writes them; parts without rows are left out."""
+        parts = {
+            "logged": self.log,
+            "repeated": self.repeats,
+            "gaps": self.gaps,
+            "born": self.new_tasks,
+            "ran": self.runs,
+            "judged": self.verdicts,
+            "called": self.tool_calls,
+            "sent": self.outbox,
+            "changed": self.changed_tasks,
+        }
+        return {name: rows for name, rows in parts.items() if rows}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,49 +88,62 @@ class OutboxRow:
     body: bytes
 
 
-def _insert(table_name: str, rows: Rows, conflict: str = "") -> str:
+_ENDED = ", ".join(
+    f"{name} = EXCLUDED.{name}" for name in ("status", "finished_at", "tokens", "cost_usd", "ms", "error")
+)
+_INSERTS: dict[str, tuple[Table, str]] = {
+    "logged": (event_log, ""),
+    "repeated": (event_repeat, "ON CONFLICT DO NOTHING"),
+    "gaps": (event_gap, "ON CONFLICT DO NOTHING"),
+    "born": (task, ""),
+    "ran": (run, f"ON CONFLICT (task_id, attempt) DO UPDATE SET {_ENDED}"),
+    "judged": (verdict, "ON CONFLICT DO NOTHING"),
+    "called": (tool_call, "ON CONFLICT DO NOTHING"),
+    "sent": (outbox, ""),
+}
+_LEASE_PART = (
+    "lease AS (UPDATE keeper SET epoch = $4, position = $5,"
+    f" until = clock_timestamp() + interval '{LEASE.total_seconds()} s'"
+    " WHERE id = 1 AND holder = $1 AND epoch = $2 AND position = $3 AND until > clock_timestamp() RETURNING 1)"
+)
+
+
+def _insert(table: Table, rows: Rows, conflict: str = "") -> str:
     names = ", ".join(rows.names)
-    return f"INSERT INTO {table_name} ({names}) {rows.select()} WHERE EXISTS (SELECT FROM lease) {conflict}"
+    return f"INSERT INTO {table.name} ({names}) {rows.select()} WHERE EXISTS (SELECT FROM lease) {conflict}"
 
 
-def _write_statement() -> str:
-    """Build the one write statement; parameters 1-5 are holder, old and new position, the rest arrays."""
-    place = 6
-    lease = (
-        "lease AS (UPDATE keeper SET epoch = $4, position = $5,"
-        f" until = clock_timestamp() + interval '{LEASE.total_seconds()} s'"
-        " WHERE id = 1 AND holder = $1 AND epoch = $2 AND position = $3 AND until > clock_timestamp() RETURNING 1)"
-    )
-    parts = [lease]
-    finished = "status = EXCLUDED.status, finished_at = EXCLUDED.finished_at, tokens = EXCLUDED.tokens, "
-    finished += "cost_usd = EXCLUDED.cost_usd, ms = EXCLUDED.ms, error = EXCLUDED.error"
-    inserts = [
-        ("logged", event_log, LOG_COLUMNS, ""),
-        ("repeated", event_repeat, columns_of(event_repeat), "ON CONFLICT DO NOTHING"),
-        ("gaps", event_gap, columns_of(event_gap), "ON CONFLICT DO NOTHING"),
-        ("born", task, TASK_COLUMNS, ""),
-        ("ran", run, RUN_COLUMNS, f"ON CONFLICT (task_id, attempt) DO UPDATE SET {finished}"),
-        ("judged", verdict, columns_of(verdict), "ON CONFLICT DO NOTHING"),
-        ("called", tool_call, columns_of(tool_call), "ON CONFLICT DO NOTHING"),
-        ("sent", outbox, columns_of(outbox), ""),
-    ]
-    for name, table, columns, conflict in inserts:
-        rows = Rows(table, columns, place)
-        parts.append(f"{name} AS ({_insert(table.name, rows, conflict)})")
-        place = rows.next
-    rows = Rows(task, ("id", *TASK_LIFE), place)
+def _update(rows: Rows) -> str:
     assignments = ", ".join(f"{name} = v.{name}" for name in TASK_LIFE)
-    parts.append(
-        f"changed AS (UPDATE task t SET {assignments} FROM ({rows.select()}) AS v({', '.join(rows.names)})"
-        " WHERE t.id = v.id AND EXISTS (SELECT FROM lease))"
+    return (
+        f"UPDATE task t SET {assignments} FROM ({rows.select()}) AS v({', '.join(rows.names)})"
+        " WHERE t.id = v.id AND EXISTS (SELECT FROM lease)"
     )
-    parts.append(
-        f"read_back AS (DELETE FROM outbox WHERE event_id = ANY(${rows.next}::text[]) AND EXISTS (SELECT FROM lease))"
-    )
-    return "WITH " + ",\n".join(parts) + "\nSELECT count(*) FROM lease"
 
 
-_WRITE = _write_statement()
+@cache
+def _write_statement(parts: tuple[str, ...], *, read_back: bool) -> str:
+    """The one write statement for a batch that touches these parts: what has no rows costs nothing.
+
+    Parameters 1-5 are holder, old and new position; then one array a column, part by part; last the ids read back.
+    """
+    place = 6
+    written = [_LEASE_PART]
+    for name in parts:
+        if name == "changed":
+            rows = Rows(task, ("id", *TASK_LIFE), place)
+            written.append(f"{name} AS ({_update(rows)})")
+        else:
+            table, conflict = _INSERTS[name]
+            rows = Rows(table, columns_of(table), place)
+            written.append(f"{name} AS ({_insert(table, rows, conflict)})")
+        place = rows.next
+    if read_back:
+        gone = f"DELETE FROM outbox WHERE event_id = ANY(${place}::text[]) AND EXISTS (SELECT FROM lease)"
+        written.append(f"read_back AS ({gone})")
+    return "WITH " + ",\n".join(written) + "\nSELECT count(*) FROM lease"
+
+
 _READ = f"SELECT {', '.join(TASK_FOLD)} FROM task WHERE id = ANY($1::uuid[])"
 _ACQUIRE = f"""
 UPDATE keeper SET holder = $1, until = clock_timestamp() + interval '{LEASE.total_seconds()} s'
@@ -144,7 +160,7 @@ _OUTBOX = """
 SELECT position, event_id, subject, body FROM outbox WHERE position > $1 AND position < $2 ORDER BY position LIMIT $3"""
 _ADD_TO_OUTBOX = f"""
 WITH lease AS (SELECT 1 FROM keeper WHERE id = 1 AND holder = $1 AND until > clock_timestamp() FOR UPDATE),
-sent AS ({_insert(outbox.name, Rows(outbox, columns_of(outbox), 2))})
+sent AS ({_insert(outbox, Rows(outbox, columns_of(outbox), 2))})
 SELECT 1 FROM lease"""
 _ID_AT = """
 SELECT id FROM event_log WHERE epoch = $1 AND seq = $2
@@ -240,13 +256,16 @@ class KeeperStore:
         Raises LeaseLostError (another keeper moved on), RepeatedEventError (fold again without known events),
         UnkeepableError (some row holds what a column cannot).
         """
-        arrays: list[object] = []
-        for rows, width in changes.widths():
-            arrays += transpose(rows, width)
-        places = (was.epoch, was.seq, now.epoch, now.seq)
+        parts = changes.by_part()
+        arrays: list[object] = [column for rows in parts.values() for column in zip(*rows, strict=True)]
+        if changes.read_back:
+            arrays.append(changes.read_back)
+        statement = _write_statement(tuple(parts), read_back=bool(changes.read_back))
         with store_faults():
             try:
-                moved = await self._connection.fetchval(_WRITE, self.holder, *places, *arrays, changes.read_back)
+                moved = await self._connection.fetchval(
+                    statement, self.holder, was.epoch, was.seq, now.epoch, now.seq, *arrays
+                )
             except asyncpg.UniqueViolationError as error:
                 if error.table_name == event_log.name:
                     raise RepeatedEventError from error
@@ -261,7 +280,7 @@ class KeeperStore:
 
     async def add_to_outbox(self, added: Sequence[Row]) -> None:
         """Keep events that no batch caused (re-sends). Raises LeaseLostError."""
-        rows = transpose(added, 4)
+        rows = zip(*added, strict=True)
         with store_faults():
             kept = await self._connection.fetchval(_ADD_TO_OUTBOX, self.holder, *rows)
         if kept is None:

@@ -46,11 +46,6 @@ class Rows:
         return f"SELECT {self.values} FROM {self.source}"
 
 
-def transpose(rows: Sequence[Row], width: int) -> list[Sequence[Value]]:
-    """Rows to columns; `width` empty columns for no rows."""
-    return list(zip(*rows, strict=True)) if rows else [()] * width
-
-
 def _array_of(column: Column[object]) -> str:
     return next(array for kind, array in _ARRAYS.items() if isinstance(column.type, kind))
 
