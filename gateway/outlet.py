@@ -39,7 +39,7 @@ class Outlet:
         if self.closing is not None:
             return False
         size = size or len(tail)
-        if self._size + size > self._limit:
+        if self._queue and self._size + size > self._limit:
             self._overflow()
             return False
         self._queue.append((head, tail, size + len(head) + _OVERHEAD, cursor))

@@ -5,6 +5,7 @@ the buffer follows. A cursor that is too old, or of another epoch, gets `gap` an
 """
 
 import asyncio
+import contextlib
 from collections.abc import Coroutine
 
 import structlog
@@ -26,9 +27,10 @@ log = structlog.get_logger()
 
 BEGINNING = Cursor("", 0)
 
-_PAGE = 500
+_PAGE = 100
 _LIST = 50
 _WAIT = 5.0
+_RETRY = 0.5
 _AT_ONCE = 4
 
 
@@ -93,7 +95,7 @@ class Replayer:
         if after is None:
             subscription.sent = live_from
             self._confirm(subscription, live_from, recovered=False)
-            subscription.catch_up(ended=ended or self._has_ended(subscription.room))
+            await subscription.catch_up(ended=ended or self._has_ended(subscription.room))
             return
         if not await self._commits.reached(live_from, within=_WAIT):
             raise OverloadedError
@@ -104,7 +106,7 @@ class Replayer:
         self._confirm(subscription, after, recovered=True)
         subscription.sent = after
         await self._history(subscription, after, live_from)
-        subscription.catch_up(ended=ended or self._has_ended(subscription.room))
+        await subscription.catch_up(ended=ended or self._has_ended(subscription.room))
 
     async def _is_lost(self, after: Cursor, until: Cursor) -> bool:
         if after == BEGINNING:
@@ -119,13 +121,13 @@ class Replayer:
         whose = Whose(room.tenant, room.owner, room.task_id)
         place = after
         while place < until:
-            await subscription.room_to_write()
             async with self._reading:
                 page = await entries(self._engine, whose, place, until, _PAGE)
             for entry in page:
                 place = Cursor(entry.epoch, entry.seq)
                 envelope = read_envelope(entry.body) if is_shown(entry) else None
                 if envelope is not None:
+                    await subscription.room_to_write()
                     subscription.write(make_frame(envelope, place, entry.time))
             if len(page) < _PAGE:
                 return
@@ -133,21 +135,22 @@ class Replayer:
     async def _snapshot_again(self, subscription: Subscription) -> None:
         """Until it succeeds: the subscription was promised every event or a gap."""
         while subscription.state == "behind":
-            try:
-                if await self._commits.reached(self._hub.position, within=_WAIT):
+            if await self._commits.reached(self._hub.position, within=_WAIT):
+                with contextlib.suppress(TransientError):
                     await self._snapshot(subscription, subscription.sent)
                     return
-            except TransientError:
-                await asyncio.sleep(1.0)
+            await asyncio.sleep(_RETRY)
 
     async def _snapshot(self, subscription: Subscription, lost_from: Cursor) -> None:
         async with self._reading:
             place, data, ended = await self._moment(subscription.room)
+        if place.epoch != self._hub.position.epoch:
+            raise OverloadedError("The keeper has not begun the new epoch.")
         subscription.say("gap", {"from": _shown(lost_from), "to": _shown(place)})
         subscription.say("snapshot", {"cursor": str(place), "data": data}, cursor=place)
         subscription.sent = place
         subscription.task_ended = False
-        subscription.catch_up(ended=ended)
+        await subscription.catch_up(ended=ended)
 
     async def _moment(self, room: Room) -> tuple[Cursor, Fields, bool]:
         """How the room stands, its place in the log, and whether its task has ended."""

@@ -1,5 +1,6 @@
 """One subscription to a room: what the live stream brings, what a replay brings, in one order and once each."""
 
+from collections import deque
 from dataclasses import dataclass
 from typing import Literal, Protocol
 from uuid import UUID
@@ -50,7 +51,7 @@ class Subscription:
         self.task_ended = False
         self._outlet = outlet
         self._encoding = encoding
-        self._buffer: list[Frame] = []
+        self._buffer: deque[Frame] = deque()
         self._buffered = 0
 
     def deliver(self, frame: Frame) -> None:
@@ -91,11 +92,12 @@ class Subscription:
             self._buffer.clear()
             self._buffered = 0
 
-    def catch_up(self, *, ended: bool) -> None:
+    async def catch_up(self, *, ended: bool) -> None:
         """The replay is through: send what was buffered meanwhile, then go live; `end` if the task is over."""
-        buffered, self._buffer = self._buffer, []
-        self._buffered = 0
-        for frame in buffered:
+        while self._buffer:
+            await self._outlet.room()
+            frame = self._buffer.popleft()
+            self._buffered -= frame.size
             self.write(frame)
         if self.state == "over":
             return

@@ -29,8 +29,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RET
 _TASK = """
 INSERT INTO task (id, tenant, owner, kind, priority, spec, required_capabilities, idempotency_key, body_sha256,
   correlation_id, hopcount, deadline_at, created_at, status, version, attempt, driving_id, updated_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, 'submitted', 1, 0, $13, $12)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11, $12, 'submitted', 1, 0, $13, $12) ON CONFLICT DO NOTHING
 """
+_POSITION = "UPDATE keeper SET epoch = $1, position = $2"
 _ENTER = """
 UPDATE task SET status = $2, version = version + 1, updated_at = $3::timestamptz, result = $4,
   finished_at = CASE WHEN $5 THEN $3::timestamptz END
@@ -48,6 +49,8 @@ class FakeKeeper:
         self._going = asyncio.Event()
         self._going.set()
         self._heads: dict[UUID, Event[EventData]] = {}
+        self._database_is_mine = asyncio.Lock()
+        self._stopped = False
         self.announces = True
         self.epoch = ""
         self.position = 0
@@ -56,6 +59,7 @@ class FakeKeeper:
         info = await self._client.jetstream().stream_info(BUS.name)
         self.epoch = (info.config.metadata or {})[EPOCH_KEY]
         self._database = await asyncpg.connect(self._url)
+        await self._database.execute(_POSITION, self.epoch, 0)
         await self._publisher.__aenter__()
         self._task = asyncio.create_task(self._run())
         self._telling = asyncio.create_task(self._tell_regularly())
@@ -64,6 +68,13 @@ class FakeKeeper:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End for good; raises what the keeper failed with."""
+        if self._stopped:
+            return
+        self._stopped = True
         ended = self._task.done()
         for task in (self._task, self._telling):
             task.cancel()
@@ -83,9 +94,10 @@ class FakeKeeper:
     async def enter(self, task_id: UUID, status: Status, result: JsonObject | None = None) -> None:
         """Commit a state of a task, then publish its event: DESIGN rule 5."""
         head = self._heads[task_id]
-        version = await self._database.fetchval(
-            _ENTER, task_id, status, datetime.now(UTC), json.dumps(result) if result else None, status in FINAL
-        )
+        async with self._database_is_mine:
+            version = await self._database.fetchval(
+                _ENTER, task_id, status, datetime.now(UTC), json.dumps(result) if result else None, status in FINAL
+            )
         data = STATE_EVENTS[status](
             task_id=task_id, kind="goal", from_status="submitted", version=version, attempt=1, result=result
         )
@@ -110,22 +122,20 @@ class FakeKeeper:
                 await self._going.wait()
                 outcomes = {}
                 follow: list[UUID] = []
-                async with self._database.transaction():
+                async with self._database_is_mine, self._database.transaction():
                     for item in items:
                         event, outcome = await self._commit(item)
                         if event is not None:
                             outcomes[event.id] = outcome
                             if isinstance(event.data, TaskControl) and outcome == "applied":
                                 follow.append(event.data.task_id)
-                    await self._database.execute(
-                        "UPDATE keeper SET epoch = $1, position = $2", self.epoch, self.position
-                    )
+                    await self._database.execute(_POSITION, self.epoch, items[-1].seq)
+                self.position = items[-1].seq
                 await self._tell(outcomes)
                 for task_id in follow:
                     await self.enter(task_id, "cancelled")
 
     async def _commit(self, item: Delivery) -> tuple[Event[EventData] | None, str]:
-        self.position = item.seq
         try:
             event = decode_structured(item.body)
         except InvalidEventError:

@@ -1,0 +1,159 @@
+"""What the gateway promises while NATS, Postgres or the keeper is away, and how it comes back."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from deploy.local.servers import Servers
+from producers.connect import BusSettings, Connection
+from producers.topology import apply
+from storage.migrate import upgrade
+from tests.support.eventually import eventually
+from tests.support.fake_keeper import FakeKeeper
+from tests.support.running_gateway import RunningGateway, running_gateway, settings_for
+
+GOAL = {"goal": "Summarise the incident notes"}
+
+
+async def ready(client: httpx.AsyncClient) -> bool:
+    return (await client.get("/readyz")).status_code == 200
+
+
+@pytest.fixture
+async def lonely(servers: Servers) -> AsyncGenerator[RunningGateway]:
+    """A gateway on servers of its own, and no keeper yet."""
+    await asyncio.to_thread(upgrade, servers.database_url)
+    async with Connection(BusSettings(nats_url=SecretStr(servers.nats_url)), "test") as client:
+        await apply(client)
+    async with running_gateway(settings_for(servers.nats_url, servers.database_url)) as running:
+        async with running.client() as http:
+            await eventually(lambda: ready(http))
+        yield running
+
+
+async def test_with_nats_killed_work_is_refused_quickly_and_taken_again_afterwards(
+    lonely: RunningGateway, servers: Servers
+) -> None:
+    async with lonely.client() as client:
+        await servers.nats.kill()
+        began = time.monotonic()
+        answer = await client.post("/submit", json=GOAL)
+        assert time.monotonic() - began < 2
+        assert (answer.status_code, answer.json()["code"]) == (503, "bus_unavailable")
+        assert answer.json()["retryable"] is True
+        assert int(answer.headers["retry-after"]) >= 1
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/livez")).status_code == 200
+        await servers.nats.start()
+        await eventually(lambda: ready(client), within=15)
+        assert (await client.post("/submit", json=GOAL)).status_code == 202
+
+
+async def test_with_nats_paused_the_outcome_is_unknown_within_two_seconds(
+    lonely: RunningGateway, servers: Servers
+) -> None:
+    async with lonely.client() as client:
+        servers.nats.pause()
+        began = time.monotonic()
+        answer = await client.post("/submit", json=GOAL, headers={"Idempotency-Key": "k"})
+        assert time.monotonic() - began < 2
+        servers.nats.resume()
+        body = answer.json()
+        assert (answer.status_code, body["code"], body["idempotency_key"]) == (503, "outcome_unknown", "k")
+        again = await client.post("/submit", json=GOAL, headers={"Idempotency-Key": "k"})
+        assert (again.status_code, again.json()["task_id"]) == (202, body["task_id"])
+
+
+async def test_with_postgres_away_work_is_kept_in_the_log_and_readable_here(
+    lonely: RunningGateway, servers: Servers
+) -> None:
+    async with lonely.client() as client:
+        await servers.postgres.kill()
+        answers = [await client.post("/api/v1/tasks", json=GOAL) for _ in range(3)]
+        assert {(answer.status_code, answer.json()["durability"]) for answer in answers} == {(202, "log")}
+        began = time.monotonic()
+        quick = await client.post("/api/v1/tasks", json=GOAL)
+        assert (quick.status_code, time.monotonic() - began < 0.2) == (202, True)
+        task = await client.get(quick.headers["location"])
+        assert (task.status_code, task.json()["status"]) == (200, "submitted")
+        gone = await client.get("/api/v1/tasks")
+        assert (gone.status_code, gone.json()["code"]) == (503, "store_unavailable")
+        assert (await client.get("/ready")).json()["checks"]["database"] is False
+        key = {"Idempotency-Key": "k"}
+        first, second = [await client.post("/submit", json=GOAL, headers=key) for _ in range(2)]
+        assert (first.json()["task_id"], second.headers["idempotency-replayed"]) == (second.json()["task_id"], "true")
+        assert (await client.post("/submit", json={"goal": "other"}, headers=key)).status_code == 409
+        await servers.postgres.start()
+        bus = BusSettings(nats_url=SecretStr(servers.nats_url))
+        async with Connection(bus, "test") as nats, FakeKeeper(nats, servers.database_url):
+            await eventually(lambda: ready(client), within=15)
+            await eventually(lambda: kept_twice(client), within=15)
+
+
+async def kept_twice(client: httpx.AsyncClient) -> bool:
+    answer = await client.post("/api/v1/tasks", json=GOAL)
+    return answer.status_code == 202 and answer.json()["durability"] == "log+database"
+
+
+async def test_without_a_keeper_work_is_taken_for_a_while_and_then_shed(
+    lonely: RunningGateway, servers: Servers
+) -> None:
+    async with lonely.client() as client:
+        first = await client.post("/submit", json=GOAL)
+        assert (first.status_code, first.json()["durability"]) == (202, "log")
+
+        async def shed() -> httpx.Response | None:
+            answer = await client.post("/submit", json=GOAL)
+            return answer if answer.status_code == 503 else None
+
+        answer = await eventually(shed, within=12, every=0.3)
+        assert answer is not None
+        assert answer.json()["code"] == "overloaded"
+        assert int(answer.headers["retry-after"]) >= 1
+        bus = BusSettings(nats_url=SecretStr(servers.nats_url))
+        async with Connection(bus, "test") as nats, FakeKeeper(nats, servers.database_url):
+            await eventually(lambda: kept_twice(client), within=10)
+
+
+async def test_a_new_epoch_while_waiting_publishes_again(lonely: RunningGateway, servers: Servers) -> None:
+    bus = BusSettings(nats_url=SecretStr(servers.nats_url))
+    async with lonely.client() as client, Connection(bus, "test") as nats:
+        async with FakeKeeper(nats, servers.database_url) as keeper:
+            assert await kept_twice(client)
+            keeper.pause()
+            asking = asyncio.create_task(client.post("/submit", json=GOAL))
+            js = nats.jetstream()
+            await eventually(lambda: has_messages(js, 2))
+            await js.delete_stream("BUS")
+            await apply(nats)
+        async with FakeKeeper(nats, servers.database_url) as successor:
+            answer = await asking
+            assert (answer.status_code, answer.json()["durability"]) == (202, "log+database")
+            assert successor.epoch > keeper.epoch
+
+
+async def has_messages(js: object, count: int) -> bool:
+    info = await js.stream_info("BUS")  # type: ignore[attr-defined] # a JetStreamContext
+    return bool(info.state.messages >= count)
+
+
+async def test_a_gateway_starts_while_nats_is_away(servers: Servers) -> None:
+    await asyncio.to_thread(upgrade, servers.database_url)
+    await servers.nats.kill()
+    settings = settings_for(servers.nats_url, servers.database_url)
+    async with running_gateway(settings) as running, running.client() as client:
+        assert (await client.get("/livez")).status_code == 200
+        answer = await client.post("/submit", json=GOAL)
+        assert (answer.status_code, answer.json()["code"]) == (503, "bus_unavailable")
+        await servers.nats.start()
+        async with Connection(BusSettings(nats_url=SecretStr(servers.nats_url)), "test") as nats:
+            await apply(nats)
+        await eventually(lambda: taken(client), within=15)
+
+
+async def taken(client: httpx.AsyncClient) -> bool:
+    return (await client.post("/submit", json=GOAL)).status_code == 202

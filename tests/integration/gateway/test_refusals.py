@@ -1,0 +1,327 @@
+"""Wrong input and wrong callers: a clear problem or close code, and nothing changed."""
+
+import asyncio
+import json
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from gateway.bodies import MAX_BODY
+from tests.integration.gateway.conftest import ORIGIN
+from tests.support.fake_keeper import FakeKeeper
+from tests.support.running_gateway import RunningGateway, token
+from tests.support.tokens import REFUSED
+
+GOAL = {"goal": "Summarise the incident notes"}
+JSON = {"Content-Type": "application/json"}
+
+
+def assert_is_problem(answer: httpx.Response, status: int, code: str) -> None:
+    assert answer.headers["content-type"] == "application/problem+json", answer.text
+    body = answer.json()
+    assert (answer.status_code, body["status"], body["code"]) == (status, status, code)
+    assert body["request_id"] == answer.headers["x-request-id"]
+    assert "Traceback" not in answer.text
+
+
+BODIES: dict[str, tuple[bytes, int, str]] = {
+    "no JSON": (b"{", 400, "bad_json"),
+    "nothing": (b"", 400, "bad_json"),
+    "not UTF-8": (b'{"goal": "\xff"}', 400, "bad_json"),
+    "NaN": (b'{"goal": "x", "metadata": {"a": NaN}}', 400, "bad_json"),
+    "infinity": (b'{"goal": "x", "metadata": {"a": 1e999}}', 400, "bad_json"),
+    "too deep for a parser": (b"[" * 100_000, 400, "bad_json"),
+    "a list": (b"[]", 422, "invalid_request"),
+    "a text": (b'"x"', 422, "invalid_request"),
+    "no goal": (b"{}", 422, "invalid_request"),
+    "a blank goal": (b'{"goal": " \\n "}', 422, "invalid_request"),
+    "a goal of a wrong type": (b'{"goal": 1}', 422, "invalid_request"),
+    "a long goal": (json.dumps({"goal": "x" * 100_001}).encode(), 422, "invalid_request"),
+    "an unknown field": (b'{"goal": "x", "owner": "mallory"}', 422, "invalid_request"),
+    "an unknown budget field": (b'{"goal": "x", "budget": {"max_tokens": 1, "free": true}}', 422, "invalid_request"),
+    "a number as text": (b'{"goal": "x", "budget": {"max_tokens": "1"}}', 422, "invalid_request"),
+    "a flag as a number": (b'{"goal": "x", "budget": {"max_tokens": true}}', 422, "invalid_request"),
+    "a priority of another scale": (b'{"goal": "x", "priority": 5}', 422, "invalid_request"),
+    "NUL in a text": (b'{"goal": "a\\u0000b"}', 422, "invalid_request"),
+    "NUL in a key": (b'{"goal": "x", "metadata": {"a\\u0000": 1}}', 422, "invalid_request"),
+    "NUL deep inside": (b'{"goal": "x", "metadata": {"a": [{"b": "\\u0000"}]}}', 422, "invalid_request"),
+    "a lone surrogate": (b'{"goal": "a\\ud800b"}', 422, "invalid_request"),
+    "too deep": (b'{"goal": "x", "metadata": ' + b'{"a": ' * 40 + b"1" + b"}" * 41, 422, "invalid_request"),
+    "too many values": (b'{"goal": "x", "metadata": {"a": [' + b"1," * 20_000 + b"1]}}", 422, "invalid_request"),
+    "2 MiB": (b'{"goal": "' + b"x" * 2 * MAX_BODY + b'"}', 413, "body_too_large"),
+}
+
+
+@pytest.mark.parametrize("path", ["/submit", "/api/v1/tasks"])
+async def test_a_wrong_body_is_refused_and_changes_nothing(
+    alice: httpx.AsyncClient, keeper: FakeKeeper, path: str
+) -> None:
+    for name, (body, status, code) in BODIES.items():
+        answer = await alice.post(path, content=body, headers=JSON)
+        assert answer.status_code == status, (name, answer.text)
+        assert_is_problem(answer, status, code)
+        if status == 422:
+            assert answer.json()["errors"], name
+    assert (await alice.get("/api/v1/tasks")).json() == {"items": [], "next_cursor": None}
+    assert keeper.position == 0
+
+
+async def test_a_body_without_a_length_is_bounded_too(alice: httpx.AsyncClient) -> None:
+    async def endless() -> object:
+        for _ in range(40):
+            yield b" " * 65_536
+
+    answer = await alice.post("/submit", content=endless(), headers=JSON)  # type: ignore[arg-type] # an async iterator
+    assert_is_problem(answer, 413, "body_too_large")
+
+
+async def test_only_json_is_understood(alice: httpx.AsyncClient) -> None:
+    for content_type in ("text/plain", "application/x-www-form-urlencoded", "application/jsonp", ""):
+        answer = await alice.post("/submit", content=b"{}", headers={"Content-Type": content_type})
+        assert_is_problem(answer, 415, "unsupported_media_type")
+
+
+async def test_a_key_that_is_not_printable_or_too_long_is_refused(alice: httpx.AsyncClient) -> None:
+    for key in ("x" * 256, "a b", "\xe4"):
+        answer = await alice.post("/submit", json=GOAL, headers={"Idempotency-Key": key.encode("latin-1")})
+        assert_is_problem(answer, 422, "invalid_request")
+
+
+@pytest.mark.parametrize("name", ["*", ">", "%2e%2e", "x", "0", "%00", "00000000000000000000000000000000"])
+async def test_an_id_that_is_none_names_nothing(alice: httpx.AsyncClient, name: str) -> None:
+    for path in (f"/tasks/{name}", f"/api/v1/tasks/{name}", f"/api/v1/tasks/{name}/events"):
+        answer = await alice.get(httpx.URL(alice.base_url, raw_path=path.encode()))
+        assert_is_problem(answer, 404, "not_found")
+
+
+async def test_dots_in_a_path_lead_nowhere(gateway: RunningGateway) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    for path in ("/tasks/..", "/api/v1/tasks/../../../etc/passwd"):
+        writer.write(f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {token()}\r\n\r\n".encode())
+        assert (await reader.readline()).startswith(b"HTTP/1.1 404")
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+        assert b"application/problem+json" in head
+        await reader.readexactly(length)
+    writer.close()
+
+
+@pytest.mark.parametrize("after", ["yesterday", "-1", "1", "a-b", "0-0-0", "*", "a" * 300, "01a-99999999999999999999"])
+async def test_a_cursor_that_is_none_is_refused(alice: httpx.AsyncClient, after: str) -> None:
+    task_id = (await alice.post("/submit", json=GOAL)).json()["task_id"]
+    for path in ("events", "stream"):
+        answer = await alice.get(f"/api/v1/tasks/{task_id}/{path}", params={"after": after})
+        assert answer.status_code == 422, answer.text
+        assert answer.json()["code"] in {"invalid_cursor", "invalid_request"}
+
+
+@pytest.mark.parametrize("cursor", ["x", "WzEsMl0", "W10", "bnVsbA", "e30", "8J-YgA"])
+async def test_a_list_cursor_that_is_none_is_refused(alice: httpx.AsyncClient, cursor: str) -> None:
+    answer = await alice.get("/api/v1/tasks", params={"cursor": cursor})
+    assert_is_problem(answer, 422, "invalid_cursor")
+
+
+async def test_wrong_filters_are_refused(alice: httpx.AsyncClient) -> None:
+    for wrong in ({"limit": "0"}, {"limit": "101"}, {"status": "done"}, {"created_after": "today"}):
+        assert_is_problem(await alice.get("/api/v1/tasks", params=wrong), 422, "invalid_request")
+
+
+async def test_what_does_not_exist_is_a_problem_too(alice: httpx.AsyncClient) -> None:
+    assert_is_problem(await alice.get("/nowhere"), 404, "not_found")
+    assert_is_problem(await alice.delete("/submit"), 405, "method_not_allowed")
+    assert_is_problem(await alice.put("/api/v1/tasks"), 405, "method_not_allowed")
+
+
+async def test_no_bad_token_opens_any_door(gateway: RunningGateway, keeper: FakeKeeper) -> None:
+    async with gateway.client("") as nobody:
+        for fault, make in REFUSED.items():
+            bearer = {"Authorization": f"Bearer {make()}"}
+            if fault == "64 kB":
+                bearer = {"Authorization": f"Bearer {make()[:60_000]}"}
+            answer = await nobody.post("/submit", json=GOAL, headers=bearer)
+            assert answer.status_code == 401, fault
+            assert_is_problem(answer, 401, "unauthorized")
+            assert answer.headers["www-authenticate"].startswith("Bearer")
+    assert keeper.position == 0
+
+
+async def test_no_bad_token_opens_a_socket(gateway: RunningGateway) -> None:
+    for fault in (
+        "alg none",
+        "expired",
+        "foreign signature",
+        "sub with a wildcard",
+        "doubled claims",
+        "wrong audience",
+    ):
+        async with gateway.socket(REFUSED[fault]()) as socket:
+            assert await socket.closed() == (4401, "unauthorized"), fault
+        async with gateway.socket("") as socket:
+            await socket.send(type="auth", token=REFUSED[fault]())
+            assert await socket.closed() == (4401, "unauthorized"), fault
+
+
+async def test_every_route_wants_a_token(gateway: RunningGateway) -> None:
+    async with gateway.client("") as nobody:
+        paths = (await nobody.get("/openapi.json")).json()["paths"]
+        open_to_all = {"/", "/livez", "/readyz", "/health", "/ready", "/metrics"}
+        for path, methods in paths.items():
+            for method in methods:
+                url = path.replace("{task_id}", str(uuid4()))
+                answer = await nobody.request(method, url)
+                assert (answer.status_code == 401) == (path not in open_to_all), (method, path)
+
+
+async def test_scopes_are_demanded(gateway: RunningGateway) -> None:
+    async with gateway.client(token(scopes=("tasks:read",))) as reader:
+        answer = await reader.post("/submit", json=GOAL)
+        assert_is_problem(answer, 403, "missing_scope")
+        assert_is_problem(await reader.post(f"/api/v1/tasks/{uuid4()}/cancel"), 403, "missing_scope")
+    async with gateway.client(token(scopes=("tasks:write",))) as writer:
+        task_id = (await writer.post("/submit", json=GOAL)).json()["task_id"]
+        for path in (f"/tasks/{task_id}", "/api/v1/tasks", f"/api/v1/tasks/{task_id}/stream"):
+            assert_is_problem(await writer.get(path), 403, "missing_scope")
+    async with gateway.socket(token(scopes=("tasks:write",))) as socket:
+        assert await socket.closed() == (4403, "missing_scope")
+
+
+async def test_nobody_finds_what_is_anothers(gateway: RunningGateway, alice: httpx.AsyncClient) -> None:
+    task_id = (await alice.post("/submit", json=GOAL)).json()["task_id"]
+    paths = (await alice.get("/openapi.json")).json()["paths"]
+    strangers = (token("bob"), token(tenant="other"), token("root", tenant="other", scopes=("admin",)))
+    for bearer in strangers:
+        async with gateway.client(bearer) as stranger:
+            for path, methods in paths.items():
+                for method in methods:
+                    if "{task_id}" in path:
+                        answer = await stranger.request(method, path.replace("{task_id}", task_id))
+                        assert_is_problem(answer, 404, "not_found")
+            assert (await stranger.get("/api/v1/tasks")).json()["items"] == []
+        async with gateway.socket(bearer) as socket:
+            await socket.receive()
+            await socket.send(type="subscribe", id="a", room=f"task:{task_id}")
+            assert (await socket.receive())["code"] == "not_found"
+            await socket.send(type="subscribe", id="b", room="tasks", after="0")
+            await socket.until("subscribed")
+            await alice.post("/submit", json=GOAL)
+            await socket.send(type="ping")
+            assert (await socket.receive())["type"] == "pong"
+    async with gateway.client(token("root", scopes=("admin",))) as admin:
+        assert (await admin.get(f"/api/v1/tasks/{task_id}")).status_code == 200
+
+
+async def test_a_socket_may_authenticate_in_three_ways(gateway: RunningGateway) -> None:
+    async with gateway.socket() as socket:
+        assert (await socket.receive())["type"] == "hello"
+    async with gateway.socket("", protocols=["ganglion.v1", f"bearer.{token()}"]) as socket:
+        assert socket.connection.subprotocol == "ganglion.v1"
+        assert (await socket.receive())["type"] == "hello"
+    async with gateway.socket("") as socket:
+        await socket.send(type="auth", token=token())
+        assert (await socket.receive())["type"] == "hello"
+
+
+async def test_a_socket_that_says_anything_else_first_is_closed(gateway: RunningGateway) -> None:
+    async with gateway.socket("") as socket:
+        await socket.send(type="subscribe", id="a", room="tasks")
+        assert (await socket.closed())[0] == 4401
+
+
+async def test_a_socket_that_says_nothing_is_closed_after_five_seconds(gateway: RunningGateway) -> None:
+    async with gateway.socket("") as socket:
+        began = asyncio.get_running_loop().time()
+        assert (await socket.closed())[0] == 4401
+        assert 4.5 < asyncio.get_running_loop().time() - began < 7
+
+
+async def test_a_socket_closes_when_its_token_expires_unless_it_gets_a_newer_one(gateway: RunningGateway) -> None:
+    short = token(lifetime=-29)
+    async with gateway.socket(short) as ends, gateway.socket(short) as goes_on:
+        await goes_on.receive()
+        await goes_on.send(type="auth", token=token())
+        assert (await ends.closed())[0] == 4401
+        await goes_on.send(type="ping")
+        assert (await goes_on.receive())["type"] == "pong"
+
+
+async def test_a_socket_does_not_change_hands(gateway: RunningGateway) -> None:
+    async with gateway.socket() as socket:
+        await socket.receive()
+        await socket.send(type="auth", token=token("bob"))
+        assert (await socket.closed())[0] == 4401
+
+
+async def test_only_known_origins_open_a_socket(gateway: RunningGateway) -> None:
+    for origin in (ORIGIN, gateway.url):
+        async with gateway.socket(origin=origin) as socket:
+            assert (await socket.receive())["type"] == "hello"
+    for origin in ("https://evil.example", "null", f"{gateway.url}.evil.example"):
+        with pytest.raises(Exception, match="403"):
+            async with gateway.socket(origin=origin):
+                pass
+
+
+async def test_only_known_origins_are_allowed_to_read_answers(alice: httpx.AsyncClient) -> None:
+    allowed = await alice.get("/livez", headers={"Origin": ORIGIN})
+    refused = await alice.get("/livez", headers={"Origin": "https://evil.example"})
+    assert allowed.headers["access-control-allow-origin"] == ORIGIN
+    assert "access-control-allow-origin" not in refused.headers
+
+
+async def test_a_harmful_request_id_is_replaced(alice: httpx.AsyncClient) -> None:
+    answer = await alice.get("/livez", headers={"X-Request-Id": "a b;c", "traceparent": "00-xyz"})
+    assert answer.headers["x-request-id"] != "a b;c"
+    assert answer.headers["traceparent"] != "00-xyz"
+
+
+async def test_a_bug_shows_nothing_of_itself(
+    gateway: RunningGateway, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise RuntimeError("the secret is 1234")
+
+    monkeypatch.setattr("gateway.lookup.find_task", broken)
+    answer = await alice.get(f"/api/v1/tasks/{uuid4()}")
+    assert_is_problem(answer, 500, "internal_error")
+    assert "1234" not in answer.text
+
+
+async def test_cancel_is_the_outcome_of_its_own_event(alice: httpx.AsyncClient, keeper: FakeKeeper) -> None:
+    task_id = (await alice.post("/submit", json=GOAL)).json()["task_id"]
+    cancel = f"/api/v1/tasks/{task_id}/cancel"
+    first = await alice.post(cancel, json={"reason": "no longer needed"}, headers={"Idempotency-Key": "k"})
+    assert first.status_code == 200, first.text
+    again = await alice.post(cancel, json={"reason": "no longer needed"}, headers={"Idempotency-Key": "k"})
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
+    assert_is_problem(await alice.post(cancel), 409, "task_final")
+    assert_is_problem(await alice.post(cancel, json={"why": 1}), 422, "invalid_request")
+    assert_is_problem(await alice.post(cancel, content=b"x"), 415, "unsupported_media_type")
+    assert_is_problem(await alice.post(f"/api/v1/tasks/{uuid4()}/cancel"), 404, "not_found")
+    other = (await alice.post("/submit", json=GOAL)).json()["task_id"]
+    conflict = await alice.post(f"/api/v1/tasks/{other}/cancel", headers={"Idempotency-Key": "k"})
+    assert_is_problem(conflict, 409, "idempotency_conflict")
+
+
+async def test_lists_are_paged_and_filtered(alice: httpx.AsyncClient, keeper: FakeKeeper) -> None:
+    ids = [(await alice.post("/api/v1/tasks", json={**GOAL, "priority": n % 2})).json()["task_id"] for n in range(5)]
+    await keeper.enter(UUID(ids[0]), "succeeded")
+    seen: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = (await alice.get("/api/v1/tasks", params={"limit": 2, **({"cursor": cursor} if cursor else {})})).json()
+        seen += [task["task_id"] for task in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            break
+    assert seen == ids[::-1]
+
+    async def filtered(**filters: str | list[str]) -> list[str]:
+        return [task["task_id"] for task in (await alice.get("/api/v1/tasks", params=filters)).json()["items"]]
+
+    assert await filtered(status="succeeded") == [ids[0]]
+    assert await filtered(status=["succeeded", "submitted"], priority="high") == [ids[3], ids[1]]
+    assert await filtered(kind="turn") == []
+    middle = (await alice.get(f"/api/v1/tasks/{ids[2]}")).json()["created_at"]
+    assert await filtered(created_after=middle) == [ids[4], ids[3]]
+    assert await filtered(created_before=middle) == [ids[1], ids[0]]

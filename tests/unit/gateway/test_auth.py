@@ -1,0 +1,143 @@
+"""Which tokens are believed, and which keys are used."""
+
+import contextlib
+import json
+import time
+
+import httpx
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwt.algorithms import RSAAlgorithm
+from pydantic import SecretStr
+
+from gateway.auth import ADMIN, READ, WRITE, Authenticator, AuthSettings, Principal
+from gateway.errors import MissingScopeError, UnauthorizedError
+from gateway.keys import RemoteKeys, key_ring
+from tests.support.eventually import eventually
+from tests.support.running_gateway import SECRET
+from tests.support.tokens import REFUSED, RSA, RSA_PEM, claims, signed
+
+
+def authenticator(*, secret: str | None = SECRET, pem: str | None = None) -> Authenticator:
+    return Authenticator(
+        AuthSettings(jwt_secret=SecretStr(secret) if secret else None, jwt_public_key=pem, jwks_url=None)
+    )
+
+
+async def test_a_good_token_names_its_bearer() -> None:
+    principal = await authenticator().principal(signed())
+    assert (principal.tenant, principal.owner, set(principal.scopes)) == ("acme", "alice", {READ, WRITE})
+
+
+@pytest.mark.parametrize("fault", REFUSED)
+async def test_a_bad_token_is_refused(fault: str) -> None:
+    with pytest.raises(UnauthorizedError):
+        await authenticator().principal(REFUSED[fault]())
+
+
+@pytest.mark.parametrize("fault", ["", None])
+async def test_no_token_is_refused(fault: str | None) -> None:
+    with pytest.raises(UnauthorizedError):
+        await authenticator().principal(fault)
+
+
+async def test_the_public_key_is_never_taken_for_a_secret() -> None:
+    confused = REFUSED["foreign signature"]()
+    header, payload, _ = confused.split(".")
+    import base64  # noqa: PLC0415 - only here
+    import hashlib  # noqa: PLC0415 - only here
+    import hmac  # noqa: PLC0415 - only here
+
+    digest = hmac.new(RSA_PEM.encode(), f"{header}.{payload}".encode(), hashlib.sha256).digest()
+    token = f"{header}.{payload}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
+    with pytest.raises(UnauthorizedError):
+        await authenticator(secret=None, pem=RSA_PEM).principal(token)
+
+
+async def test_rs256_and_eddsa_tokens_are_verified_with_their_public_keys() -> None:
+    token = jwt.encode(claims(), RSA, algorithm="RS256")
+    assert (await authenticator(secret=None, pem=RSA_PEM).principal(token)).owner == "alice"
+    private = Ed25519PrivateKey.generate()
+    pem = private.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    token = jwt.encode(claims(), private, algorithm="EdDSA")
+    assert (await authenticator(secret=None, pem=pem.decode()).principal(token)).owner == "alice"
+
+
+async def test_a_remembered_token_still_expires() -> None:
+    gatekeeper = authenticator()
+    token = signed(exp=int(time.time()) - 28)
+    await gatekeeper.principal(token)
+
+    async def refused() -> bool:
+        with contextlib.suppress(UnauthorizedError):
+            await gatekeeper.principal(token)
+            return False
+        return True
+
+    await eventually(refused, within=4)
+
+
+async def test_the_leeway_is_thirty_seconds() -> None:
+    assert (await authenticator().principal(signed(exp=int(time.time()) - 20))).owner == "alice"
+
+
+@pytest.mark.parametrize("keys", [(None, None, None), (SECRET, RSA_PEM, None), ("short", None, None)])
+def test_a_gateway_without_exactly_one_strong_key_does_not_start(
+    keys: tuple[str | None, str | None, str | None],
+) -> None:
+    with pytest.raises(ValueError, match="GANGLION_JWT_SECRET"):
+        key_ring(*keys)
+
+
+def test_scopes_are_demanded_and_admin_has_all() -> None:
+    reader = Principal("acme", "alice", frozenset({READ}), 0)
+    reader.must(READ)
+    with pytest.raises(MissingScopeError):
+        reader.must(WRITE)
+    Principal("acme", "root", frozenset({ADMIN}), 0).must(WRITE)
+
+
+def test_an_owner_sees_their_own_and_an_admin_the_tenants() -> None:
+    alice = Principal("acme", "alice", frozenset({READ}), 0)
+    root = Principal("acme", "root", frozenset({ADMIN}), 0)
+    seen = [
+        (who.may_see("acme", "alice"), who.may_see("acme", "bob"), who.may_see("other", who.owner))
+        for who in (alice, root)
+    ]
+    assert seen == [(True, False, False), (True, True, False)]
+
+
+class KeyServer:
+    """A JWKS endpoint whose keys can be changed."""
+
+    def __init__(self, *keys: object) -> None:
+        self.keys = list(keys)
+        self.asked = 0
+
+    def __call__(self, _: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        return httpx.Response(200, json={"keys": self.keys})
+
+
+def public_jwk(kid: str) -> dict[str, object]:
+    return {**json.loads(RSAAlgorithm.to_jwk(RSA.public_key())), "kid": kid, "use": "sig"}
+
+
+async def test_keys_of_a_jwks_are_found_by_their_id_and_fetched_seldom() -> None:
+    server = KeyServer(
+        public_jwk("one"), {"kty": "oct", "k": "c2VjcmV0", "kid": "weak"}, {"kty": "RSA", "kid": "broken"}
+    )
+    keys = RemoteKeys("https://idp.example/keys", httpx.MockTransport(server))
+    assert (await keys.find("one")).algorithm == "RS256"
+    for unknown in ("weak", "broken", "two", "../one"):
+        with pytest.raises(jwt.InvalidKeyError):
+            await keys.find(unknown)
+    assert server.asked == 1
+
+
+async def test_a_jwks_that_cannot_be_read_lets_nobody_in() -> None:
+    transport = httpx.MockTransport(lambda _: httpx.Response(500))
+    with pytest.raises(jwt.InvalidKeyError):
+        await RemoteKeys("https://idp.example/keys", transport).find("one")
