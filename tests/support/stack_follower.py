@@ -79,9 +79,14 @@ class Follower:
         """The states that one task was seen to enter, and its request and verdict."""
         return [seen.event for seen in self.of(task_id) if seen.event.startswith("task.")]
 
+    @property
+    def ended(self) -> set[str]:
+        """The tasks whose end was seen."""
+        return {seen.task_id for seen in self.seen if seen.is_final}
+
     async def until_final(self, task_ids: set[str], within: float = 30.0) -> None:
         """Wait until the end of each task was seen."""
-        await eventually(lambda: task_ids <= {seen.task_id for seen in self.seen if seen.is_final}, within=within)
+        await eventually(lambda: task_ids <= self.ended, within=within)
 
     async def drop(self) -> None:
         """Cut the connection as a bad network would; following goes on by itself."""

@@ -1,0 +1,149 @@
+"""kill -9 at the worst moments. Each test kills one process at an exact point and then looks only from outside.
+
+A shared proof follows each kill: one terminal state, no effect twice, every sequence accounted for, and a socket that
+resumed saw each state event exactly once and in order.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from tests.support import kill_points as points
+from tests.support.eventually import eventually
+from tests.support.stack_follower import Follower
+from tests.support.stack_parts import Parts
+from tests.support.stack_proof import Proof
+
+TEXT = "Summarise: the pump failed at noon. The spare was fitted at one. Output is back to normal."
+TASKS = 6
+
+
+@dataclass
+class Load:
+    """Some tasks of one owner, and the subscriber who watches them from before the first to after the last."""
+
+    owner: str
+    client: httpx.AsyncClient
+    live: Follower
+    task_ids: set[str] = field(default_factory=set)
+    durabilities: list[str] = field(default_factory=list)
+
+    async def submit(self, count: int = TASKS) -> None:
+        """All at once; who was not committed because the keeper died is told so, and is not forgotten."""
+        answers = await asyncio.gather(
+            *(self.client.post("/api/v1/tasks", json={"prompt": f"{TEXT} ({number})"}) for number in range(count))
+        )
+        for answer in answers:
+            assert answer.status_code == 202, answer.text
+            self.task_ids.add(str(answer.json()["task_id"]))
+            self.durabilities.append(str(answer.json()["durability"]))
+
+
+@asynccontextmanager
+async def load_on(parts: Parts) -> AsyncGenerator[Load]:
+    """A load whose outcome is proved when the block ends."""
+    owner = f"o-{uuid.uuid4().hex[:12]}"
+    async with parts.client(owner) as client, parts.follower(owner) as live:
+        load = Load(owner, client, live)
+        yield load
+        async with Proof(parts) as proof:
+            await proof.all_end(load.task_ids)
+            assert set(await proof.statuses(load.task_ids)) == {"succeeded"}
+            await live.until_final(load.task_ids)
+            await proof.every_sequence_is_accounted_for()
+            await proof.no_effect_is_doubled(load.task_ids)
+            await proof.was_seen_once_in_order(live.seen, load.task_ids)
+
+
+async def killed_at(parts: Parts, point: str, role: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work while the role dies at the point and is started again."""
+    parts.points.arm(point)
+    working = asyncio.ensure_future(work())
+    await parts.died(role)
+    assert not parts.points.is_armed(point)
+    await parts.start(role)
+    await working
+
+
+async def test_what_the_keeper_committed_is_accepted_though_it_died_before_announcing(parts: Parts) -> None:
+    async with load_on(parts) as load:
+        await killed_at(parts, points.BEFORE_ANNOUNCE, "keeper", lambda: load.submit(1))
+        assert load.durabilities == ["log+database"]
+        await load.submit()
+
+
+async def test_a_state_that_was_committed_is_published_by_the_next_keeper(parts: Parts) -> None:
+    async with load_on(parts) as load:
+        await killed_at(parts, points.BEFORE_PUBLISH, "keeper", load.submit)
+
+
+async def test_a_state_that_was_announced_is_published_by_the_next_keeper(parts: Parts) -> None:
+    async with load_on(parts) as load:
+        await killed_at(parts, points.AFTER_ANNOUNCE, "keeper", load.submit)
+
+
+async def test_a_state_that_was_published_is_not_published_again_by_the_next_keeper(parts: Parts) -> None:
+    async with load_on(parts) as load:
+        await killed_at(parts, points.AFTER_PUBLISH, "keeper", load.submit)
+
+
+@pytest.mark.parametrize("point", [points.REFLEX_BEFORE_ACK, points.ROUTER_BEFORE_ACK])
+async def test_a_reactor_that_published_and_did_not_acknowledge_has_no_effect_twice(parts: Parts, point: str) -> None:
+    async with load_on(parts) as load, Proof(parts) as proof:
+        before = await proof.repeats()
+        await killed_at(parts, point, "reactors", load.submit)
+        # The message comes again and is answered again: that answer is in the log, and it changed nothing.
+        await eventually(lambda: _more(proof, before), within=20, every=0.1)
+
+
+async def test_an_attempt_that_died_with_its_runner_is_lost_and_the_next_one_succeeds(parts: Parts) -> None:
+    async with load_on(parts) as load:
+        parts.points.arm(points.AGENT_HANGS)
+        await load.submit()
+        await eventually(lambda: len(load.live.ended & load.task_ids) == TASKS - 1, within=20)
+        (hanging,) = load.task_ids - load.live.ended
+        assert load.live.names(hanging)[-1] == "task.running"
+        await parts.kill("runner")
+        await parts.start("runner")
+    async with Proof(parts) as proof:
+        assert await proof.runs(hanging) == [(1, "lost"), (2, "succeeded")]
+
+
+async def test_a_request_whose_gateway_died_after_the_publish_is_one_task_for_whoever_repeats_it(parts: Parts) -> None:
+    async with load_on(parts) as load:
+        body, key = {"prompt": TEXT}, {"Idempotency-Key": uuid.uuid4().hex}
+        parts.points.arm(points.GATEWAY_AFTER_ACK)
+        with pytest.raises(httpx.TransportError):
+            await load.client.post("/api/v1/tasks", json=body, headers=key)
+        await parts.died("gateway")
+        await parts.start("gateway")
+        await parts.ready()
+        answer = await load.client.post("/api/v1/tasks", json=body, headers=key)
+        assert answer.status_code == 202
+        assert answer.headers["Idempotency-Replayed"] == "true"
+        load.task_ids.add(answer.json()["task_id"])
+        listed = (await load.client.get("/api/v1/tasks")).json()["items"]
+        assert [task["task_id"] for task in listed] == [answer.json()["task_id"]]
+        await eventually(lambda: load.live.connections > 1, within=20)
+
+
+async def test_a_request_without_a_key_whose_gateway_died_after_the_publish_still_runs(parts: Parts) -> None:
+    async with load_on(parts) as load:
+        parts.points.arm(points.GATEWAY_AFTER_ACK)
+        with pytest.raises(httpx.TransportError):
+            await load.client.post("/api/v1/tasks", json={"prompt": TEXT})
+        await parts.died("gateway")
+        await parts.start("gateway")
+        await parts.ready()
+        listed = (await load.client.get("/api/v1/tasks")).json()["items"]
+        load.task_ids |= {task["task_id"] for task in listed}
+        assert len(load.task_ids) == 1
+
+
+async def _more(proof: Proof, before: int) -> bool:
+    return await proof.repeats() > before

@@ -1,0 +1,149 @@
+"""Ganglion in parts: real servers, each role a process of its own, and nobody but the test restarts what ends."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from deploy.local.addresses import Addresses
+from deploy.local.passwords import kept_password
+from deploy.local.ports import free_port
+from deploy.local.role_process import RoleProcess
+from deploy.local.roles import Role
+from deploy.local.server import Server
+from deploy.local.servers import Servers
+from deploy.local.tokens import mint
+from tests.support.eventually import eventually
+from tests.support.infrastructure import server_folder
+from tests.support.kill_points import FOLDER, Points
+from tests.support.stack_follower import Follower
+
+_PROVISION = Role("provision", ("-m", "tests.support.kill_provision"))
+_ROLES = (
+    Role("gateway", ("-m", "tests.support.kill_gateway")),
+    Role("keeper", ("-m", "tests.support.kill_consumers", "keeper")),
+    Role("reactors", ("-m", "tests.support.kill_consumers", "reflex", "router")),
+    Role("runner", ("-m", "tests.support.kill_consumers", "runner")),
+)
+USER = ("tasks:read", "tasks:write")
+
+
+class Parts:
+    """Roles `gateway`, `keeper`, `reactors` (reflex and router) and `runner`; servers in `servers`."""
+
+    def __init__(self, servers: Servers, home: Path) -> None:
+        armed = home / "armed"
+        armed.mkdir()
+        self.servers = servers
+        self.points = Points(armed)
+        self.home = home
+        self._addresses = Addresses(
+            gateway_port=free_port(),
+            nats_url=servers.nats_url,
+            database_url=servers.database_url,
+            redis_url=servers.redis_url,
+            jwt_secret=kept_password(home / "secrets", "jwt"),
+        )
+        self._env = {**self._addresses.environment(os.environ), FOLDER: str(armed)}
+        self._roles = {role.name: self._process(role) for role in _ROLES}
+
+    @property
+    def url(self) -> str:
+        """The gateway's."""
+        return self._addresses.gateway_url
+
+    @property
+    def database_url(self) -> str:
+        return self.servers.database_url
+
+    def client(self, owner: str) -> httpx.AsyncClient:
+        """An HTTP client with a token of that owner, scopes of a user."""
+        headers = {"Authorization": f"Bearer {self.token(owner)}"}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+
+    def follower(self, owner: str, room: str = "tasks", after: str | None = "0") -> Follower:
+        """A subscriber who resumes by itself."""
+        return Follower(self.url, self.token(owner), room, after)
+
+    def token(self, owner: str) -> str:
+        return mint(self._addresses.jwt_secret, owner=owner, tenant="acme", scopes=USER)
+
+    def log(self, name: str) -> str:
+        """All that a role has written."""
+        return (self.home / "logs" / f"{name}.log").read_text(errors="replace")
+
+    def _process(self, role: Role) -> RoleProcess:
+        return RoleProcess(role, self.servers.launcher, self._env, self.home / "logs" / f"{role.name}.log")
+
+    def _server(self, name: str) -> Server | None:
+        return next((server for server in self.servers.all if server.name == name), None)
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL one role or server, as a crash would."""
+        server = self._server(name)
+        if server is not None:
+            await server.kill()
+            return
+        pid = self._roles[name].pid
+        assert pid is not None, f"{name} does not run"
+        os.kill(pid, signal.SIGKILL)
+        await self._roles[name].ended()
+
+    async def start(self, name: str) -> None:
+        """Start one role or server that has ended."""
+        server = self._server(name)
+        await (server.start() if server is not None else self._roles[name].start())
+
+    async def died(self, name: str, within: float = 20.0) -> None:
+        """Wait until a role was killed at its armed point."""
+        async with asyncio.timeout(within):
+            assert (await self._roles[name].ended()).startswith("SIGKILL"), self.log(name)[-2_000:]
+
+    async def heal(self) -> None:
+        """Everything runs and answers, whatever an earlier test left behind."""
+        for server in self.servers.all:
+            server.resume()
+            await server.start()
+        for role in self._roles.values():
+            if role.pid is None:
+                await role.start()
+        await self.ready()
+
+    async def ready(self, within: float = 40.0) -> None:
+        """A task goes the whole way."""
+        async with self.client("nobody") as client:
+            await eventually(lambda: _works(client), within=within, every=0.05)
+
+    async def provision(self) -> None:
+        """Schema and streams."""
+        await self._process(_PROVISION).finish()
+
+    async def stop(self) -> None:
+        """End all roles."""
+        await asyncio.gather(*(role.stop() for role in self._roles.values()))
+
+
+async def _works(client: httpx.AsyncClient) -> bool:
+    try:
+        answer = await client.post("/api/v1/tasks", json={"prompt": "Say something."}, headers={"Prefer": "wait=5"})
+    except httpx.HTTPError:
+        return False
+    return answer.status_code == httpx.codes.OK and answer.json()["status"] == "succeeded"
+
+
+@asynccontextmanager
+async def running_parts() -> AsyncGenerator[Parts]:
+    """All of it in a fresh folder, ready; nothing is left afterwards."""
+    with server_folder() as folder:
+        async with Servers(folder) as servers:
+            parts = Parts(servers, folder)
+            await parts.provision()
+            try:
+                await parts.heal()
+                yield parts
+            finally:
+                await parts.stop()

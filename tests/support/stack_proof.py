@@ -1,0 +1,157 @@
+"""What must hold after any fault, read from the database and the stream themselves, never from a log of ours.
+
+The invariants are those of docs/reliability.md: nothing lost, nothing twice, every sequence accounted for, and a
+subscriber who resumed saw each state event once and in order.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
+
+import asyncpg
+
+from events.base import Event, EventData
+from events.codec import decode_structured
+from events.run import RunFinished, RunStarted
+from events.task import FINAL, TaskChecked, TaskEntered
+from producers.connect import BusSettings, Connection
+from tests.support.eventually import eventually
+from tests.support.stack_follower import Seen
+from tests.support.stack_parts import Parts
+
+_PLACES = """
+SELECT epoch, seq FROM event_log
+UNION ALL SELECT epoch, seq FROM event_repeat
+UNION ALL SELECT epoch, generate_series(first_seq, last_seq) FROM event_gap"""
+_EVENTS = "SELECT epoch, seq, outcome, body FROM event_log WHERE task_id = ANY($1::uuid[]) ORDER BY epoch, seq"
+_OPEN = "SELECT count(*) FROM task WHERE id = ANY($1::uuid[]) AND status <> ALL($2::text[])"
+
+
+@dataclass(frozen=True)
+class Logged:
+    """One event as the log keeps it."""
+
+    cursor: str
+    outcome: str
+    event: Event[EventData]
+
+    @property
+    def state(self) -> TaskEntered | None:
+        """What the keeper announced with it, unless it is a re-send."""
+        data = self.event.data
+        return data if isinstance(data, TaskEntered) and self.event.resendof is None else None
+
+
+class Proof:
+    """Questions about some tasks of a stack; `async with Proof(parts) as proof`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def __aenter__(self) -> Self:
+        self._database = await asyncpg.connect(self._parts.database_url)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._database.close()
+
+    async def all_end(self, task_ids: Collection[str], within: float = 60.0) -> None:
+        """Wait until every task has a final status."""
+        wanted = [UUID(task_id) for task_id in task_ids]
+
+        async def none_is_open() -> bool:
+            count = await self._database.fetchval("SELECT count(*) FROM task WHERE id = ANY($1::uuid[])", wanted)
+            open_ones = await self._database.fetchval(_OPEN, wanted, list(FINAL))
+            assert (count, open_ones) == (len(wanted), 0)
+            return True
+
+        await eventually(none_is_open, within=within, every=0.1)
+
+    async def statuses(self, task_ids: Collection[str]) -> Counter[str]:
+        """How many of the tasks are where."""
+        wanted = [UUID(task_id) for task_id in task_ids]
+        rows = await self._database.fetch("SELECT status FROM task WHERE id = ANY($1::uuid[])", wanted)
+        return Counter(row["status"] for row in rows)
+
+    async def repeats(self) -> int:
+        """How many events came again and were recognised."""
+        count: int = await self._database.fetchval("SELECT count(*) FROM event_repeat")
+        return count
+
+    async def runs(self, task_id: str) -> list[tuple[int, str]]:
+        """Attempt and status of each run of a task."""
+        rows = await self._database.fetch(_RUNS, UUID(task_id))
+        return [(row["attempt"], row["status"]) for row in rows]
+
+    async def no_effect_is_doubled(self, task_ids: Collection[str]) -> None:
+        """Each task: dense versions, one final state and that at the end, one verdict, one run an attempt."""
+        for task_id, events in (await self._history(task_ids)).items():
+            states = [item.state for item in events if item.state is not None]
+            assert [state.version for state in states] == list(range(2, len(states) + 2)), task_id
+            assert [state.status in FINAL for state in states] == [False] * (len(states) - 1) + [True], task_id
+            applied = [item.event.data for item in events if item.outcome == "applied"]
+            assert sum(isinstance(data, TaskChecked) for data in applied) == 1, task_id
+            for kind in (RunStarted, RunFinished):
+                attempts = Counter(data.attempt for data in applied if isinstance(data, kind))
+                assert all(count == 1 for count in attempts.values()), (task_id, kind)
+            await self._has_one_row_each(UUID(task_id), states[-1])
+
+    async def _has_one_row_each(self, task_id: UUID, last: TaskEntered) -> None:
+        task = await self._database.fetchrow("SELECT status, version FROM task WHERE id = $1", task_id)
+        assert tuple(task or ()) == (last.status, last.version)
+        attempts = [attempt for attempt, _ in await self.runs(str(task_id))]
+        assert attempts == sorted(set(attempts))
+        assert await self._database.fetchval("SELECT count(*) FROM verdict WHERE task_id = $1", task_id) == 1
+
+    async def every_sequence_is_accounted_for(self) -> None:
+        """The keeper is level with the log, its outbox is empty, and each place of each epoch is noted once."""
+        last = await eventually(self._is_level, within=20, every=0.05)
+        places: dict[str, list[int]] = defaultdict(list)
+        for row in await self._database.fetch(_PLACES):
+            places[row["epoch"]].append(row["seq"])
+        for epoch, sequences in places.items():
+            assert sorted(sequences) == list(range(1, len(sequences) + 1)), epoch
+        assert max(places[max(places)]) >= last
+
+    async def _is_level(self) -> int:
+        """The last sequence of BUS, once it is folded and everything that was committed is read back."""
+        settings = BusSettings.model_validate({"nats_url": self._parts.servers.nats_url})
+        async with Connection(settings, "proof") as client:
+            last: int = (await client.jetstream().stream_info("BUS")).state.last_seq
+        assert await self._database.fetchval("SELECT position FROM keeper") >= last
+        assert await self._database.fetchval("SELECT count(*) FROM outbox") == 0
+        return last
+
+    async def was_seen_once_in_order(self, seen: Collection[Seen], task_ids: Collection[str]) -> None:
+        """The state events that a subscriber saw are exactly those of the log, in the log's order."""
+        logged = [
+            (item.cursor, str(item.state.task_id), item.state.status)
+            for events in (await self._history(task_ids)).values()
+            for item in events
+            if item.state is not None
+        ]
+        names = {name for _, _, name in logged}
+        shown = [(one.cursor, one.task_id, one.event.removeprefix("task.")) for one in seen if _is_state(one, names)]
+        assert shown == sorted(logged, key=lambda entry: _place(entry[0]))
+
+    async def _history(self, task_ids: Collection[str]) -> Mapping[str, list[Logged]]:
+        wanted = [UUID(task_id) for task_id in task_ids]
+        found: dict[str, list[Logged]] = {task_id: [] for task_id in task_ids}
+        for row in await self._database.fetch(_EVENTS, wanted):
+            event = decode_structured(row["body"])
+            found[str(event.taskid)].append(Logged(f"{row['epoch']}-{row['seq']}", row["outcome"], event))
+        return found
+
+
+_RUNS = "SELECT attempt, status FROM run WHERE task_id = $1 ORDER BY attempt"
+
+
+def _is_state(one: Seen, names: Collection[str]) -> bool:
+    return one.event.startswith("task.") and one.event.removeprefix("task.") in names
+
+
+def _place(cursor: str) -> tuple[str, int]:
+    epoch, _, seq = cursor.partition("-")
+    return epoch, int(seq)
