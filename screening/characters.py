@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
+from numpy.typing import NDArray
 
 from screening.matcher import Pattern
 from screening.views import View
 
+Codes = NDArray[np.uint32]
+
+_CODES = 0x110000
 _INVISIBLE = frozenset(
     [0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF, 0xFFA0, 0xFFFC]
     + [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10)]
@@ -76,49 +80,80 @@ class Disguise:
 
 
 class Characters:
-    """Takes characters to the ones they stand for, in time linear in the text."""
+    """Takes characters to the ones they stand for, by table, in time linear in the text."""
 
     def __init__(self) -> None:
-        self._forms: dict[str, str] = {}
-        self._widths = np.ones(0x110000, np.int8)
-        self._accents = _unaccented()
-        self._alike = {**self._accents, **_look_alikes()}
+        self._known = np.zeros(_CODES, np.bool_)
+        self._target = np.arange(_CODES, dtype=np.uint32)
+        self._width = np.ones(_CODES, np.int8)
+        self._long: dict[int, str] = {}
+        accents = _unaccented()
+        self._accents = _table(accents)
+        self._alike = _table({**accents, **_look_alikes()})
 
     def base(self, text: str) -> tuple[View, Disguise]:
         """NFKC, ASCII digits, tags made visible and invisible characters gone; what that took."""
         if text.isascii():
             return View(text), Disguise()
-        forms = self._forms
-        for char in set(text).difference(forms):
-            form = _replacement(char)
-            if len(form) != 1:
-                self._widths[ord(char)] = len(form)
-            forms[char] = form
-        changed = {ord(char): forms[char] for char in set(text) if forms[char] != char}
-        if not changed:
-            return View(text), Disguise(mixed=self._mixed(text))
-        result = text.translate(changed)
+        codes = _codes(text)
+        self._learn(codes)
+        widths, target = self._width[codes], self._target[codes]
+        if (widths == 1).all():
+            if (target == codes).all():
+                return View(text), Disguise(mixed=_count(_MIXED, text))
+            result = _text(target)
+            return View(result), Disguise(mixed=_count(_MIXED, result))
+        origin = np.repeat(np.arange(len(codes)), widths)
+        result = _text(self._spread(codes, widths, target[origin]))
         disguise = Disguise(
-            tags=sum(text.count(chr(code)) for code in changed if code in _TAGS and code > 0xE0020),
+            tags=int(((codes > 0xE0020) & (codes < 0xE007F)).sum()),
             invisible=_count(_HIDDEN, text.lower()),
-            mixed=self._mixed(result),
+            mixed=_count(_MIXED, result),
         )
-        return View(result, origin=self._origin(text)), disguise
+        return View(result, origin=origin), disguise
 
-    def _origin(self, text: str) -> np.ndarray[tuple[int], np.dtype[np.int64]] | None:
-        codes = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
-        if len(codes) != len(text):
-            return None
-        widths = self._widths[codes]
-        return None if (widths == 1).all() else np.repeat(np.arange(len(text)), widths)
+    def _learn(self, codes: Codes) -> None:
+        """Look up the forms of characters not met before; two threads may do the same work, with the same result."""
+        for code in np.unique(codes[~self._known[codes]]).tolist():
+            form = _replacement(chr(code))
+            self._width[code] = len(form)
+            if len(form) == 1:
+                self._target[code] = ord(form)
+            elif form:
+                self._long[code] = form
+            self._known[code] = True
 
-    def _mixed(self, text: str) -> int:
-        return _count(_MIXED, text)
+    def _spread(self, codes: Codes, widths: NDArray[np.int8], result: Codes) -> Codes:
+        """Fill in the characters that became several."""
+        if (widths > 1).any():
+            starts = np.cumsum(widths, dtype=np.int64) - widths
+            for code in np.unique(codes[widths > 1]).tolist():
+                at = starts[codes == code]
+                for offset, char in enumerate(self._long[code]):
+                    result[at + offset] = ord(char)
+        return result
 
     def folded(self, view: View, *, look_alikes: bool) -> View | None:
         """The reading without accents, and with look-alikes of other scripts as Latin letters; None when the same."""
-        result = view.text.translate(self._alike if look_alikes else self._accents)
-        return None if result == view.text else View(result, "folded", view.origin, view.until, view.span)
+        codes = _codes(view.text)
+        target = (self._alike if look_alikes else self._accents)[codes]
+        if (target == codes).all():
+            return None
+        return View(_text(target), "folded", view.origin, view.until, view.span)
+
+
+def _codes(text: str) -> Codes:
+    return np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
+
+
+def _text(codes: Codes) -> str:
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "replace")
+
+
+def _table(mapping: dict[int, str]) -> Codes:
+    table = np.arange(_CODES, dtype=np.uint32)
+    table[list(mapping)] = [ord(char) for char in mapping.values()]
+    return table
 
 
 def _count(pattern: Pattern, text: str, most: int = 8) -> int:

@@ -20,7 +20,7 @@ WINDOW = 1000
 CHAR_NORM, WORD_NORM = 2500, 600
 BUCKETS = 1 << BITS
 _LONG = 16_000
-_CLOSE = 24
+_CLOSE = 12
 
 
 class Artefact(TypedDict):
@@ -95,7 +95,7 @@ class Classifier:
         """The highest logit of the text's windows.
 
         N-grams are only read where the cues leave the outcome open (they move it by `grams_reach` at most), and in
-        a long text in the 24 likeliest windows.
+        a long text in the 12 likeliest windows.
         """
         scored = sorted(((self._cue_logit(part), part) for part in windows(text)), key=lambda item: -item[0])
         best = scored[0][0] - self._reach

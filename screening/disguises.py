@@ -10,10 +10,11 @@ from screening.matcher import Pattern
 from screening.views import View
 
 GATES = {
-    "leet": r"(?i)[a-z][013457@$!|]+[a-z]|\b[013457@$!|]+[a-z]{2}",
+    "leet": r"(?i)[a-z][013457@$!|]+[a-z]",
     "spaced": r"(?:\b\p{L}[ ._*|/~-]{1,2}){5}",
 }
-_LEET_WORD = Pattern(r"(?i)[a-z][013457@$!|]+[a-z]|\b[013457@$!|]+[a-z]{2}|[a-z]{2}[0134578@$!|]+\b")
+_LEET_WORD = Pattern(r"(?i)[a-z][013457@$!|]+[a-z]|\b[013457@$!|]+[a-z]{4}")
+_NEAR, _AROUND = 48, 80
 _LETTERS = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g", "6": "g",
                           "@": "a", "$": "s", "!": "i", "|": "i", "+": "t", "€": "e", "£": "l", "¡": "i"})  # fmt: skip
 _SPACED = Pattern(r"\b\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b){4,}(?:[ ._*|/~-]{2,6}\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b)+)*")
@@ -21,15 +22,34 @@ _SPACED = Pattern(r"\b\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b){4,}(?:[ ._*|/~-]{2,6}\p{L}
 
 def undisguised(view: View, gates: set[str]) -> Iterator[View]:
     """The readings without leetspeak and without gaps between letters, for the gates that were hit."""
-    if "leet" in gates and _several(_LEET_WORD, view.raw, 3):
-        text = view.text.replace("11", "ll").translate(_LETTERS)
-        yield View(text, "unleet", view.origin, view.until, view.span)
+    if "leet" in gates:
+        yield from _unleeted(view)
     if "spaced" in gates:
         yield from _squashed(view)
 
 
-def _several(pattern: Pattern, raw: bytes, wanted: int) -> bool:
-    return any(count == wanted for count, _ in enumerate(pattern.spans(raw), 1))
+def _unleeted(view: View) -> Iterator[View]:
+    """One reading for each stretch with three or more words in leetspeak close to each other."""
+    for start, end in _stretches(view.raw):
+        first, last = view.original(start, end)
+        part = view.raw[start:end].decode("utf-8", "ignore")
+        text = part.replace("11", "ll").translate(_LETTERS)
+        origin = first + np.arange(len(text)) if last - first == len(text) else None
+        yield View(text, "unleet", origin, span=None if origin is not None else (first, last))
+
+
+def _stretches(raw: bytes) -> Iterator[tuple[int, int]]:
+    start = end = count = 0
+    for first, last in _LEET_WORD.spans(raw):
+        if count and first - end > _NEAR:
+            if count >= 3:
+                yield max(0, start - _AROUND), min(len(raw), end + _AROUND)
+            count = 0
+        if not count:
+            start = first
+        end, count = last, count + 1
+    if count >= 3:
+        yield max(0, start - _AROUND), min(len(raw), end + _AROUND)
 
 
 def _squashed(view: View) -> Iterator[View]:

@@ -29,6 +29,7 @@ _BINARY = Pattern(r"(?:[01]{8}[ ]?){4,}")
 _ENTITY = Pattern(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,24});?")
 _ESCAPE = Pattern(r"\\u(?:\{[0-9A-Fa-f]{1,6}\}|[0-9A-Fa-f]{4})")
 _BLOBS = 64
+_WHOLE = 8000
 _NOT_HEX = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
 _VALUES = np.full(256, -1, np.int16)
 for _i, _char in enumerate(b"0123456789"):
@@ -52,9 +53,9 @@ def decoded(view: View, gates: set[str]) -> Iterator[View]:
     if "escape" in gates:
         yield from _inline(view, _ESCAPE, _escape)
     if "rot13" in gates:
-        yield View(codecs.encode(view.text, "rot13"), "decoded", view.origin, view.until, view.span)
+        yield View(codecs.encode(view.text[:_WHOLE], "rot13"), "decoded", view.origin, view.until, view.span)
     if "reverse" in gates:
-        yield View(view.text[::-1], "decoded", span=(0, _length(view)))
+        yield View(view.text[:_WHOLE][::-1], "decoded", span=(0, _length(view)))
 
 
 def _length(view: View) -> int:

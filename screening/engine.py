@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from screening.characters import Disguise
 from screening.classifier import Classifier
 from screening.decide import action_of, decide, reason
-from screening.matcher import CompiledRule
+from screening.matcher import Candidate, CompiledRule
 from screening.model import RANK, Finding, Severity, Verdict, lowered
 from screening.policy import Policy, Profile
 from screening.readings import DATA_FAMILIES, Reader, Reading
@@ -50,9 +50,9 @@ class Screener:
             found = any(
                 True
                 for reading in self._reader.read(text)[0]
-                for compiled in reading.rules
-                if compiled.rule.id == rule.id
-                for _ in _matches(compiled, reading.view, "")
+                for candidate in reading.rules
+                if candidate.compiled.rule.id == rule.id
+                for _ in _matches(candidate, reading.view, "")
             )
             if found != wanted:
                 raise RuleError(f"rule {rule.id} {'misses' if wanted else 'finds'} its example {text!r}")
@@ -140,10 +140,10 @@ def _foremost(findings: list[Finding], most: int) -> list[Finding]:
     return sorted(findings, key=lambda finding: -RANK[finding.severity])[:most]
 
 
-def _matches(compiled: CompiledRule, view: View, field: str) -> Iterator[Finding]:
+def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
     """The findings of one rule in one view, validated and weighed by their context."""
-    rule = compiled.rule
-    spans = list(compiled.pattern.spans(view.raw))
+    compiled, rule = candidate.compiled, candidate.compiled.rule
+    spans = list(candidate.spans(view.raw))
     if len(spans) < rule.at_least:
         return
     check = VALIDATORS[rule.validator] if rule.validator else None

@@ -11,6 +11,7 @@ from screening.rules import Rule
 
 _MEMORY = 64 << 20
 _SENTINEL = rb""
+_CHUNK, _MARGIN = 4096, 600
 
 
 def _options() -> re2.Options:
@@ -62,6 +63,10 @@ class Gate:
         return [index - 1 for index in found if index != self._sentinel]
 
 
+def _gate_of(rule: Rule) -> str:
+    return rule.cue if rule.cue and rule.cue_required else rule.gate or rule.pattern
+
+
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
     """A rule with its expressions ready to run."""
@@ -81,6 +86,19 @@ class CompiledRule:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A rule that can match, and the byte ranges of the text in which it can."""
+
+    compiled: CompiledRule
+    ranges: tuple[tuple[int, int], ...]
+
+    def spans(self, text: bytes) -> Iterator[tuple[int, int]]:
+        """Byte offsets of the rule's matches, left to right."""
+        for first, last in self.ranges:
+            yield from self.compiled.pattern.spans(text, first, last)
+
+
 class Matcher:
     """All rules and the extra gates of normalisation behind one `re2.Set`."""
 
@@ -91,12 +109,31 @@ class Matcher:
             gates[name] = len(gates)
         self.extra = len(gates)
         for rule in rules:
-            index = gates.setdefault(rule.gate or rule.pattern, len(gates))
+            index = gates.setdefault(_gate_of(rule), len(gates))
             self._rules.setdefault(index, []).append(CompiledRule.of(rule))
         self._gate = Gate(gates)
 
-    def candidates(self, text: bytes) -> tuple[list[CompiledRule], set[int]]:
-        """The rules worth running on `text`, and which of the extra gates were hit."""
-        hits = self._gate.hits(text)
-        rules = [rule for index in hits for rule in self._rules.get(index, ())]
-        return rules, {index for index in hits if index < self.extra}
+    def candidates(self, text: bytes) -> tuple[list[Candidate], set[int]]:
+        """The rules worth running on `text` and where, and which of the extra gates were hit."""
+        if len(text) <= 2 * _CHUNK:
+            everywhere = ((0, len(text)),)
+            hits = self._gate.hits(text)
+            found = [Candidate(rule, everywhere) for index in hits for rule in self._rules.get(index, ())]
+            return found, {index for index in hits if index < self.extra}
+        return self._chunked(text)
+
+    def _chunked(self, text: bytes) -> tuple[list[Candidate], set[int]]:
+        """As `candidates`, gate by gate only in the parts of a long text that have a hit, with a margin."""
+        ranges: dict[int, list[tuple[int, int]]] = {}
+        for start in range(0, len(text), _CHUNK):
+            first, last = max(0, start - _MARGIN), min(len(text), start + _CHUNK + _MARGIN)
+            for index in self._gate.hits(text[first:last]):
+                known = ranges.setdefault(index, [])
+                if known and first <= known[-1][1]:
+                    known[-1] = (known[-1][0], last)
+                else:
+                    known.append((first, last))
+        found = [
+            Candidate(rule, tuple(parts)) for index, parts in ranges.items() for rule in self._rules.get(index, ())
+        ]
+        return found, {index for index in ranges if index < self.extra}

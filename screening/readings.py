@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from screening import disguises, encodings
 from screening.characters import Characters, Disguise
-from screening.matcher import CompiledRule, Matcher
+from screening.matcher import Candidate, Matcher
 from screening.rules import Rule
 from screening.views import View
 
@@ -22,7 +22,7 @@ class Reading:
     """One view of a field and its candidate rules; `scored` views are read by the classifier as well."""
 
     view: View
-    rules: list[CompiledRule]
+    rules: list[Candidate]
     scored: bool = True
 
 
@@ -46,7 +46,8 @@ class Reader:
         else:
             folded = self._characters.folded(base, look_alikes=disguise.mixed > 0)
             clear = folded if folded is not None and disguise.mixed else base
-            readings = [Reading(base, rules, scored=clear is base)]
+            kept = rules if folded is None or disguise.mixed else _data(rules)
+            readings = [Reading(base, kept, scored=clear is base)]
             if folded is not None:
                 more, hits = self._matcher.candidates(folded.raw)
                 readings.append(Reading(folded, _injections(more), scored=clear is folded))
@@ -71,5 +72,9 @@ class Reader:
                 yield View((folded or inner).text, view.name, span=view.span)
 
 
-def _injections(rules: list[CompiledRule]) -> list[CompiledRule]:
-    return [rule for rule in rules if rule.rule.family not in DATA_FAMILIES]
+def _injections(rules: list[Candidate]) -> list[Candidate]:
+    return [rule for rule in rules if rule.compiled.rule.family not in DATA_FAMILIES]
+
+
+def _data(rules: list[Candidate]) -> list[Candidate]:
+    return [rule for rule in rules if rule.compiled.rule.family in DATA_FAMILIES]
