@@ -104,20 +104,15 @@ class Worker:
         waiting: list[asyncio.Future[Ack]] = []
         try:
             event = decode(message.data, message.headers)
-            async for output in self._outputs(event):
-                stamped = self._stamp(event, output, len(waiting))
-                waiting.append(await self._publisher.send(stamped))
+            if isinstance(self._consumer, Flow):
+                for output in await self._consumer.handler(event):
+                    waiting.append(await self._publisher.send(self._stamp(event, output, len(waiting))))
+            else:
+                async for output in self._consumer.handler(event):
+                    waiting.append(await self._publisher.send(self._stamp(event, output, len(waiting))))
         except Exception as failure:  # noqa: BLE001  # whatever a handler raises, the message is settled
             return event, waiting, failure
         return event, waiting, None
-
-    async def _outputs(self, event: Event[EventData]) -> AsyncIterator[EventData]:
-        if isinstance(self._consumer, Flow):
-            for output in await self._consumer.handler(event):
-                yield output
-        else:
-            async for output in self._consumer.handler(event):
-                yield output
 
     def _stamp(self, cause: Event[EventData], data: EventData, index: int) -> Event[EventData]:
         execution = data.execution_id if isinstance(data, RunEvent) else None

@@ -6,9 +6,8 @@ An ephemeral consumer without acks behind a standing pull. Cut sockets lose mess
 
 import asyncio
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import NamedTuple, Self
 
 import structlog
 from nats.aio.client import Client
@@ -24,19 +23,22 @@ log = structlog.get_logger()
 _RETRY = 0.25
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """One stored message: its sequence, the stream's timestamp, subject, body and headers."""
+class Delivery(NamedTuple):
+    """One stored message: its sequence, the stream's timestamp in ns, subject, body and headers."""
 
     seq: int
-    time: datetime
+    stamp: int
     subject: str
     body: bytes
     headers: dict[str, str] | None
 
+    @property
+    def time(self) -> datetime:
+        """The stream's timestamp, to the microsecond."""
+        return datetime.fromtimestamp(self.stamp / 1e9, UTC)
 
-@dataclass(frozen=True, slots=True)
-class Hole:
+
+class Hole(NamedTuple):
     """Sequences that the stream no longer has: deleted or lost, never to be delivered."""
 
     first_seq: int
@@ -92,11 +94,10 @@ class Reader:
         """What follows on from the last one; a message lost on the way ends this pull."""
         taken: list[Delivery | Hole] = []
         for message in messages:
-            fields = message.reply.split(".")
-            seq = int(fields[-4])
+            fields = message.reply.rsplit(".", 4)  # $JS.ACK.….<stream seq>.<consumer seq>.<time>.<pending>
+            seq = int(fields[1])
             if seq == self.next_seq:
-                stamp = datetime.fromtimestamp(int(fields[-2]) / 1e9, UTC)
-                taken.append(Delivery(seq, stamp, message.subject, message.data, message.headers))
+                taken.append(Delivery(seq, int(fields[3]), message.subject, message.data, message.headers))
                 self.next_seq += 1
             elif seq > self.next_seq:
                 self._pull.lose()

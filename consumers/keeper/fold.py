@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from consumers.keeper.rows import (
@@ -29,8 +30,7 @@ SOURCE = "/keeper"
 APPLIED, DUPLICATE, POISON, UNKNOWN = "applied", "duplicate", "poison", "unknown"
 
 
-@dataclass(frozen=True, slots=True)
-class Inbound:
+class Inbound(NamedTuple):
     """One delivery and the event in it; `fault` says why there is none."""
 
     delivery: Delivery
@@ -43,8 +43,7 @@ class Inbound:
         return self.event is not None and self.event.source == SOURCE
 
 
-@dataclass(frozen=True, slots=True)
-class Outgoing:
+class Outgoing(NamedTuple):
     """A state event to publish once the batch is committed."""
 
     position: int
@@ -92,15 +91,16 @@ class Fold:
             self._keep_undecoded(item)
             return
         key = (event.source, event.id)
+        own = event.source == SOURCE
         if key in self.known:
             self.changes.repeats.append((self.epoch, delivery.seq, *key))
             outcome = DUPLICATE
         else:
             self.known.add(key)
-            outcome = APPLIED if item.own else self._apply(event, delivery.time)
-            row = log_row(self.epoch, delivery, event, outcome)
-            self.changes.log.append(row)
-        if item.own:
+            at = delivery.time
+            outcome = APPLIED if own else self._apply(event, at)
+            self.changes.log.append(log_row(self.epoch, delivery, at, event, outcome))
+        if own:
             self.changes.read_back.append(event.id)
         else:
             self.outcomes[event.id] = outcome

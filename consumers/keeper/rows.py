@@ -155,7 +155,7 @@ def tool_call_row(data: RunToolCalled, at: datetime) -> Row:
     )
 
 
-def log_row(epoch: str, delivery: Delivery, event: Event[EventData], outcome: str) -> Row:
+def log_row(epoch: str, delivery: Delivery, at: datetime, event: Event[EventData], outcome: str) -> Row:
     """One event as the log keeps it."""
     return (
         epoch,
@@ -166,7 +166,7 @@ def log_row(epoch: str, delivery: Delivery, event: Event[EventData], outcome: st
         event.tenantid,
         event.ownerid,
         event.taskid,
-        delivery.time,
+        at,
         outcome,
         delivery.body,
     )

@@ -1,15 +1,14 @@
 """A task as the keeper folds it: immutable, one field a column of `storage.models.task`."""
 
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from events.base import JsonObject
 from events.task import Kind, Status, TaskError, TaskSpec
 
 
-@dataclass(frozen=True, slots=True)
-class Birth:
+class Birth(NamedTuple):
     """What is written once, when the task is born, and never read by the fold again."""
 
     spec: TaskSpec
@@ -21,8 +20,7 @@ class Birth:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class TaskState:
+class TaskState(NamedTuple):
     """One task between two events. `birth` is set only while the row is not in the database yet."""
 
     id: UUID

@@ -3,7 +3,6 @@
 Both are pure. The fold's only clock is the stream's timestamp, so a rebuild from the log gives the same rows.
 """
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import singledispatch
 from uuid import UUID
@@ -200,13 +199,13 @@ def _noted(task: TaskState, data: EventData, at: datetime) -> TaskState:
     """A fact leaves its trace on the row, whatever state follows from it."""
     match data:
         case TaskChecked():
-            return replace(task, redacted=data.redacted, detail=data.reason)
+            return task._replace(redacted=data.redacted, detail=data.reason)
         case RouteFailed():
-            return replace(task, reason=data.reason, updated_at=at)
+            return task._replace(reason=data.reason, updated_at=at)
         case RunStarted():
-            return replace(task, execution_id=data.execution_id, heartbeat_at=at)
+            return task._replace(execution_id=data.execution_id, heartbeat_at=at)
         case RunProgress() | RunToolCalled():
-            return replace(task, heartbeat_at=at)
+            return task._replace(heartbeat_at=at)
         case _:
             return task
 
@@ -239,8 +238,7 @@ def _born(event: Event[EventData], data: TaskSubmitted, at: datetime) -> TaskSta
 
 def _entered(task: TaskState, data: TaskEntered, event_id: str, at: datetime) -> TaskState:
     again = data.status in ("ready", "waiting")
-    return replace(
-        task,
+    return task._replace(
         status=data.status,
         version=data.version,
         attempt=data.attempt,
