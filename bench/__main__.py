@@ -9,6 +9,7 @@ from rich.console import Console
 
 from bench.report import save, show
 from bench.rounds import run
+from cli.session import tidy
 
 
 class Part(StrEnum):
@@ -26,7 +27,7 @@ def measure(
     """Measure Ganglion next to the raw floor of the same servers."""
     wanted = frozenset(part.value for part in only or list(Part))
     progress = Console(stderr=True)
-    rows = uvloop.run(run(wanted, rounds, lambda text: progress.print(f"[dim]{text}")))
+    rows = uvloop.run(tidy(run(wanted, rounds, lambda text: progress.print(f"[dim]{text}"))))
     show(rows, Console())
     if wanted == frozenset(part.value for part in Part):
         save(rows)

@@ -22,6 +22,7 @@ from rich.table import Table
 from bench.endtoend import Throughput, throughput
 from bench.http import Requests
 from bench.stack import Stack
+from cli.session import tidy
 
 _ROLES = ("gateway", "consumers")
 _SAMPLES_A_SECOND = 400
@@ -112,7 +113,7 @@ def profile(
         print(f"not run: {py_spy} is not there (pip install py-spy, or --py-spy PATH)")
         raise typer.Exit(1)
     into.mkdir(parents=True, exist_ok=True)
-    done = uvloop.run(measure(program, tasks, into))
+    done = uvloop.run(tidy(measure(program, tasks, into)))
     console = Console(width=140)
     console.print(f"{done.rate:.0f} tasks/s while sampled")
     for role in _ROLES:

@@ -1,10 +1,17 @@
 """`make demo` is right, and notices when something is not."""
 
+import signal
 from pathlib import Path
+
+import pytest
 
 from cli.demo import Course
 from cli.sample import Sample, load
-from tests.support.command import ganglion
+from deploy.local.runtime import Runtime, read_runtime
+from tests.support.command import ganglion, started
+from tests.support.eventually import eventually
+from tests.support.infrastructure import server_folder
+from tests.support.processes import is_gone
 
 
 async def test_the_demo_carries_every_sample_to_the_state_it_should_reach(tmp_path: Path) -> None:
@@ -15,6 +22,24 @@ async def test_the_demo_carries_every_sample_to_the_state_it_should_reach(tmp_pa
     expected = {sample.name: sample.expect for sample in load()}
     assert {record["sample"]: record["status"] for record in records} == expected
     assert all(record["first_line"] and record["ms"] > 0 for record in records)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+async def test_a_demo_that_is_ended_early_leaves_no_process_behind(number: signal.Signals) -> None:
+    with server_folder() as folder:
+        async with started(folder, "demo", env={"TMPDIR": str(folder)}) as demo:
+            runtime = await eventually(lambda: _runtime(folder), within=40)
+            assert runtime is not None
+            demo.send_signal(number)
+            await demo.wait()
+            pids = [runtime.supervisor, *(pid for pid in runtime.pids.values() if pid)]
+            await eventually(lambda: all(is_gone(pid) for pid in pids), within=15)
+        assert number is signal.SIGKILL or not list(folder.glob("ganglion-*"))
+
+
+def _runtime(folder: Path) -> Runtime | None:
+    homes = list(folder.glob("ganglion-*"))
+    return read_runtime(homes[0]) if homes else None
 
 
 def test_a_sample_in_the_wrong_state_is_a_fault() -> None:
