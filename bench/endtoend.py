@@ -11,7 +11,7 @@ import asyncpg
 from bench.accept import Accepted
 from bench.completions import Completions
 from bench.http import HttpConnection, Requests
-from bench.processes import cpu_seconds
+from bench.processes import cpu_seconds, machine_seconds, processors
 from bench.stack import Stack
 
 
@@ -21,11 +21,15 @@ class WrongEndError(Exception):
 
 @dataclass(frozen=True)
 class Throughput:
-    """One round: tasks a second, seconds from POST to the end of each, CPU microseconds a task by process."""
+    """One round: tasks a second, seconds from POST to the end of each, CPU microseconds a task by process.
+
+    `foreign` is the share of the machine that processes other than these took meanwhile.
+    """
 
     rate: float
     seconds: list[float]
     cpu_us: dict[str, float]
+    foreign: float
 
 
 async def throughput(stack: Stack, requests: Requests, *, tasks: int, in_flight: int) -> Throughput:
@@ -38,7 +42,8 @@ async def throughput(stack: Stack, requests: Requests, *, tasks: int, in_flight:
         opened = await asyncio.gather(*(HttpConnection.open(stack.host, stack.port) for _ in range(in_flight)))
         accepted, taken = Accepted(), []
         left = iter(range(tasks))
-        before, own_before, start = cpu_seconds(stack.pids()), process_time(), perf_counter()
+        before, all_before = cpu_seconds(stack.pids()), machine_seconds()
+        own_before, start = process_time(), perf_counter()
 
         async def keep_working(connection: HttpConnection) -> None:
             for _ in left:
@@ -53,10 +58,12 @@ async def throughput(stack: Stack, requests: Requests, *, tasks: int, in_flight:
         lasted = perf_counter() - start
         cpu = {name: spent - before[name] for name, spent in cpu_seconds(stack.pids()).items()}
         cpu["client"] = process_time() - own_before
+        foreign = (machine_seconds() - all_before - sum(cpu.values())) / (lasted * processors())
         for connection in opened:
             connection.close()
         await check(stack, completions, accepted)
-    return Throughput(tasks / lasted, taken, {name: spent / tasks * 1e6 for name, spent in cpu.items()})
+    cpu_us = {name: spent / tasks * 1e6 for name, spent in cpu.items()}
+    return Throughput(tasks / lasted, taken, cpu_us, max(0.0, foreign))
 
 
 async def latencies(stack: Stack, requests: Requests, *, tasks: int, warm_up: int) -> list[float]:

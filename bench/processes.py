@@ -28,6 +28,19 @@ def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
     }
 
 
+def machine_seconds() -> float:
+    """CPU seconds all processors together have worked since boot (proc(5), /proc/stat: all but idle and iowait)."""
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    )
+    return (user + nice + system + irq + softirq + steal) / _TICKS
+
+
+def processors() -> int:
+    """How many processors we may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def rss_mib(pids: Mapping[str, int]) -> dict[str, float]:
     """Resident memory of each process, descendants included; what Postgres' children share is counted in each."""
     table = _table()

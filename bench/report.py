@@ -10,6 +10,7 @@ from rich.table import Table
 
 from bench.figures import Row
 
+_MUCH = 8.0  # percent; the kernel's own threads take a few
 LATEST = Path(__file__).parent / "latest.json"
 
 
@@ -24,6 +25,9 @@ def show(rows: Sequence[Row], console: Console) -> None:
         ratio = "" if row.ratio is None else (f"{row.ratio:.4f}" if row.ratio < 10 else f"{row.ratio:,.0f}")
         table.add_row(row.name, _readable(row.value), row.unit, ratio)
     console.print(table)
+    foreign = next((row.value for row in rows if row.name == "e2e.foreign_cpu"), 0.0)
+    if foreign > _MUCH:
+        console.print(f"Other processes took up to {foreign:.0f} % of the machine: rates and latencies are too bad.")
 
 
 def save(rows: Sequence[Row], path: Path = LATEST) -> None:

@@ -78,6 +78,7 @@ async def measure_endtoend(stack: Stack, requests: Requests, samples: Samples, *
     done = await throughput(stack, requests, tasks=tasks, in_flight=256)
     samples.add("e2e.tasks_per_s", done.rate)
     samples.pool("e2e.256", done.seconds)
+    samples.add("e2e.foreign_cpu", done.foreign * 100)
     for name, microseconds in done.cpu_us.items():
         samples.add(f"cpu_us.{name}", microseconds)
     samples.pool("e2e.1", await latencies(stack, requests, tasks=300, warm_up=30))
@@ -145,6 +146,8 @@ def rows(samples: Samples) -> list[Row]:
     found += [
         Row(name, samples.median(name), "us/task") for name in sorted(samples.rounds) if name.startswith("cpu_us.")
     ]
+    if "e2e.foreign_cpu" in samples.rounds:
+        found.append(Row("e2e.foreign_cpu", max(samples.rounds["e2e.foreign_cpu"]), "% of machine"))
     if "accept.log_only" in samples.rounds:
         found.append(Row("accept.log_only", sum(samples.rounds["accept.log_only"]), "answers"))
     return found
