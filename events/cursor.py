@@ -6,7 +6,7 @@ from typing import Self
 
 from events.errors import PermanentError
 
-_CURSOR = re.compile(r"([0-9a-z]{1,24})-(\d{1,19})\Z", re.ASCII)
+_CURSOR = re.compile(r"([0-9a-z]{1,24})-(\d{1,18})\Z", re.ASCII)
 
 
 class InvalidCursorError(PermanentError):

@@ -13,9 +13,12 @@ JsonMap = dict[str, object]
 
 EVENT_STREAM: dict[str, object] = {
     "description": "Events; `id` is the cursor, `event` the name, `data` a JSON object",
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {"schema": {"type": "object", "required": ["data"]}}},
 }
 _RETRY = {"Retry-After": {"description": "Seconds", "schema": {"type": "integer", "minimum": 1}}}
+CURSOR = r"^(|0|[0-9a-z]{1,24}-[0-9]{1,18})$"
+"""A place in the log, as events.cursor reads it; empty is as good as absent."""
+
 _WORDS = {
     400: "The body is not JSON",
     401: "A valid bearer token is needed",

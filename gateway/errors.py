@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import compile_path
 from typing_extensions import TypedDict
 
 from events.cursor import InvalidCursorError
@@ -177,7 +178,22 @@ async def answer_http(request: Request, error: Exception) -> Response:
     code = known.get(error.status_code, "refused")
     detail = HTTPStatus(error.status_code).description or HTTPStatus(error.status_code).phrase
     headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _allowed(request)
     return problem(Trail.of(request.scope), error.status_code, code, detail, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of a path; it may be served by several routes, of which each knows its own only."""
+    documented: dict[str, dict[str, object]] = request.app.openapi()["paths"]
+    path = request.scope["path"]
+    methods = {
+        name.upper()
+        for template in documented
+        if compile_path(template)[0].match(path)
+        for name in documented[template]
+    }
+    return ", ".join(sorted(methods))
 
 
 async def answer_invalid(request: Request, error: Exception) -> Response:

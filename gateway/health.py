@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
@@ -13,6 +14,7 @@ from events.errors import GanglionError, OverloadedError
 from gateway.answers import json_answer
 from gateway.bus import Bus
 from gateway.commits import Commits
+from gateway.documentation import problems
 from gateway.hub import Hub
 from gateway.lag import Lag
 from gateway.metrics import Metrics
@@ -48,22 +50,23 @@ class HealthRoutes:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["operations"])
-        router.get("/", summary="What runs here", responses={200: {"model": Info}})(self.info)
-        router.get("/livez", summary="The process lives", responses={200: {"model": Live}})(self.livez)
-        router.get(
+        get = partial(router.get, openapi_extra={"security": []})
+        get("/", summary="What runs here", responses={200: {"model": Info}})(self.info)
+        get("/livez", summary="The process lives", responses={200: {"model": Live}})(self.livez)
+        get(
             "/readyz",
             summary="Work can be taken",
-            responses={200: {"model": Readiness}, 503: {"model": Readiness}},
+            responses={200: {"model": Readiness}, 503: {"model": Readiness}, **problems(422)},
         )(self.readyz)
-        router.get("/health", summary="Liveness, as /submit's document has it", responses={200: {"model": Health}})(
+        get("/health", summary="Liveness, as /submit's document has it", responses={200: {"model": Health}})(
             self.health
         )
-        router.get(
+        get(
             "/ready",
             summary="Readiness, as /submit's document has it",
             responses={200: {"model": Ready}, 503: {"model": Ready}},
         )(self.ready)
-        router.get(
+        get(
             "/metrics",
             summary="Prometheus metrics",
             response_class=Response,
@@ -81,7 +84,9 @@ class HealthRoutes:
         """200 while the event loop turns."""
         return json_answer({"status": "ok"})
 
-    async def readyz(self, verbose: Annotated[str | None, Query(max_length=8)] = None) -> Response:
+    async def readyz(
+        self, verbose: Annotated[str | None, Query(description="Show each dependency")] = None
+    ) -> Response:
         """503 while NATS or Postgres is away; the keeper's lag is shown and does not count."""
         checks = await self._checks()
         fine = bool(checks["nats"]["ok"] and checks["postgres"]["ok"])

@@ -1,11 +1,9 @@
 """Reading tasks: one, many, a task's history, and its live stream."""
 
-from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query
 from fastapi.security import HTTPBearer
-from pydantic import AwareDatetime
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,10 +11,11 @@ from events.cursor import Cursor
 from events.task import Kind, Priority, Status
 from gateway.answers import json_answer
 from gateway.auth import READ, Authenticator, Principal, bearer
-from gateway.documentation import EVENT_STREAM, problems
+from gateway.documentation import CURSOR, EVENT_STREAM, problems
 from gateway.frames import make_frame, read_envelope
 from gateway.lookup import Lookup, parsed_id
 from gateway.models import FacadeTask, History, Task, TaskPage
+from gateway.requests import Moment
 from gateway.sse import Streams
 from gateway.subscription import Room
 from gateway.views import decode_place, facade_view, is_shown, page_view, task_view
@@ -26,7 +25,9 @@ from storage.tasks import TaskFilter, list_tasks
 
 TaskId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 Limit = Annotated[int, Query(ge=1, le=100)]
-CursorText = Annotated[str, Query(max_length=200, description="`0`, or the cursor of an earlier event")]
+CursorText = Annotated[
+    str, Query(json_schema_extra={"pattern": CURSOR}, description="`0`, or an earlier event's cursor")
+]
 
 
 class Reading:
@@ -79,8 +80,8 @@ class Reading:
         status: Annotated[list[Status], Query(max_length=13)] = [],  # noqa: B006 - FastAPI copies defaults
         kind: Annotated[list[Kind], Query(max_length=4)] = [],  # noqa: B006 - as above
         priority: Annotated[list[Priority], Query(max_length=5)] = [],  # noqa: B006 - as above
-        created_after: AwareDatetime | None = None,
-        created_before: AwareDatetime | None = None,
+        created_after: Moment | None = None,
+        created_before: Moment | None = None,
         limit: Limit = 50,
         cursor: Annotated[str | None, Query(max_length=200)] = None,
     ) -> Response:
@@ -92,8 +93,8 @@ class Reading:
             status=status,
             kind=kind,
             priority=priority,
-            created_after=_storable(created_after),
-            created_before=_storable(created_before),
+            created_after=created_after,
+            created_before=created_before,
         )
         place = decode_place(cursor) if cursor is not None else None
         return json_answer(page_view(await list_tasks(self._engine, wanted, place, limit + 1), limit))
@@ -103,23 +104,23 @@ class Reading:
         principal = await self._reader(request)
         found = await self._lookup.whereabouts(principal, parsed_id(task_id))
         whose = Whose(found.tenant, found.owner, parsed_id(task_id))
-        page = await entries(self._engine, whose, Cursor.parse(after), None, limit + 1)
+        page = await entries(self._engine, whose, Cursor.parse(after or "0"), None, limit + 1)
         return _history(page, limit)
 
     async def stream(
         self,
         request: Request,
         task_id: TaskId,
-        after: Annotated[str | None, Query(max_length=200, description="As in /events; absent: from now")] = None,
-        last_event_id: Annotated[str | None, Header(max_length=200)] = None,
+        after: Annotated[CursorText, Query(description="As in /events; absent: from now")] = "",
+        last_event_id: Annotated[str, Header(json_schema_extra={"pattern": CURSOR})] = "",
     ) -> Response:
         """Ends with `event: end` after a final state. `Last-Event-ID` resumes, before `after`."""
         principal = await self._reader(request)
-        start = last_event_id or after
-        place = Cursor.parse(start) if start is not None else None
+        places = [Cursor.parse(text) for text in (last_event_id, after) if text]
         identity = parsed_id(task_id)
         found = await self._lookup.whereabouts(principal, identity)
-        return self._streams.response(principal, Room(found.tenant, found.owner, identity), found, place)
+        room = Room(found.tenant, found.owner, identity)
+        return self._streams.response(principal, room, found, places[0] if places else None)
 
     async def _reader(self, request: Request) -> Principal:
         principal = await self._authenticator.principal(bearer(request.headers))
@@ -138,10 +139,3 @@ def _history(page: list[LogEntry], limit: int) -> Response:
     following = f'"{shown[-1].epoch}-{shown[-1].seq}"' if len(page) > limit else "null"
     body = f'{{"items":[{",".join(items)}],"next_cursor":{following}}}'
     return Response(body, media_type="application/json")
-
-
-def _storable(moment: datetime | None) -> datetime | None:
-    """Postgres and Python agree on the years 1 to 9999 in UTC only; no task was made near either end."""
-    if moment is None or 1900 < moment.year < 9000:
-        return moment
-    return moment.replace(year=1900 if moment.year <= 1900 else 9000, month=1, day=1)

@@ -1,9 +1,18 @@
 """What clients send: the body of /submit as its document has it, and the canonical body of /api/v1/tasks."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AliasChoices,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+)
 
 from events.base import JsonObject
 from events.ids import Name
@@ -30,13 +39,31 @@ AnyPriority = Literal["critical", "blocker", "high", "normal", "medium", "low", 
 """Every spelling the source documents use (requirements O.2)."""
 
 _NOT_BLANK = r"\S"
-_FURTHEST = timedelta(days=366)
 
 
-def _near(moment: datetime) -> datetime:
-    if abs(moment - datetime.now(UTC)) > _FURTHEST:
-        raise ValueError("must lie within a year")
-    return moment
+def _in_utc(moment: datetime) -> datetime:
+    """The years 1 and 9999 do not exist in every time zone."""
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("must lie within the years 1 to 9999 in UTC") from None
+
+
+def _whole(value: object) -> object:
+    """JSON has one kind of number: 3.0 is the integer 3 (JSON Schema, 6.1.1)."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _not_a_timestamp(value: object) -> object:
+    """RFC 3339 only; a bare number would be taken for seconds since 1970."""
+    if not isinstance(value, str) or "-" not in value[1:]:
+        raise ValueError("must be an RFC 3339 date and time")
+    return value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_not_a_timestamp), AfterValidator(_in_utc)]
+"""An RFC 3339 date and time with its offset, brought to UTC."""
 
 
 class _Body(BaseModel):
@@ -46,8 +73,8 @@ class _Body(BaseModel):
 class BudgetBody(_Body):
     """What the task may spend: tokens, wall seconds, US dollars."""
 
-    max_tokens: int = Field(default=10_000, ge=1, le=100_000)
-    max_time_seconds: int = Field(default=300, ge=1, le=3_600)
+    max_tokens: Whole = Field(default=10_000, ge=1, le=100_000)
+    max_time_seconds: Whole = Field(default=300, ge=1, le=3_600)
     max_cost_usd: float = Field(default=1.0, ge=0, le=100)
 
     def budget(self) -> Budget:
@@ -110,7 +137,7 @@ class TaskRequest(_Body):
     priority: AnyPriority = "normal"
     required_capabilities: list[Name] = Field(default_factory=list, max_length=32)
     metadata: JsonObject = Field(default_factory=dict)
-    deadline_at: Annotated[AwareDatetime, AfterValidator(_near)] | None = None
+    deadline_at: Moment | None = None
 
     def spec(self) -> TaskSpec:
         """The task this asks for."""

@@ -52,6 +52,7 @@ class FakeKeeper:
         self._database_is_mine = asyncio.Lock()
         self._stopped = False
         self.announces = True
+        self.finishes: Status | None = None
         self.epoch = ""
         self.position = 0
 
@@ -120,6 +121,7 @@ class FakeKeeper:
                 await self._going.wait()
                 items = [item for item in await reader.batch() if isinstance(item, Delivery)]
                 await self._going.wait()
+                begun = set(self._heads)
                 outcomes = {}
                 follow: list[UUID] = []
                 async with self._database_is_mine, self._database.transaction():
@@ -134,6 +136,9 @@ class FakeKeeper:
                 await self._tell(outcomes)
                 for task_id in follow:
                     await self.enter(task_id, "cancelled")
+                if self.finishes:
+                    for task_id in set(self._heads) - begun:
+                        await self.enter(task_id, self.finishes)
 
     async def _commit(self, item: Delivery) -> tuple[Event[EventData] | None, str]:
         try:

@@ -84,7 +84,7 @@ async def test_only_json_is_understood(alice: httpx.AsyncClient) -> None:
 
 async def test_a_key_that_is_not_printable_or_too_long_is_refused(alice: httpx.AsyncClient) -> None:
     for key in ("x" * 256, "a b", "\xe4"):
-        answer = await alice.post("/submit", json=GOAL, headers={"Idempotency-Key": key.encode("latin-1")})
+        answer = await alice.post("/submit", json=GOAL, headers={b"Idempotency-Key": key.encode("latin-1")})
         assert_is_problem(answer, 422, "invalid_request")
 
 

@@ -1,0 +1,46 @@
+"""The OpenAPI document says what the gateway does: schemathesis tries it."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.fake_keeper import FakeKeeper
+from tests.support.running_gateway import RunningGateway, token
+
+CONFIG = Path(__file__).with_name("schemathesis.toml")
+
+
+async def test_the_document_covers_every_route(alice: httpx.AsyncClient) -> None:
+    paths = (await alice.get("/openapi.json")).json()["paths"]
+    assert {(method, path) for path, methods in paths.items() for method in methods} == {
+        ("post", "/submit"),
+        ("get", "/tasks/{task_id}"),
+        ("get", "/api/v1/tasks"),
+        ("post", "/api/v1/tasks"),
+        ("get", "/api/v1/tasks/{task_id}"),
+        ("get", "/api/v1/tasks/{task_id}/events"),
+        ("get", "/api/v1/tasks/{task_id}/stream"),
+        ("post", "/api/v1/tasks/{task_id}/cancel"),
+        *(("get", path) for path in ("/", "/livez", "/readyz", "/health", "/ready", "/metrics")),
+    }
+
+
+@pytest.mark.timeout(120)
+async def test_no_request_that_a_tool_can_think_of_breaks_the_contract(
+    gateway: RunningGateway, keeper: FakeKeeper
+) -> None:
+    keeper.finishes = "succeeded"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", f"{gateway.url}/openapi.json"),
+        *("--header", f"Authorization: Bearer {token()}"),
+        *("--seed", "1", "--max-failures", "20", "--request-timeout", "5"),
+        *("--phases", "examples,coverage,fuzzing", "--no-color"),
+        *("--exclude-path", "/metrics"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
