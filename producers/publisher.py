@@ -111,6 +111,16 @@ class Publisher:
             raise BusUnavailableError from error
         return future
 
+    async def post(self, subject: str, body: bytes, message_id: str) -> None:
+        """Write encoded bytes to the connection and ask for no acknowledgement: the caller has another way to know."""
+        if not self._client.is_connected:
+            raise BusUnavailableError
+        headers = {MSG_ID: message_id, CONTENT_TYPE: STRUCTURED}
+        try:
+            await self._client.publish(subject, body, headers=headers)
+        except Exception as error:
+            raise BusUnavailableError from error
+
     async def _on_ack(self, message: Msg) -> None:
         entry = self._waiting.pop(message.subject.rpartition(".")[2], None)
         if entry is None or entry[1].done():

@@ -1,9 +1,9 @@
 """Fold one batch of the log: every event in order, what it leads to folded before the next (DESIGN 4)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from consumers.keeper.rows import (
@@ -52,7 +52,14 @@ class Outgoing(NamedTuple):
     body: bytes
 
 
-def read(delivery: Delivery, own: Mapping[str, Event[EventData]]) -> Inbound:
+class OwnEvents(Protocol):
+    """The keeper's own events that are on their way back from the log."""
+
+    def get(self, event_id: str) -> Event[EventData] | None:
+        """The event with this id, if it is one of them."""
+
+
+def read(delivery: Delivery, own: OwnEvents) -> Inbound:
     """Decode a delivery; an event of ours that is still remembered by its id costs no parsing."""
     message_id = (delivery.headers or {}).get("Nats-Msg-Id", "")
     remembered = own.get(message_id)

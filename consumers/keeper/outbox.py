@@ -1,21 +1,25 @@
-"""Publish what was committed: in order, pipelined, again after a failure, never under an old lease (DESIGN 4).
+"""Publish what was committed: in order, pipelined, again when it is not read back, never under an old lease (DESIGN 4).
 
-A row leaves the outbox table when its event is read back from the log; here it leaves memory when acknowledged.
+The keeper reads its own events back from the log, and that is the acknowledgement: no other is asked for, which
+saves a message an event. What has not come back for three seconds although the log was read to its end is sent
+again, all of it in order; JetStream drops what it has by the Nats-Msg-Id.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 import structlog
 
 from consumers.keeper.fold import Outgoing
-from events.errors import GanglionError
-from producers.publisher import Ack, Publisher
+from events.base import Event, EventData
+from events.errors import BusUnavailableError
+from producers.publisher import Publisher
 
 log = structlog.get_logger()
 
-_RETRY = 0.2
+_CHECK = 0.5
+_PATIENCE = 3.0
 
 
 class Outbox:
@@ -24,60 +28,50 @@ class Outbox:
     def __init__(self, publisher: Publisher, may_publish: Callable[[], bool]) -> None:
         self._publisher = publisher
         self._may_publish = may_publish
-        self._unsent: deque[Outgoing] = deque()
-        self._sent: deque[tuple[Outgoing, asyncio.Future[Ack]]] = deque()
-        self._work = asyncio.Event()
+        self._unread: dict[str, Outgoing] = {}
+        self._sent = 0
+        self._progress = 0.0
+        self._loop = asyncio.get_running_loop()
 
     def __len__(self) -> int:
-        return len(self._unsent) + len(self._sent)
+        return len(self._unread)
+
+    def get(self, event_id: str) -> Event[EventData] | None:
+        """The event with this id, if it was not read back yet: what comes back need not be parsed again."""
+        outgoing = self._unread.get(event_id)
+        return None if outgoing is None else outgoing.event
 
     async def publish(self, events: Sequence[Outgoing]) -> None:
         """Send at once if nothing older waits, else behind it."""
-        self._unsent.extend(events)
+        if self._sent == 0:
+            self._progress = self._loop.time()
+        for outgoing in events:
+            self._unread[outgoing.event.id] = outgoing
         await self._send()
-        self._work.set()
+
+    def read_back(self, event_ids: Iterable[str]) -> None:
+        """These are in the log."""
+        for event_id in event_ids:
+            if self._unread.pop(event_id, None) is not None:
+                self._sent -= 1
+                self._progress = self._loop.time()
 
     async def run(self) -> None:
-        """Watch the acknowledgements; after a failure send everything unacknowledged again, in order."""
+        """Send what could not be sent, and again what does not come back."""
         while True:
-            if not self._sent:
-                self._work.clear()
-                if self._unsent:
-                    await asyncio.sleep(_RETRY)
-                    await self._send()
-                else:
-                    await self._work.wait()
-                continue
-            try:
-                await self._sent[0][1]
-            except GanglionError as error:
-                log.warning("outbox_resending", code=error.code, events=len(self))
-                await self._start_over()
-            else:
-                self._sent.popleft()
-
-    async def _start_over(self) -> None:
-        for outgoing, future in reversed(self._sent):
-            future.cancel()
-            self._unsent.appendleft(outgoing)
-        self._sent.clear()
-        await asyncio.sleep(_RETRY)
-        await self._send()
+            await asyncio.sleep(_CHECK)
+            if self._sent > 0 and self._loop.time() - self._progress > _PATIENCE:
+                log.warning("outbox_resending", events=len(self))
+                self._sent, self._progress = 0, self._loop.time()
+            await self._send()
 
     async def _send(self) -> None:
-        while self._unsent and self._may_publish():
-            outgoing = self._unsent[0]
-            try:
-                future = await self._publisher.send_bytes(outgoing.subject, outgoing.body, outgoing.event.id)
-            except GanglionError as error:
-                log.warning("outbox_waiting", code=error.code, events=len(self))
+        for outgoing in list(islice(self._unread.values(), self._sent, None)):
+            if not self._may_publish():
                 return
-            future.add_done_callback(_look)
-            self._unsent.popleft()
-            self._sent.append((outgoing, future))
-
-
-def _look(future: asyncio.Future[Ack]) -> None:
-    """Mark the exception as seen: `run` reads it in order, maybe after a restart of the term."""
-    if not future.cancelled():
-        future.exception()
+            try:
+                await self._publisher.post(outgoing.subject, outgoing.body, outgoing.event.id)
+            except BusUnavailableError:
+                log.warning("outbox_waiting", events=len(self))
+                return
+            self._sent += 1

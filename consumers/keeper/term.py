@@ -70,7 +70,6 @@ class Term:
         self._position = position
         self._outbox = Outbox(publisher, self._lease_is_fresh)
         self._renewed = time.monotonic()
-        self._own: dict[str, Event[EventData]] = {}
         self._next_outbox = 0
         self._turn = asyncio.Lock()
         self._reconnects = client.stats["reconnects"]
@@ -127,7 +126,7 @@ class Term:
         position, end = 0, self._next_outbox
         while left := await self._store.outbox_between(position, end):
             position = left[-1].position
-            await self._send(
+            await self._outbox.publish(
                 [Outgoing(row.position, decode_structured(row.body), row.subject, row.body) for row in left]
             )
 
@@ -143,16 +142,11 @@ class Term:
 
     async def _after(self, fold: Fold, *, publish: bool) -> None:
         if publish:
-            await self._send(fold.outgoing)
+            await self._outbox.publish(fold.outgoing)
         if fold.outcomes:
             await self._tell(fold.outcomes)
         for inbound, reason in fold.dead:
             await publish_dead(self._publisher, inbound, reason, self._position.epoch)
-
-    async def _send(self, outgoing: Sequence[Outgoing]) -> None:
-        for item in outgoing:
-            self._own[item.event.id] = item.event
-        await self._outbox.publish(outgoing)
 
     async def _send_resent(self, events: Sequence[Event[EventData]]) -> None:
         """Put re-sends of the sweep through the outbox table like every event of ours."""
@@ -162,7 +156,7 @@ class Term:
                 fold.publish(event)
             await self._store.add_to_outbox(fold.changes.outbox)
             self._next_outbox = fold.next_outbox
-            await self._send(fold.outgoing)
+            await self._outbox.publish(fold.outgoing)
 
     async def _commit_batch(self, items: Sequence[Item]) -> Fold | None:
         """Commit the items together; None if some of them cannot be."""
@@ -190,7 +184,7 @@ class Term:
     async def _commit(
         self, items: Sequence[Item], *, known: set[tuple[str, str]] | None = None, poison: str | None = None
     ) -> Fold:
-        inbound = [read(item, self._own) if isinstance(item, Delivery) else item for item in items]
+        inbound = [read(item, self._outbox) if isinstance(item, Delivery) else item for item in items]
         fold = Fold(self._position.epoch, await self._load(inbound), self._next_outbox, known or set())
         _fold_all(fold, inbound, poison)
         last = items[-1]
@@ -199,8 +193,7 @@ class Term:
         await self._store.write(fold.finish(), self._position, now)
         self._renewed = max(self._renewed, began)
         self._position, self._next_outbox = now, fold.next_outbox
-        for event_id in fold.changes.read_back:
-            self._own.pop(event_id, None)
+        self._outbox.read_back(fold.changes.read_back)
         return fold
 
     async def _load(self, inbound: Sequence[Inbound | Hole]) -> dict[UUID, TaskState]:
@@ -211,7 +204,7 @@ class Term:
         return {task.id: task for task in found}
 
     async def _known(self, items: Sequence[Item]) -> set[tuple[str, str]]:
-        events = [read(item, self._own).event for item in items if isinstance(item, Delivery)]
+        events = [read(item, self._outbox).event for item in items if isinstance(item, Delivery)]
         return await self._store.known([(event.source, event.id) for event in events if event is not None])
 
 
