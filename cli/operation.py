@@ -81,8 +81,13 @@ async def _status(session: Session) -> int:
         session.output.document({"gateway_url": local.gateway_url, "roles": list(rows), "readiness": readiness})
     else:
         session.output.line(f"{local.gateway_url}  {readiness.get('status', 'unknown')}")
-        session.output.table(_COLUMNS, [[str(row[name.replace(" ", "_")] or "") for name in _COLUMNS] for row in rows])
+        session.output.table(_COLUMNS, [_cells(row) for row in rows])
     return 0 if is_well else FAILED
+
+
+def _cells(row: Document) -> list[str]:
+    values = (row[column.replace(" ", "_")] for column in _COLUMNS)
+    return ["" if value is None else str(value) for value in values]
 
 
 async def _readiness(settings: ClientSettings, local: Runtime) -> Document:
