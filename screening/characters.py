@@ -72,11 +72,15 @@ def _unaccented() -> dict[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Disguise:
-    """What was taken off: hidden tag characters, invisible characters inside words, words of two scripts."""
+    """What was taken off: hidden tag characters, invisible characters inside words, words of two scripts.
+
+    `exhausting`: there was more of it than is undone.
+    """
 
     tags: int = 0
     invisible: int = 0
     mixed: int = 0
+    exhausting: bool = False
 
 
 class Characters:

@@ -11,10 +11,10 @@ from screening.views import View
 
 GATES = {
     "leet": r"(?i)[a-z][013457@$!|]+[a-z]",
-    "spaced": r"(?:\b\p{L}[ ._*|/~-]{1,2}){5}",
+    "spaced": r"\b\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]",
 }
 _LEET_WORD = Pattern(r"(?i)[a-z][013457@$!|]+[a-z]|\b[013457@$!|]+[a-z]{4}")
-_NEAR, _AROUND = 48, 80
+_NEAR, _AROUND, _STRETCH = 48, 80, 2000
 _LETTERS = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g", "6": "g",
                           "@": "a", "$": "s", "!": "i", "|": "i", "+": "t", "€": "e", "£": "l", "¡": "i"})  # fmt: skip
 _SPACED = Pattern(r"\b\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b){4,}(?:[ ._*|/~-]{2,6}\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b)+)*")
@@ -39,17 +39,20 @@ def _unleeted(view: View) -> Iterator[View]:
 
 
 def _stretches(raw: bytes) -> Iterator[tuple[int, int]]:
-    start = end = count = 0
-    for first, last in _LEET_WORD.spans(raw):
-        if count and first - end > _NEAR:
-            if count >= 3:
-                yield max(0, start - _AROUND), min(len(raw), end + _AROUND)
-            count = 0
-        if not count:
-            start = first
-        end, count = last, count + 1
-    if count >= 3:
-        yield max(0, start - _AROUND), min(len(raw), end + _AROUND)
+    """Where three words in leetspeak stand close together, 2,000 bytes at a time."""
+    position = 0
+    while position < len(raw):
+        close: list[int] = []
+        for first, last in _LEET_WORD.spans(raw, position):
+            if close and first - close[-1] > _NEAR:
+                close.clear()
+            close.append(last)
+            if len(close) == 3:
+                break
+        if len(close) < 3:
+            return
+        position = close[0] + _STRETCH
+        yield max(0, close[0] - _AROUND), min(len(raw), position + _AROUND)
 
 
 def _squashed(view: View) -> Iterator[View]:

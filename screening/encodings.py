@@ -15,11 +15,11 @@ from screening.views import Offsets, View
 
 GATES = {
     "base64": r"[A-Za-z0-9+/_-]{16}",
-    "hex": r"(?:[0-9A-Fa-f]{2}[ :,]?){10}|(?:(?:\\|0)x[0-9A-Fa-f]{2}[ ,]{0,2}){4}",
+    "hex": r"[0-9A-Fa-f]{12}|[0-9A-Fa-f]{2}[ :,][0-9A-Fa-f]{2}[ :,][0-9A-Fa-f]{2}[ :,][0-9A-Fa-f]{2}|(?:\\|0)x[0-9A-Fa-f]{2}",
     "percent": r"%[0-9A-Fa-f]{2}",
     "entity": r"&(?:#[0-9]|#[xX][0-9A-Fa-f]|[A-Za-z]{2,8};)",
     "escape": r"\\u\{?[0-9A-Fa-f]{4}",
-    "binary": r"(?:[01]{8}[ ]?){4}",
+    "binary": r"[01]{8} ?[01]{8}",
     "rot13": r"(?i)\b(?:rot-?13|caesar|cipher(?:ed|text)?|gur|naq|lbh|lbhe|vtaber|cerivbhf|vafgehpgvbaf|flfgrz|cebzcg)\b",
     "reverse": r"(?i)\b(?:revers(?:e|ed|ing)|backwards?|snoitcurtsni|suoiverp|erongi|tpmorp)\b",
 }
@@ -30,6 +30,7 @@ _ENTITY = Pattern(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,
 _ESCAPE = Pattern(r"\\u(?:\{[0-9A-Fa-f]{1,6}\}|[0-9A-Fa-f]{4})")
 _BLOBS = 64
 _WHOLE = 8000
+_MANY = 4000
 _NOT_HEX = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
 _VALUES = np.full(256, -1, np.int16)
 for _i, _char in enumerate(b"0123456789"):
@@ -168,7 +169,8 @@ def _inline(view: View, pattern: Pattern, value: object) -> Iterator[View]:
         first += (gap, np.full(len(data), start))
         after += (gap + 1, np.full(len(data), end))
         position = end
-        if count >= 20_000:
+        if count >= _MANY:
+            yield View("", "cut")
             break
     if count < 3:
         return

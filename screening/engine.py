@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 
 from screening.characters import Disguise
 from screening.classifier import Classifier
@@ -21,6 +22,7 @@ from screening.views import View
 
 _CANDIDATE = 256
 _READ = 12
+_ENOUGH = 200
 _BONUS = {"critical": 6.0, "high": 4.0, "medium": 1.0, "low": 0.0}
 _WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")
 
@@ -143,18 +145,32 @@ def _foremost(findings: list[Finding], most: int) -> list[Finding]:
 def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
     """The findings of one rule in one view, validated and weighed by their context."""
     compiled, rule = candidate.compiled, candidate.compiled.rule
-    spans = list(candidate.spans(view.raw))
-    if len(spans) < rule.at_least:
-        return
+    spans: Iterable[tuple[int, int]] = candidate.spans(view.raw)
+    if rule.at_least > 1:
+        spans = list(islice(spans, _ENOUGH))
+        if len(spans) < rule.at_least:
+            return
     check = VALIDATORS[rule.validator] if rule.validator else None
-    for start, end in spans:
+    accepted_so_far = 0
+    for tried, (start, end) in enumerate(spans):
+        if tried >= rule.tries:
+            yield Finding(
+                "obfuscation", "too_much_to_check", "critical", field, *view.original(start, end), 0.5, rule.id
+            )
+            return
+        if accepted_so_far > _ENOUGH:
+            return
         if rule.bounded and not _bounded(view.raw, start, end):
             continue
-        if check and not check(view.raw[start : min(end, start + _CANDIDATE)].decode("utf-8", "ignore")):
-            continue
+        if check:
+            accepted = check(view.raw[start : min(end, start + _CANDIDATE)].decode("utf-8", "ignore"))
+            if not accepted:
+                continue
+            end = start + accepted if accepted > 1 else end  # noqa: PLW2901 - the validator knows where it ends
         confidence = _confidence(compiled, view.raw, start, end)
         if confidence is None:
             continue
+        accepted_so_far += 1
         yield Finding(
             rule.family, rule.type, _severity(compiled, view.raw, start, end), field,
             *view.original(start, end), confidence, rule.id,
@@ -169,6 +185,8 @@ def _disguised(disguise: Disguise, field: str, length: int) -> Iterator[Finding]
         yield Finding(
             "obfuscation", "invisible_characters", "medium", field, 0, length, 0.7, "any.obfuscation.invisible"
         )
+    if disguise.exhausting:
+        yield Finding("obfuscation", "too_much_to_check", "critical", field, 0, length, 0.5, "any.obfuscation.volume")
     if disguise.mixed >= 4:
         yield Finding("obfuscation", "mixed_scripts", "medium", field, 0, length, 0.7, "any.obfuscation.scripts")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from screening import disguises, encodings
 from screening.characters import Characters, Disguise
@@ -13,7 +13,7 @@ from screening.views import View
 
 DATA_FAMILIES = frozenset({"pii", "secret"})
 _GATES = {**encodings.GATES, **disguises.GATES}
-_MOST = 160
+_MOST = 240
 _WHOLE = frozenset({"plain", "decoded"})
 
 
@@ -53,11 +53,15 @@ class Reader:
                 readings.append(Reading(folded, _injections(more), scored=clear is folded))
         gates = {self._names[index] for index in hits}
         for view in self._hidden(clear, gates):
+            if view.name == "cut":
+                disguise = replace(disguise, exhausting=True)
+                continue
             found, _ = self._matcher.candidates(view.raw)
             readings.append(
                 Reading(view, found if view.name in _WHOLE else _injections(found), scored=view.name != "squashed")
             )
             if len(readings) == _MOST:
+                disguise = replace(disguise, exhausting=True)
                 break
         return readings, disguise
 

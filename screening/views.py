@@ -25,18 +25,26 @@ class View:
     until: Offsets | None = None
     span: tuple[int, int] | None = None
     raw: bytes = field(default=b"")
+    lazy: list[Offsets] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.raw:
             object.__setattr__(self, "raw", self.text.encode("utf-8", "replace"))
+
+    @property
+    def index(self) -> Offsets:
+        """For each byte (and the end) the number of characters before it; built when first asked for."""
+        if not self.lazy:
+            heads = (np.frombuffer(self.raw, np.uint8) & 0xC0) != 0x80
+            self.lazy.append(np.concatenate((np.cumsum(heads) - heads, [heads.sum()])))
+        return self.lazy[0]
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Original character offsets of the bytes [start, end) of this reading."""
         if self.span is not None:
             return self.span
         if len(self.raw) != len(self.text):
-            skipped = len(self.raw[:start].decode("utf-8", "ignore"))
-            start, end = skipped, skipped + len(self.raw[start:end].decode("utf-8", "ignore"))
+            start, end = int(self.index[start]), int(self.index[end])
         if self.origin is None or start >= end:
             return start, end
         last = self.origin[end - 1] + 1 if self.until is None else self.until[end - 1]

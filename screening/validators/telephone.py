@@ -35,9 +35,16 @@ def local(text: str) -> bool:
     size = sum(len(group) for group in groups)
     if not 7 <= size <= 13 or len(set("".join(groups))) < 3:
         return False
-    if len(groups) == 3 and any(len(group) == 4 and group[:2] in {"19", "20"} for group in (groups[0], groups[2])):
-        return len(groups[1]) > 2
+    if len(groups) >= 3 and _is_date(groups):
+        return False
     return not (len(groups) == 2 and all(len(group) == 4 and group[:2] in {"19", "20"} for group in groups))
+
+
+def _is_date(groups: list[str]) -> bool:
+    """Year, month and day in front (a time may follow), or day, month and year."""
+    sizes = [len(group) for group in groups[:3]]
+    year_first = sizes[0] == 4 and groups[0][:2] in {"19", "20"} and max(sizes[1:]) <= 2
+    return year_first or (sizes[2] == 4 and groups[2][:2] in {"19", "20"} and max(sizes[:2]) <= 2)
 
 
 def _without_extension(text: str) -> str:
