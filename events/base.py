@@ -5,10 +5,10 @@ payloads, `Event.caused` stamps them: derived id, correlation, causation, hops a
 """
 
 from datetime import UTC, datetime
-from typing import ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, TypeVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, JsonValue, SerializeAsAny
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny, StringConstraints
 
 from events import trace
 from events.ids import Name, derived_text, new_id
@@ -20,6 +20,9 @@ CATALOGUE: dict[str, type["EventData"]] = {}
 """Every known CloudEvents type and its payload class."""
 
 JsonObject = dict[str, JsonValue]
+
+# Attributes become headers, keys and index entries: bounded, and without control characters (CloudEvents 1.0, 3.1).
+Attribute = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")]
 
 
 class EventData(BaseModel):
@@ -58,23 +61,23 @@ class Event(BaseModel, Generic[D_co]):
     model_config = ConfigDict(frozen=True, extra="allow")
     __pydantic_extra__: dict[str, str | int | bool]
 
-    specversion: Literal["1.0"] = "1.0"
-    id: str
-    source: str
+    specversion: Literal["1.0"]
+    id: Attribute
+    source: Attribute
     type: str
-    subject: str | None = None
+    subject: Attribute | None = None
     time: AwareDatetime | None = None
     datacontenttype: str = "application/json"
     tenantid: Name
     ownerid: Name
     sessionid: Name | None = None
     taskid: UUID | None = None
-    correlationid: str
-    causationid: str | None = None
-    hopcount: int = 0
-    traceparent: str | None = None
+    correlationid: Attribute
+    causationid: Attribute | None = None
+    hopcount: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    traceparent: Attribute | None = None
     aggregateversion: int | None = None
-    resendof: str | None = None
+    resendof: Attribute | None = None
     data: SerializeAsAny[D_co]
 
     @staticmethod
@@ -93,6 +96,7 @@ class Event(BaseModel, Generic[D_co]):
         """An event that nothing on the bus caused: it starts a correlation of its own."""
         chosen = str(event_id or new_id())
         return Event(
+            specversion="1.0",
             id=chosen,
             source=source,
             type=data.event_type,
@@ -124,6 +128,7 @@ class Event(BaseModel, Generic[D_co]):
         """
         chosen = derived_text(seed or self.id, source, data.event_name, index)
         return Event(
+            specversion="1.0",
             id=chosen,
             source=source,
             type=data.event_type,

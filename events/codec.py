@@ -18,7 +18,9 @@ CONTENT_TYPE = "content-type"
 STRUCTURED = "application/cloudevents+json"
 MSG_ID = "Nats-Msg-Id"
 _BINARY_PREFIX = "ce-"
+_VERSION = "ce-specversion"
 _TYPE = b'"type":"'
+_NO_JSON = (b"NaN", b"Infinity")
 
 
 @cache
@@ -45,12 +47,21 @@ def headers_for(event: Event[EventData]) -> dict[str, str]:
     return {CONTENT_TYPE: STRUCTURED, MSG_ID: event.id}
 
 
+def is_structured(headers: Mapping[str, str] | None) -> bool:
+    """Whether a message with these headers holds a structured-mode event: it says so, or has no ce- headers."""
+    if not headers or headers.get(CONTENT_TYPE) == STRUCTURED:
+        return True
+    lowered = {name.lower(): value for name, value in headers.items()}
+    return lowered.get(CONTENT_TYPE, "").lower().startswith("application/cloudevents") or _VERSION not in lowered
+
+
 def decode(body: bytes, headers: Mapping[str, str] | None = None) -> Event[EventData]:
-    """Read one event in either mode: structured if the content type says so or there are no ce- headers."""
-    lowered = {name.lower(): value for name, value in headers.items()} if headers else {}
-    content_type = lowered.get(CONTENT_TYPE, "").lower()
-    if content_type.startswith("application/cloudevents") or "ce-specversion" not in lowered:
+    """Read one event in either mode. Raises InvalidEventError or UnknownEventTypeError."""
+    if headers is None or is_structured(headers):
         return decode_structured(body)
+    lowered = {name.lower(): value for name, value in headers.items()}
+    if len(lowered) != len(headers):
+        raise InvalidEventError("two headers differ only in case")
     return _decode_binary(body, lowered)
 
 
@@ -58,7 +69,7 @@ def decode_structured(body: bytes) -> Event[EventData]:
     """Read one event from structured-mode JSON: in one pass if its type is where one expects it, else in two."""
     start = body.find(_TYPE) + len(_TYPE)
     model = _MODELS.get(body[start : body.find(b'"', start)])
-    if model is not None:
+    if model is not None and not any(word in body for word in _NO_JSON):
         try:
             event = model().model_validate_json(body)
         except ValidationError:
@@ -71,7 +82,7 @@ def decode_structured(body: bytes) -> Event[EventData]:
 def _decode_in_steps(body: bytes) -> Event[EventData]:
     """Parse, look the type up, validate: for what was not written by us, and to say what is wrong."""
     try:
-        attributes = from_json(body, cache_strings="keys")
+        attributes = from_json(body, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
         raise InvalidEventError("the body is not valid JSON") from error
     if not isinstance(attributes, dict):
@@ -86,7 +97,7 @@ def _decode_binary(body: bytes, headers: Mapping[str, str]) -> Event[EventData]:
         if name.startswith(_BINARY_PREFIX)
     }
     try:
-        attributes["data"] = from_json(body)
+        attributes["data"] = from_json(body, allow_inf_nan=False)
     except ValueError as error:
         raise InvalidEventError("the data is not valid JSON") from error
     return _build(attributes)
@@ -96,15 +107,17 @@ def _percent_decoded(value: str) -> str:
     """Attribute values are percent-encoded UTF-8 in a header (CloudEvents HTTP binding 3.1.3.2)."""
     try:
         return unquote_to_bytes(value).decode("utf-8")
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise InvalidEventError("a ce- header is not valid UTF-8") from error
 
 
 def _build(attributes: dict[str, object]) -> Event[EventData]:
     event_type = attributes.get("type")
-    payload = CATALOGUE.get(event_type) if isinstance(event_type, str) else None
+    if not isinstance(event_type, str):
+        raise InvalidEventError("type must be a text")
+    payload = CATALOGUE.get(event_type)
     if payload is None:
-        raise UnknownEventTypeError(f"no event of type {str(event_type)[:128]!r} in the catalogue")
+        raise UnknownEventTypeError(f"no event of type {event_type[:128]!r} in the catalogue")
     try:
         attributes["data"] = payload.model_validate(attributes.get("data"))
         return Event.model_validate(attributes)

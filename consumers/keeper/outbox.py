@@ -75,3 +75,12 @@ class Outbox:
                 log.warning("outbox_waiting", events=len(self))
                 return
             self._sent += 1
+
+
+class _Nothing:
+    def get(self, _: str) -> None:
+        """None of them."""
+
+
+NOTHING_ON_ITS_WAY = _Nothing()
+"""For who reads the log without having published anything."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, JsonValue
 
 from consumers.keeper.state import TaskState
 from events.base import Event, EventData
+from events.codec import encode, is_structured
 from events.run import RunFinished, RunStarted, RunToolCalled
 from events.task import TaskChecked, TaskError
 from producers.reader import Delivery
@@ -156,7 +157,8 @@ def tool_call_row(data: RunToolCalled, at: datetime) -> Row:
 
 
 def log_row(epoch: str, delivery: Delivery, at: datetime, event: Event[EventData], outcome: str) -> Row:
-    """One event as the log keeps it."""
+    """One event as the log keeps it: its bytes as they came, or in structured mode if they came in binary mode."""
+    body = delivery.body if is_structured(delivery.headers) else encode(event)
     return (
         epoch,
         delivery.seq,
@@ -168,7 +170,7 @@ def log_row(epoch: str, delivery: Delivery, at: datetime, event: Event[EventData
         event.taskid,
         at,
         outcome,
-        delivery.body,
+        body,
     )
 
 

@@ -1,0 +1,111 @@
+"""A second set of the folded tables in a schema of its own: fill it, compare it, put it in place (DESIGN 4)."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from storage.faults import store_faults
+from storage.keeper import KeeperStore, Position
+from storage.models import run, task, tool_call, verdict
+
+FOLDED = tuple(table.name for table in (task, run, verdict, tool_call))
+"""The tables that follow from the log alone."""
+
+_SHADOW, _OLD = "rebuild", "rebuild_old"
+_HOLD = """
+UPDATE keeper SET holder = $1, until = clock_timestamp() + interval '10 s' WHERE id = 1 RETURNING epoch, position"""
+_PAGE = """
+SELECT epoch, seq, time, outcome, body FROM event_log
+WHERE (epoch, seq) > ($1, $2) ORDER BY epoch, seq LIMIT $3"""
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedEvent:
+    """One row of the log."""
+
+    epoch: str
+    seq: int
+    time: datetime
+    outcome: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Rows of one table: how many there are now, how many rebuilt ones differ from them or are new or missing."""
+
+    table: str
+    rows: int
+    missing: int
+    extra: int
+
+
+class RebuildStore(KeeperStore):
+    """A keeper's store whose folded tables are the shadow ones; it holds the lease, so that no keeper folds."""
+
+    @classmethod
+    async def open(cls, dsn: str, holder: str) -> "RebuildStore":
+        """Connect, take the lease from whoever has it, and make the shadow tables."""
+        store = await cls.connect(dsn, holder)
+        shadow = cls(store._connection, holder)
+        with store_faults():
+            await shadow._connection.execute(f"DROP SCHEMA IF EXISTS {_SHADOW} CASCADE; CREATE SCHEMA {_SHADOW}")
+            for name in FOLDED:
+                await shadow._connection.execute(f"CREATE TABLE {_SHADOW}.{name} (LIKE public.{name} INCLUDING ALL)")
+            await shadow._connection.execute(f"SET search_path TO {_SHADOW}, public")
+        return shadow
+
+    async def hold(self) -> Position:
+        """Keep the lease for ten seconds more, whoever had it, and say where the log is folded to."""
+        with store_faults():
+            row = await self._connection.fetchrow(_HOLD, self.holder)
+        if row is None:
+            raise AssertionError("the keeper's row is made by the first migration")
+        return Position(row["epoch"], row["position"])
+
+    async def pages(self, size: int = 512) -> AsyncIterator[list[LoggedEvent]]:
+        """The log in order, a page at a time."""
+        place: tuple[str, int] = ("", 0)
+        while True:
+            with store_faults():
+                rows = await self._connection.fetch(_PAGE, *place, size)
+            if not rows:
+                return
+            place = (rows[-1]["epoch"], rows[-1]["seq"])
+            yield [LoggedEvent(*row) for row in rows]
+
+    async def compare(self) -> list[Difference]:
+        """Each folded table against its shadow."""
+        return [await self._compare(name) for name in FOLDED]
+
+    async def _compare(self, name: str) -> Difference:
+        row = await self._one(
+            f"""SELECT (SELECT count(*) FROM public.{name}),
+            (SELECT count(*) FROM (SELECT * FROM public.{name} EXCEPT SELECT * FROM {_SHADOW}.{name}) AS missing),
+            (SELECT count(*) FROM (SELECT * FROM {_SHADOW}.{name} EXCEPT SELECT * FROM public.{name}) AS extra)"""
+        )
+        return Difference(name, row[0], row[1], row[2])
+
+    async def swap(self) -> None:
+        """Put the shadow tables in place of the others in one transaction, and drop those."""
+        with store_faults():
+            async with self._connection.transaction():
+                await self._connection.execute(f"DROP SCHEMA IF EXISTS {_OLD} CASCADE; CREATE SCHEMA {_OLD}")
+                for name in FOLDED:
+                    await self._connection.execute(f"ALTER TABLE public.{name} SET SCHEMA {_OLD}")
+                    await self._connection.execute(f"ALTER TABLE {_SHADOW}.{name} SET SCHEMA public")
+                await self._connection.execute(f"DROP SCHEMA {_OLD} CASCADE; DROP SCHEMA {_SHADOW} CASCADE")
+
+    async def discard(self) -> None:
+        """Drop the shadow tables."""
+        with store_faults():
+            await self._connection.execute(f"DROP SCHEMA IF EXISTS {_SHADOW} CASCADE")
+
+    async def _one(self, statement: str) -> asyncpg.Record:
+        with store_faults():
+            row = await self._connection.fetchrow(statement)
+        if row is None:
+            raise AssertionError("an aggregate always has a row")
+        return row
