@@ -127,13 +127,14 @@ class Event(BaseModel, Generic[D_co]):
         function of its input), the source, the event's name and `index`: a repeat publishes the same id.
         """
         chosen = derived_text(seed or self.id, source, data.event_name, index)
-        return Event(
+        return _of_checked_parts(
             specversion="1.0",
             id=chosen,
             source=source,
             type=data.event_type,
             subject=data.subject_id,
             time=time or datetime.now(UTC),
+            datacontenttype="application/json",
             tenantid=self.tenantid,
             ownerid=self.ownerid,
             sessionid=self.sessionid,
@@ -143,5 +144,20 @@ class Event(BaseModel, Generic[D_co]):
             hopcount=self.hopcount + 1,
             traceparent=trace.child(self.traceparent, chosen),
             aggregateversion=version,
+            resendof=None,
             data=data,
         )
+
+
+def _of_checked_parts(**values: object) -> Event[EventData]:
+    """An event whose every field is named and comes from a checked event or is made here.
+
+    `model_construct` without its loop over the fields, which cost more than the validation it leaves out: half of
+    what it takes to stamp an event, and a task has eight stamps. A test compares the result with a validated one.
+    """
+    event = Event.__new__(Event)
+    object.__setattr__(event, "__dict__", values)
+    object.__setattr__(event, "__pydantic_fields_set__", set(values))
+    object.__setattr__(event, "__pydantic_extra__", {})
+    object.__setattr__(event, "__pydantic_private__", None)
+    return event

@@ -25,6 +25,7 @@ from events.subjects import subject_of
 from events.task import TaskChecked, TaskControl, TaskEntered
 from producers.reader import Delivery, Hole
 from storage.keeper import Changes
+from storage.unnest import Row
 
 SOURCE = "/keeper"
 APPLIED, DUPLICATE, POISON, UNKNOWN = "applied", "duplicate", "poison", "unknown"
@@ -90,6 +91,7 @@ class Fold:
     outgoing: list[Outgoing] = field(default_factory=list)
     dead: list[tuple[Inbound, str]] = field(default_factory=list)
     _changed: dict[UUID, None] = field(default_factory=dict)
+    _runs: dict[UUID, Row] = field(default_factory=dict)
 
     def take(self, item: Inbound) -> None:
         """Fold one event and note its outcome."""
@@ -134,6 +136,7 @@ class Fold:
                 self.changes.new_tasks.append(task_row(task))
             else:
                 self.changes.changed_tasks.append((task.id, *life_row(task)))
+        self.changes.runs = list(self._runs.values())
         return self.changes
 
     def _keep_undecoded(self, item: Inbound) -> None:
@@ -182,12 +185,10 @@ class Fold:
     def _note_run(self, data: RunStarted | RunFinished, at: datetime) -> None:
         """One row a run and batch: Postgres upserts a row only once in a statement."""
         row = run_row(data, at)
-        runs = self.changes.runs
-        place = next((i for i, other in enumerate(runs) if other[0] == data.run_id), None)
-        if place is None:
-            runs.append(row)
-        elif isinstance(data, RunFinished):
-            runs[place] = (*row[:6], runs[place][6], *row[7:])
+        started = self._runs.get(data.run_id)
+        if started is not None and isinstance(data, RunFinished):
+            row = (*row[:6], started[6], *row[7:])
+        self._runs[data.run_id] = row
 
 
 def is_own_state(subject: str) -> bool:
