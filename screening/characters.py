@@ -15,6 +15,7 @@ from screening.views import View
 Codes = NDArray[np.uint32]
 
 _CODES = 0x110000
+_WIDEST = 4
 _INVISIBLE = frozenset(
     [0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF, 0xFFA0, 0xFFFC]
     + [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10)]
@@ -38,7 +39,7 @@ def _replacement(char: str) -> str:
         return "\n"
     if char.isdigit() and not char.isascii():
         return str(unicodedata.digit(char))
-    return unicodedata.normalize("NFKC", char)
+    return unicodedata.normalize("NFKC", char)[:_WIDEST]
 
 
 def _look_alikes() -> dict[int, str]:

@@ -64,7 +64,7 @@ class Cues:
     def __init__(self) -> None:
         patterns = cue_patterns()
         self.names = list(patterns)
-        self._gate = Gate(patterns.values())
+        self._gate = Gate(patterns.values(), passes=3)
 
     def found(self, text: str) -> list[int]:
         """Indices into `names`, ascending."""

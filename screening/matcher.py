@@ -40,27 +40,36 @@ class Pattern:
 
 
 class Gate:
-    """Many cheap patterns in one pass over the text.
+    """Many cheap patterns in a few passes over the text.
 
-    RE2's set runs on a DFA of bounded memory and answers "nothing" when that is spent; a pattern that always
-    matches tells the two apart, and then every pattern counts as found (slower, never blind).
+    Each pass is one RE2 set. Patterns are dealt out to several sets because the states of one automaton multiply
+    with what its patterns count, and on random text almost every byte would then need a state not seen before.
+    A set answers "nothing" when its memory is spent; a pattern that always matches tells the two apart, and then
+    every pattern counts as found (slower, never blind).
     """
 
-    def __init__(self, patterns: Iterable[str]) -> None:
-        self._set = re2.Set.SearchSet(_options())
-        self._sentinel = self._set.Add(_SENTINEL)
-        self._size = 1
-        for pattern in patterns:
-            self._set.Add(pattern.encode())
-            self._size += 1
-        self._set.Compile()
+    def __init__(self, patterns: Iterable[str], passes: int = 4) -> None:
+        listed = list(patterns)
+        self._sets: list[tuple[re2.Set, list[int]]] = []
+        for first in range(passes):
+            numbers = list(range(first, len(listed), passes))
+            compiled = re2.Set.SearchSet(_options())
+            compiled.Add(_SENTINEL)
+            for number in numbers:
+                compiled.Add(listed[number].encode())
+            compiled.Compile()
+            self._sets.append((compiled, numbers))
 
     def hits(self, text: bytes) -> list[int]:
-        """Indices (in the order given) of the patterns that are somewhere in `text`."""
-        found = self._set.Match(text)
-        if not found:
-            return list(range(self._size - 1))
-        return [index - 1 for index in found if index != self._sentinel]
+        """Indices (in the order given) of the patterns that are somewhere in `text`, in no order."""
+        result: list[int] = []
+        for compiled, numbers in self._sets:
+            found = compiled.Match(text)
+            if not found:
+                result += numbers
+            elif len(found) > 1:
+                result += [numbers[index - 1] for index in found if index]
+        return result
 
 
 def _gate_of(rule: Rule) -> str:
