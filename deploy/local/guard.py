@@ -68,6 +68,6 @@ class Guard:
                 reason = str(error)
                 continue
             self.restarts += 1
-            self._changed()
             self._say(f"{self.child.name} is back (pid {self.child.pid})")
+            self._changed()
             return pause
