@@ -23,8 +23,11 @@ def start() -> str:
 
 
 def child(traceparent: str | None, event_id: str) -> str | None:
-    """The same trace with the end of the event's UUID as span id, so that a repeated event keeps its span."""
-    if traceparent is None:
+    """The same trace with the end of the event's UUID as span id, so that a repeated event keeps its span.
+
+    None for what is no traceparent: a trace cannot be made up here, as a repeat must come out the same.
+    """
+    if parse(traceparent) is None or traceparent is None:
         return None
     return f"{traceparent[:36]}{event_id[19:23]}{event_id[24:]}{traceparent[52:]}"
 
