@@ -31,33 +31,29 @@ STRANGE: JsonObject = {"text": "a\0b\ud800c", "na\0me\udfff": ["\0", {"deep": "\
 
 
 def _wrap_keeper(points: Points) -> None:
-    send, tell, publish = Term._send, Term._tell, Outbox.publish
+    tell, publish = Term._tell, Outbox.publish
 
-    async def dying_send(self: Term, outgoing: Sequence[Outgoing]) -> None:
-        if outgoing:
+    async def dying_publish(self: Outbox, events: Sequence[Outgoing]) -> None:
+        if events and points.is_armed(AFTER_ANNOUNCE):
+            self._unread |= {outgoing.event.id: outgoing for outgoing in events}
+            return
+        if events:
             points.strike(BEFORE_PUBLISH)
-        await send(self, outgoing)
-        if outgoing and points.is_armed(AFTER_PUBLISH):
-            await self._client.flush()
+        await publish(self, events)
+        if events and points.is_armed(AFTER_PUBLISH):
+            await self._publisher._client.flush()
             points.strike(AFTER_PUBLISH)
 
     async def dying_tell(self: Term, outcomes: dict[str, str]) -> None:
         if outcomes:
             points.strike(BEFORE_ANNOUNCE)
         await tell(self, outcomes)
-        if outcomes and self._outbox._unsent and points.is_armed(AFTER_ANNOUNCE):
+        if outcomes and len(self._outbox) > self._outbox._sent and points.is_armed(AFTER_ANNOUNCE):
             await self._client.flush()
             points.strike(AFTER_ANNOUNCE)
 
-    async def holding_publish(self: Outbox, events: Sequence[Outgoing]) -> None:
-        if points.is_armed(AFTER_ANNOUNCE):
-            self._unsent.extend(events)
-        else:
-            await publish(self, events)
-
-    replace_method(Term, "_send", dying_send)
     replace_method(Term, "_tell", dying_tell)
-    replace_method(Outbox, "publish", holding_publish)
+    replace_method(Outbox, "publish", dying_publish)
 
 
 def _wrap_workers(points: Points) -> None:

@@ -20,3 +20,14 @@ def user_of(pid: int) -> int:
 def command_line(pid: int) -> str:
     """What `ps` shows of a process."""
     return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+
+
+def family(pid: int | None) -> list[int]:
+    """The process and its children (Postgres works in children); empty for None or one that has ended."""
+    if pid is None or is_gone(pid):
+        return []
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [pid, *map(int, children)]

@@ -86,7 +86,16 @@ class Follower:
 
     async def until_final(self, task_ids: set[str], within: float = 30.0) -> None:
         """Wait until the end of each task was seen."""
-        await eventually(lambda: task_ids <= self.ended, within=within)
+
+        def all_ended() -> bool:
+            assert not task_ids - self.ended, f"{len(task_ids - self.ended)} unseen; {self}"
+            return True
+
+        await eventually(all_ended, within=within)
+
+    def __str__(self) -> str:
+        last = self.seen[-1].cursor if self.seen else None
+        return f"{self.connections} connections, last event at {last}, told {self.control[-6:]}"
 
     async def drop(self) -> None:
         """Cut the connection as a bad network would; following goes on by itself."""

@@ -20,6 +20,7 @@ from deploy.local.tokens import mint
 from tests.support.eventually import eventually
 from tests.support.infrastructure import server_folder
 from tests.support.kill_points import FOLDER, Points
+from tests.support.processes import family
 from tests.support.stack_follower import Follower
 
 _PROVISION = Role("provision", ("-m", "tests.support.kill_provision"))
@@ -93,6 +94,16 @@ class Parts:
         os.kill(pid, signal.SIGKILL)
         await self._roles[name].ended()
 
+    def pause(self, server: Server) -> None:
+        """Freeze a server with all its children: connections stay open and nothing answers."""
+        for pid in family(server.pid):
+            os.kill(pid, signal.SIGSTOP)
+
+    def resume(self, server: Server) -> None:
+        """Let a frozen server go on."""
+        for pid in family(server.pid):
+            os.kill(pid, signal.SIGCONT)
+
     async def start(self, name: str) -> None:
         """Start one role or server that has ended."""
         server = self._server(name)
@@ -106,7 +117,7 @@ class Parts:
     async def heal(self) -> None:
         """Everything runs and answers, whatever an earlier test left behind."""
         for server in self.servers.all:
-            server.resume()
+            self.resume(server)
             await server.start()
         for role in self._roles.values():
             if role.pid is None:
@@ -116,7 +127,18 @@ class Parts:
     async def ready(self, within: float = 40.0) -> None:
         """A task goes the whole way."""
         async with self.client("nobody") as client:
-            await eventually(lambda: _works(client), within=within, every=0.05)
+            await eventually(lambda: self._works(client), within=within, every=0.05)
+
+    async def _works(self, client: httpx.AsyncClient) -> bool:
+        for name, role in self._roles.items():
+            if role.pid is None:
+                raise RuntimeError(f"{name} ended:\n{self.log(name)[-2_000:]}")
+        try:
+            body, wait = {"prompt": "Say something."}, {"Prefer": "wait=5"}
+            answer = await client.post("/api/v1/tasks", json=body, headers=wait)
+        except httpx.TransportError:
+            return False
+        return answer.status_code == httpx.codes.OK and answer.json()["status"] == "succeeded"
 
     async def provision(self) -> None:
         """Schema and streams."""
@@ -125,14 +147,6 @@ class Parts:
     async def stop(self) -> None:
         """End all roles."""
         await asyncio.gather(*(role.stop() for role in self._roles.values()))
-
-
-async def _works(client: httpx.AsyncClient) -> bool:
-    try:
-        answer = await client.post("/api/v1/tasks", json={"prompt": "Say something."}, headers={"Prefer": "wait=5"})
-    except httpx.HTTPError:
-        return False
-    return answer.status_code == httpx.codes.OK and answer.json()["status"] == "succeeded"
 
 
 @asynccontextmanager

@@ -75,6 +75,10 @@ class Proof:
         rows = await self._database.fetch("SELECT status FROM task WHERE id = ANY($1::uuid[])", wanted)
         return Counter(row["status"] for row in rows)
 
+    async def tasks_of(self, owner: str) -> set[str]:
+        """Every task of an owner that exists."""
+        return {str(row["id"]) for row in await self._database.fetch("SELECT id FROM task WHERE owner = $1", owner)}
+
     async def repeats(self) -> int:
         """How many events came again and were recognised."""
         count: int = await self._database.fetchval("SELECT count(*) FROM event_repeat")
@@ -93,6 +97,8 @@ class Proof:
             assert [state.status in FINAL for state in states] == [False] * (len(states) - 1) + [True], task_id
             applied = [item.event.data for item in events if item.outcome == "applied"]
             assert sum(isinstance(data, TaskChecked) for data in applied) == 1, task_id
+            kinds = [type(data) for data in applied]
+            assert RunStarted not in kinds[: kinds.index(TaskChecked)], task_id
             for kind in (RunStarted, RunFinished):
                 attempts = Counter(data.attempt for data in applied if isinstance(data, kind))
                 assert all(count == 1 for count in attempts.values()), (task_id, kind)
