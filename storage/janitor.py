@@ -9,7 +9,6 @@ import asyncpg
 from events.task import Status
 from storage.faults import store_faults
 
-_OPEN = "('submitted', 'waiting', 'ready', 'assigned', 'running', 'paused')"
 _LIMIT = 256
 
 
@@ -46,7 +45,7 @@ _DUE = f"""
 SELECT CASE WHEN deadline_at <= now() THEN 'deadline' WHEN status = 'waiting' THEN 'retry' ELSE 'silent' END AS why,
        id, tenant, owner, session_id, version, attempt, run_id, execution_id, agent_id, correlation_id, traceparent
 FROM task
-WHERE status IN {_OPEN}
+WHERE finished_at IS NULL
   AND (deadline_at <= now()
        OR (status = 'waiting' AND due_at <= now())
        OR (status = 'running' AND heartbeat_at < now() - make_interval(secs => $1)))
@@ -55,7 +54,7 @@ LIMIT {_LIMIT}"""
 _STUCK = f"""
 SELECT t.id, t.status, l.epoch, l.seq, l.body
 FROM task t JOIN event_log l ON l.id = t.driving_id
-WHERE t.status IN ('submitted', 'ready', 'assigned')
+WHERE t.finished_at IS NULL AND t.status IN ('submitted', 'ready', 'assigned')
   AND (t.updated_at < now() - make_interval(secs => $1) OR l.epoch < $2)
 ORDER BY t.updated_at
 LIMIT {_LIMIT}"""

@@ -129,13 +129,14 @@ def upgrade() -> None:
         sa.Column("updated_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
         sa.Column("finished_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("task_pkey")),
+        postgresql_with={"fillfactor": 70},
     )
     op.create_index(
         "task_open_idx",
         "task",
-        ["updated_at"],
+        ["deadline_at"],
         unique=False,
-        postgresql_where=sa.text("status IN ('submitted', 'waiting', 'ready', 'assigned', 'running', 'paused')"),
+        postgresql_where=sa.text("finished_at IS NULL"),
     )
     op.create_index(
         "task_owner_idx",
