@@ -79,6 +79,17 @@ class Proof:
         """Every task of an owner that exists."""
         return {str(row["id"]) for row in await self._database.fetch("SELECT id FROM task WHERE owner = $1", owner)}
 
+    async def outcome_at(self, seq: int) -> str | None:
+        """What became of the event at a place of the current epoch; None while it is not folded."""
+        return await self._database.fetchval(_OUTCOME, seq)  # type: ignore[no-any-return]  # a text column
+
+    async def all_rows(self) -> dict[str, list[str]]:
+        """Every row that is folded from the log, as text, in a stable order."""
+        return {
+            table: [row[0] for row in await self._database.fetch(f"SELECT t::text FROM {table} t ORDER BY 1")]  # noqa: S608 - our own names
+            for table in ("task", "run", "verdict", "tool_call")
+        }
+
     async def repeats(self) -> int:
         """How many events came again and were recognised."""
         count: int = await self._database.fetchval("SELECT count(*) FROM event_repeat")
@@ -151,6 +162,9 @@ class Proof:
         return found
 
 
+_OUTCOME = """
+SELECT outcome FROM event_log l JOIN keeper k USING (epoch) WHERE seq = $1
+UNION ALL SELECT 'duplicate' FROM event_repeat r JOIN keeper k USING (epoch) WHERE seq = $1"""
 _RUNS = "SELECT attempt, status FROM run WHERE task_id = $1 ORDER BY attempt"
 
 
