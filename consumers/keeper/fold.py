@@ -22,12 +22,14 @@ from events.codec import decode, encode
 from events.errors import InvalidEventError, UnknownEventTypeError
 from events.run import RunFinished, RunStarted, RunToolCalled
 from events.subjects import subject_of
-from events.task import TaskChecked, TaskControl, TaskEntered
+from events.task import TaskChecked, TaskControl, TaskEntered, TaskSubmitted
 from producers.reader import Delivery, Hole
 from storage.keeper import Changes
 from storage.unnest import Row
 
 SOURCE = "/keeper"
+_REQUESTS = (TaskSubmitted, TaskControl)
+"""Somebody may be waiting for what becomes of these."""
 APPLIED, DUPLICATE, POISON, UNKNOWN = "applied", "duplicate", "poison", "unknown"
 
 
@@ -111,7 +113,7 @@ class Fold:
             self.changes.log.append(log_row(self.epoch, delivery, at, event, outcome))
         if own:
             self.changes.read_back.append(event.id)
-        else:
+        elif isinstance(event.data, _REQUESTS):
             self.outcomes[event.id] = outcome
 
     def take_hole(self, hole: Hole, at: datetime) -> None:
