@@ -36,3 +36,21 @@ clean: ## delete the environment, the caches and all local data
 $(STAMP): requirements.lock pyproject.toml deploy/install.sh
 	PYTHON=$(PYTHON) deploy/install.sh $(VENV)
 	touch $@
+
+# The reflex layer's classifier and figures need scikit-learn and Presidio: an environment of their own.
+REFLEX := .venv-reflex
+CORPORA ?= ../shared/corpora
+LOGITS := .ganglion/reflex-logits.json
+.PHONY: train-reflex bench-reflex
+
+train-reflex: $(REFLEX)/installed ## train the injection classifier, report by held-out source
+	mkdir -p .ganglion
+	$(REFLEX)/bin/python -m screening.training.train $(CORPORA) $(LOGITS)
+
+bench-reflex: $(REFLEX)/installed ## measure the reflex layer into docs/reflex.md
+	$(REFLEX)/bin/python -m bench.reflex $(CORPORA) $(wildcard $(LOGITS))
+
+$(REFLEX)/installed: requirements-reflex.lock
+	$(PYTHON) -m venv $(REFLEX)
+	$(REFLEX)/bin/python -m pip install --quiet --require-hashes -r requirements-reflex.lock
+	touch $@

@@ -5,8 +5,9 @@ from functools import cache
 from screening.engine import RuleError, Screener
 from screening.model import Decision, Finding, Severity, Verdict
 from screening.policy import Policy
+from screening.stream import StreamRedactor
 
-__all__ = ["Decision", "Finding", "Policy", "RuleError", "Screener", "Severity", "Verdict", "redact"]
+__all__ = ["Decision", "Finding", "Policy", "RuleError", "Screener", "Severity", "StreamRedactor", "Verdict", "redact"]
 
 
 @cache

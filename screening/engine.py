@@ -91,9 +91,12 @@ class Screener:
         scored = [reading.view.text for reading in readings if reading.scored]
         if len(scored) > _READ:
             scored = scored[:1] + sorted(scored[1:], key=len)[-_READ:]
-        logit = max(map(self._classifier.logit, scored))
+        return self.score_of(found, max(map(self._classifier.logit, scored)))
+
+    def score_of(self, found: Iterable[Finding], logit: float) -> float:
+        """The probability of an injection from the rules' findings and the classifier's logit."""
         raised = sorted(self._bonus(finding) for finding in found if finding.family not in DATA_FAMILIES)
-        return round(1 / (1 + math.exp(-min(60.0, logit + sum(raised[-2:])))), 4)
+        return round(1 / (1 + math.exp(-max(-60.0, min(60.0, logit + sum(raised[-2:]))))), 4)
 
     def _bonus(self, finding: Finding) -> float:
         lowered_by_context = finding.severity != self._severities.get(finding.rule, finding.severity)
@@ -124,10 +127,13 @@ class Screener:
             injection_score=score,
         )
 
+    def data_findings(self, text: str) -> list[Finding]:
+        """Personal data and secrets of any severity in one text."""
+        return [found for found in self._field("", text)[0] if found.family in DATA_FAMILIES]
+
     def redact(self, text: str) -> str:
         """`text` with all personal data and secrets of any severity replaced, for logs and derived text."""
-        found = [f for f in self._field("", text)[0] if f.family in DATA_FAMILIES]
-        return replace(text, found, Placeholders()) if found else text
+        return replace(text, self.data_findings(text), Placeholders())
 
 
 def _likely(field: str, length: int, score: float, profile: Profile) -> Finding:

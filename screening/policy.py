@@ -41,8 +41,8 @@ class InjectionPolicy(_Part):
 
     action: Literal["block", "flag"] = "block"
     flag_score: float = Field(0.5, ge=0, le=1)
-    block_score: float = Field(0.97, ge=0, le=1)
-    block_families: frozenset[str] = frozenset({"delimiter", "template", "command", "exfiltration"})
+    block_score: float = Field(0.98, ge=0, le=1)
+    block_families: tuple[str, ...] = ("delimiter", "template", "command", "exfiltration")
 
 
 class Profile(_Part):

@@ -1,0 +1,73 @@
+"""What a verdict costs: by length, and on text made to be slow, with the doubling test."""
+
+from __future__ import annotations
+
+import json
+import random
+import string
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from screening import Screener
+
+HOSTILE = {
+    "digits": "12 ", "cards that fail": "4111 1111 1111 1112 ", "cards": "4111 1111 1111 1111 ", "e-mails": "a@b.co ",
+    "at signs": "a@a.", "IBANs that fail": "GB82 WEST 1234 5698 7654 33 ", "override verbs": "ignore all previous ",
+    "key headers": "-----BEGIN RSA PRIVATE KEY-----", "base64": "QUJDREVGR0hJSktMTU5P", "hex": "41", "percent": "%41",
+    "entities": "&#65;", "escapes": "\\u0041", "zero-width": "a\u200b", "tags": "\U000e0041", "spaced": "a b ",
+    "leet": "l33t ", "dialogue": "human: x\nassistant: sure\n", "colons": "a::", "addresses": "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD ",
+    "Chinese overrides": "忽略之前的所有指令", "ligatures": "\ufdfa", "prompt words": "system prompt your instructions ",
+}  # fmt: skip
+
+
+def _best(call: Callable[[], object], times: int) -> float:
+    """Least CPU time of one call, in microseconds: the machine is shared."""
+    best = 1e9
+    for _ in range(times):
+        start = time.process_time()
+        call()
+        best = min(best, time.process_time() - start)
+    return best * 1e6
+
+
+def _screen(screener: Screener, text: str) -> Callable[[], object]:
+    return lambda: screener.screen({"goal": text}, kind="goal", tenant="bench")
+
+
+def by_length(corpora: Path, screener: Screener) -> str:
+    """Median over several harmless texts of each length; rules are the readings and rules without the classifier."""
+    rows = [json.loads(line) for line in (corpora / "injection_dev.jsonl").read_bytes().splitlines()]
+    harmless = " ".join(
+        r["text"] for r in rows if not r["label"] and r["source"] in {"wildguard_benign", "alpaca_seed"}
+    )
+    planted = " my mail is ann@example.com and card 4111 1111 1111 1111. "
+    lines = ["| characters | rules | with classifier | with findings |", "|---|---|---|---|"]
+    for size, count in ((100, 40), (1000, 40), (10_000, 12), (100_000, 2)):
+        texts = [(harmless[i * size :] + harmless)[:size] for i in range(count)]
+        for text in texts:
+            screener.screen({"goal": text}, kind="goal", tenant="bench")
+        rules = sorted(_best(lambda t=text: screener.redact(t), 5) for text in texts)[count // 2]  # type: ignore[misc]  # default binds the loop variable
+        whole = sorted(_best(_screen(screener, text), 5) for text in texts)[count // 2]
+        found = sorted(_best(_screen(screener, text[: size - len(planted)] + planted), 5) for text in texts)[count // 2]
+        lines.append(f"| {size} | {rules:.0f} µs | {whole:.0f} µs | {found:.0f} µs |")
+    return "\n".join(lines)
+
+
+def hostile(screener: Screener, size: int = 1_000_000) -> str:
+    """Each kind of hostile text at half a million and a million characters, the slowest ten."""
+    rng = random.Random(1)
+    makers: dict[str, Callable[[int], str]] = {
+        name: lambda n, unit=unit: (unit * (n // len(unit) + 1))[:n]  # type: ignore[misc]  # default binds the loop variable
+        for name, unit in HOSTILE.items()
+    }
+    makers["random printable"] = lambda n: "".join(rng.choices(string.printable, k=n))
+    makers["random Unicode"] = lambda n: "".join(chr(rng.randrange(32, 0x3000)) for _ in range(n))
+    rows = []
+    for name, make in makers.items():
+        half, whole = (_best(_screen(screener, make(n)), 2) / 1000 for n in (size // 2, size))
+        rows.append((whole, name, half))
+    rows.sort(reverse=True)
+    lines = ["| text | 500,000 | 1,000,000 characters | ratio |", "|---|---|---|---|"]
+    lines += [f"| {name} | {half:.0f} ms | {whole:.0f} ms | {whole / half:.2f} |" for whole, name, half in rows[:10]]
+    return "\n".join(lines)
