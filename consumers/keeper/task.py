@@ -129,6 +129,8 @@ def _retried(task: TaskState, control: TaskControl) -> TaskEntered:
         raise RefusedError("stale_retry")
     if task.status not in ("failed", "timed_out", "waiting"):
         raise RefusedError("not_retryable")
+    if task.attempt == 0:  # it ended before any verdict: a retry would take it to an agent unscreened
+        raise RefusedError("not_checked")
     if task.attempt >= MAX_ATTEMPTS:
         raise RefusedError("attempts_used_up")
     return _enter(task, "ready", attempt=task.attempt + 1, reason="retry")
