@@ -1,5 +1,6 @@
 """`python -m gateway`: serve until SIGTERM."""
 
+import gc
 import logging
 import sys
 
@@ -15,7 +16,11 @@ def main() -> None:
     _configure_logs()
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
     settings = GatewaySettings.from_environment()
-    server_for(create_gateway(settings), settings.http).run()
+    gateway = create_gateway(settings)
+    # What exists now lives as long as the process: the collector need not look at it again and again.
+    gc.collect()
+    gc.freeze()
+    server_for(gateway, settings.http).run()
 
 
 def _configure_logs() -> None:

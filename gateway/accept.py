@@ -43,6 +43,7 @@ class Acceptor:
         self._commits = commits
         self._lag = lag
         self._metrics = metrics
+        self._counted = {kept: metrics.accepted.labels(kept) for kept in ("log", "log+database")}
 
     def refuse_if_overloaded(self) -> None:
         """Raise OverloadedError while the keeper lags over 5 s though Postgres answers.
@@ -62,7 +63,7 @@ class Acceptor:
         else:
             outcome = None
         accepted = Accepted(outcome, ack.seq if ack is not None and ack.duplicate else None)
-        self._metrics.accepted.labels(accepted.durability).inc()
+        self._counted[accepted.durability].inc()
         return accepted
 
     async def _attempt(self, event: Event[EventData]) -> tuple[Ack | None, str | None]:

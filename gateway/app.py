@@ -26,6 +26,7 @@ from gateway.documentation import describe
 from gateway.edge import Edge
 from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
 from gateway.health import HealthRoutes, running_version
+from gateway.hot import HotRoutes
 from gateway.hub import Hub
 from gateway.lag import Lag
 from gateway.lookup import Lookup, Recents
@@ -124,17 +125,18 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             yield
         await engine.dispose()
 
-    app = _application(settings.http, lifespan)
+    app = _application(lifespan)
     app.router.routes.append(Route(SUBMIT.path, submitting.submit, methods=["POST"]))
     app.router.routes.append(Route(CREATE.path, submitting.create, methods=["POST"]))
     app.router.routes.append(WebSocketRoute("/ws", sockets.serve))
     app.include_router(reading.router())
     app.include_router(controlling.router())
     app.include_router(health.router())
-    return Gateway(Edge(app, metrics), hub, sockets, streams)
+    hot = HotRoutes(app, {SUBMIT.path: submitting.submit, CREATE.path: submitting.create})
+    return Gateway(Edge(_with_cors(hot, settings.http), metrics), hub, sockets, streams)
 
 
-def _application(http: HttpSettings, lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
     app = FastAPI(
         title="Ganglion",
         version=running_version(),
@@ -149,12 +151,16 @@ def _application(http: HttpSettings, lifespan: Callable[[FastAPI], AbstractAsync
     app.add_exception_handler(HTTPException, answer_http)
     app.add_exception_handler(RequestValidationError, answer_invalid)
     app.add_exception_handler(Exception, answer_bug)
-    if http.allowed_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=http.allowed_origins,
-            allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-Id", "traceparent"],
-            expose_headers=["Location", "X-Request-Id", "Retry-After", "Idempotency-Replayed", "Preference-Applied"],
-        )
     return app
+
+
+def _with_cors(app: ASGIApp, http: HttpSettings) -> ASGIApp:
+    if not http.allowed_origins:
+        return app
+    return CORSMiddleware(
+        app,
+        allow_origins=http.allowed_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-Id", "traceparent"],
+        expose_headers=["Location", "X-Request-Id", "Retry-After", "Idempotency-Replayed", "Preference-Applied"],
+    )

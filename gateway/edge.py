@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import answer_bug
 from gateway.metrics import Metrics
-from gateway.trail import Trail
+from gateway.trail import TEMPLATE, Trail
 
 log = structlog.get_logger()
 
@@ -64,7 +64,7 @@ class Edge:
 
 def template_of(scope: Scope) -> str:
     """The route as it is written (`/tasks/{task_id}`), never the path as it was asked for."""
-    path = getattr(scope.get("route"), "path", None)
+    path = scope.get(TEMPLATE) or getattr(scope.get("route"), "path", None)
     return path if isinstance(path, str) else _UNMATCHED
 
 

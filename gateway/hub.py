@@ -5,6 +5,7 @@ once: the latest ids are remembered (and read from the log when the hub starts).
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
@@ -48,8 +49,8 @@ class Hub:
         self._metrics = metrics
         self._rooms: dict[str, set[Subscription]] = {}
         self._finals: dict[str, set[asyncio.Future[None]]] = {}
-        self._shown: dict[Identity, None] = {}
-        self._ended: dict[str, None] = {}
+        self._shown: OrderedDict[Identity, None] = OrderedDict()
+        self._ended: OrderedDict[str, None] = OrderedDict()
         self._restart = asyncio.Event()
         self._opened = asyncio.Event()
         self.on_break: Callable[[Subscription], None] = lambda _: None
@@ -186,16 +187,19 @@ class Hub:
             return False
         self._shown[identity] = None
         if len(self._shown) > _REMEMBERED:
-            del self._shown[next(iter(self._shown))]
+            self._shown.popitem(last=False)
         return True
 
     def _show(self, envelope: Envelope, item: Delivery) -> None:
         frame: Frame | None = None
         for key in _keys(envelope):
-            for subscription in self._rooms.get(key, ()):
-                frame = frame or make_frame(envelope, self.position, item.time)
+            members = self._rooms.get(key)
+            if members is None:
+                continue
+            frame = frame or make_frame(envelope, self.position, item.time)
+            for subscription in members:
                 subscription.deliver(frame)
-                self._metrics.delivered.inc()
+            self._metrics.delivered.inc(len(members))
         if envelope.is_state and envelope.task_id is not None:
             self._note_state(envelope.task_id, is_final=envelope.is_final)
 
@@ -205,7 +209,7 @@ class Hub:
             return
         self._ended[task_id] = None
         if len(self._ended) > _REMEMBERED:
-            del self._ended[next(iter(self._ended))]
+            self._ended.popitem(last=False)
         for future in self._finals.get(task_id, ()):
             if not future.done():
                 future.set_result(None)

@@ -38,12 +38,12 @@ class Outlet:
         """Queue a frame; False once the connection is closing, as it is when this one does not fit."""
         if self.closing is not None:
             return False
-        size = size or len(tail)
+        size = len(head) + (size or len(tail)) + _OVERHEAD
         if self._queue and self._size + size > self._limit:
             self._overflow()
             return False
-        self._queue.append((head, tail, size + len(head) + _OVERHEAD, cursor))
-        self._size += size + len(head) + _OVERHEAD
+        self._queue.append((head, tail, size, cursor))
+        self._size += size
         if self._size > self._limit // 2:
             self._drained.clear()
         self._changed.set()

@@ -26,7 +26,7 @@ from gateway.lookup import Lookup, Recent, Recents
 from gateway.metrics import Metrics
 from gateway.preferences import Key, read_key, read_wait
 from gateway.requests import SubmitRequest, TaskRequest, read_body
-from gateway.trail import Trail
+from gateway.trail import TEMPLATE, Trail
 from gateway.views import View, facade_status, facade_view, task_view
 from storage.tasks import TaskRow
 
@@ -77,6 +77,7 @@ class Submitting:
         return await self._take(request, CREATE)
 
     async def _take(self, request: Request, door: Door) -> Response:
+        request.scope[TEMPLATE] = door.path
         principal = await self._authenticator.principal(bearer(request.headers))
         principal.must(WRITE)
         _, body = await read_json(request)

@@ -8,6 +8,9 @@ from starlette.types import Scope
 
 from events import trace
 
+TEMPLATE = "ganglion.template"
+"""Where a plain handler leaves its route's path in the scope: FastAPI's router notes only its own routes."""
+
 _KEY = "ganglion.trail"
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 

@@ -4,11 +4,10 @@ import asyncio
 from uuid import UUID
 
 import httpx
-import pytest
 
 from events.task import TaskSubmitted
 from tests.support.fake_keeper import FakeKeeper
-from tests.support.running_gateway import RunningGateway
+from tests.support.running_gateway import RunningGateway, token
 
 GOAL = {"goal": "Summarise the incident notes"}
 
@@ -49,15 +48,11 @@ async def test_submit_speaks_the_words_of_its_document(alice: httpx.AsyncClient,
     assert isinstance(task["processing_time_ms"], int)
 
 
-@pytest.mark.parametrize(
-    ("given", "meant"),
-    [("blocker", "critical"), ("medium", "normal"), ("deferred", "background"), (0, "critical"), (3, "low")],
-)
-async def test_every_spelling_of_a_priority_means_one_of_five(
-    alice: httpx.AsyncClient, given: str | int, meant: str
-) -> None:
-    answer = await alice.post("/api/v1/tasks", json={**GOAL, "priority": given})
-    assert (await alice.get(answer.headers["location"])).json()["priority"] == meant
+async def test_every_spelling_of_a_priority_means_one_of_five(alice: httpx.AsyncClient) -> None:
+    spellings = (("blocker", "critical"), ("medium", "normal"), ("deferred", "background"), (0, "critical"), (3, "low"))
+    for given, meant in spellings:
+        answer = await alice.post("/api/v1/tasks", json={**GOAL, "priority": given})
+        assert (await alice.get(answer.headers["location"])).json()["priority"] == meant
 
 
 async def test_wait_answers_with_the_task_as_soon_as_it_ends(alice: httpx.AsyncClient, keeper: FakeKeeper) -> None:
@@ -101,8 +96,6 @@ async def test_the_same_key_with_another_body_is_a_conflict(alice: httpx.AsyncCl
 
 
 async def test_another_owner_route_or_tenant_has_keys_of_its_own(gateway: RunningGateway) -> None:
-    from tests.support.running_gateway import token  # noqa: PLC0415 - only here
-
     ids = set()
     for bearer in (token(), token("bob"), token(tenant="other")):
         async with gateway.client(bearer) as client:

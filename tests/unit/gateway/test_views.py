@@ -1,0 +1,28 @@
+"""Cursors of lists, and the facade's words for every state."""
+
+from datetime import UTC, datetime
+from typing import get_args
+from uuid import uuid4
+
+import pytest
+
+from events.cursor import InvalidCursorError
+from events.task import Status
+from gateway.models import Facade
+from gateway.views import decode_place, encode_place, facade_status
+from storage.tasks import Place
+
+
+def test_a_list_cursor_comes_back_as_it_was() -> None:
+    place = Place(datetime(2026, 1, 2, 3, 4, 5, 678_901, tzinfo=UTC), uuid4())
+    assert decode_place(encode_place(place)) == place
+
+
+@pytest.mark.parametrize("text", ["", "x", "W10", "bnVsbA", "e30", "🐝", "WyIyMDI2LTAxLTAxIiwgMV0", "A" * 200])
+def test_any_other_text_is_no_list_cursor(text: str) -> None:
+    with pytest.raises(InvalidCursorError):
+        decode_place(text)
+
+
+def test_every_state_has_a_word_in_the_facade() -> None:
+    assert {facade_status(status) for status in get_args(Status)} == set(get_args(Facade))
