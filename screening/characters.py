@@ -17,15 +17,34 @@ Codes = NDArray[np.uint32]
 _CODES = 0x110000
 _WIDEST = 4
 _INVISIBLE = frozenset(
-    [0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF, 0xFFA0, 0xFFFC]
-    + [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10)]
-    + [*range(0x0300, 0x0370), *range(0x180B, 0x180E), *range(0x1D173, 0x1D17B), *range(0xE0100, 0xE01F0)]
+    [
+        173,
+        847,
+        1564,
+        4447,
+        4448,
+        6068,
+        6069,
+        6158,
+        12644,
+        65279,
+        65440,
+        65532,
+        *range(8203, 8208),
+        *range(8234, 8239),
+        *range(8288, 8304),
+        *range(65024, 65040),
+        *range(768, 880),
+        *range(6155, 6158),
+        *range(119155, 119163),
+        *range(917760, 918000),
+    ]
 )
 _BREAKS = {"\u2028": "\n", "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n"}
 _TAGS = range(0xE0000, 0xE0080)
-_MIXED = Pattern(r"[A-Za-z][\x{370}-\x{52F}\x{10A0}-\x{13FF}\x{2C80}-\x{2CFF}\x{A4D0}-\x{A4FF}\x{1D00}-\x{1D7F}\x{250}-\x{2AF}]"
-                 r"|[\x{370}-\x{52F}\x{10A0}-\x{13FF}\x{2C80}-\x{2CFF}\x{A4D0}-\x{A4FF}\x{1D00}-\x{1D7F}\x{250}-\x{2AF}][A-Za-z]"
-                 r"|[\x{1F130}-\x{1F18A}\x{1F1E6}-\x{1F1FF}]{4}|[\x{1D00}-\x{1D7F}\x{250}-\x{2AF}]{3}")  # fmt: skip
+_OTHER = r"[\x{250}-\x{2AF}\x{370}-\x{52F}\x{10A0}-\x{13FF}\x{1D00}-\x{1D7F}\x{2C80}-\x{2CFF}\x{A4D0}-\x{A4FF}]"  # letters alike
+_BOXED = r"[\x{1F130}-\x{1F18A}\x{1F1E6}-\x{1F1FF}]{4}|[\x{250}-\x{2AF}\x{1D00}-\x{1D7F}]{3}"
+_MIXED = Pattern(f"[A-Za-z]{_OTHER}|{_OTHER}[A-Za-z]|{_BOXED}")
 _HIDDEN = Pattern(r"[a-z][\x{200B}-\x{200F}\x{2060}-\x{2064}\x{FEFF}\x{AD}\x{202A}-\x{202E}]+[a-z]")
 
 

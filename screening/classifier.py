@@ -55,7 +55,7 @@ def gram_value(grams: Grams, weights: NDArray[np.float32]) -> float:
     """The n-grams' share of the logit: sums over the root of their number, which short texts do not undercut."""
     chars = sum(float(weights[hashes].sum()) for hashes in grams.chars)
     words = sum(float(weights[BUCKETS:][hashes].sum()) for hashes in grams.words)
-    return chars / max(grams.char_count, CHAR_NORM) ** 0.5 + words / max(grams.word_count, WORD_NORM) ** 0.5
+    return float(chars / max(grams.char_count, CHAR_NORM) ** 0.5 + words / max(grams.word_count, WORD_NORM) ** 0.5)
 
 
 class Cues:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from html.entities import html5
 
 import numpy as np
@@ -15,12 +15,14 @@ from screening.views import Offsets, View
 
 GATES = {
     "base64": r"[A-Za-z0-9+/_-]{16}",
-    "hex": r"[0-9A-Fa-f]{12}|[0-9A-Fa-f]{2}[ :,][0-9A-Fa-f]{2}[ :,][0-9A-Fa-f]{2}[ :,][0-9A-Fa-f]{2}|(?:\\|0)x[0-9A-Fa-f]{2}",
+    "hex": r"[0-9A-Fa-f]{12}|[0-9A-Fa-f]{2}[ :,][0-9A-Fa-f]{2}[ :,][0-9A-Fa-f]{2}[ :,][0-9A-Fa-f]{2}"
+    r"|(?:\\|0)x[0-9A-Fa-f]{2}",
     "percent": r"%[0-9A-Fa-f]{2}",
     "entity": r"&(?:#[0-9]|#[xX][0-9A-Fa-f]|[A-Za-z]{2,8};)",
     "escape": r"\\u\{?[0-9A-Fa-f]{4}",
     "binary": r"[01]{8} ?[01]{8}",
-    "rot13": r"(?i)\b(?:rot-?13|caesar|cipher(?:ed|text)?|gur|naq|lbh|lbhe|vtaber|cerivbhf|vafgehpgvbaf|flfgrz|cebzcg)\b",
+    "rot13": r"(?i)\b(?:rot-?13|caesar|cipher(?:ed|text)?"
+    r"|gur|naq|lbh|lbhe|vtaber|cerivbhf|vafgehpgvbaf|flfgrz|cebzcg)\b",
     "reverse": r"(?i)\b(?:revers(?:e|ed|ing)|backwards?|snoitcurtsni|suoiverp|erongi|tpmorp)\b",
 }
 _BASE64 = Pattern(r"[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}")
@@ -76,8 +78,7 @@ def readable(raw: bytes) -> str | None:
     return text if plain >= 0.8 * len(sample) else None
 
 
-def _blobs(view: View, pattern: Pattern, decode: object) -> Iterator[View]:
-    assert callable(decode)
+def _blobs(view: View, pattern: Pattern, decode: Callable[[bytes], str | None]) -> Iterator[View]:
     for count, (start, end) in enumerate(pattern.spans(view.raw)):
         if count == _BLOBS:
             return
@@ -130,14 +131,12 @@ def _percent(view: View) -> Iterator[View]:
 def _from_bytes(view: View, data: bytes, first: Offsets, after: Offsets) -> View:
     """A reading of decoded bytes, given for each the span of bytes of `view` that it came from."""
     text = data.decode("utf-8", "replace")
-    heads = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     if len(data) != len(text):
         clean = data.decode("utf-8", "ignore").encode()
         if clean != data:
             return View(text, "decoded", span=(0, _length(view)))
         lead = np.flatnonzero((np.frombuffer(data, np.uint8) & 0xC0) != 0x80)
         first, after = first[lead], after[np.append(lead[1:], len(data)) - 1]
-    assert len(heads) == len(first)
     position = _characters(view.raw)
     start, end = position[first], position[after - 1] + 1
     if view.origin is not None:
@@ -151,9 +150,8 @@ def _characters(raw: bytes) -> Offsets:
     return np.asarray(np.cumsum(heads) - 1, np.int64)
 
 
-def _inline(view: View, pattern: Pattern, value: object) -> Iterator[View]:
+def _inline(view: View, pattern: Pattern, value: Callable[[str], str | None]) -> Iterator[View]:
     """A reading with every escape replaced where it stands; escapes are ASCII, so bytes map to bytes."""
-    assert callable(value)
     parts: list[bytes] = []
     first: list[Offsets] = []
     after: list[Offsets] = []
@@ -183,7 +181,7 @@ def _entity(text: str) -> str | None:
     body = text[1:].rstrip(";")
     if body[0] != "#":
         return html5.get(body + ";")
-    code = int(body[2:], 16) if body[1] in "xX" else int(body[1:])
+    code = int("0" + body[1:].lower(), base=0) if body[1] in "xX" else int(body[1:])
     return chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else None
 
 

@@ -43,7 +43,7 @@ for _code in (9, 10, 11, 12, 13):
 
 
 class Grams:
-    """The n-grams of one text, for each kind the buckets in order: characters 3 to 5; words 1, 2, 3 and skipping one."""
+    """The buckets of one text's n-grams: of 3, 4 and 5 characters; of 1, 2 and 3 words, and of 2 around a third."""
 
     __slots__ = ("char_count", "chars", "word_count", "words")
 

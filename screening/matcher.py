@@ -87,6 +87,7 @@ class CompiledRule:
 
     @classmethod
     def of(cls, rule: Rule) -> CompiledRule:
+        """Compile one rule; raises re2.error for a pattern RE2 refuses."""
         return cls(
             rule,
             Pattern(rule.pattern),

@@ -27,8 +27,9 @@ class Rule(BaseModel):
     `gate` is a cheap pattern (or the name of a shared one) that must be in the text before `pattern` is tried; by
     default the pattern itself. `validator` names a function of screening/validators. `cue` is a pattern of words
     that make the match believable when they stand within `window` characters: with `cue_required` nothing is
-    found without one, else confidence moves from `confidence` to `cued`; `not_cue` in the match itself rejects it. `at_least` is how
-    often the pattern must match before it counts; a `bounded` match has no word character or colon next to it;
+    found without one, else confidence moves from `confidence` to `cued`; `not_cue` in the match itself rejects it.
+    `at_least` is how often the pattern must match before it counts; a `bounded` match has no word character or colon next
+    to it;
     after `tries` candidates the rule gives up and says so.
     """
 

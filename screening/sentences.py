@@ -5,23 +5,30 @@ from __future__ import annotations
 from screening.matcher import Pattern
 
 _REACH = 240
-_ENDS = (b". ", b"! ", b"? ", b"\n", "。".encode(), "！".encode(), "？".encode(), "।".encode())
+_ENDS = (b". ", b"! ", b"? ", b"\n", *(mark.encode() for mark in "\u3002\uff01\uff1f\u0964"))
 _QUOTES = ((b'"', b'"'), (b"'", b"'"), (b"`", b"`"), ("“".encode(), "”".encode()), ("«".encode(), "»".encode()))
 
 _MENTION = Pattern(
-    r"(?i)\b(?:(?:the|a|an|this|following|literal)\s+(?:phrase|words?|string|sentence|expression|text|pattern|keyword|term)s?"
-    r"|phrases? (?:like|such as)|such as|prompts? (?:like|such as)|(?:prompt|jailbreak) (?:injections?|attacks?|attempts?)"
-    r"|detect(?:s|ing|ion)?|classif(?:y|ies|ier|ication)|unit tests?|test case|blog post|article|essay|research paper|meaning of"
-    r"|what does|explain why|how (?:do|can|does|should) (?:i|we|one|you|models?|llms?|attackers?) (?:prevent|stop|detect|defend|handle|protect)"
-    r"|(?:write|create|generate|implement|build|design|develop) (?:a|an|the|some) (?:\w+ ){0,3}(?:program|script|function|class|regex|code|story|novel|scene|poem|dialogue))\b"
+    r"(?i)\b(?:"
+    r"(?:the|a|an|this|following|literal)\s+(?:phrase|words?|string|sentence|expression|text|pattern|keyword|term)s?"
+    r"|phrases? (?:like|such as)|such as|prompts? (?:like|such as)"
+    r"|(?:prompt|jailbreak) (?:injections?|attacks?|attempts?)"
+    r"|detect(?:s|ing|ion)?|classif(?:y|ies|ier|ication)|unit tests?|test case"
+    r"|blog post|article|essay|research paper|meaning of|what does|explain why"
+    r"|how (?:do|can|does|should) (?:i|we|one|you|models?|llms?|attackers?)"
+    r" (?:prevent|stop|detect|defend|handle|protect)"
+    r"|(?:write|create|generate|implement|build|design|develop) (?:a|an|the|some) (?:\w+ ){0,3}"
+    r"(?:program|script|function|class|regex|code|story|novel|scene|poem|dialogue)"
+    r")\b"
 )
 _NEGATION = Pattern(
-    r"(?i)\b(?:do not|don't|dont|never|should not|shouldn't|must not|mustn't|avoid|without|cannot|can't|not to)\s+(?:\w+\s+){0,2}$"
+    r"(?i)\b(?:do not|don't|dont|never|should not|shouldn't|must not|mustn't|avoid|without|cannot|can't|not to)"
+    r"\s+(?:\w+\s+){0,2}$"
 )
 
 
 def sentence(text: bytes, start: int, end: int) -> tuple[int, int]:
-    """Byte bounds of the sentence(s) that hold the match, at most 240 bytes either way."""
+    """Where the surrounding text begins and ends, in bytes, at most 240 either way."""
     low, high = max(0, start - _REACH), min(len(text), end + _REACH)
     first = max(low, *(found + len(mark) for mark in _ENDS if (found := text.rfind(mark, low, start)) >= 0), low)
     last = min(high, *(found for mark in _ENDS if (found := text.find(mark, end, high)) >= 0), high)

@@ -21,8 +21,10 @@ _PII: dict[str, str] = {
     "ip": r"\b(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)\.){3}(?:25[0-5]|2[0-4]\d|1?\d?\d)\b",
 }
 _INJECTION: tuple[str, ...] = (
-    r"(?:ignore|disregard|forget|override)\s+(?:all\s+|the\s+|any\s+)*(?:previous|above|prior|earlier|below)"
-    r"|(?:ignore|disregard|forget|override)\s+(?:\w+\s+){0,3}(?:instructions?|prompts?|commands?|guidelines?)",
+    (
+        r"(?:ignore|disregard|forget|override)\s+(?:all\s+|the\s+|any\s+)*(?:previous|above|prior|earlier|below)"
+        r"|(?:ignore|disregard|forget|override)\s+(?:\w+\s+){0,3}(?:instructions?|prompts?|commands?|guidelines?)"
+    ),
     r"(?:now|from now on|henceforth|starting now),?\s+(?:you are|act as|your task is)",
     r"(?:pretend you are|act as|you are now)\s+(?:\w+\s+){0,3}(?:unrestricted|ai|bot|robot|human|assistant)",
     r"\bDAN\b|do anything now|no restrictions|(?:unrestricted|jailbreak|developer|god|admin) mode",

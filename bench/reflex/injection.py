@@ -19,16 +19,22 @@ from screening.readings import DATA_FAMILIES
 from screening.training.train import Matrix, Text, corpus, held_out
 
 _ALIKE = str.maketrans("aeopcxisyj", "аеорсхіѕуј")  # noqa: RUF001 - look-alikes are the point
+
+
+def _rot13(text: str) -> str:
+    return codecs.encode(text, "rot13")
+
+
 _LEET = str.maketrans("aeiost", "431057")
 DISGUISES: dict[str, Callable[[str], str]] = {
     "base64": lambda t: base64.b64encode(t.encode()).decode(),
     "hex": lambda t: t.encode().hex(),
     "percent": lambda t: "".join(f"%{byte:02X}" for byte in t.encode()),
     "HTML entities": lambda t: "".join(f"&#{ord(char)};" for char in t),
-    "rot13": lambda t: codecs.encode(t, "rot13"),
+    "rot13": _rot13,
     "rot13, cued": lambda t: "rot13: " + codecs.encode(t, "rot13"),
     "homoglyphs": lambda t: t.translate(_ALIKE),
-    "zero-width": lambda t: "\u200b".join(t),
+    "zero-width": "\u200b".join,
     "leetspeak": lambda t: t.translate(_LEET),
     "full-width": lambda t: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in t),
     "Unicode tags": lambda t: "".join(chr(0xE0000 + ord(c)) if " " <= c <= "~" else c for c in t),
@@ -84,7 +90,8 @@ def _summary(name: str, rows: dict[tuple[str, int], list[tuple[bool, bool]]]) ->
     benign, false, false_blocks = _shares(rows, 0)
     precision, recall = hit / max(1, hit + false), hit / attacks
     score = 2 * precision * recall / max(1e-9, precision + recall)
-    return f"| {name} | {precision:.3f} | {recall:.3f} | **{score:.3f}** | {false / benign:.4f} | {false_blocks / benign:.4f} |"
+    wrong = f"{false / benign:.4f} | {false_blocks / benign:.4f}"
+    return f"| {name} | {precision:.3f} | {recall:.3f} | **{score:.3f}** | {wrong} |"
 
 
 def table(corpora: Path, screener: Screener, logits: dict[int, float] | None = None) -> str:

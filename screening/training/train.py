@@ -106,7 +106,7 @@ def weights_of(texts: list[Text], matrix: Matrix, chosen: NDArray[np.bool_]) -> 
     totals: dict[tuple[str, int], float] = defaultdict(float)
     for key, weight in zip(keys, raw, strict=True):
         totals[key] += weight
-    result = raw * np.array([min(CAP / totals[key], 3.0) for key in keys])
+    result: Floats = raw * np.array([min(CAP / totals[key], 3.0) for key in keys])
     attacks = matrix.label[chosen] == 1
     result[attacks] *= result[~attacks].sum() / result[attacks].sum()
     return result

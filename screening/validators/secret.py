@@ -60,7 +60,20 @@ def mixed(text: str) -> bool:
 
 
 _WORDS = frozenset(
-    "required incorrect invalid wrong correct missing expired stored hashed encrypted protected reset".split()
+    [
+        "required",
+        "incorrect",
+        "invalid",
+        "wrong",
+        "correct",
+        "missing",
+        "expired",
+        "stored",
+        "hashed",
+        "encrypted",
+        "protected",
+        "reset",
+    ]
 )
 
 

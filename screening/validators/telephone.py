@@ -25,7 +25,7 @@ def international(text: str) -> bool:
 def ten_digits(text: str) -> bool:
     """Ten digits, or eleven with the country code 1, before any extension: the written form decides, not the plan."""
     number = digits(_without_extension(text))
-    return len(number.removeprefix("00").removeprefix("1")) in {10} or len(number) == 10
+    return len(number.removeprefix("00").removeprefix("1")) == 10 or len(number) == 10
 
 
 def local(text: str) -> bool:
