@@ -47,7 +47,8 @@ def windows(text: str) -> Iterator[str]:
     if len(text) <= size * 5 // 4:
         yield text
         return
-    for start in range(0, len(text) - size // 2, size // 2):
+    step = size // 2 if size == WINDOW else size * 3 // 4
+    for start in range(0, len(text) - size + step, step):
         yield text[start : start + size]
 
 

@@ -10,10 +10,10 @@ from screening.matcher import Pattern
 from screening.views import View
 
 GATES = {
-    "leet": r"(?i)[a-z][013457@$!|]+[a-z]",
+    "leet": r"(?i)[a-z][013457@$!]+[a-z]",
     "spaced": r"\b\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]",
 }
-_LEET_WORD = Pattern(r"(?i)[a-z][013457@$!|]+[a-z]|\b[013457@$!|]+[a-z]{4}")
+_LEET_WORD = Pattern(r"(?i)[a-z][013457@$!]+[a-z]|\b[013457@$!]+[a-z]{4}")
 _NEAR, _AROUND, _STRETCH = 48, 80, 2000
 _LETTERS = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g", "6": "g",
                           "@": "a", "$": "s", "!": "i", "|": "i", "+": "t", "€": "e", "£": "l", "¡": "i"})  # fmt: skip

@@ -112,7 +112,7 @@ class Candidate:
 class Matcher:
     """All rules and the extra gates of normalisation behind one `re2.Set`."""
 
-    def __init__(self, rules: Iterable[Rule], extra: Iterable[str] = ()) -> None:
+    def __init__(self, rules: Iterable[Rule], extra: Iterable[str] = (), passes: int = 4) -> None:
         self._rules: dict[int, list[CompiledRule]] = {}
         gates: dict[str, int] = {}
         for name in extra:
@@ -121,7 +121,7 @@ class Matcher:
         for rule in rules:
             index = gates.setdefault(_gate_of(rule), len(gates))
             self._rules.setdefault(index, []).append(CompiledRule.of(rule))
-        self._gate = Gate(gates)
+        self._gate = Gate(gates, passes)
 
     def candidates(self, text: bytes) -> tuple[list[Candidate], set[int]]:
         """The rules worth running on `text` and where, and which of the extra gates were hit."""

@@ -14,7 +14,6 @@ from screening.views import View
 DATA_FAMILIES = frozenset({"pii", "secret"})
 _GATES = {**encodings.GATES, **disguises.GATES}
 _MOST = 240
-_WHOLE = frozenset({"plain", "decoded"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,43 +26,52 @@ class Reading:
 
 
 class Reader:
-    """Turns a text into readings; compiled once, without state."""
+    """Turns a text into readings; compiled once, without state.
+
+    Rules for data run on the text as it stands, rules for injections on its reading without accents.
+    """
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._names = list(_GATES)
-        self._matcher = Matcher(rules, _GATES.values())
+        self._data = Matcher((rule for rule in rules if rule.family in DATA_FAMILIES), passes=2)
+        injections = (rule for rule in rules if rule.family not in DATA_FAMILIES)
+        self._injections = Matcher(injections, _GATES.values(), passes=2)
         self._characters = Characters()
 
     def read(self, text: str) -> tuple[list[Reading], Disguise]:
         """The text as it stands first, then what is under its disguises; and what had to be taken off."""
         base, disguise = self._characters.base(text)
-        rules, hits = self._matcher.candidates(base.raw)
-        if base.raw.isascii():
-            if not hits:
-                return [Reading(base, rules)], disguise
-            clear = base
-            readings = [Reading(base, rules)]
+        rules = self._data.candidates(base.raw)[0]
+        readings = [Reading(base, rules)]
+        clear = base if base.raw.isascii() else self._folded(base, disguise, readings)
+        more, hits = self._injections.candidates(clear.raw)
+        if clear is base:
+            rules += more
         else:
-            folded = self._characters.folded(base, look_alikes=disguise.mixed > 0)
-            clear = folded if folded is not None and disguise.mixed else base
-            kept = rules if folded is None or disguise.mixed else _data(rules)
-            readings = [Reading(base, kept, scored=clear is base)]
-            if folded is not None:
-                more, hits = self._matcher.candidates(folded.raw)
-                readings.append(Reading(folded, _injections(more), scored=clear is folded))
-        gates = {self._names[index] for index in hits}
-        for view in self._hidden(clear, gates):
-            if view.name == "cut":
-                disguise = replace(disguise, exhausting=True)
-                continue
-            found, _ = self._matcher.candidates(view.raw)
-            readings.append(
-                Reading(view, found if view.name in _WHOLE else _injections(found), scored=view.name != "squashed")
-            )
-            if len(readings) == _MOST:
-                disguise = replace(disguise, exhausting=True)
-                break
+            readings.append(Reading(clear, more, scored=disguise.mixed > 0))
+        if hits:
+            disguise = self._uncover(clear, {self._names[index] for index in hits}, readings, disguise)
         return readings, disguise
+
+    def _folded(self, base: View, disguise: Disguise, readings: list[Reading]) -> View:
+        """The reading for injections; with mixed scripts the unfolded text is read as well, for what is not Latin."""
+        folded = self._characters.folded(base, look_alikes=disguise.mixed > 0)
+        if folded is None:
+            return base
+        plain = self._injections.candidates(base.raw)[0] if disguise.mixed else []
+        readings[0] = Reading(base, readings[0].rules + plain, scored=not disguise.mixed)
+        return folded
+
+    def _uncover(self, clear: View, gates: set[str], readings: list[Reading], disguise: Disguise) -> Disguise:
+        """Add what is under the disguises whose gates were hit; says so when there was too much of it."""
+        for view in self._hidden(clear, gates):
+            if view.name == "cut" or len(readings) == _MOST:
+                return replace(disguise, exhausting=True)
+            rules = self._injections.candidates(view.raw)[0]
+            if view.name == "decoded":
+                rules += self._data.candidates(view.raw)[0]
+            readings.append(Reading(view, rules, scored=view.name != "squashed"))
+        return disguise
 
     def _hidden(self, clear: View, gates: set[str]) -> Iterator[View]:
         yield from disguises.undisguised(clear, gates)
@@ -74,11 +82,3 @@ class Reader:
                 inner, disguise = self._characters.base(view.text)
                 folded = self._characters.folded(inner, look_alikes=disguise.mixed > 0)
                 yield View((folded or inner).text, view.name, span=view.span)
-
-
-def _injections(rules: list[Candidate]) -> list[Candidate]:
-    return [rule for rule in rules if rule.compiled.rule.family not in DATA_FAMILIES]
-
-
-def _data(rules: list[Candidate]) -> list[Candidate]:
-    return [rule for rule in rules if rule.compiled.rule.family in DATA_FAMILIES]

@@ -28,8 +28,8 @@ class Rule(BaseModel):
     default the pattern itself. `validator` names a function of screening/validators. `cue` is a pattern of words
     that make the match believable when they stand within `window` characters: with `cue_required` nothing is
     found without one, else confidence moves from `confidence` to `cued`; `not_cue` in the match itself rejects it.
-    `at_least` is how often the pattern must match before it counts; a `bounded` match has no word character or colon next
-    to it;
+    `at_least` is how often the pattern must match before it counts; a `bounded` match has no word character or colon
+    next to it;
     after `tries` candidates the rule gives up and says so.
     """
 
