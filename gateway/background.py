@@ -1,4 +1,4 @@
-"""What runs beside the requests: cancelled in order at the end; a part that fails ends the process."""
+"""What runs beside the requests: ended in the reverse order of starting; a part that fails ends the process."""
 
 import asyncio
 import os
@@ -20,9 +20,9 @@ async def running(parts: Iterable[Coroutine[object, object, None]]) -> AsyncGene
     try:
         yield
     finally:
-        for task in tasks:
+        for task in reversed(tasks):
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(task, return_exceptions=True)
 
 
 def _end_if_failed(task: asyncio.Task[None]) -> None:
