@@ -1,16 +1,13 @@
 """`python -m consumers [NAME …]`: run the named consumers, or all of them, in one process."""
 
 import argparse
-import gc
 
 import uvloop
 
 from consumers.app import CONSUMERS, ConsumerProcess
+from events.process import configure_logs
 from producers.connect import BusSettings
 from storage.database import DatabaseSettings
-
-_GC_THRESHOLDS = (20_000, 20, 100)
-"""Events are acyclic and short-lived: the default of 700 allocations a collection cost a third of the CPU."""
 
 
 async def _run(names: list[str]) -> None:
@@ -22,7 +19,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="consumers", description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*CONSUMERS, []], metavar="NAME", help=", ".join(CONSUMERS))
     names = parser.parse_args().names or list(CONSUMERS)
-    gc.set_threshold(*_GC_THRESHOLDS)
+    configure_logs()
     uvloop.run(_run(names))
 
 

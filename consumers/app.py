@@ -7,7 +7,6 @@ FastStream owns the process: connection, signals, start and stop. The messages c
 """
 
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 
@@ -17,6 +16,7 @@ from faststream.nats import NatsBroker
 
 from consumers import keeper, reflex, router, runner
 from consumers._runtime import Consumer, Feed, Resources, Service, Slots, Worker
+from events.process import settle_memory
 from producers.connect import BusSettings, ClosedGuard, connect_options
 from producers.publisher import Publisher
 from storage.database import DatabaseSettings
@@ -67,8 +67,7 @@ class ConsumerProcess:
         resources = Resources(client, publisher, lookup, self._database)
         for name in self._names:
             await self._start_one(name, CONSUMERS[name](resources), resources)
-        gc.collect()
-        gc.freeze()
+        settle_memory()
         log.info("consumers_started", consumers=sorted(self._names))
 
     async def _start_one(self, name: str, consumer: Consumer, resources: Resources) -> None:
