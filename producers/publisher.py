@@ -26,6 +26,7 @@ from events.errors import (
 from events.subjects import subject_of
 
 _TICK = 0.1
+_HEADER_ROOM = 64
 _NO_RESPONDERS = "503"
 _MAXIMUM_EXCEEDED = (10_077, 10_047, 10_023)
 
@@ -104,6 +105,10 @@ class Publisher:
         sent = {MSG_ID: message_id, CONTENT_TYPE: content_type}
         if headers:
             sent.update(headers)
+        size = len(body) + _HEADER_ROOM + sum(len(name) + len(value) for name, value in sent.items())
+        if size > self._client.max_payload:
+            del self._waiting[token]  # the server would hang up on all that is under way
+            raise InvalidEventError("the event is larger than the bus takes")
         try:
             await self._client.publish(subject, body, reply=f"{self._inbox}.{token}", headers=sent)
         except Exception as error:
@@ -125,7 +130,10 @@ class Publisher:
         entry = self._waiting.pop(message.subject.rpartition(".")[2], None)
         if entry is None or entry[1].done():
             return
-        outcome = _read_ack(message)
+        try:
+            outcome = _read_ack(message)
+        except (orjson.JSONDecodeError, KeyError):
+            outcome = OutcomeUnknownError("the answer was no acknowledgement")
         if isinstance(outcome, Ack):
             entry[1].set_result(outcome)
         else:

@@ -112,6 +112,8 @@ class Reader:
                 raise StreamLostError(f"{self._stream} ends at {state.last_seq} before {self.next_seq}")
             if self.next_seq < state.first_seq:
                 self._note_hole(state.first_seq)
+            elif self.next_seq <= state.last_seq:
+                await self._look_for_hole(state.last_seq)
             consumer = await self._js.add_consumer(
                 self._stream,
                 ConsumerConfig(
@@ -143,23 +145,22 @@ class Reader:
         await self._opened.aclose()
         while True:
             try:
-                await self._look_for_hole()
                 return await self._open()
             except (NatsError, TimeoutError, OSError) as error:
                 log.warning("reader_restart_failed", error=type(error).__name__)
                 await asyncio.sleep(_RETRY)
 
-    async def _look_for_hole(self) -> None:
+    async def _look_for_hole(self, last_seq: int) -> None:
         """If the stream itself lacks the next sequence, say so instead of asking for it for ever."""
         try:
-            state = (await self._js.stream_info(self._stream)).state
-        except NotFoundError as error:
-            raise StreamLostError(f"{self._stream} does not exist") from error
-        if state.first_seq <= self.next_seq <= state.last_seq:
             following = await self._js.get_msg(self._stream, seq=self.next_seq, subject=">", next=True)
-            if following.seq is not None and following.seq > self.next_seq:
-                self._note_hole(following.seq)
+        except NotFoundError:  # nothing is left from here to the end that the stream had a moment ago
+            self._note_hole(last_seq + 1)
+            return
+        if following.seq is not None and following.seq > self.next_seq:
+            self._note_hole(following.seq)
 
     def _note_hole(self, found_seq: int) -> None:
-        self._hole = Hole(self.next_seq, found_seq - 1)
+        first = self.next_seq if self._hole is None else self._hole.first_seq
+        self._hole = Hole(first, found_seq - 1)
         self.next_seq = found_seq

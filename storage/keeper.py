@@ -79,6 +79,14 @@ class Changes:
 
 
 @dataclass(frozen=True, slots=True)
+class Folded:
+    """An event as the log keeps it; a repeat has no body there."""
+
+    id: str
+    body: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxRow:
     """One committed event that waits to be published or read back."""
 
@@ -162,9 +170,9 @@ _ADD_TO_OUTBOX = f"""
 WITH lease AS (SELECT 1 FROM keeper WHERE id = 1 AND holder = $1 AND until > clock_timestamp() FOR UPDATE),
 sent AS ({_insert(outbox, Rows(outbox, columns_of(outbox), 2))})
 SELECT 1 FROM lease"""
-_ID_AT = """
-SELECT id FROM event_log WHERE epoch = $1 AND seq = $2
-UNION ALL SELECT id FROM event_repeat WHERE epoch = $1 AND seq = $2"""
+_FOLDED_AT = """
+SELECT id, body FROM event_log WHERE epoch = $1 AND seq = $2
+UNION ALL SELECT id, NULL FROM event_repeat WHERE epoch = $1 AND seq = $2"""
 _SETTINGS = "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit"
 
 
@@ -291,8 +299,8 @@ class KeeperStore:
         with store_faults():
             return int(await self._connection.fetchval("SELECT coalesce(max(position), 0) FROM outbox"))
 
-    async def event_id_at(self, position: Position) -> str | None:
-        """The id of the event that was folded at this position, if one was."""
+    async def folded_at(self, position: Position) -> Folded | None:
+        """What was folded at this position, if anything was."""
         with store_faults():
-            found: str | None = await self._connection.fetchval(_ID_AT, position.epoch, position.seq)
-        return found
+            found = await self._connection.fetchrow(_FOLDED_AT, position.epoch, position.seq)
+        return None if found is None else Folded(found["id"], found["body"])

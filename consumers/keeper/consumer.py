@@ -1,6 +1,7 @@
 """Stand by for the lease, lead while it lasts, and begin again after any failure: the keeper never ends by itself."""
 
 import asyncio
+import contextlib
 import os
 import socket
 
@@ -89,7 +90,8 @@ class Keeper:
             try:
                 await self.term.run(clockwork)
             except asyncio.CancelledError:
-                await lease.release()
+                with contextlib.suppress(GanglionError):  # an absent database must not hold up the end
+                    await lease.release()
                 raise
         finally:
             for connection in (store, lease, janitor):

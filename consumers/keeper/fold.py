@@ -30,6 +30,9 @@ from storage.unnest import Row
 SOURCE = "/keeper"
 _REQUESTS = (TaskSubmitted, TaskControl)
 """Somebody may be waiting for what becomes of these."""
+MAX_BODY = 1_000_000
+"""Bytes: below the server's payload limit of 1 MiB with room for headers; a larger event would block the outbox."""
+_SHORT = 1_000
 APPLIED, DUPLICATE, POISON, UNKNOWN = "applied", "duplicate", "poison", "unknown"
 
 
@@ -114,7 +117,7 @@ class Fold:
         if own:
             self.changes.read_back.append(event.id)
         elif isinstance(event.data, _REQUESTS):
-            self.outcomes[event.id] = outcome
+            self._note_outcome(event.id, outcome)
 
     def take_hole(self, hole: Hole, at: datetime) -> None:
         """Note sequences that the stream lost."""
@@ -124,8 +127,13 @@ class Fold:
         """Keep an event that cannot be folded as bytes, and end its task instead of leaving it to wait."""
         self.dead.append((item, reason))
         delivery, event = item.delivery, item.event
-        self.changes.log.append(undecoded_row(self.epoch, delivery, POISON))
-        if event is None or event.taskid is None or event.taskid not in self.tasks:
+        if event is None:
+            self.changes.log.append(undecoded_row(self.epoch, delivery, POISON))
+            return
+        self.changes.log.append(log_row(self.epoch, delivery, delivery.time, event, POISON))
+        if isinstance(event.data, _REQUESTS):
+            self._note_outcome(event.id, POISON)
+        if event.taskid is None or event.taskid not in self.tasks:
             return
         failing = TaskControl(task_id=event.taskid, action="fail", by=SOURCE, reason="internal_error")
         self._apply(event.model_copy(update={"data": failing}), delivery.time)
@@ -168,9 +176,19 @@ class Fold:
         self._note_fact(event.data, at)
         return APPLIED
 
+    def _note_outcome(self, event_id: str, outcome: str) -> None:
+        """What became of a request; a repeat in the same batch does not hide what became of the first."""
+        if outcome == DUPLICATE:
+            self.outcomes.setdefault(event_id, outcome)
+        else:
+            self.outcomes[event_id] = outcome
+
     def publish(self, event: Event[EventData]) -> None:
         """Put an event of ours into the outbox."""
         subject, body = subject_of(event), encode(event)
+        if len(body) > MAX_BODY and isinstance(event.data, TaskEntered):
+            event = event.model_copy(update={"data": _shortened(event.data)})
+            body = encode(event)
         self.outgoing.append(Outgoing(self.next_outbox, event, subject, body))
         self.changes.outbox.append((self.next_outbox, event.id, subject, body))
         self.next_outbox += 1
@@ -191,6 +209,12 @@ class Fold:
         if started is not None and isinstance(data, RunFinished):
             row = (*row[:6], started[6], *row[7:])
         self._runs[data.run_id] = row
+
+
+def _shortened(data: TaskEntered) -> TaskEntered:
+    """A state without what makes it too large for the bus: who wants the result asks for the task."""
+    error = data.error and data.error.model_copy(update={"message": data.error.message[:_SHORT]})
+    return data.model_copy(update={"result": None, "error": error, "reason": data.reason and data.reason[:_SHORT]})
 
 
 def is_own_state(subject: str) -> bool:

@@ -7,7 +7,6 @@ again, all of it in order; JetStream drops what it has by the Nats-Msg-Id.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 
 import structlog
 
@@ -28,53 +27,57 @@ class Outbox:
     def __init__(self, publisher: Publisher, may_publish: Callable[[], bool]) -> None:
         self._publisher = publisher
         self._may_publish = may_publish
-        self._unread: dict[str, Outgoing] = {}
-        self._sent = 0
+        self._waiting: dict[str, Outgoing] = {}
+        self._sent: dict[str, Outgoing] = {}
+        self._sending = asyncio.Lock()
         self._progress = 0.0
         self._loop = asyncio.get_running_loop()
 
     def __len__(self) -> int:
-        return len(self._unread)
+        return len(self._sent) + len(self._waiting)
 
     def get(self, event_id: str) -> Event[EventData] | None:
         """The event with this id, if it was not read back yet: what comes back need not be parsed again."""
-        outgoing = self._unread.get(event_id)
+        outgoing = self._sent.get(event_id) or self._waiting.get(event_id)
         return None if outgoing is None else outgoing.event
 
     async def publish(self, events: Sequence[Outgoing]) -> None:
         """Send at once if nothing older waits, else behind it."""
-        if self._sent == 0:
+        if not self._sent:
             self._progress = self._loop.time()
         for outgoing in events:
-            self._unread[outgoing.event.id] = outgoing
+            self._waiting[outgoing.event.id] = outgoing
         await self._send()
 
     def read_back(self, event_ids: Iterable[str]) -> None:
         """These are in the log."""
         for event_id in event_ids:
-            if self._unread.pop(event_id, None) is not None:
-                self._sent -= 1
+            if self._sent.pop(event_id, None) or self._waiting.pop(event_id, None):
                 self._progress = self._loop.time()
 
     async def run(self) -> None:
         """Send what could not be sent, and again what does not come back."""
         while True:
             await asyncio.sleep(_CHECK)
-            if self._sent > 0 and self._loop.time() - self._progress > _PATIENCE:
+            if self._sent and self._loop.time() - self._progress > _PATIENCE:
                 log.warning("outbox_resending", events=len(self))
-                self._sent, self._progress = 0, self._loop.time()
+                self._waiting = {**self._sent, **self._waiting}
+                self._sent, self._progress = {}, self._loop.time()
             await self._send()
 
     async def _send(self) -> None:
-        for outgoing in list(islice(self._unread.values(), self._sent, None)):
-            if not self._may_publish():
-                return
-            try:
-                await self._publisher.post(outgoing.subject, outgoing.body, outgoing.event.id)
-            except BusUnavailableError:
-                log.warning("outbox_waiting", events=len(self))
-                return
-            self._sent += 1
+        """Send what waits, one sender at a time: two would overtake each other."""
+        async with self._sending:
+            for event_id, outgoing in list(self._waiting.items()):
+                if not self._may_publish():
+                    return
+                try:
+                    await self._publisher.post(outgoing.subject, outgoing.body, event_id)
+                except BusUnavailableError:
+                    log.warning("outbox_waiting", events=len(self))
+                    return
+                if self._waiting.pop(event_id, None) is not None:  # else it was read back meanwhile
+                    self._sent[event_id] = outgoing
 
 
 class _Nothing:

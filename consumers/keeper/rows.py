@@ -8,6 +8,7 @@ from datetime import datetime
 
 import orjson
 from pydantic import BaseModel, JsonValue
+from pydantic_core import from_json
 
 from consumers.keeper.state import TaskState
 from events.base import Event, EventData
@@ -33,12 +34,12 @@ def json_text(value: JsonValue | BaseModel | None) -> str | None:
         dumped = value.model_dump_json(exclude_none=True)
         if _NUL_ESCAPED not in dumped:
             return dumped
-        value = orjson.loads(dumped)
+        value = from_json(dumped)
     try:
         dumped = orjson.dumps(value).decode()
     except TypeError:  # an integer beyond 64 bits: jsonb takes it, orjson does not
         dumped = _BigJson(value=value).model_dump_json(include={"value"})[len('{"value":') : -1]
-    return orjson.dumps(_without_nul(orjson.loads(dumped))).decode() if _NUL_ESCAPED in dumped else dumped
+    return json_text(_without_nul(from_json(dumped))) if _NUL_ESCAPED in dumped else dumped
 
 
 class _BigJson(BaseModel):
@@ -66,7 +67,8 @@ def state_of(values: dict[str, object]) -> TaskState:
 
 
 def _loaded(value: object) -> object:
-    return None if value is None else orjson.loads(value)  # type: ignore[arg-type]  # asyncpg hands jsonb over as text
+    # Not orjson, which gives up on an integer that no double can hold.
+    return None if value is None else from_json(value)  # type: ignore[arg-type]  # asyncpg hands jsonb over as text
 
 
 def life_row(task: TaskState) -> Row:
@@ -175,6 +177,6 @@ def log_row(epoch: str, delivery: Delivery, at: datetime, event: Event[EventData
 
 
 def undecoded_row(epoch: str, delivery: Delivery, outcome: str) -> Row:
-    """Bytes that are no event of ours: kept under a name made from their place."""
+    """Bytes that are no event of ours: kept under a name made from their place, and a source that no event has."""
     name = f"{epoch}-{delivery.seq}"
-    return (epoch, delivery.seq, "?", name, "?", "?", "?", None, delivery.time, outcome, delivery.body)
+    return (epoch, delivery.seq, "", name, "?", "?", "?", None, delivery.time, outcome, delivery.body)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import structlog
 from nats.aio.client import Client
+from nats.js.errors import NotFoundError
 
 from consumers.keeper import rows
 from consumers.keeper.dead import publish_dead
@@ -118,7 +119,11 @@ class Term:
 
     async def _catch_up(self, reader: Reader) -> None:
         """Fold to the log's end before publishing: an event left in the outbox may be in the log already."""
-        last = (await self._client.jetstream().stream_info(BUS.name)).state.last_seq
+        try:
+            # Not the stream's last sequence: what is deleted there would be waited for.
+            last = (await self._client.jetstream().get_last_msg(BUS.name, ">")).seq or 0
+        except NotFoundError:
+            return
         while self._position.seq < last:
             await self._step(reader, publish=False)
 
@@ -135,6 +140,8 @@ class Term:
         items = await reader.batch(_BATCH)
         while publish and len(items) < _BATCH and all(map(_is_own, items)) and await reader.more(_OWN_WAIT):
             items += await reader.batch(_BATCH - len(items))
+        if self._client.stats["reconnects"] != self._reconnects:
+            raise ReconnectedError
         async with self._turn:
             fold = await self._commit_batch(items)
             for one in [fold] if fold else [await self._commit_one(item) for item in items]:

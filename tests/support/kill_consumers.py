@@ -35,7 +35,7 @@ def _wrap_keeper(points: Points) -> None:
 
     async def dying_publish(self: Outbox, events: Sequence[Outgoing]) -> None:
         if events and points.is_armed(AFTER_ANNOUNCE):
-            self._unread |= {outgoing.event.id: outgoing for outgoing in events}
+            self._waiting |= {outgoing.event.id: outgoing for outgoing in events}
             return
         if events:
             points.strike(BEFORE_PUBLISH)
@@ -48,7 +48,7 @@ def _wrap_keeper(points: Points) -> None:
         if outcomes:
             points.strike(BEFORE_ANNOUNCE)
         await tell(self, outcomes)
-        if outcomes and len(self._outbox) > self._outbox._sent and points.is_armed(AFTER_ANNOUNCE):
+        if outcomes and self._outbox._waiting and points.is_armed(AFTER_ANNOUNCE):
             await self._client.flush()
             points.strike(AFTER_ANNOUNCE)
 

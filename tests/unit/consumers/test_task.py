@@ -144,7 +144,7 @@ def test_every_event_in_every_state_is_legal_or_refused(status: Status, name: st
         after, entered = fold(before, event(facts(before.attempt)[name]))
     except RefusedError as refusal:
         code: str = refusal.code
-        assert code.isidentifier()  # noqa: PT017 - either way is right, and this one must name itself
+        assert code.isidentifier()
         return
     assert after is not None
     assert len(entered) <= 1

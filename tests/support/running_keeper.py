@@ -1,0 +1,229 @@
+"""A real keeper, or several, on a real bus, and everything a test says and asks around it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import asyncpg
+import nats
+import orjson
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from pydantic import SecretStr
+
+from consumers.keeper.consumer import Keeper, KeeperSettings
+from events import (
+    Event,
+    EventData,
+    RouteDecided,
+    RunFinished,
+    RunStarted,
+    Status,
+    TaskChecked,
+    TaskSpec,
+    TaskSubmitted,
+)
+from events.codec import encode
+from events.ids import derived_id, new_id, run_id
+from events.subjects import COMMITTED, subject_of
+from producers.publisher import Publisher
+from producers.topology import apply
+from storage.database import DatabaseSettings
+from tests.support.eventually import eventually
+
+AGENT = "extractive"
+
+
+async def _silent(_: Exception) -> None:
+    """Failures are what these tests are about."""
+
+
+async def connect(url: str) -> Client:
+    """A client that comes back quickly and quietly."""
+    return await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0, error_cb=_silent)
+
+
+@dataclass
+class Led:
+    """One keeper that runs as a task of this process."""
+
+    keeper: Keeper
+    publisher: Publisher
+    client: Client
+    task: "asyncio.Task[None]"
+
+    @property
+    def leads(self) -> bool:
+        return self.keeper.term is not None
+
+    async def stop(self) -> None:
+        """As SIGTERM would: the lease is given back."""
+        self.task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self.task
+
+    async def die(self) -> None:
+        """As SIGKILL would: the lease is not given back, and nothing more is sent."""
+        self.keeper.holder = "?"
+        if self.keeper.term is not None:
+            self.keeper.term._lease.holder = "?"
+        await self.stop()
+
+
+@dataclass
+class Bus:
+    """The bus and the database of one test."""
+
+    nats_url: str
+    database_url: str
+    client: Client
+    publisher: Publisher
+    database: "asyncpg.Connection[asyncpg.Record]"
+    opened: AsyncExitStack
+    announced: dict[str, str] = field(default_factory=dict)
+
+    async def keeper(self, *, sweep: bool = False) -> Led:
+        """One more keeper, with connections of its own."""
+        client = await connect(self.nats_url)
+        self.opened.push_async_callback(client.close)
+        publisher = await self.opened.enter_async_context(Publisher(client))
+        settings = DatabaseSettings(database_url=SecretStr(self.database_url))
+        keeper = Keeper(client, publisher, settings, KeeperSettings(sweep=sweep))
+        led = Led(keeper, publisher, client, asyncio.create_task(keeper.run()))
+        self.opened.push_async_callback(led.stop)
+        return led
+
+    async def submit(self, prompt: str = "Summarise it.", **spec: object) -> Event[EventData]:
+        """Publish a task.submitted."""
+        event = submitted(prompt, **spec)
+        await self.publisher.publish(event)
+        return event
+
+    async def say(self, cause: Event[EventData], data: EventData, *, seed: str | None = None) -> Event[EventData]:
+        """Publish a fact as the consumers would."""
+        event = cause.caused(data, source="/consumers/test", seed=seed)
+        await self.publisher.publish(event)
+        return event
+
+    async def again(self, event: Event[EventData]) -> None:
+        """Publish the same event past the stream's own memory of ids."""
+        await (await self.publisher.send_bytes(subject_of(event), encode(event), str(new_id())))
+
+    async def run_through(self, cause: Event[EventData], *, execution: UUID | None = None) -> None:
+        """All the facts of a task that goes well, in one go, whether or not the keeper is there yet."""
+        for data in facts_of(cause, execution):
+            await self.say(cause, data)
+
+    async def status(self, task_id: UUID | None) -> Status | None:
+        found: Status | None = await self.database.fetchval("SELECT status FROM task WHERE id = $1", task_id)
+        return found
+
+    async def enters(self, task_id: UUID | None, status: Status, *, within: float = 15.0) -> None:
+        async def entered() -> bool:
+            found = await self.status(task_id)
+            assert found == status, found
+            return True
+
+        await eventually(entered, within=within)
+
+    async def folded(self, *, within: float = 15.0) -> None:
+        """The keeper is at the end of the log, and nothing is left to publish."""
+
+        async def done() -> bool:
+            last = (await self.client.jetstream().stream_info("BUS")).state.last_seq
+            left = await self.database.fetchval("SELECT count(*) FROM outbox")
+            position = await self.database.fetchval("SELECT position FROM keeper")
+            assert (position, left) == (last, 0), f"position {position} of {last}, {left} in the outbox"
+            return True
+
+        await eventually(done, within=within)
+
+    async def outcome(self, event: Event[EventData]) -> str | None:
+        found: str | None = await self.database.fetchval("SELECT outcome FROM event_log WHERE id = $1", event.id)
+        return found
+
+    async def stream(self) -> list[tuple[int, dict[str, object]]]:
+        """All that is on the bus, in order; bytes that are no JSON as an empty event."""
+        js = self.client.jetstream()
+        state = (await js.stream_info("BUS")).state
+        found: list[tuple[int, dict[str, object]]] = []
+        for seq in range(state.first_seq, state.last_seq + 1):
+            with contextlib.suppress(nats.js.errors.NotFoundError):
+                raw = await js.get_msg("BUS", seq=seq)
+                with contextlib.suppress(orjson.JSONDecodeError):
+                    found.append((seq, orjson.loads(raw.data or b"")))
+        return found
+
+    async def states(self, task_id: UUID | None) -> list[str]:
+        """The states announced for a task, in the order of the log."""
+        return [
+            str(event["type"]).split(".")[3]
+            for _, event in await self.stream()
+            if event.get("source") == "/keeper" and event.get("subject") == str(task_id)
+        ]
+
+
+@asynccontextmanager
+async def a_bus(nats_url: str, database_url: str) -> AsyncGenerator[Bus]:
+    """Streams applied, nobody reading them yet; everything started through it is stopped afterwards."""
+    async with AsyncExitStack() as opened:
+        client = await connect(nats_url)
+        opened.push_async_callback(client.close)
+        await apply(client)
+        publisher = await opened.enter_async_context(Publisher(client))
+        database = await asyncpg.connect(database_url)
+        opened.push_async_callback(database.close)
+        bus = Bus(nats_url, database_url, client, publisher, database, opened)
+
+        async def hear(message: Msg) -> None:
+            bus.announced.update(orjson.loads(message.data)["outcomes"])
+
+        await client.subscribe(COMMITTED, cb=hear)
+        yield bus
+
+
+def submitted(prompt: str = "Summarise it.", **spec: object) -> Event[EventData]:
+    """A task.submitted of its own task."""
+    task_id = new_id()
+    data = TaskSubmitted(task_id=task_id, spec=TaskSpec.model_validate({"prompt": prompt, **spec}))
+    return Event.first(data, source="/gateway", tenant="t", owner="o", task_id=task_id)
+
+
+def named(cause: Event[EventData], attempt: int = 1, execution: UUID | None = None) -> dict[str, object]:
+    """What every fact of a run names."""
+    task_id = cause.taskid
+    assert task_id is not None
+    return {
+        "run_id": run_id(task_id, attempt),
+        "task_id": task_id,
+        "attempt": attempt,
+        "execution_id": execution or derived_id(task_id, "execution", attempt),
+        "agent_id": AGENT,
+    }
+
+
+def checked(cause: Event[EventData], decision: str = "allow", **more: object) -> TaskChecked:
+    given = {"task_id": cause.taskid, "decision": decision, "rules_version": "1", **more}
+    return TaskChecked.model_validate(given)
+
+
+def decided(cause: Event[EventData], attempt: int = 1) -> RouteDecided:
+    assert cause.taskid is not None
+    return RouteDecided(task_id=cause.taskid, attempt=attempt, agent_id=AGENT, score=1.0, reason="the only one")
+
+
+def started(cause: Event[EventData], **more: object) -> RunStarted:
+    return RunStarted.model_validate({**named(cause), **more})
+
+
+def finished(cause: Event[EventData], outcome: object = "succeeded", **more: object) -> RunFinished:
+    return RunFinished.model_validate({**named(cause), "outcome": outcome, "output": {"text": "done"}, **more})
+
+
+def facts_of(cause: Event[EventData], execution: UUID | None = None) -> list[EventData]:
+    """What is said of a task that goes well."""
+    own: dict[str, object] = {"execution_id": execution} if execution else {}
+    return [checked(cause), decided(cause), started(cause, **own), finished(cause, "succeeded", **own)]
