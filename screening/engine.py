@@ -23,6 +23,7 @@ from screening.views import View
 _CANDIDATE = 256
 _READ = 12
 _ENOUGH = 200
+_FLOOR = {"critical": 0.97, "high": 0.6, "medium": 0.0, "low": 0.0}
 _BONUS = {"critical": 6.0, "high": 4.0, "medium": 1.0, "low": 0.0}
 _WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")
 
@@ -95,8 +96,11 @@ class Screener:
 
     def score_of(self, found: Iterable[Finding], logit: float) -> float:
         """The probability of an injection from the rules' findings and the classifier's logit."""
-        raised = sorted(self._bonus(finding) for finding in found if finding.family not in DATA_FAMILIES)
-        return round(1 / (1 + math.exp(-max(-60.0, min(60.0, logit + sum(raised[-2:]))))), 4)
+        injections = [finding for finding in found if finding.family not in DATA_FAMILIES]
+        raised = sorted(map(self._bonus, injections))
+        total = 1 / (1 + math.exp(-max(-60.0, min(60.0, logit + sum(raised[-2:])))))
+        meant = [_FLOOR[f.severity] for f in injections if self._severities.get(f.rule, f.severity) == f.severity]
+        return round(max(total, *meant, 0.0), 4)
 
     def _bonus(self, finding: Finding) -> float:
         lowered_by_context = finding.severity != self._severities.get(finding.rule, finding.severity)
