@@ -51,6 +51,11 @@ class Commits:
         self.store_answers = True
         self.epoch_listeners: list[Callable[[str], None]] = []
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether any keeper was heard since this process began."""
+        return self.at.epoch != ""
+
     def expect(self, event_id: str) -> asyncio.Future[str | None]:
         """The outcome of an event; None if it is not known within 2 s, or soon if Postgres is away."""
         loop = asyncio.get_running_loop()
@@ -110,7 +115,7 @@ class Commits:
 
     def _move(self, place: Cursor) -> None:
         renewed = place.epoch != self.at.epoch
-        began = self.at.epoch == ""
+        began = not self.has_begun
         self.at = place
         if renewed:
             self._lag.reset()

@@ -87,9 +87,9 @@ class HealthRoutes:
     async def readyz(
         self, verbose: Annotated[str | None, Query(description="Show each dependency")] = None
     ) -> Response:
-        """503 while NATS or Postgres is away; the keeper's lag is shown and does not count."""
+        """503 while NATS or Postgres is away or no keeper was heard yet; a keeper's lag is shown and does not count."""
         checks = await self._checks()
-        fine = bool(checks["nats"]["ok"] and checks["postgres"]["ok"])
+        fine = bool(checks["nats"]["ok"] and checks["postgres"]["ok"] and self._commits.has_begun)
         body: Checked = {"status": "ready" if fine else "not_ready"}
         if verbose is not None:
             body["checks"] = checks
@@ -122,6 +122,8 @@ class HealthRoutes:
         }
 
     async def _keeper(self) -> None:
+        if not self._commits.has_begun:
+            raise OverloadedError("no keeper was heard yet")
         if self._lag.seconds > _MAX_LAG:
             raise OverloadedError(f"the keeper lags {self._lag.seconds:.1f} s")
 

@@ -20,7 +20,9 @@ GOAL = {"goal": "Summarise the incident notes"}
 
 
 async def ready(client: httpx.AsyncClient) -> bool:
-    return (await client.get("/readyz")).status_code == 200
+    """Both servers answer the gateway; whether a keeper was heard is for the tests that start one."""
+    checks = (await client.get("/readyz?verbose")).json()["checks"]
+    return bool(checks["nats"]["ok"] and checks["postgres"]["ok"])
 
 
 @pytest.fixture
@@ -157,3 +159,10 @@ async def test_a_gateway_starts_while_nats_is_away(servers: Servers) -> None:
 
 async def taken(client: httpx.AsyncClient) -> bool:
     return (await client.post("/submit", json=GOAL)).status_code == 202
+
+
+async def test_a_gateway_that_heard_no_keeper_yet_is_not_ready(lonely: RunningGateway) -> None:
+    async with lonely.client() as client:
+        await eventually(lambda: ready(client))
+        answer = await client.get("/readyz?verbose")
+        assert (answer.status_code, answer.json()["checks"]["keeper"]["ok"]) == (503, False)
