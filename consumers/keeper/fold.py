@@ -138,10 +138,13 @@ class Fold:
         failing = TaskControl(task_id=event.taskid, action="fail", by=SOURCE, reason="internal_error")
         self._apply(event.model_copy(update={"data": failing}), delivery.time)
 
+    def changed(self) -> list[TaskState]:
+        """The tasks that the batch changed, as they are after it."""
+        return [self.tasks[task_id] for task_id in self._changed]
+
     def finish(self) -> Changes:
         """The rows to write, each task once with its last state."""
-        for task_id in self._changed:
-            task = self.tasks[task_id]
+        for task in self.changed():
             if task.birth is not None:
                 self.changes.new_tasks.append(task_row(task))
             else:

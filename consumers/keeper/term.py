@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -33,6 +34,7 @@ _FRESH = 1.0
 _ANNOUNCE_EVERY = 0.1
 _OWN_WAIT = 0.05
 _BATCH = 256
+_OPEN_TASKS = 8_192
 
 Item = Delivery | Hole
 
@@ -72,6 +74,7 @@ class Term:
         self._outbox = Outbox(publisher, self._lease_is_fresh)
         self._renewed = time.monotonic()
         self._next_outbox = 0
+        self._open_tasks: OrderedDict[UUID, TaskState] = OrderedDict()
         self._turn = asyncio.Lock()
         self._reconnects = client.stats["reconnects"]
 
@@ -200,15 +203,28 @@ class Term:
         await self._store.write(fold.finish(), self._position, now)
         self._renewed = max(self._renewed, began)
         self._position, self._next_outbox = now, fold.next_outbox
+        self._keep_open(fold.changed())
         self._outbox.read_back(fold.changes.read_back)
         return fold
 
     async def _load(self, inbound: Sequence[Inbound | Hole]) -> dict[UUID, TaskState]:
+        """The tasks that the batch touches: from the last batches if they are there, the others in one query."""
         ids = touched(item for item in inbound if isinstance(item, Inbound))
-        if not ids:
-            return {}
-        found = [rows.state_of(row) for row in await self._store.load_tasks(ids)]
-        return {task.id: task for task in found}
+        tasks = {task_id: self._open_tasks[task_id] for task_id in ids if task_id in self._open_tasks}
+        missing = [task_id for task_id in ids if task_id not in tasks]
+        if missing:
+            found = [rows.state_of(row) for row in await self._store.load_tasks(missing)]
+            tasks.update((task.id, task) for task in found)
+        return tasks
+
+    def _keep_open(self, tasks: Iterable[TaskState]) -> None:
+        """Remember open tasks as they were committed: nobody else writes them while the lease is ours."""
+        for task in tasks:
+            self._open_tasks.pop(task.id, None)
+            if task.finished_at is None:
+                self._open_tasks[task.id] = task._replace(birth=None) if task.birth else task
+        while len(self._open_tasks) > _OPEN_TASKS:
+            self._open_tasks.popitem(last=False)
 
     async def _known(self, items: Sequence[Item]) -> set[tuple[str, str]]:
         events = [read(item, self._outbox).event for item in items if isinstance(item, Delivery)]
