@@ -31,12 +31,13 @@ STRANGE: JsonObject = {"text": "a\0b\ud800c", "na\0me\udfff": ["\0", {"deep": "\
 
 
 def _wrap_keeper(points: Points) -> None:
-    tell, publish = Term._tell, Outbox.publish
+    tell, publish, send = Term._tell, Outbox.publish, Outbox._send
+
+    async def holding_send(self: Outbox) -> None:
+        if not points.is_armed(AFTER_ANNOUNCE):
+            await send(self)
 
     async def dying_publish(self: Outbox, events: Sequence[Outgoing]) -> None:
-        if events and points.is_armed(AFTER_ANNOUNCE):
-            self._waiting |= {outgoing.event.id: outgoing for outgoing in events}
-            return
         if events:
             points.strike(BEFORE_PUBLISH)
         await publish(self, events)
@@ -48,12 +49,13 @@ def _wrap_keeper(points: Points) -> None:
         if outcomes:
             points.strike(BEFORE_ANNOUNCE)
         await tell(self, outcomes)
-        if outcomes and self._outbox._waiting and points.is_armed(AFTER_ANNOUNCE):
+        if self._outbox._waiting and points.is_armed(AFTER_ANNOUNCE):
             await self._client.flush()
             points.strike(AFTER_ANNOUNCE)
 
     replace_method(Term, "_tell", dying_tell)
     replace_method(Outbox, "publish", dying_publish)
+    replace_method(Outbox, "_send", holding_send)
 
 
 def _wrap_workers(points: Points) -> None:
