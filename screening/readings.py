@@ -71,7 +71,7 @@ class Reader:
             if view.name == "decoded":
                 rules += self._data.candidates(view.raw)[0]
             readings.append(Reading(view, rules, scored=view.name != "squashed"))
-            if view.origin is not None and 10 * len(view.text) < 7 * len(clear.text):
+            if view.name == "decoded" and view.origin is not None and 10 * len(view.text) < 7 * len(clear.text):
                 readings[0] = replace(readings[0], scored=False)  # mostly escapes: its letters mean nothing
         return disguise
 
