@@ -116,7 +116,7 @@ class Fold:
             self.changes.log.append(log_row(self.epoch, delivery, at, event, outcome))
         if own:
             self.changes.read_back.append(event.id)
-        elif isinstance(event.data, _REQUESTS):
+        elif type(event.data) in _REQUESTS:
             self._note_outcome(event.id, outcome)
 
     def take_hole(self, hole: Hole, at: datetime) -> None:

@@ -194,22 +194,34 @@ def evolve(task: TaskState | None, event: Event[EventData], at: datetime) -> Tas
         return _born(event, data, at) if isinstance(data, TaskSubmitted) else None
     if isinstance(data, TaskEntered):
         return _entered(task, data, event.id, at)
-    return _noted(task, data, at)
+    return _noted(data, task, at)
 
 
-def _noted(task: TaskState, data: EventData, at: datetime) -> TaskState:
+@singledispatch
+def _noted(_: EventData, task: TaskState, __: datetime) -> TaskState:
     """A fact leaves its trace on the row, whatever state follows from it."""
-    match data:
-        case TaskChecked():
-            return task._replace(redacted=data.redacted, detail=data.reason)
-        case RouteFailed():
-            return task._replace(reason=data.reason, updated_at=at)
-        case RunStarted():
-            return task._replace(execution_id=data.execution_id, heartbeat_at=at)
-        case RunProgress() | RunToolCalled():
-            return task._replace(heartbeat_at=at)
-        case _:
-            return task
+    return task
+
+
+@_noted.register
+def _checked_row(data: TaskChecked, task: TaskState, _: datetime) -> TaskState:
+    return task._replace(redacted=data.redacted, detail=data.reason)
+
+
+@_noted.register
+def _route_failed_row(data: RouteFailed, task: TaskState, at: datetime) -> TaskState:
+    return task._replace(reason=data.reason, updated_at=at)
+
+
+@_noted.register
+def _run_started_row(data: RunStarted, task: TaskState, at: datetime) -> TaskState:
+    return task._replace(execution_id=data.execution_id, heartbeat_at=at)
+
+
+@_noted.register(RunProgress)
+@_noted.register(RunToolCalled)
+def _run_lives_row(_: RunEvent, task: TaskState, at: datetime) -> TaskState:
+    return task._replace(heartbeat_at=at)
 
 
 def _born(event: Event[EventData], data: TaskSubmitted, at: datetime) -> TaskState:
