@@ -21,7 +21,8 @@ _DATA = (
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
 )
-_AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+AWAY = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""What the driver raises when the server is away, or goes away in the middle of a statement."""
 
 
 @contextmanager
@@ -31,5 +32,5 @@ def store_faults() -> Iterator[None]:
         yield
     except _DATA as error:
         raise UnkeepableError(type(error).__name__) from error
-    except _AWAY as error:
+    except AWAY as error:
         raise StoreUnavailableError(type(error).__name__) from error

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from events.task import Status
-from storage.faults import store_faults
+from storage.faults import AWAY, store_faults
 
 _LIMIT = 256
 
@@ -76,7 +76,7 @@ class JanitorStore:
         """Close the connection, within a second even if the server is gone."""
         try:
             await self._connection.close(timeout=1.0)
-        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
+        except AWAY:
             self._connection.terminate()
 
     async def due(self, silent_after: float) -> list[Due]:

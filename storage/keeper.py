@@ -14,7 +14,7 @@ import asyncpg
 from sqlalchemy import Table
 
 from events.errors import LeaseLostError
-from storage.faults import store_faults
+from storage.faults import AWAY, store_faults
 from storage.models import event_gap, event_log, event_repeat, outbox, run, task, tool_call, verdict
 from storage.unnest import Row, Rows, columns_of
 
@@ -214,7 +214,7 @@ class KeeperStore:
         """Close the connection, within a second even if the server is gone."""
         try:
             await self._connection.close(timeout=1.0)
-        except (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError):
+        except AWAY:
             self._connection.terminate()
 
     async def durable_settings(self) -> dict[str, str]:

@@ -1,24 +1,23 @@
 """Reading from Postgres: one retry over a cut connection, and one error when it cannot be reached."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVarTuple
 
-from asyncpg import InterfaceError, PostgresError
 from sqlalchemy import Row, Select
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from events.errors import StoreUnavailableError
+from storage.faults import AWAY
 
 Columns = TypeVarTuple("Columns")
 Database = AsyncEngine
 """What readers hold: `storage.database.create_engine` makes one."""
 
 _OURS = (ProgrammingError, DataError, IntegrityError)
-_AWAY = (DBAPIError, PoolTimeoutError, PostgresError, InterfaceError, OSError, asyncio.TimeoutError)
+_AWAY = (DBAPIError, PoolTimeoutError, *AWAY)
 
 
 async def fetch(engine: AsyncEngine, statement: Select[*Columns]) -> Sequence[Row[*Columns]]:
