@@ -1,0 +1,102 @@
+"""What counts as personal data, and what only looks like it."""
+
+import time
+
+import pytest
+
+from screening import Screener
+from screening.validators import VALIDATORS
+from screening.validators.crypto import keccak256
+
+
+def types(screener: Screener, text: str) -> set[str]:
+    return {f.type for f in screener.data_findings(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("ann@example.com", "email"),
+        ("jörg@bücher.example", "email"),
+        ("2223003122003222", "credit_card"),
+        ("3782 822463 10005", "credit_card"),
+        ("gb82 west 1234 5698 7654 32", "iban"),
+        ("fe80::1ff:fe23:4567:890a", "ipv6"),
+        ("10.0.0.1/8", "ipv4"),
+        ("078.05.1123", "ssn"),
+        ("ITIN 912-70-1234", "itin"),
+        ("+49 30 901820", "phone"),
+        ("call 785 8949", "phone"),
+        ("Geburtsdatum 12.04.1985", "date_of_birth"),
+        ("Reisepass C01X00T47", "passport"),
+        ("MRN: 12345678", "medical_record"),
+        ("ABA 021000021", "routing_number"),
+        ("1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa", "bitcoin_address"),
+        ("bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq", "bitcoin_address"),
+        ("0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed", "ethereum_address"),
+        ("54362315K", "national_id"),
+        ("390.533.447-05", "national_id"),
+        ("postgres://app:s3cr3tpw9@db.example:5432/x", "connection_string"),
+        ("-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----", "private_key"),
+        ("my password is hunter2hunter", "password"),
+    ],
+)
+def test_each_type_is_recognised(screener: Screener, text: str, expected: str) -> None:
+    assert expected in types(screener, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "4111 1111 1111 1112",
+        "GB82 WEST 1234 5698 7654 33",
+        "666-12-3456",
+        "std::vector and a::b::c",
+        "version 1.2.3.4.5",
+        "2024-11-21 18:43:36",
+        "released on 12/04/1985",
+        "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD",
+        "password: <your-password-here>",
+        "token = get_token_from_environment()",
+        "in 2019-2020 we grew by 12 34",
+        "user@localhost",
+    ],
+)
+def test_what_only_looks_like_personal_data_is_left_alone(screener: Screener, text: str) -> None:
+    assert types(screener, text) == set()
+
+
+def test_keccak_is_the_one_of_ethereum() -> None:
+    assert keccak256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
+
+
+SHAPED = {"day", "sg_fin", "vin", "eip55"}
+"""Only ever called on candidates of their pattern's shape."""
+
+
+@pytest.mark.parametrize("name", sorted(set(VALIDATORS) - SHAPED))
+def test_no_validator_breaks_on_odd_candidates(name: str) -> None:
+    for candidate in ("000000000", "123-45-6789", "A" * 17, "x" * 256, "1.2.3", "a:b@c"):
+        assert VALIDATORS[name](candidate) in range(257)
+
+
+@pytest.mark.parametrize(
+    "unit", ["12 ", "a@a.", "&#65;", "41", "l33t ", "a b ", "ignore all previous ", "4111 1111 1111 1112 "]
+)
+def test_twice_the_hostile_text_takes_at_most_about_twice_the_time(screener: Screener, unit: str) -> None:
+    def cost(size: int) -> float:
+        text, best = (unit * size)[:size], 1e9
+        for _ in range(3):
+            start = time.process_time()
+            screener.screen({"goal": text}, kind="goal", tenant="t")
+            best = min(best, time.process_time() - start)
+        return best
+
+    assert cost(200_000) < 3.5 * cost(100_000) + 0.01
+
+
+def test_more_candidates_than_can_be_checked_block_rather_than_hide(screener: Screener) -> None:
+    text = "4111 1111 1111 1112 " * 3500 + "4111 1111 1111 1111"
+    verdict = screener.screen({"goal": text}, kind="goal", tenant="t")
+    assert verdict.decision == "block"
+    assert "too_much_to_check" in {finding.type for finding in verdict.findings}
