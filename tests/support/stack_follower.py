@@ -116,8 +116,9 @@ class Follower:
             wanted = {"type": "subscribe", "id": "all", "room": self._room}
             await socket.send(json.dumps(wanted if self._after is None else {**wanted, "after": self._after}))
             async for text in socket:
-                self._note(json.loads(text))
-                if self.kinds[-1:] == ["error"]:
+                frame = json.loads(text)
+                self._note(frame)
+                if frame["type"] == "error":  # the database is away, say: come back a little later
                     return
 
     def _note(self, frame: dict[str, JsonValue]) -> None:
