@@ -16,6 +16,7 @@ Codes = NDArray[np.uint32]
 
 _CODES = 0x110000
 _WIDEST = 4
+_GROWTH = 3.1
 _INVISIBLE = frozenset(
     [
         173,
@@ -127,6 +128,8 @@ class Characters:
                 return View(text), Disguise(mixed=_count(_MIXED, text))
             result = _text(target)
             return View(result), Disguise(mixed=_count(_MIXED, result))
+        if widths.sum(dtype=np.int64) > _GROWTH * len(codes):
+            widths = np.minimum(widths, 1)  # made to swell: the first character of each form must do
         origin = np.repeat(np.arange(len(codes)), widths)
         result = _text(self._spread(codes, widths, target[origin]))
         disguise = Disguise(
@@ -141,20 +144,23 @@ class Characters:
         for code in np.unique(codes[~self._known[codes]]).tolist():
             form = _replacement(chr(code))
             self._width[code] = len(form)
-            if len(form) == 1:
-                self._target[code] = ord(form)
-            elif form:
+            if form:
+                self._target[code] = ord(form[0])
+            if len(form) > 1:
                 self._long[code] = form
             self._known[code] = True
 
     def _spread(self, codes: Codes, widths: NDArray[np.int8], result: Codes) -> Codes:
         """Fill in the characters that became several."""
-        if (widths > 1).any():
-            starts = np.cumsum(widths, dtype=np.int64) - widths
-            for code in np.unique(codes[widths > 1]).tolist():
-                at = starts[codes == code]
-                for offset, char in enumerate(self._long[code]):
-                    result[at + offset] = ord(char)
+        grown = np.flatnonzero(widths > 1)
+        if len(grown):
+            starts = np.cumsum(widths, dtype=np.int64)[grown] - widths[grown]
+            kinds, kind = np.unique(codes[grown], return_inverse=True)
+            forms = [self._long[code] for code in kinds.tolist()]
+            for offset in range(1, _WIDEST):
+                chars = np.array([ord(form[offset]) if offset < len(form) else 0 for form in forms], np.uint32)[kind]
+                there = chars > 0
+                result[starts[there] + offset] = chars[there]
         return result
 
     def folded(self, view: View, *, look_alikes: bool) -> View | None:

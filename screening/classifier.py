@@ -21,6 +21,7 @@ CHAR_NORM, WORD_NORM = 2500, 600
 BUCKETS = 1 << BITS
 _LONG = 16_000
 _CLOSE = 12
+_OPEN = -0.5
 
 
 class Artefact(TypedDict):
@@ -95,13 +96,13 @@ class Classifier:
     def logit(self, text: str) -> float:
         """The highest logit of the text's windows.
 
-        N-grams are only read where the cues leave the outcome open (they move it by `grams_reach` at most), and in
-        a long text in the 12 likeliest windows.
+        N-grams are only read where the cues leave the outcome open (they move it by about `grams_reach` at most),
+        and in a long text in the 12 likeliest windows.
         """
         scored = sorted(((self._cue_logit(part), part) for part in windows(text)), key=lambda item: -item[0])
         best = scored[0][0] - self._reach
         for value, part in scored[:_CLOSE]:
-            if value + self._reach < max(best, -self._reach):
+            if value + self._reach < max(best, _OPEN):
                 break
             best = max(best, value + gram_value(Grams(part), self._grams))
         return best
