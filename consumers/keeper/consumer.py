@@ -72,6 +72,9 @@ class Keeper:
                 reasons = {type(error).__name__ for error in _leaves(group)}
                 log.warning("keeper_term_ended", reasons=sorted(reasons))
             self.term = None
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                # Python 3.11's wait_for can lose a cancellation that comes together with its result.
+                raise asyncio.CancelledError
             await asyncio.sleep(_AGAIN_AFTER)
 
     async def _lead(self) -> None:

@@ -36,7 +36,7 @@ async def _same_log(client: Client, store: KeeperStore, position: Position) -> b
         return False
     if position.seq > state.last_seq:
         return False
-    if position.seq < state.first_seq:
+    if position.seq < max(1, state.first_seq):
         return True
     try:
         found = await js.get_msg(BUS.name, seq=position.seq)

@@ -61,9 +61,11 @@ class Led:
 
     async def stop(self) -> None:
         """As SIGTERM would: the lease is given back."""
-        self.task.cancel()
+        while not self.task.done():
+            self.task.cancel()
+            await asyncio.wait({self.task}, timeout=2)
         with contextlib.suppress(asyncio.CancelledError):
-            await self.task
+            self.task.result()
 
     async def die(self) -> None:
         """As SIGKILL would: the lease is not given back, and nothing more is sent."""
@@ -150,7 +152,7 @@ class Bus:
         js = self.client.jetstream()
         state = (await js.stream_info("BUS")).state
         found: list[tuple[int, dict[str, object]]] = []
-        for seq in range(state.first_seq, state.last_seq + 1):
+        for seq in range(max(1, state.first_seq), state.last_seq + 1):
             with contextlib.suppress(nats.js.errors.NotFoundError):
                 raw = await js.get_msg("BUS", seq=seq)
                 with contextlib.suppress(orjson.JSONDecodeError):
