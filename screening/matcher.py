@@ -9,14 +9,15 @@ import re2
 
 from screening.rules import Rule
 
-_MEMORY = 64 << 20
+_PATTERN_MEMORY, _SET_MEMORY = 4 << 20, 24 << 20
 _SENTINEL = rb""
 _CHUNK, _MARGIN = 4096, 600
 
 
-def _options() -> re2.Options:
+def _options(memory: int) -> re2.Options:
+    """RE2 keeps at most `memory` bytes of automaton states per expression; beyond, it starts over."""
     options = re2.Options()
-    options.max_mem = _MEMORY
+    options.max_mem = memory
     options.log_errors = False
     return options
 
@@ -27,7 +28,7 @@ class Pattern:
     __slots__ = ("_search",)
 
     def __init__(self, pattern: str) -> None:
-        self._search = re2.compile(pattern.encode(), _options())
+        self._search = re2.compile(pattern.encode(), _options(_PATTERN_MEMORY))
 
     def spans(self, text: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
         """Byte offsets of every match, left to right, without overlap."""
@@ -53,7 +54,7 @@ class Gate:
         self._sets: list[tuple[re2.Set, list[int]]] = []
         for first in range(passes):
             numbers = list(range(first, len(listed), passes))
-            compiled = re2.Set.SearchSet(_options())
+            compiled = re2.Set.SearchSet(_options(_SET_MEMORY))
             compiled.Add(_SENTINEL)
             for number in numbers:
                 compiled.Add(listed[number].encode())
