@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import uuid
 from collections.abc import AsyncGenerator
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from pydantic import JsonValue
 
+from deploy.local.role_process import PROJECT
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
 from tests.support.stack_follower import Follower
@@ -78,6 +80,15 @@ async def test_a_task_goes_from_post_to_its_result_live_on_the_socket(
     assert "generator" in str(task["result"]["text"])
     assert live.names(task_id) == STEPS
     assert [seen.cursor for seen in live.seen] == sorted({seen.cursor for seen in live.seen}, key=_place)
+
+
+async def test_the_request_in_the_readme_is_answered_as_the_readme_shows(client: httpx.AsyncClient) -> None:
+    readme = (PROJECT / "README.md").read_text()
+    command, shown = (re.findall(rf"```{kind}\n(.*?)```", readme, re.DOTALL)[0] for kind in ("sh", "json"))
+    body = command.partition("-d '")[2].rpartition("'")[0]
+    answer = await client.post("/api/v1/tasks", content=body, headers={"Content-Type": "application/json"})
+    task_id = answer.json()["task_id"]
+    assert answer.json() == json.loads(shown.replace(json.loads(shown)["task_id"], task_id))
 
 
 async def test_an_injection_is_blocked_with_a_reason_and_reaches_no_agent(
