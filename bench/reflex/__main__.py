@@ -25,7 +25,7 @@ def main() -> None:
         "Disguises": injection.disguised(corpora, screener),
         "Personal data": pii.table(corpora, screener),
         "Cost of a verdict (CPU time, one core)": speed.by_length(corpora, screener),
-        "Hostile text": speed.hostile(screener),
+        "Hostile text": speed.hostile(corpora, screener),
     }
     figures = "\n\n".join(f"### {title}\n\n{body}" for title, body in sections.items())
     figures = f"Rules {screener.rules_version}.\n\n{figures}"

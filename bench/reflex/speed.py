@@ -56,7 +56,7 @@ def by_length(corpora: Path, screener: Screener) -> str:
     return "\n".join(lines)
 
 
-def hostile(screener: Screener, size: int = 1_000_000) -> str:
+def hostile(corpora: Path, screener: Screener, size: int = 1_000_000) -> str:
     """Each kind of hostile text at half a million and a million characters, the slowest ten."""
     rng = random.Random(1)
     makers: dict[str, Callable[[int], str]] = {
@@ -65,6 +65,9 @@ def hostile(screener: Screener, size: int = 1_000_000) -> str:
     }
     makers["random printable"] = lambda n: "".join(rng.choices(string.printable, k=n))
     makers["random Unicode"] = lambda n: "".join(chr(rng.randrange(32, 0x3000)) for _ in range(n))
+    texts = [json.loads(line)["text"] for line in (corpora / "injection_dev.jsonl").read_bytes().splitlines()]
+    words = " ".join(texts).split()
+    makers["shuffled words of prompts"] = lambda n: " ".join(rng.choices(words, k=n // 5))[:n]
     rows = []
     for name, make in makers.items():
         half, whole = (_best(_screen(screener, make(n)), 2) / 1000 for n in (size // 2, size))
