@@ -74,45 +74,63 @@ class Service:
 
 Consumer = Flow | Slots | Service
 
-_Begun = tuple[Event[EventData] | None, list[asyncio.Future[Ack]], Exception | None]
+_Sent = tuple[list[asyncio.Future[Ack]], Exception | None]
+_Begun = tuple[Msg, Event[EventData] | None, list[Event[EventData]], Exception | None]
 
 
 class Worker:
     """Runs one consumer: every message ends acknowledged, delayed or dead, never forgotten."""
 
-    def __init__(self, consumer: Flow | Slots, publisher: Publisher) -> None:
-        self._consumer = consumer
-        self._durable = consumer.durable
+    def __init__(self, durable: Durable, publisher: Publisher) -> None:
+        self._durable = durable
         self._publisher = publisher
         self._dead = DeadLetters(publisher, self._durable.name)
         self.source = f"/consumers/{self._durable.name}"
         self._settled = {name: _SETTLED.labels(self._durable.name, name) for name in ("done", "delayed", "dead")}
 
-    async def flow(self, messages: Sequence[Msg]) -> None:
+    async def flow(self, handler: FlowHandler, messages: Sequence[Msg]) -> None:
         """Process a batch of quick work: all outputs are written, then all are acknowledged, then all inputs."""
-        started = [(message, *await self._begin(message)) for message in messages]
-        for message, event, waiting, failure in started:
-            await self._settle(message, event, waiting, failure)
+        begun = [await self._run_flow(handler, message) for message in messages]
+        sent = await self._send([outputs for _, _, outputs, _ in begun])
+        for (message, event, _, failure), (waiting, unsent) in zip(begun, sent, strict=True):
+            await self._settle(message, event, waiting, failure or unsent)
 
-    async def slot(self, message: Msg) -> None:
+    async def slot(self, handler: SlotHandler, message: Msg) -> None:
         """Process one piece of slow work: outputs are written as they come."""
-        await self._settle(message, *await self._begin(message))
-
-    async def _begin(self, message: Msg) -> _Begun:
-        """Decode, run the handler and write its outputs; what went wrong is for `_settle` to judge."""
         event = None
         waiting: list[asyncio.Future[Ack]] = []
+        failure: Exception | None = None
         try:
             event = decode(message.data, message.headers)
-            if isinstance(self._consumer, Flow):
-                for output in await self._consumer.handler(event):
-                    waiting.append(await self._publisher.send(self._stamp(event, output, len(waiting))))
-            else:
-                async for output in self._consumer.handler(event):
-                    waiting.append(await self._publisher.send(self._stamp(event, output, len(waiting))))
+            async for output in handler(event):
+                waiting.append(await self._publisher.send(self._stamp(event, output, len(waiting))))
+        except Exception as error:  # noqa: BLE001  # whatever a handler raises, the message is settled
+            failure = error
+        await self._settle(message, event, waiting, failure)
+
+    async def _send(self, batch: Sequence[list[Event[EventData]]]) -> list[_Sent]:
+        """Write all outputs together; if that fails, message by message: one bad output costs nobody else."""
+        try:
+            futures = iter(await self._publisher.send_all([output for outputs in batch for output in outputs]))
+        except GanglionError:
+            return [await self._send_one(outputs) for outputs in batch]
+        return [([next(futures) for _ in outputs], None) for outputs in batch]
+
+    async def _send_one(self, outputs: list[Event[EventData]]) -> _Sent:
+        try:
+            return await self._publisher.send_all(outputs), None
+        except GanglionError as failure:
+            return [], failure
+
+    async def _run_flow(self, handler: FlowHandler, message: Msg) -> _Begun:
+        """Decode and run the handler; what went wrong is for `_settle` to judge."""
+        event = None
+        try:
+            event = decode(message.data, message.headers)
+            outputs = await handler(event)
+            return message, event, [self._stamp(event, output, i) for i, output in enumerate(outputs)], None
         except Exception as failure:  # noqa: BLE001  # whatever a handler raises, the message is settled
-            return event, waiting, failure
-        return event, waiting, None
+            return message, event, [], failure
 
     def _stamp(self, cause: Event[EventData], data: EventData, index: int) -> Event[EventData]:
         execution = data.execution_id if isinstance(data, RunEvent) else None
@@ -158,11 +176,12 @@ class Worker:
 class Feed:
     """Feeds one consumer from its durable; `stop()` takes no more and lets `run` end when all in hand is settled."""
 
-    def __init__(self, client: Client, worker: Worker, durable: Durable) -> None:
+    def __init__(self, client: Client, publisher: Publisher, consumer: Flow | Slots) -> None:
         self._client = client
-        self._worker = worker
-        self._durable = durable
-        self._window = durable.slots or _FLOW_WINDOW
+        self._consumer = consumer
+        self._durable = consumer.durable
+        self._worker = Worker(consumer.durable, publisher)
+        self._window = self._durable.slots or _FLOW_WINDOW
         self._held = 0
         self._working: dict[int, Msg] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -195,11 +214,12 @@ class Feed:
         return Pull(self._client, BUS.name, self._durable.name, window=self._window - self._held, rearm=rearm)
 
     def _start(self, messages: list[Msg]) -> None:
-        if self._durable.slots:
-            for message in messages:
-                self._spawn(self._slot(message), 1)
-        else:
-            self._spawn(self._worker.flow(messages), len(messages))
+        match self._consumer:
+            case Flow(handler=handler):
+                self._spawn(self._worker.flow(handler, messages), len(messages))
+            case Slots(handler=handler):
+                for message in messages:
+                    self._spawn(self._slot(handler, message), 1)
 
     def _spawn(self, work: Coroutine[None, None, None], count: int) -> None:
         self._held += count
@@ -215,10 +235,10 @@ class Feed:
             if self._pull is not None:
                 await self._pull.back(count)
 
-    async def _slot(self, message: Msg) -> None:
+    async def _slot(self, handler: SlotHandler, message: Msg) -> None:
         self._working[id(message)] = message
         try:
-            await self._worker.slot(message)
+            await self._worker.slot(handler, message)
         finally:
             del self._working[id(message)]
 

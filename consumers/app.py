@@ -15,7 +15,7 @@ from faststream import FastStream
 from faststream.nats import NatsBroker
 
 from consumers import keeper, reflex, router, runner
-from consumers._runtime import Consumer, Feed, Resources, Service, Slots, Worker
+from consumers._runtime import Consumer, Feed, Resources, Service, Slots
 from events.process import settle_memory
 from producers.connect import BusSettings, ClosedGuard, connect_options
 from producers.publisher import Publisher
@@ -40,6 +40,7 @@ class ConsumerProcess:
     def __init__(self, names: Sequence[str], bus: BusSettings, database: DatabaseSettings) -> None:
         self._names = names
         self._database = database
+        self._atomic = bus.synced_always
         self._guard = ClosedGuard()
         self._broker = NatsBroker(
             bus.url,
@@ -62,7 +63,7 @@ class ConsumerProcess:
 
     async def _start(self) -> None:
         client = await self._broker.connect()
-        publisher = await self._opened.enter_async_context(Publisher(client))
+        publisher = await self._opened.enter_async_context(Publisher(client, atomic=self._atomic))
         lookup = await self._opened.enter_async_context(PostgresLookup(self._database))
         resources = Resources(client, publisher, lookup, self._database)
         for name in self._names:
@@ -76,7 +77,7 @@ class ConsumerProcess:
             return
         if isinstance(consumer, Slots):
             await consumer.start()
-        feed = Feed(resources.client, Worker(consumer, resources.publisher), consumer.durable)
+        feed = Feed(resources.client, resources.publisher, consumer)
         self._feeds.append(feed)
         self._run_beside(name, feed.run())
 

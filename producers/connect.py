@@ -6,7 +6,7 @@ closes unasked exits with code 70 and its supervisor starts it anew.
 
 import os
 from collections.abc import Awaitable, Callable
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import structlog
 from nats.aio.client import Client
@@ -21,11 +21,19 @@ log = structlog.get_logger()
 
 
 class BusSettings(BaseSettings):
-    """Where NATS is: `NATS_URL=nats://user:password@host:port`."""
+    """Where NATS is: `NATS_URL=nats://user:password@host:port`, and whether its log is fsynced with every write
+    (`GANGLION_LOG_SYNC=always`) or every 100 ms.
+    """
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="")
 
     nats_url: SecretStr
+    ganglion_log_sync: Literal["100ms", "always"] = "100ms"
+
+    @property
+    def synced_always(self) -> bool:
+        """Whether several events should share one fsync where they can."""
+        return self.ganglion_log_sync == "always"
 
     @property
     def url(self) -> str:

@@ -5,9 +5,10 @@ stream in the order of the calls.
 """
 
 import asyncio
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import orjson
 from nats.aio.client import Client
@@ -23,9 +24,18 @@ from events.errors import (
     LogFullError,
     OutcomeUnknownError,
 )
+from events.ids import new_id
 from events.subjects import subject_of
 
 _TICK = 0.1
+_BATCH_ID, _BATCH_SEQUENCE, _BATCH_COMMIT = "Nats-Batch-Id", "Nats-Batch-Sequence", "Nats-Batch-Commit"
+ATOMIC_FROM = 12
+"""An atomic batch costs 2-3 ms whatever its size (perf.md 11), so it pays only from here on, and only with fsync."""
+
+Encoded = tuple[str, bytes, str]
+"""Subject, body and message id of an event that is ready to be written."""
+
+T = TypeVar("T")
 _HEADER_ROOM = 64
 _NO_RESPONDERS = "503"
 _MAXIMUM_EXCEEDED = (10_077, 10_047, 10_023)
@@ -45,10 +55,13 @@ class Publisher:
 
     Failures are BusUnavailableError (nothing sent), OutcomeUnknownError (sent, no answer in `timeout` seconds),
     LogFullError (the stream refused). Repeating a publish is harmless: the event's id is its Nats-Msg-Id.
+    `atomic` is for a log that is fsynced with every write.
     """
 
-    def __init__(self, client: Client, *, timeout: float = 5.0) -> None:
+    def __init__(self, client: Client, *, timeout: float = 5.0, atomic: bool = False) -> None:
         self._client = client
+        self._atomic = atomic
+        self._spreading: set[asyncio.Task[None]] = set()
         self._timeout = timeout
         self._inbox = client.new_inbox()
         self._next = 0
@@ -85,6 +98,18 @@ class Publisher:
         """Write one event to the connection; the future is its acknowledgement."""
         return await self.send_bytes(subject_of(event), encode(event), event.id)
 
+    async def send_all(self, events: Sequence[Event[EventData]]) -> list[asyncio.Future[Ack]]:
+        """Write several events in order; one future each. Under `atomic`, from 12 events on, they share one fsync."""
+        if not self._atomic or len(events) < ATOMIC_FROM:
+            return [await self.send(event) for event in events]
+        encoded = [(subject_of(event), encode(event), event.id) for event in events]
+        futures = [asyncio.get_running_loop().create_future() for _ in events]
+        committed = await self._write_batch(encoded, acknowledged=True)
+        spreading = asyncio.create_task(self._spread(committed, encoded, futures))
+        self._spreading.add(spreading)
+        spreading.add_done_callback(self._spreading.discard)
+        return futures
+
     async def send_bytes(
         self,
         subject: str,
@@ -95,36 +120,82 @@ class Publisher:
         headers: dict[str, str] | None = None,
     ) -> asyncio.Future[Ack]:
         """Write encoded bytes to the connection under `message_id`; the future is the acknowledgement."""
-        if not self._client.is_connected:
-            raise BusUnavailableError
+        sent = {MSG_ID: message_id, CONTENT_TYPE: content_type}
+        if headers:
+            sent.update(headers)
+        token, future = self._expect_ack()
+        try:
+            await self._write(subject, body, sent, reply=f"{self._inbox}.{token}")
+        except GanglionError:
+            self._waiting.pop(token, None)
+            raise
+        return future
+
+    async def post_all(self, items: Sequence[Encoded], *, atomic: bool = True) -> None:
+        """Write encoded events and ask for no acknowledgement: the caller has another way to know.
+
+        `atomic=False` for a repeat: one event that the stream has already would refuse a whole atomic batch.
+        """
+        if self._atomic and atomic and len(items) >= ATOMIC_FROM:
+            await self._write_batch(items, acknowledged=False)
+            return
+        for subject, body, message_id in items:
+            await self._write(subject, body, {MSG_ID: message_id, CONTENT_TYPE: STRUCTURED})
+
+    def _expect_ack(self) -> tuple[str, asyncio.Future[Ack]]:
         self._next += 1
         token = str(self._next)
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Ack] = loop.create_future()
         self._waiting[token] = (loop.time() + self._timeout, future)
-        sent = {MSG_ID: message_id, CONTENT_TYPE: content_type}
-        if headers:
-            sent.update(headers)
-        size = len(body) + _HEADER_ROOM + sum(len(name) + len(value) for name, value in sent.items())
-        if size > self._client.max_payload:
-            del self._waiting[token]  # the server would hang up on all that is under way
-            raise InvalidEventError("the event is larger than the bus takes")
-        try:
-            await self._client.publish(subject, body, reply=f"{self._inbox}.{token}", headers=sent)
-        except Exception as error:
-            self._waiting.pop(token, None)
-            raise BusUnavailableError from error
-        return future
+        return token, future
 
-    async def post(self, subject: str, body: bytes, message_id: str) -> None:
-        """Write encoded bytes to the connection and ask for no acknowledgement: the caller has another way to know."""
+    async def _write(self, subject: str, body: bytes, headers: dict[str, str], *, reply: str = "") -> None:
         if not self._client.is_connected:
             raise BusUnavailableError
-        headers = {MSG_ID: message_id, CONTENT_TYPE: STRUCTURED}
+        if len(body) + _HEADER_ROOM + sum(map(len, headers.values())) > self._client.max_payload:
+            raise InvalidEventError("the event is larger than the bus takes")  # the server would hang up on us
         try:
-            await self._client.publish(subject, body, headers=headers)
+            await self._client.publish(subject, body, reply=reply, headers=headers)
         except Exception as error:
             raise BusUnavailableError from error
+
+    async def _write_batch(self, items: Sequence[Encoded], *, acknowledged: bool) -> asyncio.Future[Ack]:
+        """One atomic batch (NATS ADR-50): nothing of it is stored before its last message commits it."""
+        batch = new_id().hex
+        token, future = self._expect_ack() if acknowledged else ("", asyncio.get_running_loop().create_future())
+        for place, (subject, body, message_id) in enumerate(items, 1):
+            headers = {MSG_ID: message_id, CONTENT_TYPE: STRUCTURED, _BATCH_ID: batch, _BATCH_SEQUENCE: str(place)}
+            last = place == len(items)
+            if last:
+                headers[_BATCH_COMMIT] = "1"
+            await self._write(subject, body, headers, reply=f"{self._inbox}.{token}" if last and acknowledged else "")
+        return future
+
+    async def _spread(
+        self, committed: asyncio.Future[Ack], items: Sequence[Encoded], futures: Sequence[asyncio.Future[Ack]]
+    ) -> None:
+        """Give each event its acknowledgement; a refused batch (an event is there already) is sent one by one."""
+        try:
+            ack = await committed
+        except GanglionError:
+            await self._one_by_one(items, futures)
+            return
+        first = ack.seq - len(items) + 1
+        for place, future in enumerate(futures):
+            if not future.done():
+                future.set_result(Ack(ack.stream, first + place, duplicate=False))
+
+    async def _one_by_one(self, items: Sequence[Encoded], futures: Sequence[asyncio.Future[Ack]]) -> None:
+        sent = [await _caught(self.send_bytes(*item)) for item in items]
+        for outcome, future in zip(sent, futures, strict=True):
+            settled = await _caught(outcome) if isinstance(outcome, asyncio.Future) else outcome
+            if future.done():
+                continue
+            if isinstance(settled, Ack):
+                future.set_result(settled)
+            elif isinstance(settled, GanglionError):
+                future.set_exception(settled)
 
     async def _on_ack(self, message: Msg) -> None:
         entry = self._waiting.pop(message.subject.rpartition(".")[2], None)
@@ -152,6 +223,13 @@ class Publisher:
                 del self._waiting[token]
                 if not future.done():
                     future.set_exception(OutcomeUnknownError())
+
+
+async def _caught(work: Awaitable[T]) -> T | GanglionError:
+    try:
+        return await work
+    except GanglionError as error:
+        return error
 
 
 def _read_ack(message: Msg) -> Ack | GanglionError:

@@ -29,6 +29,7 @@ class Outbox:
         self._may_publish = may_publish
         self._waiting: dict[str, Outgoing] = {}
         self._sent: dict[str, Outgoing] = {}
+        self._repeating = False
         self._sending = asyncio.Lock()
         self._progress = 0.0
         self._loop = asyncio.get_running_loop()
@@ -63,19 +64,24 @@ class Outbox:
                 log.warning("outbox_resending", events=len(self))
                 self._waiting = {**self._sent, **self._waiting}
                 self._sent, self._progress = {}, self._loop.time()
+                self._repeating = True
             await self._send()
 
     async def _send(self) -> None:
         """Send what waits, one sender at a time: two would overtake each other."""
         async with self._sending:
-            for event_id, outgoing in list(self._waiting.items()):
-                if not self._may_publish():
-                    return
-                try:
-                    await self._publisher.post(outgoing.subject, outgoing.body, event_id)
-                except BusUnavailableError:
-                    log.warning("outbox_waiting", events=len(self))
-                    return
+            due = list(self._waiting.items())
+            if not due or not self._may_publish():
+                return
+            encoded = [(outgoing.subject, outgoing.body, event_id) for event_id, outgoing in due]
+            try:
+                await self._publisher.post_all(encoded, atomic=not self._repeating)
+            except BusUnavailableError:
+                log.warning("outbox_waiting", events=len(self))
+                self._repeating = True
+                return
+            self._repeating = False
+            for event_id, outgoing in due:
                 if self._waiting.pop(event_id, None) is not None:  # else it was read back meanwhile
                     self._sent[event_id] = outgoing
 

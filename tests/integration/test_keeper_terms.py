@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,8 @@ from events import Event, EventData
 from events.errors import BusUnavailableError, StoreUnavailableError
 from events.ids import new_id
 from events.streams import BUS
+from producers.publisher import Encoded
+from producers.publisher import Encoded
 from tests.support.accounting import assert_accounted
 from tests.support.eventually import eventually
 from tests.support.running_keeper import Bus, Led, a_bus, checked, decided, facts_of, finished, named, started
@@ -107,10 +109,10 @@ async def test_a_zombie_publishes_and_writes_nothing(bus: Bus) -> None:
     term._lease.renew = _for_ever  # type: ignore[method-assign]  # as if the process had been paused there
     posted: list[str] = []
 
-    async def post(subject: str, _: bytes, __: str) -> None:
-        posted.append(subject)
+    async def post(items: Sequence[Encoded], *, atomic: bool = True) -> None:
+        posted.extend(subject for subject, _, _ in items)
 
-    zombie.publisher.post = post  # type: ignore[assignment,method-assign]  # to see what it would send
+    zombie.publisher.post_all = post  # type: ignore[method-assign]  # to see what it would send
     heir = await bus.keeper()
     await eventually(lambda: heir.leads, within=15)
     cause = await bus.submit()
@@ -138,10 +140,10 @@ async def test_a_stale_lease_keeps_the_outbox_shut(bus: Bus) -> None:
 async def test_what_was_committed_and_not_published_is_published_by_the_next_in_order(bus: Bus) -> None:
     first = await leading(bus)
 
-    async def away(*_: object) -> None:
+    async def away(*_: object, **__: object) -> None:
         raise BusUnavailableError
 
-    first.publisher.post = away  # type: ignore[assignment,method-assign]  # the commit happens, the publish does not
+    first.publisher.post_all = away  # type: ignore[method-assign]  # the commit happens, the publish does not
     causes = [await bus.submit(f"Task {number}") for number in range(5)]
     for cause in causes:
         await bus.run_through(cause)
