@@ -10,6 +10,7 @@ from events.task import Status
 from storage.faults import AWAY, store_faults
 
 _LIMIT = 256
+_UNROUTED = ["no_capability", "all_busy", "all_open"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,8 @@ _STUCK = f"""
 SELECT t.id, t.status, l.epoch, l.seq, l.body
 FROM task t JOIN event_log l ON l.id = t.driving_id
 WHERE t.finished_at IS NULL AND t.status IN ('submitted', 'ready', 'assigned')
-  AND (t.updated_at < now() - make_interval(secs => $1) OR l.epoch < $2)
+  AND (l.epoch < $2 OR t.updated_at < now() - make_interval(secs =>
+       CASE WHEN t.status = 'ready' AND t.reason = ANY($3::text[]) THEN $4::float8 ELSE $1::float8 END))
 ORDER BY t.updated_at
 LIMIT {_LIMIT}"""
 
@@ -84,8 +86,11 @@ class JanitorStore:
         with store_faults():
             return [Due(**row) for row in await self._connection.fetch(_DUE, silent_after)]
 
-    async def stuck(self, after: float, epoch: str) -> list[Stuck]:
-        """Up to 256 tasks unmoved for `after` seconds, or driven by an event of an epoch before this one."""
+    async def stuck(self, after: float, epoch: str, *, unroutable_after: float) -> list[Stuck]:
+        """Up to 256 tasks unmoved for `after` seconds, or driven by an event of an epoch before this one.
+
+        A task that the router found no agent for has moved as far as it could: it counts `unroutable_after` seconds.
+        """
         with store_faults():
-            found = await self._connection.fetch(_STUCK, after, epoch)
+            found = await self._connection.fetch(_STUCK, after, epoch, _UNROUTED, unroutable_after)
         return [Stuck(r["id"], cast("Status", r["status"]), r["epoch"], r["seq"], r["body"]) for r in found]

@@ -17,7 +17,7 @@ from nats.errors import Error as NatsError
 
 from events.base import Event, EventData
 from events.codec import decode_structured
-from events.errors import GanglionError
+from events.errors import BusUnavailableError, LogFullError, OutcomeUnknownError
 from events.ids import derived_id, new_id
 from events.run import RunFinished
 from events.streams import BUS, REFLEX, ROUTER, RUNNER
@@ -33,6 +33,8 @@ TICK = 1.0
 SWEEP_EVERY = 5.0
 STUCK_AFTER = 15.0
 SILENT_AFTER = 90.0
+UNROUTABLE_AFTER = 300.0
+"""Seconds after which a task without an agent is offered to the router again: its agents may have changed."""
 
 _DRIVES: dict[Status, str] = {"submitted": REFLEX.name, "ready": ROUTER.name, "assigned": RUNNER.name}
 
@@ -59,7 +61,7 @@ class Janitor:
                 if self.sweeping and time.monotonic() >= next_sweep:
                     await self._sweep(resend, position(), swept)
                     next_sweep = time.monotonic() + SWEEP_EVERY
-            except (GanglionError, NatsError, TimeoutError) as error:
+            except (BusUnavailableError, OutcomeUnknownError, LogFullError, NatsError, TimeoutError) as error:
                 log.warning("janitor_skipped", error=type(error).__name__)
             await asyncio.sleep(TICK)
 
@@ -68,7 +70,7 @@ class Janitor:
             await self.publisher.send(_event_for(due))
 
     async def _sweep(self, resend: Resend, position: Position, swept: dict[UUID, float]) -> None:
-        stuck = await self.store.stuck(STUCK_AFTER, position.epoch)
+        stuck = await self.store.stuck(STUCK_AFTER, position.epoch, unroutable_after=UNROUTABLE_AFTER)
         floors = await self._ack_floors() if stuck else {}
         now = time.monotonic()
         again: list[Event[EventData]] = []
