@@ -1,0 +1,78 @@
+"""What the keeper does by the clock: who counts as stuck, and what is due."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from deploy.local.server import Server
+from events.route import RouteFailed
+from storage.janitor import JanitorStore
+from tests.support.running_keeper import Bus, a_bus, checked, decided, started
+
+SILENT, STUCK, UNROUTABLE = 90.0, 15.0, 300.0
+
+
+@pytest.fixture
+async def bus(nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
+    async with a_bus(nats_server.url, database_url) as bus:
+        await bus.keeper()
+        yield bus
+
+
+@pytest.fixture
+async def store(bus: Bus, database_url: str) -> AsyncGenerator[JanitorStore]:
+    store = await JanitorStore.connect(database_url)
+    yield store
+    await store.close()
+
+
+async def _stuck(bus: Bus, store: JanitorStore) -> list[str]:
+    epoch = await bus.database.fetchval("SELECT epoch FROM keeper")
+    return [task.status for task in await store.stuck(STUCK, epoch, unroutable_after=UNROUTABLE)]
+
+
+async def _age(bus: Bus, seconds: int, column: str = "updated_at") -> None:
+    await bus.database.execute(f"UPDATE task SET {column} = now() - make_interval(secs => $1)", seconds)  # noqa: S608  # own names
+
+
+async def test_a_task_that_does_not_move_is_stuck_after_its_patience(bus: Bus, store: JanitorStore) -> None:
+    await bus.submit()
+    await bus.folded()
+    assert await _stuck(bus, store) == []
+    await _age(bus, 16)
+    assert await _stuck(bus, store) == ["submitted"]
+
+
+async def test_a_task_without_an_agent_is_offered_again_only_after_minutes(bus: Bus, store: JanitorStore) -> None:
+    cause = await bus.submit()
+    await bus.say(cause, checked(cause))
+    await bus.enters(cause.taskid, "ready")
+    assert cause.taskid is not None
+    await bus.say(cause, RouteFailed(task_id=cause.taskid, attempt=1, reason="no_capability"))
+    await bus.folded()
+    await _age(bus, 60)
+    assert await _stuck(bus, store) == []
+    await _age(bus, 301)
+    assert await _stuck(bus, store) == ["ready"]
+
+
+async def test_everything_open_is_stuck_in_a_new_epoch(bus: Bus, store: JanitorStore) -> None:
+    await bus.submit()
+    await bus.folded()
+    assert [task.status for task in await store.stuck(STUCK, "z", unroutable_after=UNROUTABLE)] == ["submitted"]
+
+
+async def test_a_silent_agent_and_a_passed_deadline_are_due_and_a_finished_task_never_is(
+    bus: Bus, store: JanitorStore
+) -> None:
+    cause = await bus.submit()
+    for data in (checked(cause), decided(cause), started(cause)):
+        await bus.say(cause, data)
+    await bus.enters(cause.taskid, "running")
+    assert await store.due(SILENT) == []
+    await _age(bus, 91, "heartbeat_at")
+    assert [due.why for due in await store.due(SILENT)] == ["silent"]
+    await _age(bus, 1, "deadline_at")
+    assert [due.why for due in await store.due(SILENT)] == ["deadline"]
+    await bus.database.execute("UPDATE task SET finished_at = now()")
+    assert await store.due(SILENT) == []
