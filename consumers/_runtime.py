@@ -34,7 +34,7 @@ SlotHandler = Callable[[Event[EventData]], AsyncIterator[EventData]]
 
 _SETTLED = Counter("ganglion_consumer_settled_total", "Messages settled, by outcome.", ["consumer", "outcome"])
 _FLOW_WINDOW = 512
-_FLOW_BATCH = 128
+_FLOW_BATCH = 32
 _AGAIN_AFTER = 0.1
 
 
