@@ -60,43 +60,44 @@ async def load_on(parts: Parts) -> AsyncGenerator[Load]:
             await proof.was_seen_once_in_order(live.seen, load.task_ids)
 
 
-async def killed_at(parts: Parts, point: str, role: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Do the work while the role dies at the point and is started again."""
+async def killed_at(parts: Parts, load: Load, point: str, role: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Do the work while the role dies at the point and is started again; the subscriber is away meanwhile."""
     parts.points.arm(point)
     working = asyncio.ensure_future(work())
     await parts.died(role)
     assert not parts.points.is_armed(point)
-    await parts.start(role)
-    await working
+    async with load.live.away():
+        await parts.start(role)
+        await working
 
 
 async def test_what_the_keeper_committed_is_accepted_though_it_died_before_announcing(parts: Parts) -> None:
     async with load_on(parts) as load:
-        await killed_at(parts, points.BEFORE_ANNOUNCE, "keeper", lambda: load.submit(1))
+        await killed_at(parts, load, points.BEFORE_ANNOUNCE, "keeper", lambda: load.submit(1))
         assert load.durabilities == ["log+database"]
         await load.submit()
 
 
 async def test_a_state_that_was_committed_is_published_by_the_next_keeper(parts: Parts) -> None:
     async with load_on(parts) as load:
-        await killed_at(parts, points.BEFORE_PUBLISH, "keeper", load.submit)
+        await killed_at(parts, load, points.BEFORE_PUBLISH, "keeper", load.submit)
 
 
 async def test_a_state_that_was_announced_is_published_by_the_next_keeper(parts: Parts) -> None:
     async with load_on(parts) as load:
-        await killed_at(parts, points.AFTER_ANNOUNCE, "keeper", load.submit)
+        await killed_at(parts, load, points.AFTER_ANNOUNCE, "keeper", load.submit)
 
 
 async def test_a_state_that_was_published_is_not_published_again_by_the_next_keeper(parts: Parts) -> None:
     async with load_on(parts) as load:
-        await killed_at(parts, points.AFTER_PUBLISH, "keeper", load.submit)
+        await killed_at(parts, load, points.AFTER_PUBLISH, "keeper", load.submit)
 
 
 @pytest.mark.parametrize("point", [points.REFLEX_BEFORE_ACK, points.ROUTER_BEFORE_ACK])
 async def test_a_reactor_that_published_and_did_not_acknowledge_has_no_effect_twice(parts: Parts, point: str) -> None:
     async with load_on(parts) as load, Proof(parts) as proof:
         before = await proof.repeats()
-        await killed_at(parts, point, "reactors", load.submit)
+        await killed_at(parts, load, point, "reactors", load.submit)
         # The message comes again and is answered again: that answer is in the log, and it changed nothing.
         await eventually(lambda: _more(proof, before), within=20, every=0.1)
 
@@ -108,8 +109,9 @@ async def test_an_attempt_that_died_with_its_runner_is_lost_and_the_next_one_suc
         await eventually(lambda: len(load.live.ended & load.task_ids) == TASKS - 1, within=20)
         (hanging,) = load.task_ids - load.live.ended
         assert load.live.names(hanging)[-1] == "task.running"
-        await parts.kill("runner")
-        await parts.start("runner")
+        async with load.live.away():
+            await parts.kill("runner")
+            await parts.start("runner")
     async with Proof(parts) as proof:
         assert await proof.runs(hanging) == [(1, "lost"), (2, "succeeded")]
 

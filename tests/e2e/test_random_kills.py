@@ -30,9 +30,9 @@ async def test_nothing_promised_is_lost_or_doubled_while_each_part_is_killed_und
         for victim in victims:
             await asyncio.sleep(dice.uniform(0.5, 1.5))
             await parts.kill(victim)
-            await asyncio.sleep(dice.uniform(0.1, 1.0))
-            await parts.start(victim)
-            await dice.choice(askers).live.drop()
+            async with dice.choice(askers).live.away():
+                await asyncio.sleep(dice.uniform(0.1, 1.0))
+                await parts.start(victim)
         healed = time.monotonic()
         await parts.ready()
         await answered(askers)

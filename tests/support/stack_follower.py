@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -50,6 +52,8 @@ class Follower:
         self._after = after
         self._socket: ClientConnection | None = None
         self._task: asyncio.Task[None] | None = None
+        self._may_connect = asyncio.Event()
+        self._may_connect.set()
         self.seen: list[Seen] = []
         self.control: list[dict[str, JsonValue]] = []
         self.connections = 0
@@ -97,6 +101,16 @@ class Follower:
         last = self.seen[-1].cursor if self.seen else None
         return f"{self.connections} connections, last event at {last}, told {self.control[-6:]}"
 
+    @asynccontextmanager
+    async def away(self) -> AsyncGenerator[None]:
+        """Cut the connection, and come back only when the block ends."""
+        self._may_connect.clear()
+        await self.drop()
+        try:
+            yield
+        finally:
+            self._may_connect.set()
+
     async def drop(self) -> None:
         """Cut the connection as a bad network would; following goes on by itself."""
         if self._socket is not None:
@@ -104,6 +118,7 @@ class Follower:
 
     async def _follow(self) -> None:
         while True:
+            await self._may_connect.wait()
             with contextlib.suppress(ConnectionClosed, InvalidHandshake, OSError, TimeoutError, EOFError):
                 await self._connected()
             await asyncio.sleep(_AGAIN_AFTER)

@@ -142,15 +142,14 @@ class Proof:
         return last
 
     async def was_seen_once_in_order(self, seen: Collection[Seen], task_ids: Collection[str]) -> None:
-        """The state events that a subscriber saw are exactly those of the log, in the log's order."""
+        """What a subscriber saw, states and facts, is exactly what the log holds, in the log's order."""
         logged = [
-            (item.cursor, str(item.state.task_id), item.state.status)
+            (item.cursor, str(item.event.taskid), f"{item.event.data.aggregate}.{item.event.data.event_name}")
             for events in (await self._history(task_ids)).values()
             for item in events
-            if item.state is not None
+            if item.event.resendof is None
         ]
-        names = {name for _, _, name in logged}
-        shown = [(one.cursor, one.task_id, one.event.removeprefix("task.")) for one in seen if _is_state(one, names)]
+        shown = [(one.cursor, one.task_id, one.event) for one in seen]
         assert shown == sorted(logged, key=lambda entry: _place(entry[0]))
 
     async def _history(self, task_ids: Collection[str]) -> Mapping[str, list[Logged]]:
@@ -166,10 +165,6 @@ _OUTCOME = """
 SELECT outcome FROM event_log l JOIN keeper k USING (epoch) WHERE seq = $1
 UNION ALL SELECT 'duplicate' FROM event_repeat r JOIN keeper k USING (epoch) WHERE seq = $1"""
 _RUNS = "SELECT attempt, status FROM run WHERE task_id = $1 ORDER BY attempt"
-
-
-def _is_state(one: Seen, names: Collection[str]) -> bool:
-    return one.event.startswith("task.") and one.event.removeprefix("task.") in names
 
 
 def _place(cursor: str) -> tuple[str, int]:
