@@ -7,6 +7,7 @@ again, all of it in order; JetStream drops what it has by the Nats-Msg-Id.
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 
 import structlog
 
@@ -19,6 +20,7 @@ log = structlog.get_logger()
 
 _CHECK = 0.5
 _PATIENCE = 3.0
+_AT_ONCE = 256
 
 
 class Outbox:
@@ -70,20 +72,25 @@ class Outbox:
     async def _send(self) -> None:
         """Send what waits, one sender at a time: two would overtake each other."""
         async with self._sending:
-            due = list(self._waiting.items())
-            if not due or not self._may_publish():
-                return
-            encoded = [(outgoing.subject, outgoing.body, event_id) for event_id, outgoing in due]
-            try:
-                await self._publisher.post_all(encoded, atomic=not self._repeating)
-            except BusUnavailableError:
-                log.warning("outbox_waiting", events=len(self))
-                self._repeating = True
-                return
-            self._repeating = False
-            for event_id, outgoing in due:
-                if self._waiting.pop(event_id, None) is not None:  # else it was read back meanwhile
-                    self._sent[event_id] = outgoing
+            # In parts: the lease may go stale on the way, and an atomic batch holds 1,000 at most.
+            while self._waiting and self._may_publish():
+                if not await self._send_some(list(islice(self._waiting.items(), _AT_ONCE))):
+                    return
+            self._repeating = self._repeating and bool(self._waiting)
+
+    async def _send_some(self, due: Sequence[tuple[str, Outgoing]]) -> bool:
+        """Whether the bus took them."""
+        encoded = [(outgoing.subject, outgoing.body, event_id) for event_id, outgoing in due]
+        try:
+            await self._publisher.post_all(encoded, atomic=not self._repeating)
+        except BusUnavailableError:
+            log.warning("outbox_waiting", events=len(self))
+            self._repeating = True
+            return False
+        for event_id, outgoing in due:
+            if self._waiting.pop(event_id, None) is not None:  # else it was read back meanwhile
+                self._sent[event_id] = outgoing
+        return True
 
 
 class _Nothing:

@@ -18,7 +18,6 @@ from events.errors import BusUnavailableError, StoreUnavailableError
 from events.ids import new_id
 from events.streams import BUS
 from producers.publisher import Encoded
-from producers.publisher import Encoded
 from tests.support.accounting import assert_accounted
 from tests.support.eventually import eventually
 from tests.support.running_keeper import Bus, Led, a_bus, checked, decided, facts_of, finished, named, started

@@ -136,9 +136,9 @@ class Bus:
 
         async def done() -> bool:
             last = (await self.client.jetstream().stream_info("BUS")).state.last_seq
-            left = await self.database.fetchval("SELECT count(*) FROM outbox")
-            position = await self.database.fetchval("SELECT position FROM keeper")
-            assert (position, left) == (last, 0), f"position {position} of {last}, {left} in the outbox"
+            seen = await self.database.fetchrow("SELECT position, (SELECT count(*) FROM outbox) FROM keeper")
+            assert seen is not None
+            assert tuple(seen) == (last, 0), f"position {seen[0]} of {last}, {seen[1]} in the outbox"
             return True
 
         await eventually(done, within=within)

@@ -1,0 +1,284 @@
+"""The runtime on a real bus: what happens to a message when its consumer works, fails, hangs or is stopped."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import pairwise
+from uuid import uuid4
+
+import pytest
+
+from consumers._runtime import Feed, Flow, Slots
+from deploy.local.server import Server
+from events import Event, EventData, RunStarted, TaskChecked, TaskSubmitted
+from events.codec import encode
+from events.errors import InvalidEventError, StoreUnavailableError
+from events.ids import derived_id, new_id
+from events.streams import Durable
+from events.subjects import subject_of
+from producers.topology import consumer_config
+from tests.support.eventually import eventually
+from tests.support.running_keeper import Bus, a_bus, checked, named, submitted
+
+FLOW = Durable("probe", (TaskSubmitted,), ack_wait=2.0, max_deliver=3, retry=(0.2, 0.4))
+SLOTS = Durable("probe", (TaskSubmitted,), ack_wait=0.9, max_deliver=3, retry=(0.2, 0.4), slots=2)
+
+
+@pytest.fixture
+async def bus(nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
+    async with a_bus(nats_server.url, database_url) as bus:
+        yield bus
+
+
+@dataclass
+class Calls:
+    """When the handler was called, and with what."""
+
+    times: list[float] = field(default_factory=list)
+    events: list[Event[EventData]] = field(default_factory=list)
+    running: int = 0
+    most: int = 0
+
+    def note(self, event: Event[EventData]) -> None:
+        self.times.append(time.monotonic())
+        self.events.append(event)
+
+
+async def _nothing() -> None:
+    """Nothing to start."""
+
+
+@asynccontextmanager
+async def fed(bus: Bus, consumer: Flow | Slots) -> AsyncGenerator[Feed]:
+    """A consumer that runs."""
+    await bus.client.jetstream().add_consumer("BUS", consumer_config(consumer.durable))
+    feed = Feed(bus.client, bus.publisher, consumer)
+    running = asyncio.create_task(feed.run())
+    try:
+        yield feed
+    finally:
+        running.cancel()
+        await asyncio.wait({running})
+
+
+async def settled(bus: Bus) -> bool:
+    """Whether every message is acknowledged or terminated."""
+    info = await bus.client.jetstream().consumer_info("BUS", "probe")
+    return (info.num_pending, info.num_ack_pending) == (0, 0)
+
+
+async def others(bus: Bus) -> list[dict[str, object]]:
+    """What was published besides the submitted tasks."""
+    return [event for _, event in await bus.stream() if event["type"] != "io.ganglion.task.submitted.v1"]
+
+
+async def letters(bus: Bus) -> list[dict[str, object]]:
+    js = bus.client.jetstream()
+    count = (await js.stream_info("DLQ")).state.messages
+    return [json.loads((await js.get_msg("DLQ", seq=seq)).data or b"") for seq in range(1, count + 1)]
+
+
+async def test_outputs_are_published_and_the_message_is_settled(bus: Bus) -> None:
+    async def check(event: Event[EventData]) -> Sequence[EventData]:
+        return [checked(event)]
+
+    async with fed(bus, Flow(FLOW, check)):
+        causes = [await bus.submit(f"Task {number}") for number in range(50)]
+        await eventually(lambda: settled(bus), within=15)
+    told = await others(bus)
+    assert [event["causationid"] for event in told] == [cause.id for cause in causes]
+    assert {event["source"] for event in told} == {"/consumers/probe"}
+    assert told[0]["id"] == str(derived_id(causes[0].id, "/consumers/probe", "checked", 0))
+
+
+async def test_a_passing_failure_is_tried_again_after_its_delays_and_never_in_a_hot_loop(bus: Bus) -> None:
+    calls = Calls()
+
+    async def fail_twice(event: Event[EventData]) -> Sequence[EventData]:
+        calls.note(event)
+        if len(calls.times) < 3:
+            raise StoreUnavailableError
+        return [checked(event)]
+
+    async with fed(bus, Flow(FLOW, fail_twice)):
+        await bus.submit()
+        await eventually(lambda: settled(bus), within=15)
+    waits = [later - earlier for earlier, later in pairwise(calls.times)]
+    assert len(waits) == 2
+    assert waits[0] >= 0.19
+    assert waits[1] >= 0.39
+    assert len(await others(bus)) == 1
+    assert await letters(bus) == []
+
+
+async def test_the_last_delivery_ends_the_task_and_leaves_a_letter(bus: Bus) -> None:
+    calls = Calls()
+
+    async def fail(event: Event[EventData]) -> Sequence[EventData]:
+        calls.note(event)
+        raise RuntimeError("a secret in a message")
+
+    async with fed(bus, Flow(FLOW, fail)):
+        cause = await bus.submit()
+        await eventually(lambda: settled(bus), within=15)
+    assert len(calls.times) == 3
+    (control,) = await others(bus)
+    assert control["subject"] == str(cause.taskid)
+    data = control["data"]
+    assert isinstance(data, dict)
+    assert (data["action"], data["reason"], data["by"]) == ("fail", "dead_lettered", "/consumers/probe")
+    (letter,) = await letters(bus)
+    assert (letter["consumer"], letter["event_id"], letter["deliveries"]) == ("probe", cause.id, 3)
+    assert "secret" not in json.dumps([letter, control])
+
+
+async def test_a_permanent_failure_is_buried_at_once(bus: Bus) -> None:
+    calls = Calls()
+
+    async def refuse(event: Event[EventData]) -> Sequence[EventData]:
+        calls.note(event)
+        raise InvalidEventError
+
+    async with fed(bus, Flow(FLOW, refuse)):
+        await bus.submit()
+        await eventually(lambda: settled(bus), within=15)
+    assert len(calls.times) == 1
+    assert [letter["reason"] for letter in await letters(bus)] == ["invalid_event"]
+
+
+async def test_bytes_that_are_no_event_are_buried_with_their_bytes(bus: Bus) -> None:
+    async def never(_: Event[EventData]) -> Sequence[EventData]:
+        raise AssertionError("it was no event")
+
+    async with fed(bus, Flow(FLOW, never)):
+        await (await bus.publisher.send_bytes("bus.t.task.submitted.0", b"{", "garbage"))
+        await eventually(lambda: settled(bus), within=15)
+    (letter,) = await letters(bus)
+    assert (letter["event_id"], letter["body"]) == (None, "ew==")
+
+
+async def test_one_failure_in_a_batch_costs_nobody_else(bus: Bus) -> None:
+    """Among them an output that is too large for the bus: it is the handler's fault, not its neighbours'."""
+
+    async def check(event: Event[EventData]) -> Sequence[EventData]:
+        assert isinstance(event.data, TaskSubmitted)
+        if event.data.spec.prompt == "raises":
+            raise InvalidEventError
+        return [checked(event, reason="x" * (2_000_000 if event.data.spec.prompt == "large" else 1))]
+
+    prompts = ["good", "raises", "good", "large", "good"]
+    causes = [await bus.submit(prompt) for prompt in prompts]
+    async with fed(bus, Flow(FLOW, check)):
+        await eventually(lambda: settled(bus), within=15)
+    told = [(event["causationid"], str(event["type"]).split(".")[3]) for event in await others(bus)]
+    expected = ["control" if prompt in ("raises", "large") else "checked" for prompt in prompts]
+    assert sorted(told) == sorted((cause.id, name) for cause, name in zip(causes, expected, strict=True))
+
+
+async def test_a_redelivery_publishes_the_same_ids(bus: Bus) -> None:
+    async def check(event: Event[EventData]) -> Sequence[EventData]:
+        return [checked(event), checked(event)]
+
+    cause = submitted()
+    async with fed(bus, Flow(FLOW, check)):
+        for _ in range(2):
+            await (await bus.publisher.send_bytes(subject_of(cause), encode(cause), str(new_id())))
+        await eventually(lambda: settled(bus), within=15)
+    told = [event["id"] for event in await others(bus)]
+    assert len(told) == len(set(told)) == 2  # the stream itself dropped the repeats
+
+
+async def test_a_fact_of_a_run_has_an_id_of_its_execution(bus: Bus) -> None:
+    executions = [uuid4(), uuid4()]
+
+    async def start(event: Event[EventData]) -> Sequence[EventData]:
+        return [RunStarted.model_validate(named(event, execution=execution)) for execution in executions]
+
+    async with fed(bus, Flow(FLOW, start)):
+        await bus.submit()
+        await eventually(lambda: settled(bus), within=15)
+    expected = [str(derived_id(e, "/consumers/probe", "started", i)) for i, e in enumerate(executions)]
+    assert [event["id"] for event in await others(bus)] == expected
+
+
+async def test_long_work_is_done_once_and_by_no_more_hands_than_there_are(bus: Bus) -> None:
+    calls = Calls()
+
+    async def work(event: Event[EventData]) -> AsyncIterator[EventData]:
+        calls.note(event)
+        calls.running += 1
+        calls.most = max(calls.most, calls.running)
+        await asyncio.sleep(1.5)  # the work itself: longer than ack_wait
+        calls.running -= 1
+        yield checked(event)
+
+    async with fed(bus, Slots(SLOTS, work, _nothing)):
+        for number in range(4):
+            await bus.submit(f"Task {number}")
+        await eventually(lambda: settled(bus), within=20)
+    assert len(calls.events) == len({event.id for event in calls.events}) == 4
+    assert calls.most == 2
+    assert len(await others(bus)) == 4
+
+
+async def test_facts_of_slow_work_are_out_before_it_ends(bus: Bus) -> None:
+    done = asyncio.Event()
+
+    async def work(event: Event[EventData]) -> AsyncIterator[EventData]:
+        yield RunStarted.model_validate(named(event))
+        await done.wait()
+        yield checked(event)
+
+    async def told(count: int) -> bool:
+        return len(await others(bus)) == count
+
+    async with fed(bus, Slots(SLOTS, work, _nothing)):
+        await bus.submit()
+        await eventually(lambda: told(1))
+        assert not await settled(bus)
+        done.set()
+        await eventually(lambda: settled(bus))
+        assert await told(2)
+
+
+async def test_stopping_finishes_what_is_in_hand_and_takes_no_more(bus: Bus) -> None:
+    began, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work(event: Event[EventData]) -> AsyncIterator[EventData]:
+        began.set()
+        await go_on.wait()
+        yield checked(event)
+
+    await bus.client.jetstream().add_consumer("BUS", consumer_config(SLOTS))
+    feed = Feed(bus.client, bus.publisher, Slots(SLOTS, work, _nothing))
+    running = asyncio.create_task(feed.run())
+    await bus.submit("in hand")
+    await began.wait()
+    feed.stop()
+    await bus.submit("too late")
+    go_on.set()
+    await asyncio.wait_for(running, 10)
+    assert len(await others(bus)) == 1
+    assert (await bus.client.jetstream().consumer_info("BUS", "probe")).num_ack_pending == 0
+
+
+async def test_it_goes_on_after_the_bus_was_killed(bus: Bus, nats_server: Server) -> None:
+    async def check(event: Event[EventData]) -> Sequence[EventData]:
+        return [checked(event)]
+
+    async with fed(bus, Flow(FLOW, check)):
+        await bus.submit("before")
+        await eventually(lambda: settled(bus), within=15)
+        await nats_server.kill()
+        await nats_server.start()
+        await eventually(lambda: bus.client.is_connected, within=15)
+        await bus.submit("after")
+        await eventually(lambda: settled(bus), within=15)
+    assert len(await others(bus)) == 2
+
+
+def test_what_a_worker_says_is_a_known_event() -> None:
+    assert isinstance(checked(submitted()), TaskChecked)
