@@ -100,7 +100,8 @@ class Runner:
                 yield RunProgress(**_names(execution), seq=seq)
             yield _finished(work, execution, (time.monotonic() - began) * 1000)
         finally:
-            self._working.pop(task.id, None)
+            if self._working.get(task.id) is work:  # a later attempt may have taken the place
+                del self._working[task.id]
             work.cancel()
 
     async def _on_cancelled(self, message: Msg) -> None:

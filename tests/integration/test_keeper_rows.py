@@ -1,0 +1,171 @@
+"""Tasks and their rows: what the fold wrote is what it reads, column by column, through a real Postgres."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from consumers.keeper.rows import life_row, state_of, task_row
+from consumers.keeper.state import Birth, TaskState
+from events import STATE_EVENTS, TaskError, TaskSpec
+from events.errors import LeaseLostError
+from storage.keeper import (
+    TASK_COLUMNS,
+    TASK_FOLD,
+    TASK_LIFE,
+    Changes,
+    KeeperStore,
+    Position,
+)
+from storage.models import task
+from storage.unnest import columns_of
+from tests.support.payloads import INSTANTS, JSON, NAMES, TEXT
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+PLAIN = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+MAYBE_TEXT = st.none() | PLAIN
+OBJECTS = st.none() | st.dictionaries(
+    PLAIN, st.none() | st.booleans() | st.integers(-(2**70), 2**70) | PLAIN, max_size=3
+)
+BIRTHS = st.builds(
+    Birth,
+    spec=st.builds(TaskSpec, prompt=TEXT, metadata=st.dictionaries(TEXT, JSON, max_size=2)),
+    idempotency_key=MAYBE_TEXT,
+    body_sha256=MAYBE_TEXT,
+    correlation_id=PLAIN,
+    traceparent=MAYBE_TEXT,
+    hopcount=st.integers(0, 40),
+    created_at=INSTANTS,
+)
+TASKS = st.builds(
+    TaskState,
+    id=st.uuids(),
+    tenant=NAMES,
+    owner=NAMES,
+    session_id=st.none() | NAMES,
+    kind=st.sampled_from(["goal", "subtask", "turn", "refinement"]),
+    required_capabilities=st.lists(NAMES, max_size=2).map(tuple),
+    deadline_at=INSTANTS,
+    status=st.sampled_from(sorted(STATE_EVENTS)),
+    version=st.integers(1, 2**31 - 1),
+    attempt=st.integers(0, 3),
+    driving_id=PLAIN,
+    updated_at=INSTANTS,
+    reason=MAYBE_TEXT,
+    detail=MAYBE_TEXT,
+    agent_id=st.none() | NAMES,
+    run_id=st.none() | st.uuids(),
+    execution_id=st.none() | st.uuids(),
+    heartbeat_at=st.none() | INSTANTS,
+    due_at=st.none() | INSTANTS,
+    redacted=st.none() | st.dictionaries(PLAIN, PLAIN, max_size=2),
+    result=OBJECTS,
+    error=st.none() | st.builds(TaskError, code=PLAIN, message=PLAIN, retryable=st.booleans()),
+    finished_at=st.none() | INSTANTS,
+    birth=BIRTHS,
+)
+
+
+@pytest.fixture
+async def store(database_url: str) -> KeeperStore:
+    return await KeeperStore.connect(database_url, "test")
+
+
+async def led(store: KeeperStore) -> Position:
+    position = await store.acquire()
+    assert position is not None
+    return position
+
+
+def drawn_tasks() -> list[list[TaskState]]:
+    """Batches of any tasks, each task once: hypothesis draws, the event loop writes."""
+    batches: list[list[TaskState]] = []
+    seen: set[UUID] = set()
+
+    @settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+    @given(st.lists(TASKS, min_size=1, max_size=4, unique_by=lambda task: task.id))
+    def draw(batch: list[TaskState]) -> None:
+        batches.append([one for one in batch if one.id not in seen])
+        seen.update(one.id for one in batch)
+
+    draw()
+    return batches
+
+
+async def test_what_was_written_is_what_is_read(store: KeeperStore) -> None:
+    place = await led(store)
+
+    async def write(changes: Changes) -> None:
+        nonlocal place
+        await store.acquire()  # which renews it, should the machine be slow
+        now = Position(place.epoch, place.seq + 1)
+        await store.write(changes, place, now)
+        place = now
+
+    async def read(batch: list[TaskState]) -> list[TaskState]:
+        found = {row["id"]: state_of(row) for row in await store.load_tasks([one.id for one in batch])}
+        return [found[one.id] for one in batch]
+
+    for batch in drawn_tasks():
+        await write(Changes(new_tasks=[task_row(one) for one in batch]))
+        assert await read(batch) == [one._replace(birth=None) for one in batch]
+        older = [one._replace(birth=None, version=1, reason="again", result={"a": None}) for one in batch]
+        await write(Changes(changed_tasks=[(one.id, *life_row(one)) for one in older]))
+        assert await read(batch) == older
+    await store.close()
+
+
+def test_the_columns_and_the_fields_are_the_same() -> None:
+    """`state_of` takes a row by name, `life_row` and `task_row` give one by place."""
+    assert set(TASK_FOLD) == set(TaskState._fields) - {"birth"}
+    assert columns_of(task) == TASK_COLUMNS
+    assert TASK_COLUMNS[-len(TASK_LIFE) :] == TASK_LIFE
+    newborn = TaskState(
+        id=uuid4(),
+        tenant="t",
+        owner="o",
+        session_id=None,
+        kind="goal",
+        required_capabilities=(),
+        deadline_at=AT,
+        status="submitted",
+        version=1,
+        attempt=0,
+        driving_id="d",
+        updated_at=AT + timedelta(1),
+        birth=Birth(TaskSpec(prompt="x"), None, None, "c", None, 0, AT),
+    )
+    row = dict(zip(TASK_COLUMNS, task_row(newborn), strict=True))
+    assert (row["tenant"], row["owner"], row["kind"], row["status"]) == ("t", "o", "goal", "submitted")
+    assert (row["correlation_id"], row["driving_id"]) == ("c", "d")
+    assert (row["created_at"], row["updated_at"]) == (AT, AT + timedelta(1))
+    assert dict(zip(TASK_LIFE, life_row(newborn), strict=True)).items() <= row.items()
+
+
+async def test_a_write_from_another_place_or_without_the_lease_changes_nothing(
+    store: KeeperStore, database_url: str
+) -> None:
+    place = await led(store)
+    other = await KeeperStore.connect(database_url, "other")
+    database = await asyncpg.connect(database_url)
+    gap = Changes(gaps=[("e", 1, 2, AT)])
+    try:
+        assert await other.acquire() is None
+        for writer, was in ((other, place), (store, Position("x", place.seq)), (store, Position(place.epoch, 5))):
+            with pytest.raises(LeaseLostError):
+                await writer.write(gap, was, Position("e", 2))
+        await database.execute("UPDATE keeper SET until = now() - interval '1 second'")
+        with pytest.raises(LeaseLostError):
+            await store.write(gap, place, Position("e", 2))
+        with pytest.raises(LeaseLostError):
+            await store.renew()
+        assert await database.fetchval("SELECT count(*) FROM event_gap") == 0
+        assert await other.acquire() == place
+        await other.write(gap, place, Position("e", 2))
+        assert await database.fetchval("SELECT count(*) FROM event_gap") == 1
+    finally:
+        for one in (store, other, database):
+            await one.close()
