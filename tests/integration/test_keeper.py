@@ -8,6 +8,7 @@ from uuid import uuid4
 import orjson
 import pytest
 
+from deploy.local.server import Server
 from events import Event, TaskControl
 from events.codec import encode
 from events.ids import new_id
@@ -19,8 +20,8 @@ HAPPY = ["ready", "assigned", "running", "succeeded"]
 
 
 @pytest.fixture
-async def bus(nats_url: str, database_url: str) -> AsyncGenerator[Bus]:
-    async with a_bus(nats_url, database_url) as bus:
+async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
+    async with a_bus(module_nats_server.url, database_url) as bus:
         await bus.keeper()
         yield bus
         await assert_accounted(database_url)
@@ -51,8 +52,10 @@ async def test_facts_take_a_task_from_submitted_to_its_result(bus: Bus) -> None:
     assert [event["aggregateversion"] for event in states] == [2, 3, 4, 5]
 
 
-async def test_what_was_said_before_the_keeper_came_is_folded_in_one_batch(nats_url: str, database_url: str) -> None:
-    async with a_bus(nats_url, database_url) as bus:
+async def test_what_was_said_before_the_keeper_came_is_folded_in_one_batch(
+    module_nats_server: Server, database_url: str
+) -> None:
+    async with a_bus(module_nats_server.url, database_url) as bus:
         causes = [await bus.submit(f"Task {number}") for number in range(30)]
         for cause in causes:
             await bus.run_through(cause)
@@ -76,8 +79,10 @@ async def test_an_event_twice_past_the_dedupe_window_counts_once(bus: Bus) -> No
     assert await bus.database.fetchval("SELECT version FROM task") == 5
 
 
-async def test_a_repeat_in_the_same_batch_does_not_hide_the_outcome(nats_url: str, database_url: str) -> None:
-    async with a_bus(nats_url, database_url) as bus:
+async def test_a_repeat_in_the_same_batch_does_not_hide_the_outcome(
+    module_nats_server: Server, database_url: str
+) -> None:
+    async with a_bus(module_nats_server.url, database_url) as bus:
         cause = await bus.submit()
         await bus.again(cause)
         await bus.keeper()
@@ -195,8 +200,10 @@ async def test_nul_and_numbers_beyond_64_bits_in_a_result_wedge_nothing(bus: Bus
     }
 
 
-async def test_one_row_that_postgres_refuses_does_not_cost_the_others(nats_url: str, database_url: str) -> None:
-    async with a_bus(nats_url, database_url) as bus:
+async def test_one_row_that_postgres_refuses_does_not_cost_the_others(
+    module_nats_server: Server, database_url: str
+) -> None:
+    async with a_bus(module_nats_server.url, database_url) as bus:
         before, culprit, behind = [await bus.submit(name) for name in ("before", "culprit", "behind")]
         await bus.say(before, checked(before))
         bad = await bus.say(culprit, checked(culprit, us=2**31))
@@ -238,8 +245,10 @@ async def test_an_event_named_like_a_place_in_the_log_collides_with_nothing(bus:
     await bus.enters(cause.taskid, "submitted")
 
 
-async def test_a_hole_in_the_stream_is_a_gap_and_never_a_silent_step(nats_url: str, database_url: str) -> None:
-    async with a_bus(nats_url, database_url) as bus:
+async def test_a_hole_in_the_stream_is_a_gap_and_never_a_silent_step(
+    module_nats_server: Server, database_url: str
+) -> None:
+    async with a_bus(module_nats_server.url, database_url) as bus:
         causes = [await bus.submit(f"Task {number}") for number in range(6)]
         await bus.say(causes[4], checked(causes[4]))
         await bus.submit("the last, which is lost")

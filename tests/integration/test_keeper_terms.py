@@ -27,8 +27,8 @@ FAILED = {"code": "agent_error", "message": "It failed.", "retryable": True}
 
 
 @pytest.fixture
-async def bus(nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
-    async with a_bus(nats_server.url, database_url) as bus:
+async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
+    async with a_bus(module_nats_server.url, database_url) as bus:
         yield bus
         await assert_accounted(database_url)
 
@@ -208,14 +208,14 @@ async def test_a_keeper_can_be_stopped_while_the_database_is_away(bus: Bus) -> N
     assert done
 
 
-async def test_the_bus_may_be_killed_and_come_back(bus: Bus, nats_server: Server) -> None:
+async def test_the_bus_may_be_killed_and_come_back(bus: Bus, module_nats_server: Server) -> None:
     await leading(bus)
     before = await epoch(bus)
     cause = await bus.submit()
     await bus.say(cause, checked(cause))
     await bus.folded()
-    await nats_server.kill()
-    await nats_server.start()
+    await module_nats_server.kill()
+    await module_nats_server.start()
     await eventually(lambda: bus.client.is_connected, within=15)
     for data in facts_of(cause)[1:]:
         await bus.say(cause, data)
@@ -225,15 +225,15 @@ async def test_the_bus_may_be_killed_and_come_back(bus: Bus, nats_server: Server
     assert await bus.states(cause.taskid) == HAPPY
 
 
-async def test_a_wiped_log_is_a_new_epoch_and_open_tasks_are_driven_on(bus: Bus, nats_server: Server) -> None:
+async def test_a_wiped_log_is_a_new_epoch_and_open_tasks_are_driven_on(bus: Bus, module_nats_server: Server) -> None:
     await leading(bus, sweep=True)
     before = await epoch(bus)
     causes = [await bus.submit(name) for name in ("submitted", "ready", "done")]
     await bus.say(causes[1], checked(causes[1]))
     await bus.run_through(causes[2])
     await bus.folded()
-    await nats_server.wipe()
-    await nats_server.start()
+    await module_nats_server.wipe()
+    await module_nats_server.start()
 
     async def swept() -> list[dict[str, object]]:
         return [event for _, event in await bus.stream() if event.get("resendof")]
@@ -280,9 +280,9 @@ def _copy(source: Path, target: Path) -> None:
         os.chown(path, owner.st_uid, owner.st_gid)
 
 
-async def test_a_truncated_log_is_a_new_epoch(bus: Bus, nats_server: Server, state_folder: Path) -> None:
+async def test_a_truncated_log_is_a_new_epoch(bus: Bus, module_nats_server: Server, state_folder: Path) -> None:
     kept, lost = await bus.submit("kept"), None
-    async with set_back(nats_server, state_folder / "copy"):
+    async with set_back(module_nats_server, state_folder / "copy"):
         await eventually(lambda: bus.client.is_connected, within=15)
         led = await leading(bus)
         before = await epoch(bus)
@@ -305,9 +305,9 @@ async def test_a_truncated_log_is_a_new_epoch(bus: Bus, nats_server: Server, sta
 
 
 async def test_a_log_that_grew_again_over_the_position_is_told_from_the_old_one(
-    bus: Bus, nats_server: Server, state_folder: Path
+    bus: Bus, module_nats_server: Server, state_folder: Path
 ) -> None:
-    async with set_back(nats_server, state_folder / "copy"):
+    async with set_back(module_nats_server, state_folder / "copy"):
         await eventually(lambda: bus.client.is_connected, within=15)
         led = await leading(bus)
         before = await epoch(bus)

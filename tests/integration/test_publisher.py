@@ -15,13 +15,14 @@ from events.errors import BusUnavailableError, InvalidEventError, LogFullError, 
 from events.subjects import subject_of
 from producers.publisher import Ack, Publisher
 from tests.support.eventually import eventually
-from tests.support.running_keeper import connect, submitted
+from tests.support.running_keeper import connect, delete_streams, submitted
 
 
 @pytest.fixture
-async def client(nats_server: Server) -> AsyncGenerator[Client]:
-    client = await connect(nats_server.url)
+async def client(module_nats_server: Server) -> AsyncGenerator[Client]:
+    client = await connect(module_nats_server.url)
     yield client
+    await delete_streams(client)
     await client.close()
 
 
@@ -63,32 +64,34 @@ async def test_without_a_stream_a_publish_fails_at_once_and_loudly(client: Clien
         assert time.monotonic() - began < 5
 
 
-async def test_while_the_bus_is_away_nothing_is_sent(client: Client, publisher: Publisher, nats_server: Server) -> None:
-    await nats_server.kill()
+async def test_while_the_bus_is_away_nothing_is_sent(
+    client: Client, publisher: Publisher, module_nats_server: Server
+) -> None:
+    await module_nats_server.kill()
     await eventually(lambda: not client.is_connected)
     with pytest.raises(BusUnavailableError):
         await publisher.send(submitted())
     with pytest.raises(BusUnavailableError):
         await publisher.post_all([("bus.x", b"{}", "1")])
     assert publisher.in_flight == 0
-    await nats_server.start()
+    await module_nats_server.start()
     await eventually(lambda: client.is_connected, within=15)
     assert (await publisher.publish(submitted())).seq == 1
 
 
 async def test_a_silent_server_leaves_the_outcome_unknown_after_the_timeout(
-    client: Client, publisher: Publisher, nats_server: Server
+    client: Client, publisher: Publisher, module_nats_server: Server
 ) -> None:
     async with Publisher(client, timeout=0.3) as hasty:
         event = submitted()
-        nats_server.pause()
+        module_nats_server.pause()
         try:
             began = time.monotonic()
             with pytest.raises(OutcomeUnknownError):
                 await hasty.publish(event)
             assert time.monotonic() - began >= 0.3
         finally:
-            nats_server.resume()
+            module_nats_server.resume()
         assert hasty.in_flight == 0
         assert (await publisher.publish(event)).seq == 1  # repeating is harmless: it was or was not the first
 

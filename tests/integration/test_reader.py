@@ -11,14 +11,15 @@ from producers.publisher import Publisher
 from producers.reader import Delivery, Hole, Reader, StreamLostError
 from tests.support.eventually import eventually
 from tests.support.proxy import proxied
-from tests.support.running_keeper import connect
+from tests.support.running_keeper import connect, delete_streams
 
 
 @pytest.fixture
-async def client(nats_server: Server) -> AsyncGenerator[Client]:
-    client = await connect(nats_server.url)
+async def client(module_nats_server: Server) -> AsyncGenerator[Client]:
+    client = await connect(module_nats_server.url)
     await client.jetstream().add_stream(name="S", subjects=["s.>"])
     yield client
+    await delete_streams(client)
     await client.close()
 
 
@@ -109,11 +110,11 @@ async def test_messages_deleted_under_a_reader_are_a_hole(client: Client) -> Non
 
 
 async def test_nothing_is_lost_or_doubled_when_sockets_are_cut_again_and_again(
-    client: Client, nats_server: Server
+    client: Client, module_nats_server: Server
 ) -> None:
     count = 20_000
     await fill(client, count)
-    async with proxied(nats_server.url) as proxy:
+    async with proxied(module_nats_server.url) as proxy:
         far = await connect(proxy.url)
         try:
             async with Reader(far, "S", 1) as reader:
@@ -130,12 +131,12 @@ async def test_nothing_is_lost_or_doubled_when_sockets_are_cut_again_and_again(
     assert seen == list(range(1, count + 1))
 
 
-async def test_it_reads_on_after_the_server_was_killed(client: Client, nats_server: Server) -> None:
+async def test_it_reads_on_after_the_server_was_killed(client: Client, module_nats_server: Server) -> None:
     await fill(client, 10)
     async with Reader(client, "S", 1) as reader:
         await take(reader, 5)
-        await nats_server.kill()
-        await nats_server.start()
+        await module_nats_server.kill()
+        await module_nats_server.start()
         await eventually(lambda: client.is_connected, within=15)
         await fill(client, 10, first=11)
         assert seqs(await take(reader, 15)) == list(range(6, 21))

@@ -28,8 +28,8 @@ SLOTS = Durable("probe", (TaskSubmitted,), ack_wait=0.9, max_deliver=3, retry=(0
 
 
 @pytest.fixture
-async def bus(nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
-    async with a_bus(nats_server.url, database_url) as bus:
+async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
+    async with a_bus(module_nats_server.url, database_url) as bus:
         yield bus
 
 
@@ -265,15 +265,15 @@ async def test_stopping_finishes_what_is_in_hand_and_takes_no_more(bus: Bus) -> 
     assert (await bus.client.jetstream().consumer_info("BUS", "probe")).num_ack_pending == 0
 
 
-async def test_it_goes_on_after_the_bus_was_killed(bus: Bus, nats_server: Server) -> None:
+async def test_it_goes_on_after_the_bus_was_killed(bus: Bus, module_nats_server: Server) -> None:
     async def check(event: Event[EventData]) -> Sequence[EventData]:
         return [checked(event)]
 
     async with fed(bus, Flow(FLOW, check)):
         await bus.submit("before")
         await eventually(lambda: settled(bus), within=15)
-        await nats_server.kill()
-        await nats_server.start()
+        await module_nats_server.kill()
+        await module_nats_server.start()
         await eventually(lambda: bus.client.is_connected, within=15)
         await bus.submit("after")
         await eventually(lambda: settled(bus), within=15)

@@ -49,8 +49,8 @@ class Scripted:
 
 
 @pytest.fixture
-async def bus(nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
-    async with a_bus(nats_server.url, database_url) as bus:
+async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
+    async with a_bus(module_nats_server.url, database_url) as bus:
         await bus.keeper()
         await bus.client.jetstream().add_consumer("BUS", consumer_config(RUNNER))
         yield bus

@@ -11,13 +11,14 @@ from deploy.local.server import Server
 from events.errors import TopologyError
 from events.streams import BUS, DAY, DURABLES, EPOCH_KEY, MIB, STREAMS
 from producers.topology import TopologySettings, apply, drift, epoch_of, new_epoch, start_epoch, stream_config
-from tests.support.running_keeper import connect
+from tests.support.running_keeper import connect, delete_streams
 
 
 @pytest.fixture
-async def client(nats_server: Server) -> AsyncGenerator[Client]:
-    client = await connect(nats_server.url)
+async def client(module_nats_server: Server) -> AsyncGenerator[Client]:
+    client = await connect(module_nats_server.url)
     yield client
+    await delete_streams(client)
     await client.close()
 
 

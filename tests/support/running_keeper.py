@@ -46,6 +46,13 @@ async def connect(url: str) -> Client:
     return await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0, error_cb=_silent)
 
 
+async def delete_streams(client: Client) -> None:
+    """Leave the server as it was found."""
+    js = client.jetstream()
+    for info in await js.streams_info():
+        await js.delete_stream(str(info.config.name))
+
+
 @dataclass
 class Led:
     """One keeper that runs as a task of this process."""
@@ -174,6 +181,7 @@ async def a_bus(nats_url: str, database_url: str) -> AsyncGenerator[Bus]:
     async with AsyncExitStack() as opened:
         client = await connect(nats_url)
         opened.push_async_callback(client.close)
+        opened.push_async_callback(delete_streams, client)
         await apply(client)
         publisher = await opened.enter_async_context(Publisher(client))
         database = await asyncpg.connect(database_url)
