@@ -1,0 +1,53 @@
+"""A rebuild folds the log again: it finds the rows that are there, and says so when they are not."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from consumers.keeper.rebuild import rebuild
+from deploy.local.server import Server
+from events import TaskControl
+from tests.support.running_keeper import Bus, a_bus, checked, decided, finished, started
+
+
+@pytest.fixture
+async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
+    async with a_bus(module_nats_server.url, database_url) as bus:
+        yield bus
+
+
+async def eventful(bus: Bus) -> None:
+    """Tasks that ended well, badly, twice over and by poison."""
+    led = await bus.keeper()
+    good, poisoned, cancelled, failing = [await bus.submit(f"{name}\0") for name in "abcd"]
+    await bus.run_through(good)
+    await bus.again(good)
+    await bus.say(poisoned, checked(poisoned, us=2**31))
+    assert cancelled.taskid is not None
+    for seed in "12":
+        await bus.say(cancelled, TaskControl(task_id=cancelled.taskid, action="cancel", by="o"), seed=seed)
+    for data in (checked(failing, "redact", redacted={"goal": "x"}), decided(failing), started(failing)):
+        await bus.say(failing, data)
+    await bus.say(failing, finished(failing, "failed", output={"text": "\0", "n": 10**30}))
+    await (await bus.publisher.send_bytes("bus.t.task.submitted.0", b"{", "garbage"))
+    await bus.folded()
+    await led.stop()
+
+
+async def test_the_log_gives_the_rows_that_are_there(bus: Bus) -> None:
+    await eventful(bus)
+    report = await rebuild(bus.database_url, swap=False)
+    assert report.same, report
+    assert report.events == await bus.database.fetchval("SELECT count(*) FROM event_log")
+
+
+async def test_rows_that_were_changed_by_hand_are_found_and_mended(bus: Bus) -> None:
+    await eventful(bus)
+    rows = "SELECT * FROM task ORDER BY id"
+    before = await bus.database.fetch(rows)
+    await bus.database.execute("UPDATE task SET reason = 'by hand' WHERE status = 'succeeded'")
+    await bus.database.execute("DELETE FROM task WHERE status = 'cancelled'")
+    report = await rebuild(bus.database_url)
+    assert not report.same
+    assert await bus.database.fetch(rows) == before
+    assert (await rebuild(bus.database_url, swap=False)).same
