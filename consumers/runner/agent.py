@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from events.base import JsonObject
-from events.task import TaskSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +13,6 @@ class Work:
     prompt: str
     context: str
     acceptance_criteria: tuple[str, ...]
-    spec: TaskSpec
 
 
 @dataclass(frozen=True, slots=True)

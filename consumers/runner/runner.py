@@ -89,10 +89,10 @@ class Runner:
 
     async def _execute(self, agent: Agent, task: TaskView, execution: _Execution) -> AsyncIterator[EventData]:
         began = time.monotonic()
-        yield RunStarted(**_names(execution))
         work = asyncio.create_task(agent.run(work_of(task)))
-        self._working[task.id] = work
+        self._working[task.id] = work  # before anything is awaited: a cancellation must find it
         try:
+            yield RunStarted(**_names(execution))
             seq = 0
             await asyncio.sleep(0)  # an agent that answers at once needs no timer
             while not work.done() and not (await asyncio.wait({work}, timeout=HEARTBEAT))[0]:
@@ -124,7 +124,6 @@ def work_of(task: TaskView) -> Work:
         acceptance_criteria=tuple(
             redacted.get(f"acceptance_criteria/{index}", text) for index, text in enumerate(spec.acceptance_criteria)
         ),
-        spec=spec,
     )
 
 
