@@ -35,7 +35,7 @@ def settle_memory() -> None:
     """Call when everything that lives as long as the process exists: the collector leaves it alone from then on.
 
     Events are acyclic and short-lived: at the default of 700 allocations a collection, walking the compiled rules
-    and the modules again and again cost a third of the CPU under load (docs/performance.md).
+    and the modules again and again cost a fifth of the consumers' CPU under load (docs/performance.md).
     """
     gc.collect()
     gc.freeze()
