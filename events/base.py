@@ -33,6 +33,8 @@ class EventData(BaseModel):
     aggregate: ClassVar[str] = ""
     event_name: ClassVar[str] = ""
     event_type: ClassVar[str] = ""
+    subject_root: ClassVar[str] = "bus"
+    """The first token of the subject: the stream that keeps this event (DESIGN 3)."""
 
     def __init_subclass__(cls, *, aggregate: str | None = None, name: str | None = None) -> None:
         super().__init_subclass__()

@@ -3,7 +3,7 @@
 Every fact names task, attempt and execution; the keeper accepts one execution per attempt (DESIGN rule 6).
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,6 +23,28 @@ class Usage(BaseModel):
     tokens: int = 0
     cost_usd: float = 0.0
     ms: float = 0.0
+
+
+class File(BaseModel):
+    """One file of a snapshot: its text, or `ref`, the id of the `run.files` event that carries it alone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
+    media_type: str = "text/markdown"
+    content: str | None = None
+    ref: str | None = None
+
+
+class Snapshot(BaseModel):
+    """Which snapshot a run ended with: the `run.files` event that holds it, its number and its digest."""
+
+    model_config = ConfigDict(frozen=True)
+
+    event_id: str
+    seq: int
+    digest: str
 
 
 class RunEvent(EventData, aggregate="run"):
@@ -52,6 +74,27 @@ class RunProgress(RunEvent, name="progress"):
     note: str | None = None
 
 
+class RunFiles(RunEvent, name="files"):
+    """All files as the agent has them now (a full snapshot: it replaces what was said before), by path.
+
+    `part` is set on an event that carries one large file for the snapshot that refers to it.
+    """
+
+    snapshot_seq: int
+    files: dict[str, File]
+    part: bool = False
+
+
+class RunDelta(RunEvent, name="delta"):
+    """A piece of what the agent is saying, kept ten minutes only; `offset` is its place in the whole, in characters."""
+
+    subject_root: ClassVar[str] = "tok"
+
+    seq: int
+    offset: int
+    text: str
+
+
 class RunToolCalled(RunEvent, name="tool_called"):
     """The agent used a tool; parameters and result are kept exactly."""
 
@@ -69,3 +112,5 @@ class RunFinished(RunEvent, name="finished"):
     output: JsonObject | None = None
     error: TaskError | None = None
     usage: Usage = Usage()
+    quality: float | None = Field(default=None, ge=0, le=1)
+    snapshot: Snapshot | None = None

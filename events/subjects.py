@@ -16,12 +16,12 @@ def bucket(session_id: str | None, task_id: UUID | None, subject_id: str) -> int
 
 
 def subject_of(event: Event[EventData]) -> str:
-    """`bus.<tenant>.<aggregate>.<name>.<bucket>`."""
+    """`bus.<tenant>.<aggregate>.<name>.<bucket>`; `tok.` in front for what only the token stream keeps."""
     data = event.data
     place = bucket(event.sessionid, event.taskid, data.subject_id)
-    return f"bus.{event.tenantid}.{data.aggregate}.{data.event_name}.{place}"
+    return f"{data.subject_root}.{event.tenantid}.{data.aggregate}.{data.event_name}.{place}"
 
 
 def filter_for(payload: type[EventData]) -> str:
     """The subject filter that matches one event class of every tenant and bucket."""
-    return f"bus.*.{payload.aggregate}.{payload.event_name}.*"
+    return f"{payload.subject_root}.*.{payload.aggregate}.{payload.event_name}.*"

@@ -26,7 +26,7 @@ Status = Literal[
     "cancelled",
     "skipped",
 ]
-ControlAction = Literal["cancel", "retry", "fail", "time_out"]
+ControlAction = Literal["start", "cancel", "pause", "resume", "retry", "complete", "fail", "time_out"]
 
 FINAL: frozenset[Status] = frozenset({"succeeded", "partial", "blocked", "cancelled", "skipped", "failed", "timed_out"})
 """Statuses that end a task; failed and timed_out can be left by an explicit retry only (DESIGN 5)."""
@@ -52,6 +52,13 @@ class TaskContext(_Part):
     data: JsonObject | None = None
 
 
+class Dependency(_Part):
+    """Another task of the same owner that must end well first; one that is not required may end in any way."""
+
+    task_id: UUID
+    required: bool = True
+
+
 class TaskSpec(_Part):
     """What is asked for, in the words of its owner."""
 
@@ -65,6 +72,10 @@ class TaskSpec(_Part):
     required_capabilities: tuple[Name, ...] = ()
     metadata: JsonObject = Field(default_factory=dict)
     deadline_at: datetime | None = None
+    parent_id: UUID | None = None
+    depends_on: tuple[Dependency, ...] = ()
+    hold: bool = False
+    workflow_id: UUID | None = None
 
 
 class TaskError(_Part):
@@ -101,6 +112,8 @@ class TaskControl(TaskEvent, name="control"):
     by: str
     reason: str | None = None
     attempt: int | None = None
+    result: JsonObject | None = None
+    error: TaskError | None = None
 
 
 class Finding(_Part):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Literal, Union, get_args, get_origin
 from uuid import UUID
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MaxLen, MinLen
 from hypothesis import strategies as st
 from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
@@ -70,8 +70,15 @@ def _fields(model: type[BaseModel]) -> dict[str, st.SearchStrategy[object]]:
 
 
 def _field(field: FieldInfo) -> st.SearchStrategy[object]:
-    if any(hasattr(rule, "pattern") for rule in field.metadata):
-        return NAMES
+    pattern = next((rule.pattern for rule in field.metadata if hasattr(rule, "pattern")), None)
+    if pattern is not None:
+        return st.from_regex(pattern.replace("$", r"\Z"))
+    least = next((rule.min_length for rule in field.metadata if isinstance(rule, MinLen)), 0)
+    most = next((rule.max_length for rule in field.metadata if isinstance(rule, MaxLen)), 20)
+    if field.annotation is str:
+        return st.text(st.characters(exclude_categories=["Cs"]), min_size=least, max_size=min(most, 20))
+    if least:
+        return _of(field.annotation).filter(bool)
     low = next((rule.ge for rule in field.metadata if isinstance(rule, Ge)), None)
     high = next((rule.le for rule in field.metadata if isinstance(rule, Le)), None)
     kind = next((one for one in (int, float) if one in (field.annotation, *get_args(field.annotation))), None)

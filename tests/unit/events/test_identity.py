@@ -105,7 +105,7 @@ def test_no_text_makes_the_cursor_do_anything_else(text: str) -> None:
 @given(events())
 def test_a_subject_has_five_tokens_and_no_wildcard(event: Event[EventData]) -> None:
     tokens = subject_of(event).split(".")
-    assert tokens[:4] == ["bus", event.tenantid, event.data.aggregate, event.data.event_name]
+    assert tokens[:4] == [event.data.subject_root, event.tenantid, event.data.aggregate, event.data.event_name]
     assert len(tokens) == 5
     assert 0 <= int(tokens[4]) < BUCKETS
     assert not set(subject_of(event)) & set("*> \r\n\t\0")

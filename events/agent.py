@@ -1,0 +1,69 @@
+"""Agent events: who can do work, how it fares, and what the router makes of it."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from events.base import EventData, JsonObject
+from events.ids import Name
+
+Tier = Literal["elite", "advanced", "competent", "trainee", "degraded"]
+LoadLevel = Literal["idle", "optimal", "high", "critical", "overloaded"]
+Breaker = Literal["closed", "open", "half_open"]
+
+
+class AgentEvent(EventData, aggregate="agent"):
+    """Any event about one agent."""
+
+    agent_id: Name
+
+    @property
+    def subject_id(self) -> str:
+        """The agent's id."""
+        return self.agent_id
+
+
+class AgentRegistered(AgentEvent, name="registered"):
+    """An agent offers its work. `capabilities` maps each to its weight: 1 primary, 0.7 secondary.
+
+    `outside` ones pull their work from `work.<tenant>.<agent>`; the others run in a consumer of ours.
+    """
+
+    name: str = Field(min_length=1, max_length=100)
+    agent_type: str = "implementer"
+    capabilities: dict[Name, float] = Field(min_length=1)
+    technologies: tuple[str, ...] = ()
+    capacity: int = Field(default=5, ge=1, le=1_000)
+    outside: bool = True
+    token_hash: str | None = None
+    version: str | None = None
+    metadata: JsonObject = Field(default_factory=dict)
+
+
+class AgentHeartbeat(AgentEvent, name="heartbeat"):
+    """An agent lives, and says how busy it believes itself to be."""
+
+    status: Literal["healthy", "degraded", "busy", "offline"] = "healthy"
+    in_flight: int | None = Field(default=None, ge=0)
+    load: float | None = Field(default=None, ge=0)
+    metrics: JsonObject = Field(default_factory=dict)
+
+
+class AgentDeregistered(AgentEvent, name="deregistered"):
+    """An agent leaves: at once, or (`drain`) when its last run has ended."""
+
+    drain: bool = False
+    by: str
+    reason: str | None = None
+
+
+class AgentChanged(AgentEvent, name="changed"):
+    """The router sees an agent differently now; `why` says what changed."""
+
+    tier: Tier
+    load_level: LoadLevel
+    breaker: Breaker
+    available: bool
+    in_flight: int
+    capacity: int
+    why: str

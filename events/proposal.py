@@ -1,0 +1,109 @@
+"""Proposal events: a snapshot of files that a person approves or rejects."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+from events.base import EventData
+from events.run import Snapshot
+
+Decision = Literal["approve", "reject"]
+ProposalStatus = Literal["pending", "approved", "rejected", "superseded", "expired"]
+
+
+class FileSummary(BaseModel):
+    """What a proposal says of one file without its text."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    size: int
+    media_type: str
+
+
+class ProposalEvent(EventData, aggregate="proposal"):
+    """Any event about one proposal; its id is derived from its task's (`derived_id(task_id, "proposal")`)."""
+
+    proposal_id: UUID
+    task_id: UUID
+
+    @property
+    def subject_id(self) -> str:
+        """The proposal's id."""
+        return str(self.proposal_id)
+
+
+class ProposalExtracted(ProposalEvent, name="extracted"):
+    """The execution that finished left these files: its last full snapshot."""
+
+    run_id: UUID
+    execution_id: UUID
+    attempt: int
+    snapshot: Snapshot
+    summary: str
+    files: dict[str, FileSummary]
+
+
+class ProposalDecide(ProposalEvent, name="decide"):
+    """Someone decides; `expire` is the janitor's, 24 h after the proposal came."""
+
+    decision: Literal["approve", "reject", "expire"]
+    by: str
+    digest: str | None = None
+    reason: str | None = None
+
+
+class ProposalEntered(ProposalEvent):
+    """A proposal entered a state, and the database says so too."""
+
+    status: ClassVar[ProposalStatus]
+
+    workflow_id: UUID
+    from_status: ProposalStatus | None = None
+    version: int
+    digest: str
+    base_version: int
+    by: str | None = None
+    reason: str | None = None
+    applied: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    expires_at: datetime | None = None
+
+
+class ProposalPending(ProposalEntered, name="pending"):
+    """Ready to be decided."""
+
+    status = "pending"
+
+
+class ProposalApproved(ProposalEntered, name="approved"):
+    """Its files are the draft's now: `applied` were written, `removed` are gone."""
+
+    status = "approved"
+
+
+class ProposalRejected(ProposalEntered, name="rejected"):
+    """The draft stays as it was."""
+
+    status = "rejected"
+
+
+class ProposalSuperseded(ProposalEntered, name="superseded"):
+    """The draft moved on under it."""
+
+    status = "superseded"
+
+
+class ProposalExpired(ProposalEntered, name="expired"):
+    """Nobody decided in time, or its task was cancelled."""
+
+    status = "expired"
+
+
+PROPOSAL_EVENTS: dict[ProposalStatus, type[ProposalEntered]] = {
+    event.status: event
+    for event in (ProposalPending, ProposalApproved, ProposalRejected, ProposalSuperseded, ProposalExpired)
+}
+"""The event that announces each state."""

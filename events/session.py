@@ -1,0 +1,54 @@
+"""Session events: a session holds a conversation, a piece of work or a workflow, and is opened by its first task."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from events.base import EventData, JsonObject
+from events.ids import Name
+
+SessionKind = Literal["work", "chat", "workflow"]
+SessionAction = Literal["open", "update", "archive"]
+
+
+class SessionEvent(EventData, aggregate="session"):
+    """Any event about one session."""
+
+    session_id: Name
+
+    @property
+    def subject_id(self) -> str:
+        """The session's id."""
+        return self.session_id
+
+
+class SessionControl(SessionEvent, name="control"):
+    """Someone wants a session opened, described anew or put away; absent fields stay as they are."""
+
+    action: SessionAction
+    by: str
+    kind: SessionKind = "work"
+    title: str | None = Field(default=None, max_length=200)
+    tags: tuple[str, ...] | None = None
+    metadata: JsonObject | None = None
+    expected_version: int | None = None
+
+
+class SessionEntered(SessionEvent):
+    """A session as it is now."""
+
+    kind: SessionKind
+    title: str | None = None
+    version: int
+
+
+class SessionOpened(SessionEntered, name="opened"):
+    """The session exists."""
+
+
+class SessionUpdated(SessionEntered, name="updated"):
+    """Its title, tags or metadata changed."""
+
+
+class SessionArchived(SessionEntered, name="archived"):
+    """Nothing new begins in it; what was said can still be read."""
