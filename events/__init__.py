@@ -50,6 +50,7 @@ from events.task import (
     Finding,
     Kind,
     Priority,
+    Sealed,
     Status,
     TaskAssigned,
     TaskBlocked,
@@ -70,6 +71,7 @@ from events.task import (
     TaskSubmitted,
     TaskSucceeded,
     TaskTimedOut,
+    TaskUnchecked,
     TaskWaiting,
 )
 from events.workflow import WorkflowChanged, WorkflowControl, WorkflowEvent
@@ -121,6 +123,7 @@ __all__ = [
     "RunProgress",
     "RunStarted",
     "RunToolCalled",
+    "Sealed",
     "SessionArchived",
     "SessionControl",
     "SessionEntered",
@@ -149,6 +152,7 @@ __all__ = [
     "TaskSubmitted",
     "TaskSucceeded",
     "TaskTimedOut",
+    "TaskUnchecked",
     "TaskWaiting",
     "Usage",
     "WorkflowChanged",

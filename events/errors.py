@@ -83,6 +83,12 @@ class InvalidIdError(PermanentError):
     code = "invalid_id"
 
 
+class InvalidPathError(PermanentError):
+    """A file's path is not a safe relative one, or two paths cannot lie side by side."""
+
+    code = "invalid_path"
+
+
 class TopologyError(PermanentError):
     """The streams or consumers on the server are not what the table says and cannot be made so."""
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from events.base import EventData, JsonObject
 from events.ids import Name
-from events.task import TaskError
+from events.task import Finding, Sealed, TaskError
 
 Outcome = Literal["succeeded", "partial", "failed", "timed_out", "cancelled", "lost"]
 
@@ -48,13 +48,15 @@ class Snapshot(BaseModel):
 
 
 class RunEvent(EventData, aggregate="run"):
-    """Any fact about one run."""
+    """Any fact about one run. `findings` and `sealed` are the reflex layer's, on what the agent brought back."""
 
     run_id: UUID
     task_id: UUID
     attempt: int
     execution_id: UUID
     agent_id: Name
+    findings: tuple[Finding, ...] | None = None
+    sealed: dict[str, Sealed] | None = None
 
     @property
     def subject_id(self) -> str:

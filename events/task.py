@@ -128,16 +128,38 @@ class Finding(_Part):
     confidence: float
 
 
+class Sealed(_Part):
+    """What a placeholder stands for, encrypted with the tenant's key; `tag` is the same for the same value."""
+
+    tag: str
+    value: str
+
+
 class TaskChecked(TaskEvent, name="checked"):
-    """The reflex layer's verdict. `redacted` holds only the fields whose text differs from the original."""
+    """The reflex layer's verdict, and which engine gave it.
+
+    `redacted` holds only the fields whose text differs from the original, `sealed` what its placeholders stand for.
+    `would` is what an audit policy would have decided; `injection_score` is a calibrated probability.
+    """
 
     decision: Literal["allow", "redact", "block"]
     findings: tuple[Finding, ...] = ()
     redacted: dict[str, str] | None = None
+    sealed: dict[str, Sealed] | None = None
     reason: str | None = None
+    would: Literal["redact", "block"] | None = None
+    injection_score: float | None = None
+    truncated: bool | None = None
     rules_version: str
     engine: str = "builtin"
     us: int = 0
+
+
+class TaskUnchecked(TaskEvent, name="unchecked"):
+    """No verdict could be had and policy asks for one: the task waits, and is tried again `retry_after` s from now."""
+
+    reason: str
+    retry_after: float = Field(ge=1, le=3_600)
 
 
 class TaskEntered(TaskEvent):
