@@ -8,7 +8,18 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("bench", "cli", "consumers", "deploy", "events", "gateway", "producers", "screening", "storage")
+PACKAGES = (
+    "bench",
+    "cli",
+    "consumers",
+    "deploy",
+    "engine",
+    "events",
+    "gateway",
+    "producers",
+    "screening",
+    "storage",
+)
 LINT = "import sys; from importlinter.cli import lint_imports_command; sys.exit(lint_imports_command())"
 
 BREACHES = [
@@ -18,6 +29,11 @@ BREACHES = [
     ("gateway/zz.py", "import consumers", "layers"),
     ("gateway/zz.py", "import deploy.provision", "nothing that serves depends on how it is started or measured"),
     ("deploy/zz.py", "import gateway", "the stack starts roles as processes and imports none"),
+    ("engine/zz.py", "import consumers.zy", "layers"),
+    ("engine/zz.py", "import producers", "the engine knows the vocabulary only"),
+    ("engine/zz.py", "import storage", "the engine knows the vocabulary only"),
+    ("storage/zz.py", "import psycopg", "LangGraph and its driver stay in the engine"),
+    ("consumers/zz.py", "import langgraph.graph", "LangGraph and its driver stay in the engine"),
     ("consumers/zz.py", "import consumers.zy", "consumers never meet"),
     ("gateway/zz.py", "import sqlalchemy", "SQL and Redis stay in storage"),
     ("consumers/zz.py", "import redis.asyncio", "SQL and Redis stay in storage"),
