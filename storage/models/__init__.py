@@ -1,0 +1,18 @@
+"""The tables. Migrations build them (a test compares); only the keeper writes them (DESIGN rule 3)."""
+
+from storage.models.base import metadata
+from storage.models.log import event_gap, event_log, event_repeat, keeper, outbox
+from storage.models.task import run, task, tool_call, verdict
+
+__all__ = [
+    "event_gap",
+    "event_log",
+    "event_repeat",
+    "keeper",
+    "metadata",
+    "outbox",
+    "run",
+    "task",
+    "tool_call",
+    "verdict",
+]
