@@ -111,7 +111,7 @@ def sha256_of(content: str) -> str:
 
 
 def digest_of(files: Mapping[str, str]) -> str:
-    """The digest of a whole set, path -> sha256: what `sha256sum` of its lines `<sha256>  <path>`, by path, would say."""
+    """The digest of a set (path -> sha256): that of its listing, `<sha256>  <path>` as sha256sum writes it, by path."""
     lines = "".join(f"{files[path]}  {path}\n" for path in sorted(files))
     return hashlib.sha256(lines.encode()).hexdigest()
 
