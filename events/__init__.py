@@ -15,6 +15,7 @@ from events.proposal import (
     ProposalExtracted,
     ProposalPending,
     ProposalRejected,
+    ProposalShare,
     ProposalStatus,
     ProposalSuperseded,
 )
@@ -111,6 +112,7 @@ __all__ = [
     "ProposalExtracted",
     "ProposalPending",
     "ProposalRejected",
+    "ProposalShare",
     "ProposalStatus",
     "ProposalSuperseded",
     "Role",

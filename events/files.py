@@ -7,7 +7,9 @@ file (it must fit into one event), 4 MiB in all.
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
+
+from pydantic import AfterValidator
 
 from events.errors import InvalidPathError
 
@@ -103,6 +105,30 @@ def checked_tree(paths: Iterable[str]) -> None:
         raise InvalidPathError(f"at most {MAX_FILES} files")
     if not files.isdisjoint(folders):
         raise InvalidPathError("a path is a file and a folder")
+
+
+F = TypeVar("F", bound=Mapping[str, object])
+
+
+def _valid_path(path: str) -> str:
+    try:
+        return checked_path(path)
+    except InvalidPathError as error:
+        raise ValueError(error.detail) from None
+
+
+def _valid_tree(files: F) -> F:
+    try:
+        checked_tree(files)
+    except InvalidPathError as error:
+        raise ValueError(error.detail) from None
+    return files
+
+
+FilePath = Annotated[str, AfterValidator(_valid_path)]
+"""A safe relative path, as a field of an event or a body."""
+Tree = AfterValidator(_valid_tree)
+"""Annotates a mapping whose keys are paths that can lie side by side."""
 
 
 def sha256_of(content: str) -> str:

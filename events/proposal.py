@@ -1,12 +1,14 @@
 """Proposal events: a snapshot of files that a person approves or rejects."""
 
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 from events.base import EventData
+from events.files import FilePath, Tree
+from events.ids import Name
 from events.run import Snapshot
 
 Decision = Literal["approve", "reject"]
@@ -43,7 +45,7 @@ class ProposalExtracted(ProposalEvent, name="extracted"):
     attempt: int
     snapshot: Snapshot
     summary: str
-    files: dict[str, FileSummary]
+    files: Annotated[dict[FilePath, FileSummary], Tree]
 
 
 class ProposalDecide(ProposalEvent, name="decide"):
@@ -53,6 +55,14 @@ class ProposalDecide(ProposalEvent, name="decide"):
     by: str
     digest: str | None = None
     reason: str | None = None
+
+
+class ProposalShare(ProposalEvent, name="share"):
+    """Someone lets another see a proposal (`viewer`) or decide it too (`owner`), or no longer (`none`)."""
+
+    grantee: Name
+    access: Literal["owner", "viewer", "none"]
+    by: str
 
 
 class ProposalEntered(ProposalEvent):

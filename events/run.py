@@ -3,12 +3,13 @@
 Every fact names task, attempt and execution; the keeper accepts one execution per attempt (DESIGN rule 6).
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from events.base import EventData, JsonObject
+from events.files import MAX_FILE_BYTES, FilePath, Tree, media_type_of, sha256_of
 from events.ids import Name
 from events.task import Finding, Sealed, TaskError
 
@@ -26,15 +27,33 @@ class Usage(BaseModel):
 
 
 class File(BaseModel):
-    """One file of a snapshot: its text, or `ref`, the id of the `run.files` event that carries it alone."""
+    """One file of a snapshot: its text, or `ref`, the id of an earlier `run.files` event of the run that carries it.
+
+    `size` is in bytes; size and digest must be those of the text.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int = Field(ge=0)
+    size: int = Field(ge=0, le=MAX_FILE_BYTES)
     media_type: str = "text/markdown"
     content: str | None = None
     ref: str | None = None
+
+    @classmethod
+    def of(cls, path: str, content: str) -> "File":
+        """The file at `path` with this text."""
+        size = len(content.encode())
+        return cls(sha256=sha256_of(content), size=size, media_type=media_type_of(path), content=content)
+
+    @model_validator(mode="after")
+    def _holds_what_it_says(self) -> Self:
+        if self.content is None:
+            if self.ref is None:
+                raise ValueError("a file has its text or says where it is")
+        elif self.sha256 != sha256_of(self.content) or self.size != len(self.content.encode()):
+            raise ValueError("size and digest are those of the text")
+        return self
 
 
 class Snapshot(BaseModel):
@@ -83,7 +102,7 @@ class RunFiles(RunEvent, name="files"):
     """
 
     snapshot_seq: int
-    files: dict[str, File]
+    files: Annotated[dict[FilePath, File], Tree]
     part: bool = False
 
 

@@ -1,14 +1,14 @@
 """Workflow events: a set of specification files with one draft and numbered versions."""
 
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import Field
 
-from events.base import EventData, JsonObject
-from events.ids import Name
+from events.base import EventData
+from events.files import FilePath, Tree
 
-WorkflowAction = Literal["create", "update", "publish", "discard", "grant", "revoke"]
+WorkflowAction = Literal["create", "publish", "discard"]
 
 
 class WorkflowEvent(EventData, aggregate="workflow"):
@@ -23,17 +23,15 @@ class WorkflowEvent(EventData, aggregate="workflow"):
 
 
 class WorkflowControl(WorkflowEvent, name="control"):
-    """Someone wants a workflow made, described anew, published, its draft discarded, or shared with `grantee`."""
+    """Someone wants a workflow made (with these files, path -> text), its draft published, or its draft discarded."""
 
     action: WorkflowAction
     by: str
     name: str | None = Field(default=None, max_length=200)
     description: str | None = None
-    files: dict[str, str] | None = None
+    files: Annotated[dict[FilePath, str], Tree] = Field(default_factory=dict)
     expected_version: int | None = None
-    grantee: Name | None = None
     body_sha256: str | None = None
-    details: JsonObject = Field(default_factory=dict)
 
 
 class WorkflowChanged(WorkflowEvent, name="changed"):

@@ -11,6 +11,8 @@ from pydantic import BaseModel, JsonValue
 from pydantic.fields import FieldInfo
 
 from events.base import CATALOGUE, Event, EventData
+from events.files import FilePath
+from events.run import File
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 """Any Unicode text, NUL included; a lone surrogate is no text."""
@@ -22,7 +24,10 @@ JSON: st.SearchStrategy[JsonValue] = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
+FILES = TEXT.map(lambda content: File.of("plan.md", content))
 _PLAIN: dict[object, st.SearchStrategy[object]] = {
+    File: FILES,
+    FilePath: st.sampled_from(["plan.md", "THE_SPEC/requirements.md", "definition 2.json"]),
     bool: st.booleans(),
     datetime: INSTANTS,
     UUID: st.uuids(),
