@@ -1,0 +1,55 @@
+"""Unified diffs between two sets of files, in git's form: `git apply` and `patch -p1` take them."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+
+from events.files import compare
+
+CONTEXT = 3
+MEDIA_TYPE = "text/x-diff"
+
+_NO_NEWLINE = "\n\\ No newline at end of file\n"
+_MAX_WORK = 4_000_000
+"""Lines before times lines after, beyond which a file is shown as replaced: matching them would hold up the process."""
+
+
+def unified_diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """What `after` (path -> text) adds to, changes in and removes from `before`; empty if nothing."""
+    paths = compare(before, after).paths
+    return "".join(part for path in paths for part in _file(path, before.get(path), after.get(path)))
+
+
+def _file(path: str, before: str | None, after: str | None) -> Iterator[str]:
+    yield f"diff --git a/{path} b/{path}\n"
+    if before is None:
+        yield "new file mode 100644\n"
+    if after is None:
+        yield "deleted file mode 100644\n"
+    old, new = _lines(before or ""), _lines(after or "")
+    if not old and not new:
+        return
+    # A path with a space is ended by a tab, as diff and git do, or patch reads only its first word.
+    tab = "\t" if " " in path else ""
+    yield "--- /dev/null\n" if before is None else f"--- a/{path}{tab}\n"
+    yield "+++ /dev/null\n" if after is None else f"+++ b/{path}{tab}\n"
+    for line in _hunks(old, new):
+        yield line if line.endswith("\n") else line + _NO_NEWLINE
+
+
+def _lines(text: str) -> list[str]:
+    """Lines as diff counts them: only a line feed ends one."""
+    lines = [line + "\n" for line in text.split("\n")]
+    lines[-1] = lines[-1][:-1]
+    return lines if lines[-1] else lines[:-1]
+
+
+def _hunks(old: list[str], new: list[str]) -> Iterator[str]:
+    if len(old) * len(new) > _MAX_WORK:
+        yield f"@@ -1,{len(old)} +1,{len(new)} @@\n"
+        yield from (f"-{line}" for line in old)
+        yield from (f"+{line}" for line in new)
+        return
+    lines = difflib.unified_diff(old, new, n=CONTEXT)
+    next(lines, None)
+    next(lines, None)
+    yield from lines
