@@ -1,51 +1,49 @@
-"""What a consumer gives up on: the task is ended first, so no client waits for ever, then a dead letter is kept.
+"""What a consumer gives up on: the task is ended first, so no client waits for ever, then a dead letter is kept."""
 
-A letter describes the event (place, digest, reason); its bytes are in `event_log`, and here only if unreadable.
-"""
-
-from base64 import b64encode
-from hashlib import sha256
-
-import orjson
-from nats.aio.msg import Msg
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
 
 from events.base import Event, EventData
+from events.cursor import Cursor
+from events.errors import BusUnavailableError
+from events.letter import describe
 from events.task import TaskControl
+from producers.letters import post
 from producers.publisher import Publisher
+from producers.topology import epoch_of
 
-_BODY_KEPT = 65_536
+REASON = "dead_lettered"
 
 
 class DeadLetters:
-    """Buries messages of one consumer."""
+    """Buries what the named consumer could not deal with."""
 
-    def __init__(self, publisher: Publisher, consumer: str) -> None:
+    def __init__(self, client: Client, publisher: Publisher, consumer: str) -> None:
+        self._client = client
         self._publisher = publisher
         self._consumer = consumer
 
-    async def bury(self, message: Msg, event: Event[EventData] | None, reason: str) -> None:
-        """Publish the end of the task and the letter, and wait until both are kept."""
+    async def bury(
+        self, *, subject: str, body: bytes, event: Event[EventData] | None, seq: int, deliveries: int, reason: str
+    ) -> None:
+        """Publish the end of the task and the letter, and wait until both are kept. A repeat changes nothing."""
+        source = f"/consumers/{self._consumer}"
         if event is not None and event.taskid is not None:
-            control = TaskControl(
-                task_id=event.taskid, action="fail", by=f"/consumers/{self._consumer}", reason="dead_lettered"
-            )
-            await self._publisher.publish(event.caused(control, source=f"/consumers/{self._consumer}"))
-        meta = message.metadata
-        tokens = [*message.subject.split("."), "unknown", "unknown"]
-        letter = {
-            "consumer": self._consumer,
-            "reason": reason,
-            "deliveries": meta.num_delivered,
-            "stream_seq": meta.sequence.stream,
-            "subject": message.subject,
-            "sha256": sha256(message.data).hexdigest(),
-            "event_id": event.id if event else None,
-            "body": None if event else b64encode(message.data[:_BODY_KEPT]).decode(),
-        }
-        kept = await self._publisher.send_bytes(
-            f"dlq.{self._consumer}.{tokens[2]}.{tokens[3]}",
-            orjson.dumps(letter),
-            f"dlq-{self._consumer}-{meta.stream}-{meta.sequence.stream}",
-            content_type="application/json",
+            control = TaskControl(task_id=event.taskid, action="fail", by=source, reason=REASON)
+            await self._publisher.publish(event.caused(control, source=source))
+        letter = describe(
+            consumer=self._consumer,
+            reason=reason,
+            deliveries=deliveries,
+            cursor=Cursor(await self._epoch(), seq),
+            subject=subject,
+            body=body,
+            event=event,
         )
-        await kept
+        await (await post(self._publisher, letter))
+
+    async def _epoch(self) -> str:
+        try:
+            return await epoch_of(self._client)
+        except (NatsError, TimeoutError, OSError) as error:
+            raise BusUnavailableError from error

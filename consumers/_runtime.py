@@ -3,7 +3,7 @@
 A consumer is a function from one event to the events it leads to and knows nothing of what is in here. Two modes:
 *flow* for quick pure functions, many messages in flight; *slots* for slow work, a free slot before each message.
 Messages are settled by hand: acknowledged after their outputs are, put back with a delay after a passing failure,
-ended with a dead letter after a permanent one.
+ended with a dead letter after a permanent one. `_feed.py` brings the messages.
 """
 
 import asyncio
@@ -17,13 +17,14 @@ from nats.errors import Error as NatsError
 from prometheus_client import Counter
 
 from consumers._dead_letter import DeadLetters
+from consumers._pause import Pause
+from consumers._suspects import deliveries_of, place_of
 from events.base import Event, EventData
 from events.codec import decode
 from events.errors import GanglionError, PermanentError
 from events.run import RunEvent
-from events.streams import BUS, Durable
+from events.streams import Durable
 from producers.publisher import Ack, Publisher
-from producers.pull import Pull
 from storage.database import DatabaseSettings
 from storage.lookup import Lookup
 
@@ -33,9 +34,6 @@ FlowHandler = Callable[[Event[EventData]], Awaitable[Sequence[EventData]]]
 SlotHandler = Callable[[Event[EventData]], AsyncIterator[EventData]]
 
 _SETTLED = Counter("ganglion_consumer_settled_total", "Messages settled, by outcome.", ["consumer", "outcome"])
-_FLOW_WINDOW = 512
-_FLOW_BATCH = 32
-_AGAIN_AFTER = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +79,11 @@ _Begun = tuple[Msg, Event[EventData] | None, list[Event[EventData]], Exception |
 class Worker:
     """Runs one consumer: every message ends acknowledged, delayed or dead, never forgotten."""
 
-    def __init__(self, durable: Durable, publisher: Publisher) -> None:
+    def __init__(self, client: Client, durable: Durable, publisher: Publisher, pause: Pause) -> None:
         self._durable = durable
         self._publisher = publisher
-        self._dead = DeadLetters(publisher, self._durable.name)
+        self._pause = pause
+        self._dead = DeadLetters(client, publisher, self._durable.name)
         self.source = f"/consumers/{self._durable.name}"
         self._settled = {name: _SETTLED.labels(self._durable.name, name) for name in ("done", "delayed", "dead")}
 
@@ -150,9 +149,11 @@ class Worker:
                     await future
                 await message.ack()
                 self._settled["done"].inc()
+                self._pause.note(place_of(message), event, None)
                 return
         except (NatsError, GanglionError) as error:
             failure = error
+        self._pause.note(place_of(message), event, failure)
         try:
             self._settled[await self._give_up(message, event, failure)].inc()
         except (NatsError, GanglionError) as error:
@@ -161,93 +162,20 @@ class Worker:
 
     async def _give_up(self, message: Msg, event: Event[EventData] | None, failure: Exception) -> str:
         """Try again after the durable's next delay; bury what cannot succeed or was tried often enough."""
-        deliveries = message.metadata.num_delivered
+        deliveries = deliveries_of(message)
         code = failure.code if isinstance(failure, GanglionError) else type(failure).__name__
         log.warning("consumer_failed", consumer=self._durable.name, code=code, delivery=deliveries, exc_info=failure)
         if isinstance(failure, PermanentError) or deliveries >= self._durable.max_deliver:
-            await self._dead.bury(message, event, code)
+            await self._dead.bury(
+                subject=message.subject,
+                body=message.data,
+                event=event,
+                seq=place_of(message),
+                deliveries=deliveries,
+                reason=code,
+            )
             await message.term()
             return "dead"
         delays = self._durable.retry
         await message.nak(delay=delays[min(deliveries, len(delays)) - 1])
         return "delayed"
-
-
-class Feed:
-    """Feeds one consumer from its durable; `stop()` takes no more and lets `run` end when all in hand is settled."""
-
-    def __init__(self, client: Client, publisher: Publisher, consumer: Flow | Slots) -> None:
-        self._client = client
-        self._consumer = consumer
-        self._durable = consumer.durable
-        self._worker = Worker(consumer.durable, publisher)
-        self._window = self._durable.slots or _FLOW_WINDOW
-        self._held = 0
-        self._working: dict[int, Msg] = {}
-        self._running: set[asyncio.Task[None]] = set()
-        self._stopping = False
-        self._pull: Pull | None = None
-
-    async def run(self) -> None:
-        """Pull and process until stopped; start over whenever the pull is lost."""
-        beat = asyncio.create_task(self._beat())
-        try:
-            while not self._stopping:
-                async with self._new_pull() as self._pull:
-                    while messages := await self._pull.take(_FLOW_BATCH):
-                        self._start(messages)
-                await asyncio.sleep(_AGAIN_AFTER)
-            await asyncio.gather(*self._running)
-        finally:
-            for task in (beat, *self._running):
-                task.cancel()
-
-    def stop(self) -> None:
-        """Take no more messages."""
-        self._stopping = True
-        if self._pull is not None:
-            self._pull.lose()
-
-    def _new_pull(self) -> Pull:
-        """A pull with room for what is not in hand; work that ends later makes its room there."""
-        rearm = 1 if self._durable.slots else None
-        return Pull(self._client, BUS.name, self._durable.name, window=self._window - self._held, rearm=rearm)
-
-    def _start(self, messages: list[Msg]) -> None:
-        match self._consumer:
-            case Flow(handler=handler):
-                self._spawn(self._worker.flow(handler, messages), len(messages))
-            case Slots(handler=handler):
-                for message in messages:
-                    self._spawn(self._slot(handler, message), 1)
-
-    def _spawn(self, work: Coroutine[None, None, None], count: int) -> None:
-        self._held += count
-        task = asyncio.create_task(self._finish(work, count))
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-
-    async def _finish(self, work: Coroutine[None, None, None], count: int) -> None:
-        try:
-            await work
-        finally:
-            self._held -= count
-            if self._pull is not None:
-                await self._pull.back(count)
-
-    async def _slot(self, handler: SlotHandler, message: Msg) -> None:
-        self._working[id(message)] = message
-        try:
-            await self._worker.slot(handler, message)
-        finally:
-            del self._working[id(message)]
-
-    async def _beat(self) -> None:
-        """Tell the server that slow work goes on, so that nobody else starts it too."""
-        while True:
-            await asyncio.sleep(self._durable.ack_wait / 3)
-            for message in list(self._working.values()):
-                try:
-                    await message.in_progress()
-                except NatsError as error:
-                    log.debug("heartbeat_failed", consumer=self._durable.name, error=type(error).__name__)

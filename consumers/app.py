@@ -14,8 +14,9 @@ import structlog
 from faststream import FastStream
 from faststream.nats import NatsBroker
 
-from consumers import keeper, reflex, router, runner
-from consumers._runtime import Consumer, Feed, Resources, Service, Slots
+from consumers import keeper, reflex, router, runner, undertaker
+from consumers._feed import Feed
+from consumers._runtime import Consumer, Resources, Service, Slots
 from events.process import settle_memory
 from producers.connect import BusSettings, ClosedGuard, connect_options
 from producers.publisher import Publisher
@@ -31,6 +32,7 @@ CONSUMERS: dict[str, Callable[[Resources], Consumer]] = {
     "reflex": reflex.build,
     "router": router.build,
     "runner": runner.build,
+    "undertaker": undertaker.build,
 }
 
 

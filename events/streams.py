@@ -26,13 +26,20 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Durable:
-    """One durable pull consumer on BUS. `retry` are the delays (s) between deliveries, the last one repeats.
+    """One durable pull consumer of a stream. `retry` are the delays (s) between deliveries, the last one repeats.
 
-    `slots`: how many messages one process works on at a time in slots mode; 0 means flow mode.
+    `outputs` is all that the consumer may publish, besides task.control and dead letters of its own: its NATS user
+    has no right to more (producers/permissions.py).
+
+    `slots`: how many messages one process works on at a time in slots mode; 0 means flow mode. `filters` follow from
+    the `inputs`; `subjects` are filters for what is no event of ours.
     """
 
     name: str
     inputs: tuple[type[EventData], ...]
+    outputs: tuple[type[EventData], ...] = field(default=(), kw_only=True)
+    stream: str = "BUS"
+    subjects: tuple[str, ...] = ()
     ack_wait: float = 30.0
     max_deliver: int = 10
     max_ack_pending: int = 2_048
@@ -41,17 +48,18 @@ class Durable:
     filters: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "filters", tuple(filter_for(payload) for payload in self.inputs))
+        object.__setattr__(self, "filters", (*(filter_for(payload) for payload in self.inputs), *self.subjects))
 
 
 BUS = Stream("BUS", ("bus.>",), max_bytes=4096 * MIB, allow_atomic=True)
 WORK = Stream("WORK", ("work.>",))
 TOK = Stream("TOK", ("tok.>",), storage="memory", max_age=600.0, max_bytes=256 * MIB)
-DLQ = Stream("DLQ", ("dlq.>",), max_age=30 * DAY)
+DLQ = Stream("DLQ", ("dlq.>",), max_age=30 * DAY, duplicate_window=DAY)
+MAX_DELIVERIES = "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES"
 ADVISORY = Stream(
     "ADVISORY",
     (
-        "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
+        f"{MAX_DELIVERIES}.>",
         "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
     ),
     max_age=30 * DAY,
@@ -61,7 +69,10 @@ STREAMS: tuple[Stream, ...] = (BUS, WORK, TOK, DLQ, ADVISORY)
 REFLEX = Durable("reflex", (TaskSubmitted,))
 ROUTER = Durable("router", (TaskReady,))
 RUNNER = Durable("runner", (TaskAssigned,), ack_wait=15.0, slots=64)
-DURABLES: tuple[Durable, ...] = (REFLEX, ROUTER, RUNNER)
+UNDERTAKER = Durable(
+    "undertaker", (), stream=ADVISORY.name, subjects=(f"{MAX_DELIVERIES}.{BUS.name}.>",), max_deliver=1_000
+)
+DURABLES: tuple[Durable, ...] = (REFLEX, ROUTER, RUNNER, UNDERTAKER)
 
 EPOCH_KEY = "ganglion_epoch"
 """Where BUS keeps its epoch token in the stream's metadata (DESIGN 4)."""

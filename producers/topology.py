@@ -63,7 +63,7 @@ def stream_config(stream: Stream, metadata: dict[str, str] | None = None) -> Str
 
 
 def consumer_config(durable: Durable) -> ConsumerConfig:
-    """The JetStream configuration of one durable pull consumer on BUS."""
+    """The JetStream configuration of one durable pull consumer."""
     return ConsumerConfig(
         durable_name=durable.name,
         filter_subjects=list(durable.filters),
@@ -114,7 +114,7 @@ async def apply(client: Client, settings: TopologySettings | None = None) -> Non
         for stream in _table(settings or TopologySettings()):
             await _apply_stream(js, stream)
         for durable in DURABLES:
-            await js.add_consumer(BUS.name, consumer_config(durable))
+            await js.add_consumer(durable.stream, consumer_config(durable))
     except APIError as error:
         raise TopologyError(f"the server refused the topology: {error.description}") from error
 
@@ -130,8 +130,9 @@ async def start_epoch(client: Client, previous: str) -> str:
         stream = next(s for s in _table(TopologySettings()) if s.name == BUS.name)
         await js.update_stream(stream_config(stream, {EPOCH_KEY: token}))
     for durable in DURABLES:
-        await js.delete_consumer(BUS.name, durable.name)
-        await js.add_consumer(BUS.name, consumer_config(durable))
+        if durable.stream == BUS.name:
+            await js.delete_consumer(BUS.name, durable.name)
+            await js.add_consumer(BUS.name, consumer_config(durable))
     log.warning("epoch_started", epoch=token, previous=previous)
     return token
 
@@ -156,7 +157,7 @@ async def drift(client: Client) -> list[str]:
 
 async def _durable_drift(js: JetStreamContext, durable: Durable) -> list[str]:
     try:
-        actual = (await js.consumer_info(BUS.name, durable.name)).config
+        actual = (await js.consumer_info(durable.stream, durable.name)).config
     except NotFoundError:
         return [f"consumer {durable.name} is missing"]
     wanted = consumer_config(durable)

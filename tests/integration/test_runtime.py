@@ -11,15 +11,18 @@ from uuid import uuid4
 
 import pytest
 
-from consumers._runtime import Feed, Flow, Slots
+from consumers._feed import Feed
+from consumers._runtime import Flow, Slots
 from deploy.local.server import Server
 from events import Event, EventData, RunStarted, TaskChecked, TaskSubmitted
 from events.codec import encode
 from events.errors import InvalidEventError, StoreUnavailableError
 from events.ids import derived_id, new_id
+from events.letter import DeadLetter
 from events.streams import Durable
 from events.subjects import subject_of
-from producers.topology import consumer_config
+from producers.letters import LetterBox
+from producers.topology import consumer_config, epoch_of
 from tests.support.eventually import eventually
 from tests.support.running_keeper import Bus, a_bus, checked, named, submitted
 
@@ -75,10 +78,9 @@ async def others(bus: Bus) -> list[dict[str, object]]:
     return [event for _, event in await bus.stream() if event["type"] != "io.ganglion.task.submitted.v1"]
 
 
-async def letters(bus: Bus) -> list[dict[str, object]]:
-    js = bus.client.jetstream()
-    count = (await js.stream_info("DLQ")).state.messages
-    return [json.loads((await js.get_msg("DLQ", seq=seq)).data or b"") for seq in range(1, count + 1)]
+async def letters(bus: Bus) -> list[DeadLetter]:
+    kept, _ = await LetterBox(bus.client).page("t", consumer=None, after=0, limit=100)
+    return [one.letter for one in kept]
 
 
 async def test_outputs_are_published_and_the_message_is_settled(bus: Bus) -> None:
@@ -131,8 +133,11 @@ async def test_the_last_delivery_ends_the_task_and_leaves_a_letter(bus: Bus) -> 
     assert isinstance(data, dict)
     assert (data["action"], data["reason"], data["by"]) == ("fail", "dead_lettered", "/consumers/probe")
     (letter,) = await letters(bus)
-    assert (letter["consumer"], letter["event_id"], letter["deliveries"]) == ("probe", cause.id, 3)
-    assert "secret" not in json.dumps([letter, control])
+    assert (letter.consumer, letter.event_id, letter.deliveries) == ("probe", cause.id, 3)
+    assert (letter.task_id, letter.tenant, letter.owner) == (cause.taskid, "t", "o")
+    assert letter.cursor == f"{await epoch_of(bus.client)}-1"
+    assert letter.body is None
+    assert "secret" not in letter.model_dump_json() + json.dumps(control)
 
 
 async def test_a_permanent_failure_is_buried_at_once(bus: Bus) -> None:
@@ -146,7 +151,7 @@ async def test_a_permanent_failure_is_buried_at_once(bus: Bus) -> None:
         await bus.submit()
         await eventually(lambda: settled(bus), within=15)
     assert len(calls.times) == 1
-    assert [letter["reason"] for letter in await letters(bus)] == ["invalid_event"]
+    assert [letter.reason for letter in await letters(bus)] == ["invalid_event"]
 
 
 async def test_bytes_that_are_no_event_are_buried_with_their_bytes(bus: Bus) -> None:
@@ -157,7 +162,7 @@ async def test_bytes_that_are_no_event_are_buried_with_their_bytes(bus: Bus) -> 
         await (await bus.publisher.send_bytes("bus.t.task.submitted.0", b"{", "garbage"))
         await eventually(lambda: settled(bus), within=15)
     (letter,) = await letters(bus)
-    assert (letter["event_id"], letter["body"]) == (None, "ew==")
+    assert (letter.event_id, letter.body, letter.undecoded) == (None, "ew==", b"{")
 
 
 async def test_one_failure_in_a_batch_costs_nobody_else(bus: Bus) -> None:

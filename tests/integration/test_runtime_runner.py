@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 import pytest
 from pydantic import SecretStr
 
-from consumers._runtime import Feed, Slots
+from consumers._feed import Feed
+from consumers._runtime import Slots
 from consumers.runner import Runner
 from consumers.runner.agent import Answer, Work
 from deploy.local.server import Server

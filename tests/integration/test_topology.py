@@ -54,7 +54,7 @@ async def test_the_streams_are_what_the_design_says(client: Client) -> None:
 async def test_the_durables_are_what_the_table_says(client: Client) -> None:
     await apply(client)
     for durable in DURABLES:
-        config = (await client.jetstream().consumer_info("BUS", durable.name)).config
+        config = (await client.jetstream().consumer_info(durable.stream, durable.name)).config
         filters = config.filter_subjects or [config.filter_subject]
         assert (set(filters), config.ack_wait) == (set(durable.filters), durable.ack_wait)
         assert (config.max_deliver, config.max_ack_pending) == (durable.max_deliver, durable.max_ack_pending)

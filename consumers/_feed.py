@@ -1,0 +1,142 @@
+"""Feeds one consumer from its durable: as many messages as there is room for, each kept alive, none forgotten."""
+
+import asyncio
+from collections.abc import Coroutine
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
+
+from consumers._pause import Pause
+from consumers._runtime import Flow, FlowHandler, SlotHandler, Slots, Worker
+from consumers._suspects import SUSPECT_FROM, Suspects, deliveries_of
+from producers.publisher import Publisher
+from producers.pull import Pull
+
+log = structlog.get_logger()
+
+_FLOW_WINDOW = 512
+_FLOW_BATCH = 32
+_AGAIN_AFTER = 0.1
+
+
+class Feed:
+    """Feeds one consumer from its durable; `stop()` takes no more and lets `run` end when all in hand is settled."""
+
+    def __init__(
+        self, client: Client, publisher: Publisher, consumer: Flow | Slots, *, pause: Pause | None = None
+    ) -> None:
+        self._client = client
+        self._consumer = consumer
+        self._durable = consumer.durable
+        self._pause = pause or Pause(client, consumer.durable)
+        self._worker = Worker(client, consumer.durable, publisher, self._pause)
+        self._window = self._durable.slots or _FLOW_WINDOW
+        self._held = 0
+        self._working: dict[int, Msg] = {}
+        self._running: set[asyncio.Task[None]] = set()
+        self._suspects = Suspects(self._run_suspect)
+        self._stopped = asyncio.Event()
+        self._pull: Pull | None = None
+        self._narrow = False
+
+    async def run(self) -> None:
+        """Pull and process until stopped; start over whenever the pull is lost."""
+        beside = [asyncio.create_task(self._beat()), asyncio.create_task(self._suspects.run())]
+        try:
+            while not self._stopped.is_set():
+                if self._pause.due:
+                    await self._until_stopped(self._pause.hold())
+                async with self._new_pull() as self._pull:
+                    while messages := await self._pull.take(_FLOW_BATCH):
+                        self._start(messages)
+                await self._until_stopped(asyncio.sleep(_AGAIN_AFTER))
+            await self._put_back(await self._suspects.stop())
+            await asyncio.gather(*self._running)
+        finally:
+            for task in (*beside, *self._running):
+                task.cancel()
+
+    def stop(self) -> None:
+        """Take no more messages."""
+        self._stopped.set()
+        if self._pull is not None:
+            self._pull.lose()
+
+    async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
+        stopped, working = asyncio.create_task(self._stopped.wait()), asyncio.create_task(work)
+        await asyncio.wait((stopped, working), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        working.cancel()
+
+    def _new_pull(self) -> Pull:
+        """A pull with room for what is not in hand; work that ends later makes its room there."""
+        self._narrow = self._pause.probing
+        window = 1 if self._narrow else self._window
+        rearm = 1 if self._narrow or self._durable.slots else None
+        return Pull(self._client, self._durable.stream, self._durable.name, window=window - self._held, rearm=rearm)
+
+    def _start(self, messages: list[Msg]) -> None:
+        match self._consumer:
+            case Flow(handler=handler):
+                self._start_flow(handler, messages)
+            case Slots(handler=handler):
+                for message in messages:
+                    self._spawn(self._slot(handler, message), 1)
+
+    def _start_flow(self, handler: FlowHandler, messages: list[Msg]) -> None:
+        suspects = [message for message in messages if deliveries_of(message) >= SUSPECT_FROM]
+        if suspects:
+            self._held += len(suspects)
+            for message in suspects:
+                self._suspects.add(message)
+            messages = [message for message in messages if message not in suspects]
+        if messages:
+            self._spawn(self._worker.flow(handler, messages), len(messages))
+
+    async def _run_suspect(self, message: Msg) -> None:
+        if isinstance(self._consumer, Flow):
+            await self._finish(self._worker.flow(self._consumer.handler, [message]), 1)
+
+    def _spawn(self, work: Coroutine[None, None, None], count: int) -> None:
+        self._held += count
+        task = asyncio.create_task(self._finish(work, count))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    async def _finish(self, work: Coroutine[None, None, None], count: int) -> None:
+        try:
+            await work
+        finally:
+            self._held -= count
+            if self._pull is not None:
+                await self._pull.back(count)
+                if self._pause.due or (self._narrow and not self._pause.probing):
+                    self._pull.lose()
+
+    async def _slot(self, handler: SlotHandler, message: Msg) -> None:
+        self._working[id(message)] = message
+        try:
+            await self._worker.slot(handler, message)
+        finally:
+            del self._working[id(message)]
+
+    async def _put_back(self, messages: list[Msg]) -> None:
+        """What was not begun need not wait for ack_wait to be delivered to somebody else."""
+        self._held -= len(messages)
+        for message in messages:
+            try:
+                await message.nak(delay=self._durable.retry[0])
+            except NatsError as error:
+                log.debug("put_back_failed", consumer=self._durable.name, error=type(error).__name__)
+
+    async def _beat(self) -> None:
+        """Tell the server that slow work goes on, so that nobody else starts it too."""
+        while True:
+            await asyncio.sleep(self._durable.ack_wait / 3)
+            for message in list(self._working.values()):
+                try:
+                    await message.in_progress()
+                except NatsError as error:
+                    log.debug("heartbeat_failed", consumer=self._durable.name, error=type(error).__name__)
