@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from time import perf_counter_ns
 
-from pydantic import JsonValue
-
 from consumers._runtime import Flow, Resources
 from events.base import Event, EventData
 from events.streams import REFLEX
-from events.task import Finding, TaskChecked, TaskSpec, TaskSubmitted
+from events.task import Finding, TaskChecked, TaskSubmitted
+from events.texts import texts_of
 from screening import Screener
 
 
@@ -48,36 +47,6 @@ class Reflex:
                 us=(perf_counter_ns() - began) // 1_000,
             )
         ]
-
-
-def texts_of(spec: TaskSpec) -> dict[str, str]:
-    """Every text a user wrote, by its place in the request (JSON pointer without the first slash)."""
-    texts = {"goal": spec.prompt}
-    if spec.context.text:
-        texts["context"] = spec.context.text
-    nested: dict[str, JsonValue] = {
-        "context/refs": [*spec.context.refs],
-        "context/data": spec.context.data,
-        "constraints": spec.constraints,
-        "acceptance_criteria": [*spec.acceptance_criteria],
-        "metadata": spec.metadata,
-    }
-    for place, value in nested.items():
-        _collect(value, place, texts)
-    return texts
-
-
-def _collect(value: JsonValue, place: str, texts: dict[str, str]) -> None:
-    if isinstance(value, str):
-        texts[place] = value
-    elif isinstance(value, list):
-        for index, item in enumerate(value):
-            _collect(item, f"{place}/{index}", texts)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            if key:
-                texts[f"{place}/{key}#key"] = key
-            _collect(item, f"{place}/{key}", texts)
 
 
 def build(_: Resources) -> Flow:

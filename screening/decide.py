@@ -69,6 +69,8 @@ def reason(decision: Decision, carrying: list[Finding]) -> str | None:
 
 
 def _phrase(finding: Finding) -> str:
+    if finding.type == "too_much_to_check":
+        return "more to check than can be checked in bounded time"
     words = _WORDS.get(finding.family, finding.family)
     detail = finding.type.replace("_", " ") if finding.family in DATA_FAMILIES else f"family {finding.family}"
     return f"{words} ({detail})"

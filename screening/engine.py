@@ -9,10 +9,11 @@ from itertools import islice
 
 from screening.characters import Disguise
 from screening.classifier import Classifier
-from screening.decide import action_of, decide, reason
+from screening.fields import examine_fields
+from screening.judgement import judge
 from screening.matcher import Candidate, CompiledRule
-from screening.model import RANK, Finding, Severity, Verdict, lowered
-from screening.policy import Policy, Profile
+from screening.model import EVERYTHING, RANK, Checks, Examination, Finding, Severity, Verdict, lowered
+from screening.policy import Policy
 from screening.readings import DATA_FAMILIES, Reader, Reading
 from screening.redaction import Placeholders, replace
 from screening.rules import Rule, load
@@ -63,24 +64,21 @@ class Screener:
     def screen(self, fields: Mapping[str, str], *, kind: str, tenant: str) -> Verdict:
         """The verdict on all user text of a request; `fields` maps a JSON-pointer-like name to its text.
 
-        `kind` is the task kind (goal, subtask, turn, refinement) and `tenant` the tenant id, for the policy.
+        `kind` is the task kind (goal, subtask, turn, refinement, output, files) and `tenant` the tenant id, for the
+        policy.
         """
         profile = self.policy.profile(tenant=tenant, kind=kind)
-        findings: list[Finding] = []
-        truncated = False
-        score = 0.0
-        for field, text in fields.items():
-            cut = text[: profile.max_chars]
-            found, readings = self._field(field, cut)
-            own = self._score(found, readings)
-            if own >= profile.injection.flag_score:
-                found.append(_likely(field, len(cut), own, profile))
-            truncated |= len(cut) < len(text)
-            score = max(score, own)
-            findings += found
-        truncated |= len(findings) > profile.max_findings
-        kept = tuple(_foremost(findings, profile.max_findings))
-        return self._verdict(fields, kept, profile, truncated=truncated, score=score)
+        examined = examine_fields(self, {field: text[: profile.max_chars] for field, text in fields.items()})
+        return judge(fields, examined, profile, self.rules_version)
+
+    def examine(self, text: str, checks: Checks = EVERYTHING) -> Examination:
+        """What is in one text, for `judge`; the same text and checks give the same under one `rules_version`."""
+        findings, readings = self._field("", text)
+        if not checks.data:
+            findings = [found for found in findings if found.family not in DATA_FAMILIES]
+        if not checks.injections:
+            return Examination(tuple(found for found in findings if found.family in DATA_FAMILIES))
+        return Examination(tuple(findings), self._score(findings, readings))
 
     def _field(self, field: str, text: str) -> tuple[list[Finding], list[Reading]]:
         readings, disguise = self._reader.read(text)
@@ -106,50 +104,19 @@ class Screener:
         lowered_by_context = finding.severity != self._severities.get(finding.rule, finding.severity)
         return 1.0 if lowered_by_context else _BONUS[finding.severity]
 
-    def _verdict(
-        self,
-        fields: Mapping[str, str],
-        findings: tuple[Finding, ...],
-        profile: Profile,
-        *,
-        truncated: bool,
-        score: float,
-    ) -> Verdict:
-        if not findings:
-            return Verdict("allow", rules_version=self.rules_version, truncated=truncated, injection_score=score)
-        decision, carrying = decide(findings, profile)
-        redacted = None if decision == "allow" else _redacted(fields, findings, profile, everything=decision == "block")
-        audit = profile.audit and decision != "allow"
-        return Verdict(
-            decision="allow" if audit else decision,
-            findings=findings,
-            redacted=None if audit else redacted,
-            rules_version=self.rules_version,
-            truncated=truncated,
-            reason=reason(decision, carrying),
-            would=decision if audit else None,
-            injection_score=score,
-        )
-
     def data_findings(self, text: str) -> list[Finding]:
         """Personal data and secrets of any severity in one text."""
         return [found for found in self._field("", text)[0] if found.family in DATA_FAMILIES]
 
     def redact(self, text: str) -> str:
-        """`text` with all personal data and secrets of any severity replaced, for logs and derived text."""
-        return replace(text, self.data_findings(text), Placeholders())
+        """`text` with all personal data and secrets of any severity replaced, for logs and derived text.
 
-
-def _likely(field: str, length: int, score: float, profile: Profile) -> Finding:
-    severity: Severity = "critical" if score >= profile.injection.block_score else "medium"
-    return Finding("classifier", "likely_injection", severity, field, 0, length, score, "classifier")
-
-
-def _foremost(findings: list[Finding], most: int) -> list[Finding]:
-    """The most severe when there are too many, so that truncation never hides what would have blocked."""
-    if len(findings) <= most:
-        return findings
-    return sorted(findings, key=lambda finding: -RANK[finding.severity])[:most]
+        A text with more of them than are checked is withheld whole.
+        """
+        findings = self._field("", text)[0]
+        if any(found.type == "too_much_to_check" for found in findings):
+            return "[WITHHELD]"
+        return replace(text, (found for found in findings if found.family in DATA_FAMILIES), Placeholders())
 
 
 def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
@@ -168,7 +135,7 @@ def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
                 "obfuscation", "too_much_to_check", "critical", field, *view.original(start, end), 0.5, rule.id
             )
             return
-        if accepted_so_far > _ENOUGH:
+        if accepted_so_far > _ENOUGH and rule.family not in DATA_FAMILIES:
             return
         if rule.bounded and not _bounded(view.raw, start, end):
             continue
@@ -254,18 +221,3 @@ def _without_overlaps(group: list[Finding], *, same_family: bool) -> list[Findin
 
 def _weight(finding: Finding) -> tuple[int, int, float]:
     return finding.end - finding.start, RANK[finding.severity], finding.confidence
-
-
-def _redacted(
-    fields: Mapping[str, str], findings: tuple[Finding, ...], profile: Profile, *, everything: bool
-) -> dict[str, str] | None:
-    names = Placeholders()
-    result: dict[str, str] = {}
-    for field, text in fields.items():
-        chosen = [
-            f for f in findings
-            if f.field == field and f.family in DATA_FAMILIES and (everything or action_of(f, profile) == "redact")
-        ]  # fmt: skip
-        if chosen:
-            result[field] = replace(text, chosen, names)
-    return result or None

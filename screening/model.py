@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Severity = Literal["critical", "high", "medium", "low"]
@@ -37,12 +37,35 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Checks:
+    """What to look for: personal data and secrets, injections, or both."""
+
+    data: bool = True
+    injections: bool = True
+
+
+EVERYTHING = Checks()
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What is in one text, whatever the policy; nothing in it is taken from the text, so it may be cached.
+
+    `score` is the calibrated probability of an injection; the findings' `field` is empty.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    score: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """The decision on one request, explained without quoting it.
 
     `redacted` maps a field to its text with placeholders, only where it differs; None when nothing was replaced.
     `reason` names rule family and field. In audit mode `decision` is `allow` and `would` is what it had been.
-    `injection_score` is the calibrated probability of an injection, rules included: 0.5 flags.
+    `injection_score` is the calibrated probability of an injection, rules included: 0.5 flags. `placeholders` holds
+    what the placeholders in `redacted` stand for: the one raw thing here, to be sealed and dropped; not in `repr`.
     """
 
     decision: Decision
@@ -54,3 +77,4 @@ class Verdict:
     reason: str | None = None
     would: str | None = None
     injection_score: float = 0.0
+    placeholders: dict[str, str] | None = field(default=None, repr=False, compare=False)

@@ -1,4 +1,4 @@
-"""Replace what was found by placeholders that stay the same for the same value within one text or verdict."""
+"""Replace what was found by placeholders that stay the same for the same value, and keep what they stand for."""
 
 from __future__ import annotations
 
@@ -15,13 +15,16 @@ class Placeholders:
         self._counts: dict[str, int] = {}
 
     def name(self, kind: str, value: str) -> str:
-        """The placeholder of one value."""
-        key = (kind, value)
-        found = self._names.get(key)
+        """The placeholder of one value, in brackets as it stands in a text."""
+        found = self._names.get((kind, value))
         if found is None:
             number = self._counts[kind] = self._counts.get(kind, 0) + 1
-            found = self._names[key] = f"[{kind.upper()}_{number}]"
-        return found
+            found = self._names[kind, value] = f"{kind.upper()}_{number}"
+        return f"[{found}]"
+
+    def values(self) -> dict[str, str]:
+        """What each placeholder (without brackets) stands for: to be sealed at once, never to be kept or logged."""
+        return {name: value for (_, value), name in self._names.items()}
 
 
 def replace(text: str, findings: Iterable[Finding], names: Placeholders) -> str:

@@ -1,0 +1,74 @@
+"""From what is in the texts to a verdict: the policy's answer, the sentence for the sender, and the redacted texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from screening.decide import action_of, decide, reason
+from screening.model import RANK, Examination, Finding, Severity, Verdict
+from screening.policy import Profile
+from screening.readings import DATA_FAMILIES
+from screening.redaction import Placeholders
+from screening.redaction import replace as redact
+
+
+def judge(
+    fields: Mapping[str, str],
+    examined: Mapping[str, Examination],
+    profile: Profile,
+    rules_version: str,
+    *,
+    engine: str = "builtin",
+) -> Verdict:
+    """The verdict of `profile` on texts and what was found in them (`examined` by field, of at most `max_chars`)."""
+    findings: list[Finding] = []
+    for field, what in examined.items():
+        findings += (replace(found, field=field) for found in what.findings)
+        if what.score >= profile.injection.flag_score:
+            findings.append(_likely(field, len(fields[field]), what.score, profile))
+    score = max((what.score for what in examined.values()), default=0.0)
+    kept = tuple(_foremost(findings, profile.max_findings))
+    truncated = len(findings) > len(kept) or any(len(text) > profile.max_chars for text in fields.values())
+    verdict = Verdict("allow", rules_version=rules_version, engine=engine, truncated=truncated, injection_score=score)
+    return _decided(replace(verdict, findings=kept), findings, fields, profile) if kept else verdict
+
+
+def _decided(verdict: Verdict, findings: list[Finding], fields: Mapping[str, str], profile: Profile) -> Verdict:
+    """The decision on all findings: what is left out of the report is redacted all the same."""
+    decision, carrying = decide(findings, profile)
+    told = replace(verdict, reason=reason(decision, carrying))
+    if decision == "allow":
+        return told
+    if profile.audit:
+        return replace(told, would=decision)
+    names = Placeholders()
+    texts = _redacted(fields, findings, profile, names, everything=decision == "block")
+    return replace(told, decision=decision, redacted=texts or None, placeholders=names.values() or None)
+
+
+def _likely(field: str, length: int, score: float, profile: Profile) -> Finding:
+    severity: Severity = "critical" if score >= profile.injection.block_score else "medium"
+    return Finding("classifier", "likely_injection", severity, field, 0, length, score, "classifier")
+
+
+def _foremost(findings: list[Finding], most: int) -> list[Finding]:
+    """The most severe when there are too many, so that truncation never hides what would have blocked."""
+    if len(findings) <= most:
+        return findings
+    return sorted(findings, key=lambda finding: -RANK[finding.severity])[:most]
+
+
+def _redacted(
+    fields: Mapping[str, str],
+    findings: list[Finding],
+    profile: Profile,
+    names: Placeholders,
+    *,
+    everything: bool,
+) -> dict[str, str]:
+    chosen: dict[str, list[Finding]] = {}
+    for found in findings:
+        if found.family in DATA_FAMILIES and (everything or action_of(found, profile) == "redact"):
+            chosen.setdefault(found.field, []).append(found)
+    return {field: redact(fields[field], spans, names) for field, spans in chosen.items()}
