@@ -1,6 +1,6 @@
 """Agent events: who can do work, how it fares, and what the router makes of it."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -60,6 +60,8 @@ class AgentDeregistered(AgentEvent, name="deregistered"):
 class AgentChanged(AgentEvent, name="changed"):
     """The router sees an agent differently now; `why` says what changed."""
 
+    is_state: ClassVar[bool] = True
+
     tier: Tier
     load_level: LoadLevel
     breaker: Breaker
@@ -67,3 +69,7 @@ class AgentChanged(AgentEvent, name="changed"):
     in_flight: int
     capacity: int
     why: str
+
+
+PRESENCE_EVENTS: tuple[type[AgentEvent], ...] = (AgentRegistered, AgentHeartbeat, AgentDeregistered)
+"""All that an agent, or who runs it, says about the agent."""

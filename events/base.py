@@ -5,7 +5,7 @@ payloads, `Event.caused` stamps them: derived id, correlation, causation, hops a
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar, Generic, Literal, TypeVar
+from typing import Annotated, ClassVar, Generic, Literal, NamedTuple, TypeVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue, SerializeAsAny, StringConstraints
@@ -35,6 +35,8 @@ class EventData(BaseModel):
     event_type: ClassVar[str] = ""
     subject_root: ClassVar[str] = "bus"
     """The first token of the subject: the stream that keeps this event (DESIGN 3)."""
+    is_state: ClassVar[bool] = False
+    """Whether it announces a state that an aggregate's one writer has committed: nobody else may publish it."""
 
     def __init_subclass__(cls, *, aggregate: str | None = None, name: str | None = None) -> None:
         super().__init_subclass__()
@@ -49,6 +51,14 @@ class EventData(BaseModel):
     def subject_id(self) -> str:
         """The id of the aggregate that the event is about (the CloudEvents `subject`)."""
         raise AssertionError("each aggregate's base class names its id")
+
+
+class About(NamedTuple):
+    """Whom an event concerns, where that is not simply whom its cause concerned."""
+
+    owner: str
+    session_id: str | None
+    task_id: UUID | None
 
 
 D_co = TypeVar("D_co", bound=EventData, covariant=True)
@@ -122,13 +132,15 @@ class Event(BaseModel, Generic[D_co]):
         seed: str | None = None,
         time: datetime | None = None,
         version: int | None = None,
+        about: About | None = None,
     ) -> "Event[EventData]":
-        """Stamp `data` as an effect of this event.
+        """Stamp `data` as an effect of this event, concerning the same owner, session and task unless `about` says.
 
         The id is derived from this event's id (or from `seed`, an execution id, where the work is not a
         function of its input), the source, the event's name and `index`: a repeat publishes the same id.
         """
         chosen = derived_text(seed or self.id, source, data.event_name, index)
+        owner, session_id, task_id = about or (self.ownerid, self.sessionid, self.taskid)
         return _of_checked_parts(
             specversion="1.0",
             id=chosen,
@@ -138,9 +150,9 @@ class Event(BaseModel, Generic[D_co]):
             time=time or datetime.now(UTC),
             datacontenttype="application/json",
             tenantid=self.tenantid,
-            ownerid=self.ownerid,
-            sessionid=self.sessionid,
-            taskid=self.taskid,
+            ownerid=owner,
+            sessionid=session_id,
+            taskid=task_id,
             correlationid=self.correlationid,
             causationid=self.id,
             hopcount=self.hopcount + 1,

@@ -1,6 +1,6 @@
 """Message events: what was said in a session, numbered without a hole."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -13,6 +13,8 @@ Role = Literal["user", "assistant", "system", "tool"]
 
 class MessageAppended(EventData, aggregate="message", name="appended"):
     """A message has its place in the session's history; `seq` counts from 1."""
+
+    is_state: ClassVar[bool] = True
 
     message_id: UUID
     session_id: Name

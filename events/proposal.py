@@ -69,6 +69,7 @@ class ProposalEntered(ProposalEvent):
     """A proposal entered a state, and the database says so too."""
 
     status: ClassVar[ProposalStatus]
+    is_state: ClassVar[bool] = True
 
     workflow_id: UUID
     from_status: ProposalStatus | None = None

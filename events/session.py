@@ -1,6 +1,6 @@
 """Session events: a session holds a conversation, a piece of work or a workflow, and is opened by its first task."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,8 @@ class SessionControl(SessionEvent, name="control"):
 
 class SessionEntered(SessionEvent):
     """A session as it is now."""
+
+    is_state: ClassVar[bool] = True
 
     kind: SessionKind
     title: str | None = None

@@ -166,6 +166,7 @@ class TaskEntered(TaskEvent):
     """A task entered a state, and the database says so too (DESIGN rule 5)."""
 
     status: ClassVar[Status]
+    is_state: ClassVar[bool] = True
 
     kind: Kind
     from_status: Status

@@ -1,6 +1,6 @@
 """Workflow events: a set of specification files with one draft and numbered versions."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -36,6 +36,8 @@ class WorkflowControl(WorkflowEvent, name="control"):
 
 class WorkflowChanged(WorkflowEvent, name="changed"):
     """A workflow as it is now: its draft's version and paths, and the version last published."""
+
+    is_state: ClassVar[bool] = True
 
     action: Literal[WorkflowAction, "approve"]
     version: int

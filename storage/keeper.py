@@ -6,33 +6,14 @@ and only under its lease, so a second keeper or a zombie changes nothing.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
-from functools import cache
-from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Table
 
 from events.errors import LeaseLostError
 from storage.faults import AWAY, store_faults
-from storage.models import event_gap, event_log, event_repeat, outbox, run, task, tool_call, verdict
-from storage.unnest import Row, Rows, columns_of
-
-LEASE = timedelta(seconds=2)
-TASK_COLUMNS = columns_of(task)
-TASK_LIFE = TASK_COLUMNS[TASK_COLUMNS.index("status") :]
-TASK_FOLD = (
-    "id",
-    "tenant",
-    "owner",
-    "session_id",
-    "kind",
-    "required_capabilities",
-    "deadline_at",
-    *TASK_LIFE,
-)
-LOG_COLUMNS = columns_of(event_log)
-RUN_COLUMNS = columns_of(run)
+from storage.models import event_log
+from storage.parts import LEASE, PARTS, READS, write_statement
+from storage.unnest import Row
 
 
 class RepeatedEventError(Exception):
@@ -49,33 +30,18 @@ class Position:
 
 @dataclass(slots=True)
 class Changes:
-    """What one batch writes; rows are tuples in the order of the tables' columns."""
+    """What one batch writes: rows by the name of their part (`storage.parts.PARTS`), and the outbox rows read back."""
 
-    log: list[Row] = field(default_factory=list)
-    repeats: list[Row] = field(default_factory=list)
-    gaps: list[Row] = field(default_factory=list)
-    new_tasks: list[Row] = field(default_factory=list)
-    changed_tasks: list[Row] = field(default_factory=list)
-    runs: list[Row] = field(default_factory=list)
-    verdicts: list[Row] = field(default_factory=list)
-    tool_calls: list[Row] = field(default_factory=list)
-    outbox: list[Row] = field(default_factory=list)
+    rows: dict[str, list[Row]] = field(default_factory=dict)
     read_back: list[str] = field(default_factory=list)
 
-    def by_part(self) -> dict[str, list[Row]]:
-        """The rows by the part of the statement that writes them; parts without rows are left out."""
-        parts = {
-            "logged": self.log,
-            "repeated": self.repeats,
-            "gaps": self.gaps,
-            "born": self.new_tasks,
-            "ran": self.runs,
-            "judged": self.verdicts,
-            "called": self.tool_calls,
-            "sent": self.outbox,
-            "changed": self.changed_tasks,
-        }
-        return {name: rows for name, rows in parts.items() if rows}
+    def add(self, part: str, row: Row) -> None:
+        """One more row; its values are in the order of the part's columns."""
+        self.rows.setdefault(part, []).append(row)
+
+    def of(self, part: str) -> list[Row]:
+        """The rows of one part."""
+        return self.rows.get(part, [])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,63 +62,6 @@ class OutboxRow:
     body: bytes
 
 
-_ENDED = ", ".join(
-    f"{name} = EXCLUDED.{name}" for name in ("status", "finished_at", "tokens", "cost_usd", "ms", "error")
-)
-_INSERTS: dict[str, tuple[Table, str]] = {
-    "logged": (event_log, ""),
-    "repeated": (event_repeat, "ON CONFLICT DO NOTHING"),
-    "gaps": (event_gap, "ON CONFLICT DO NOTHING"),
-    "born": (task, ""),
-    "ran": (run, f"ON CONFLICT (task_id, attempt) DO UPDATE SET {_ENDED}"),
-    "judged": (verdict, "ON CONFLICT DO NOTHING"),
-    "called": (tool_call, "ON CONFLICT DO NOTHING"),
-    "sent": (outbox, ""),
-}
-_LEASE_PART = (
-    "lease AS (UPDATE keeper SET epoch = $4, position = $5,"
-    f" until = clock_timestamp() + interval '{LEASE.total_seconds()} s'"
-    " WHERE id = 1 AND holder = $1 AND epoch = $2 AND position = $3 AND until > clock_timestamp() RETURNING 1)"
-)
-
-
-def _insert(table: Table, rows: Rows, conflict: str = "") -> str:
-    names = ", ".join(rows.names)
-    return f"INSERT INTO {table.name} ({names}) {rows.select()} WHERE EXISTS (SELECT FROM lease) {conflict}"
-
-
-def _update(rows: Rows) -> str:
-    assignments = ", ".join(f"{name} = v.{name}" for name in TASK_LIFE)
-    return (
-        f"UPDATE task t SET {assignments} FROM ({rows.select()}) AS v({', '.join(rows.names)})"
-        " WHERE t.id = v.id AND EXISTS (SELECT FROM lease)"
-    )
-
-
-@cache
-def _write_statement(parts: tuple[str, ...], *, read_back: bool) -> str:
-    """The one write statement for a batch that touches these parts: what has no rows costs nothing.
-
-    Parameters 1-5 are holder, old and new position; then one array a column, part by part; last the ids read back.
-    """
-    place = 6
-    written = [_LEASE_PART]
-    for name in parts:
-        if name == "changed":
-            rows = Rows(task, ("id", *TASK_LIFE), place)
-            written.append(f"{name} AS ({_update(rows)})")
-        else:
-            table, conflict = _INSERTS[name]
-            rows = Rows(table, columns_of(table), place)
-            written.append(f"{name} AS ({_insert(table, rows, conflict)})")
-        place = rows.next
-    if read_back:
-        gone = f"DELETE FROM outbox WHERE event_id = ANY(${place}::text[]) AND EXISTS (SELECT FROM lease)"
-        written.append(f"read_back AS ({gone})")
-    return "WITH " + ",\n".join(written) + "\nSELECT count(*) FROM lease"
-
-
-_READ = f"SELECT {', '.join(TASK_FOLD)} FROM task WHERE id = ANY($1::uuid[])"
 _ACQUIRE = f"""
 UPDATE keeper SET holder = $1, until = clock_timestamp() + interval '{LEASE.total_seconds()} s'
 WHERE id = 1 AND (holder = $1 OR until IS NULL OR until < clock_timestamp()) RETURNING epoch, position"""
@@ -168,7 +77,7 @@ _OUTBOX = """
 SELECT position, event_id, subject, body FROM outbox WHERE position > $1 AND position < $2 ORDER BY position LIMIT $3"""
 _ADD_TO_OUTBOX = f"""
 WITH lease AS (SELECT 1 FROM keeper WHERE id = 1 AND holder = $1 AND until > clock_timestamp() FOR UPDATE),
-sent AS ({_insert(outbox, Rows(outbox, columns_of(outbox), 2))})
+sent AS ({PARTS["sent"].write(2)[0]})
 SELECT 1 FROM lease"""
 _FOLDED_AT = """
 SELECT id, body FROM event_log WHERE epoch = $1 AND seq = $2
@@ -247,10 +156,10 @@ class KeeperStore:
         if moved != "UPDATE 1":
             raise LeaseLostError
 
-    async def load_tasks(self, ids: Sequence[UUID]) -> list[dict[str, object]]:
-        """The rows of the named tasks that exist, columns TASK_FOLD."""
+    async def load(self, table: str, ids: Sequence[object]) -> list[dict[str, object]]:
+        """The named rows of one folded table that exist, as `storage.parts.READS` reads them."""
         with store_faults():
-            return [dict(row) for row in await self._connection.fetch(_READ, ids)]
+            return [dict(row) for row in await self._connection.fetch(READS[table], ids)]
 
     async def known(self, keys: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         """Which of the (source, id) pairs are in the log already."""
@@ -264,11 +173,11 @@ class KeeperStore:
         Raises LeaseLostError (another keeper moved on), RepeatedEventError (fold again without known events),
         UnkeepableError (some row holds what a column cannot).
         """
-        parts = changes.by_part()
+        parts = {name: rows for name in PARTS if (rows := changes.of(name))}
         arrays: list[object] = [column for rows in parts.values() for column in zip(*rows, strict=True)]
         if changes.read_back:
             arrays.append(changes.read_back)
-        statement = _write_statement(tuple(parts), read_back=bool(changes.read_back))
+        statement = write_statement(tuple(parts), read_back=bool(changes.read_back))
         with store_faults():
             try:
                 moved = await self._connection.fetchval(

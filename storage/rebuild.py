@@ -8,10 +8,7 @@ import asyncpg
 
 from storage.faults import store_faults
 from storage.keeper import KeeperStore, Position
-from storage.models import run, task, tool_call, verdict
-
-FOLDED = tuple(table.name for table in (task, run, verdict, tool_call))
-"""The tables that follow from the log alone."""
+from storage.parts import FOLDED
 
 _SHADOW, _OLD = "rebuild", "rebuild_old"
 _HOLD = """

@@ -1,35 +1,23 @@
 """Fold one batch of the log: every event in order, what it leads to folded before the next (DESIGN 4)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
-from uuid import UUID
 
-from consumers.keeper.rows import (
-    life_row,
-    log_row,
-    run_row,
-    task_row,
-    tool_call_row,
-    undecoded_row,
-    verdict_row,
-)
+from consumers.keeper.aggregates import BY_KIND, concerned
+from consumers.keeper.rows import log_row, undecoded_row
 from consumers.keeper.state import TaskState
-from consumers.keeper.task import RefusedError, decide, evolve
-from events.base import Event, EventData
+from consumers.keeper.world import Effect, Key, RefusedError, World
+from events.base import CATALOGUE, Event, EventData
 from events.codec import decode, encode
 from events.errors import InvalidEventError, UnknownEventTypeError
-from events.run import RunFinished, RunStarted, RunToolCalled
 from events.subjects import subject_of
-from events.task import TaskChecked, TaskControl, TaskEntered, TaskSubmitted
+from events.task import TaskControl, TaskEntered
 from producers.reader import Delivery, Hole
 from storage.keeper import Changes
-from storage.unnest import Row
 
 SOURCE = "/keeper"
-_REQUESTS = (TaskSubmitted, TaskControl)
-"""Somebody may be waiting for what becomes of these."""
 MAX_BODY = 1_000_000
 """Bytes: below the server's payload limit of 1 MiB with room for headers; a larger event would block the outbox."""
 _SHORT = 1_000
@@ -77,10 +65,14 @@ def read(delivery: Delivery, own: OwnEvents) -> Inbound:
         return Inbound(delivery, None, fault)
 
 
-def touched(inbound: Iterable[Inbound]) -> list[UUID]:
-    """The tasks whose rows the fold of these needs."""
-    found = {item.event.taskid for item in inbound if item.event is not None and not item.own}
-    return [task_id for task_id in found if task_id is not None]
+def touched(inbound: Iterable[Inbound]) -> list[Key]:
+    """The states that the fold of these surely needs."""
+    found: dict[Key, None] = {}
+    for item in inbound:
+        if item.event is not None and not item.own:
+            for aggregate in concerned(type(item.event.data)):
+                found.update(dict.fromkeys(aggregate.touches(item.event)))
+    return list(found)
 
 
 @dataclass(slots=True)
@@ -88,15 +80,13 @@ class Fold:
     """One batch being folded. `known` are (source, id) pairs that the log has already."""
 
     epoch: str
-    tasks: dict[UUID, TaskState]
+    world: World
     next_outbox: int
     known: set[tuple[str, str]] = field(default_factory=set)
     changes: Changes = field(default_factory=Changes)
     outcomes: dict[str, str] = field(default_factory=dict)
     outgoing: list[Outgoing] = field(default_factory=list)
     dead: list[tuple[Inbound, str]] = field(default_factory=list)
-    _changed: dict[UUID, None] = field(default_factory=dict)
-    _runs: dict[UUID, Row] = field(default_factory=dict)
 
     def take(self, item: Inbound) -> None:
         """Fold one event and note its outcome."""
@@ -107,49 +97,42 @@ class Fold:
         key = (event.source, event.id)
         own = event.source == SOURCE
         if key in self.known:
-            self.changes.repeats.append((self.epoch, delivery.seq, *key))
+            self.changes.add("repeated", (self.epoch, delivery.seq, *key))
             outcome = DUPLICATE
         else:
             self.known.add(key)
             at = delivery.time
             outcome = APPLIED if own else self._apply(event, at)
-            self.changes.log.append(log_row(self.epoch, delivery, at, event, outcome))
+            self.changes.add("logged", log_row(self.epoch, delivery, at, event, outcome))
         if own:
             self.changes.read_back.append(event.id)
-        elif type(event.data) in _REQUESTS:
+        elif not is_internal(event.source):
             self._note_outcome(event.id, outcome)
 
     def take_hole(self, hole: Hole, at: datetime) -> None:
         """Note sequences that the stream lost."""
-        self.changes.gaps.append((self.epoch, hole.first_seq, hole.last_seq, at))
+        self.changes.add("gaps", (self.epoch, hole.first_seq, hole.last_seq, at))
 
     def take_poison(self, item: Inbound, reason: str) -> None:
         """Keep an event that cannot be folded as bytes, and end its task instead of leaving it to wait."""
         self.dead.append((item, reason))
         delivery, event = item.delivery, item.event
         if event is None:
-            self.changes.log.append(undecoded_row(self.epoch, delivery, POISON))
+            self.changes.add("logged", undecoded_row(self.epoch, delivery, POISON))
             return
-        self.changes.log.append(log_row(self.epoch, delivery, delivery.time, event, POISON))
-        if isinstance(event.data, _REQUESTS):
+        self.changes.add("logged", log_row(self.epoch, delivery, delivery.time, event, POISON))
+        if not is_internal(event.source):
             self._note_outcome(event.id, POISON)
-        if event.taskid is None or event.taskid not in self.tasks:
+        if event.taskid is None or self.world.get(TaskState, event.taskid) is None:
             return
         failing = TaskControl(task_id=event.taskid, action="fail", by=SOURCE, reason="internal_error")
         self._apply(event.model_copy(update={"data": failing}), delivery.time)
 
-    def changed(self) -> list[TaskState]:
-        """The tasks that the batch changed, as they are after it."""
-        return [self.tasks[task_id] for task_id in self._changed]
-
     def finish(self) -> Changes:
-        """The rows to write, each task once with its last state."""
-        for task in self.changed():
-            if task.birth is not None:
-                self.changes.new_tasks.append(task_row(task))
-            else:
-                self.changes.changed_tasks.append((task.id, *life_row(task)))
-        self.changes.runs = list(self._runs.values())
+        """The rows to write, each state once as it is after the batch."""
+        for key, state in self.world.changed():
+            self.changes.add(*BY_KIND[key.kind].row_of(state))
+        self.changes.rows.update(self.world.rows())
         return self.changes
 
     def _keep_undecoded(self, item: Inbound) -> None:
@@ -157,27 +140,30 @@ class Fold:
         outcome = UNKNOWN if isinstance(item.fault, UnknownEventTypeError) else POISON
         if outcome == POISON:
             self.dead.append((item, str(item.fault)))
-        self.changes.log.append(undecoded_row(self.epoch, delivery, outcome))
+        self.changes.add("logged", undecoded_row(self.epoch, delivery, outcome))
 
     def _apply(self, event: Event[EventData], at: datetime) -> str:
-        task_id = event.taskid
-        if task_id is None or getattr(event.data, "task_id", task_id) != task_id:
-            return "refused:no_task"
-        task = self.tasks.get(task_id)
         try:
-            entered = decide(task, event, at)
+            effects = self._decide(event, at)
         except RefusedError as refusal:
             return f"refused:{refusal.code}"
-        task = evolve(task, event, at)
-        for index, data in enumerate(entered):
-            state = event.caused(data, source=SOURCE, index=index, time=at, version=data.version)
-            task = evolve(task, state, at)
-            self.publish(state)
-        if task is not None:
-            self.tasks[task_id] = task
-            self._changed[task_id] = None
-        self._note_fact(event.data, at)
+        self._follow(event, effects, at)
         return APPLIED
+
+    def _decide(self, event: Event[EventData], at: datetime) -> list[Effect]:
+        aggregates = concerned(type(event.data))
+        return [effect for aggregate in aggregates for effect in aggregate.decide(self.world, event, at)]
+
+    def _follow(self, event: Event[EventData], effects: Sequence[Effect], at: datetime) -> None:
+        """Let the event change the states, then each event it leads to, with all that follows from that."""
+        for aggregate in concerned(type(event.data)):
+            aggregate.evolve(self.world, event, at)
+        for index, effect in enumerate(effects):
+            caused = event.caused(
+                effect.data, source=SOURCE, index=index, time=at, version=effect.version, about=effect.about
+            )
+            self.publish(caused)
+            self._follow(caused, self._decide(caused, at), at)
 
     def _note_outcome(self, event_id: str, outcome: str) -> None:
         """What became of a request; a repeat in the same batch does not hide what became of the first."""
@@ -193,25 +179,13 @@ class Fold:
             event = event.model_copy(update={"data": _shortened(event.data)})
             body = encode(event)
         self.outgoing.append(Outgoing(self.next_outbox, event, subject, body))
-        self.changes.outbox.append((self.next_outbox, event.id, subject, body))
+        self.changes.add("sent", (self.next_outbox, event.id, subject, body))
         self.next_outbox += 1
 
-    def _note_fact(self, data: EventData, at: datetime) -> None:
-        """Rows beside the task's: what ran, what was judged, which tools were used."""
-        if isinstance(data, TaskChecked):
-            self.changes.verdicts.append(verdict_row(data, at))
-        elif isinstance(data, RunStarted | RunFinished):
-            self._note_run(data, at)
-        elif isinstance(data, RunToolCalled):
-            self.changes.tool_calls.append(tool_call_row(data, at))
 
-    def _note_run(self, data: RunStarted | RunFinished, at: datetime) -> None:
-        """One row a run and batch: Postgres upserts a row only once in a statement."""
-        row = run_row(data, at)
-        started = self._runs.get(data.run_id)
-        if started is not None and isinstance(data, RunFinished):
-            row = (*row[:6], started[6], *row[7:])
-        self._runs[data.run_id] = row
+def is_internal(source: str) -> bool:
+    """Whether an event comes from a part of ours that waits for no answer."""
+    return source.startswith(("/consumers/", "/janitor"))
 
 
 def _shortened(data: TaskEntered) -> TaskEntered:
@@ -223,7 +197,7 @@ def _shortened(data: TaskEntered) -> TaskEntered:
 def is_own_state(subject: str) -> bool:
     """Whether a subject is one that only the keeper publishes on, without looking into the body."""
     tokens = subject.split(".")
-    return len(tokens) == 5 and tokens[2] == "task" and tokens[3] in _STATES
+    return len(tokens) == 5 and (tokens[2], tokens[3]) in _STATES
 
 
-_STATES = frozenset(event.event_name for event in TaskEntered.__subclasses__())
+_STATES = frozenset((event.aggregate, event.event_name) for event in CATALOGUE.values() if event.is_state)

@@ -7,18 +7,21 @@ Nothing is published: every effect of the log has been published already.
 import argparse
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 import orjson
 
-from consumers.keeper import rows
-from consumers.keeper.fold import POISON, Fold, read, touched
+from consumers.keeper.fold import POISON, Fold, Inbound, read, touched
+from consumers.keeper.loading import load_states
 from consumers.keeper.outbox import NOTHING_ON_ITS_WAY
+from consumers.keeper.world import Key, MissingStateError, State, World
 from events.ids import new_id
 from producers.reader import Delivery
 from storage.database import DatabaseSettings
 from storage.keeper import Changes
+from storage.parts import LOG_PARTS
 from storage.rebuild import Difference, LoggedEvent, RebuildStore
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -57,23 +60,28 @@ async def rebuild(database_url: str, *, swap: bool = True) -> Report:
 
 async def _fold(store: RebuildStore, page: list[LoggedEvent]) -> None:
     inbound = [(read(_delivery(event), NOTHING_ON_ITS_WAY), event.outcome) for event in page]
-    tasks = [rows.state_of(row) for row in await store.load_tasks(touched(item for item, _ in inbound))]
-    fold = Fold(page[0].epoch, {task.id: task for task in tasks}, 0)
+    states: dict[Key, State | None] = {}
+    keys: Sequence[Key] = touched(item for item, _ in inbound)
+    while True:
+        await load_states(store, keys, states, {})
+        fold = Fold(page[0].epoch, World(states), 0)
+        try:
+            _take_all(fold, inbound)
+        except MissingStateError as missing:
+            keys = [missing.key]
+        else:
+            break
+    rows = {part: rows for part, rows in fold.finish().rows.items() if part not in LOG_PARTS}
+    position = await store.hold()
+    await store.write(Changes(rows), position, position)
+
+
+def _take_all(fold: Fold, inbound: Sequence[tuple[Inbound, str]]) -> None:
     for item, outcome in inbound:
         if outcome == POISON:
             fold.take_poison(item, "rebuild")
         else:
             fold.take(item)
-    changes = fold.finish()
-    folded = Changes(
-        new_tasks=changes.new_tasks,
-        changed_tasks=changes.changed_tasks,
-        runs=changes.runs,
-        verdicts=changes.verdicts,
-        tool_calls=changes.tool_calls,
-    )
-    position = await store.hold()
-    await store.write(folded, position, position)
 
 
 def _delivery(event: LoggedEvent) -> Delivery:

@@ -3,14 +3,18 @@
 Both are pure. The fold's only clock is the stream's timestamp, so a rebuild from the log gives the same rows.
 """
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import singledispatch
+from operator import itemgetter
 from uuid import UUID
 
+from consumers.keeper.rows import life_row, run_row, state_of, task_row, tool_call_row, verdict_row
 from consumers.keeper.state import Birth, TaskState
+from consumers.keeper.world import Aggregate, Effect, Key, RefusedError, State, World
 from events import ids
-from events.base import Event, EventData, JsonObject
-from events.route import RouteDecided, RouteFailed
+from events.base import About, Event, EventData, JsonObject
+from events.route import RouteDecided, RouteEvent, RouteFailed
 from events.run import RunEvent, RunFinished, RunProgress, RunStarted, RunToolCalled
 from events.task import (
     FINAL,
@@ -20,34 +24,47 @@ from events.task import (
     TaskControl,
     TaskEntered,
     TaskError,
+    TaskEvent,
     TaskSubmitted,
 )
+from storage.unnest import Row
 
 MAX_ATTEMPTS = 3
 RETRY_AFTER = (timedelta(seconds=2), timedelta(seconds=10))
 DEFAULT_DEADLINE = timedelta(hours=24)
 
 
-class RefusedError(Exception):
-    """The event changes nothing; `code` is the outcome the log keeps of it."""
-
-    def __init__(self, code: str) -> None:
-        self.code = code
-        super().__init__(code)
+def touches(event: Event[EventData]) -> Iterable[Key]:
+    """The task that the envelope names."""
+    return () if event.taskid is None else (Key(TaskState, event.taskid),)
 
 
-def decide(task: TaskState | None, event: Event[EventData], at: datetime) -> list[TaskEntered]:
-    """The states that this event makes the task enter, in order. Raises RefusedError."""
+def decide(world: World, event: Event[EventData], at: datetime) -> Sequence[Effect]:
+    """The states that this event makes the task enter. Raises RefusedError."""
     data = event.data
+    if isinstance(data, TaskEntered):
+        return ()
+    task = _task_of(world, event)
     if isinstance(data, TaskSubmitted):
         if task is not None:
             raise RefusedError("task_exists")
-        return []
+        return ()
     if task is None:
         raise RefusedError("unknown_task")
     if event.tenantid != task.tenant:
         raise RefusedError("foreign_tenant")
-    return _lead_to(data, task, at)
+    return [_effect(task, entered) for entered in _lead_to(data, task, at)]
+
+
+def _task_of(world: World, event: Event[EventData]) -> TaskState | None:
+    task_id = event.taskid
+    if task_id is None or getattr(event.data, "task_id", task_id) != task_id:
+        raise RefusedError("no_task")
+    return world.get(TaskState, task_id)
+
+
+def _effect(task: TaskState, entered: TaskEntered) -> Effect:
+    return Effect(entered, entered.version, About(task.owner, task.session_id, task.id))
 
 
 @singledispatch
@@ -187,14 +204,30 @@ def _enter(
     )
 
 
-def evolve(task: TaskState | None, event: Event[EventData], at: datetime) -> TaskState | None:
-    """The task after this event; None if there is no task and the event does not make one."""
+def evolve(world: World, event: Event[EventData], at: datetime) -> None:
+    """Put the task as it is after this event, and the rows that the event leaves beside it."""
     data = event.data
+    task = _task_of(world, event)
     if task is None:
-        return _born(event, data, at) if isinstance(data, TaskSubmitted) else None
-    if isinstance(data, TaskEntered):
-        return _entered(task, data, event.id, at)
-    return _noted(data, task, at)
+        if isinstance(data, TaskSubmitted):
+            world.put(data.task_id, _born(event, data, at))
+        return
+    after = _entered(task, data, event.id, at) if isinstance(data, TaskEntered) else _noted(data, task, at)
+    world.put(task.id, after)
+    _note_fact(world, data, at)
+
+
+def _note_fact(world: World, data: EventData, at: datetime) -> None:
+    """Rows beside the task's: what ran, what was judged, which tools were used."""
+    if isinstance(data, TaskChecked):
+        world.add("judged", data.task_id, verdict_row(data, at))
+    elif isinstance(data, RunStarted | RunFinished):
+        row, started = run_row(data, at), world.row("ran", data.run_id)
+        if started is not None and isinstance(data, RunFinished):
+            row = (*row[:6], started[6], *row[7:])
+        world.add("ran", data.run_id, row)
+    elif isinstance(data, RunToolCalled):
+        world.add("called", (data.execution_id, data.seq), tool_call_row(data, at))
 
 
 @singledispatch
@@ -268,3 +301,22 @@ def _entered(task: TaskState, data: TaskEntered, event_id: str, at: datetime) ->
         updated_at=at,
         finished_at=at if data.status in FINAL else None,
     )
+
+
+def _row_of(task: State) -> tuple[str, Row]:
+    if not isinstance(task, TaskState):
+        raise TypeError
+    return ("changed", (task.id, *life_row(task))) if task.birth is None else ("born", task_row(task))
+
+
+AGGREGATE = Aggregate(
+    kind=TaskState,
+    table="task",
+    handles=(TaskEvent, RouteEvent, RunEvent),
+    touches=touches,
+    decide=decide,
+    evolve=evolve,
+    state_of=state_of,
+    id_of=itemgetter(0),
+    row_of=_row_of,
+)

@@ -5,18 +5,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from uuid import UUID
 
 import structlog
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
-from consumers.keeper import rows
 from consumers.keeper.dead import publish_dead
 from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, read, touched
 from consumers.keeper.janitor import Janitor
+from consumers.keeper.loading import load_states
 from consumers.keeper.outbox import Outbox
 from consumers.keeper.state import TaskState
+from consumers.keeper.world import Key, MissingStateError, State, World
 from events.announce import Committed
 from events.base import Event, EventData
 from events.codec import decode_structured
@@ -74,7 +74,7 @@ class Term:
         self._outbox = Outbox(publisher, self._lease_is_fresh)
         self._renewed = time.monotonic()
         self._next_outbox = 0
-        self._open_tasks: OrderedDict[UUID, TaskState] = OrderedDict()
+        self._open_tasks: OrderedDict[Key, State] = OrderedDict()
         self._turn = asyncio.Lock()
         self._reconnects = client.stats["reconnects"]
 
@@ -161,10 +161,10 @@ class Term:
     async def _send_resent(self, events: Sequence[Event[EventData]]) -> None:
         """Put re-sends of the sweep through the outbox table like every event of ours."""
         async with self._turn:
-            fold = Fold(self._position.epoch, {}, self._next_outbox)
+            fold = Fold(self._position.epoch, World({}), self._next_outbox)
             for event in events:
                 fold.publish(event)
-            await self._store.add_to_outbox(fold.changes.outbox)
+            await self._store.add_to_outbox(fold.changes.of("sent"))
             self._next_outbox = fold.next_outbox
             await self._outbox.publish(fold.outgoing)
 
@@ -195,34 +195,39 @@ class Term:
         self, items: Sequence[Item], *, known: set[tuple[str, str]] | None = None, poison: str | None = None
     ) -> Fold:
         inbound = [read(item, self._outbox) if isinstance(item, Delivery) else item for item in items]
-        fold = Fold(self._position.epoch, await self._load(inbound), self._next_outbox, known or set())
-        _fold_all(fold, inbound, poison)
+        fold = await self._fold(inbound, known or set(), poison)
         last = items[-1]
         now = Position(self._position.epoch, last.seq if isinstance(last, Delivery) else last.last_seq)
         began = time.monotonic()
         await self._store.write(fold.finish(), self._position, now)
         self._renewed = max(self._renewed, began)
         self._position, self._next_outbox = now, fold.next_outbox
-        self._keep_open(fold.changed())
+        self._keep_open(fold.world.changed())
         self._outbox.read_back(fold.changes.read_back)
         return fold
 
-    async def _load(self, inbound: Sequence[Inbound | Hole]) -> dict[UUID, TaskState]:
-        """The tasks that the batch touches: from the last batches if they are there, the others in one query."""
-        ids = touched(item for item in inbound if isinstance(item, Inbound))
-        tasks = {task_id: self._open_tasks[task_id] for task_id in ids if task_id in self._open_tasks}
-        missing = [task_id for task_id in ids if task_id not in tasks]
-        if missing:
-            found = [rows.state_of(row) for row in await self._store.load_tasks(missing)]
-            tasks.update((task.id, task) for task in found)
-        return tasks
+    async def _fold(self, inbound: Sequence[Inbound | Hole], known: set[tuple[str, str]], poison: str | None) -> Fold:
+        """Fold the batch; again with what is missing when a rule asks for a state that was not foreseen."""
+        keys: Sequence[Key] = touched(item for item in inbound if isinstance(item, Inbound))
+        states: dict[Key, State | None] = {}
+        while True:
+            await load_states(self._store, keys, states, self._open_tasks)
+            fold = Fold(self._position.epoch, World(states), self._next_outbox, set(known))
+            try:
+                _fold_all(fold, inbound, poison)
+            except MissingStateError as missing:
+                keys = [missing.key]
+            else:
+                return fold
 
-    def _keep_open(self, tasks: Iterable[TaskState]) -> None:
+    def _keep_open(self, states: Iterable[tuple[Key, State]]) -> None:
         """Remember open tasks as they were committed: nobody else writes them while the lease is ours."""
-        for task in tasks:
-            self._open_tasks.pop(task.id, None)
+        for key, task in states:
+            if not isinstance(task, TaskState):
+                continue
+            self._open_tasks.pop(key, None)
             if task.finished_at is None:
-                self._open_tasks[task.id] = task._replace(birth=None) if task.birth else task
+                self._open_tasks[key] = task._replace(birth=None) if task.birth else task
         while len(self._open_tasks) > _OPEN_TASKS:
             self._open_tasks.popitem(last=False)
 
@@ -240,6 +245,8 @@ def _fold_all(fold: Fold, inbound: Sequence[Inbound | Hole], poison: str | None)
                 fold.take_poison(item, poison)
             else:
                 fold.take(item)
+    except MissingStateError:
+        raise
     except Exception as error:
         raise UnfoldableError from error
 

@@ -93,10 +93,10 @@ async def test_a_repeat_in_the_same_batch_does_not_hide_the_outcome(
 
 async def test_requests_are_announced_with_what_became_of_them(bus: Bus) -> None:
     cause = await bus.submit()
-    again = await bus.say(cause, submitted().data.model_copy(update={"task_id": cause.taskid}))
+    again = await bus.say(cause, submitted().data.model_copy(update={"task_id": cause.taskid}), source="/gateway")
     assert cause.taskid is not None
     control = TaskControl(task_id=cause.taskid, action="cancel", by="o")
-    first, second = await bus.say(cause, control, seed="1"), await bus.say(cause, control, seed="2")
+    first, second = [await bus.say(cause, control, seed=seed, source="/gateway") for seed in "12"]
     await eventually(lambda: second.id in bus.announced)
     assert [bus.announced[event.id] for event in (cause, again, first, second)] == [
         "applied",

@@ -12,15 +12,9 @@ from consumers.keeper.rows import life_row, state_of, task_row
 from consumers.keeper.state import Birth, TaskState
 from events import STATE_EVENTS, TaskError, TaskSpec
 from events.errors import LeaseLostError
-from storage.keeper import (
-    TASK_COLUMNS,
-    TASK_FOLD,
-    TASK_LIFE,
-    Changes,
-    KeeperStore,
-    Position,
-)
+from storage.keeper import Changes, KeeperStore, Position
 from storage.models import task
+from storage.parts import TASK_COLUMNS, TASK_FOLD, TASK_LIFE
 from storage.unnest import columns_of
 from tests.support.payloads import INSTANTS, JSON, NAMES, TEXT
 
@@ -106,14 +100,14 @@ async def test_what_was_written_is_what_is_read(store: KeeperStore) -> None:
         place = now
 
     async def read(batch: list[TaskState]) -> list[TaskState]:
-        found = {row["id"]: state_of(row) for row in await store.load_tasks([one.id for one in batch])}
+        found = {row["id"]: state_of(row) for row in await store.load("task", [one.id for one in batch])}
         return [found[one.id] for one in batch]
 
     for batch in drawn_tasks():
-        await write(Changes(new_tasks=[task_row(one) for one in batch]))
+        await write(Changes({"born": [task_row(one) for one in batch]}))
         assert await read(batch) == [one._replace(birth=None) for one in batch]
         older = [one._replace(birth=None, version=1, reason="again", result={"a": None}) for one in batch]
-        await write(Changes(changed_tasks=[(one.id, *life_row(one)) for one in older]))
+        await write(Changes({"changed": [(one.id, *life_row(one)) for one in older]}))
         assert await read(batch) == older
     await store.close()
 
@@ -151,7 +145,7 @@ async def test_a_write_from_another_place_or_without_the_lease_changes_nothing(
     place = await led(store)
     other = await KeeperStore.connect(database_url, "other")
     database = await asyncpg.connect(database_url)
-    gap = Changes(gaps=[("e", 1, 2, AT)])
+    gap = Changes({"gaps": [("e", 1, 2, AT)]})
     try:
         assert await other.acquire() is None
         for writer, was in ((other, place), (store, Position("x", place.seq)), (store, Position(place.epoch, 5))):

@@ -111,9 +111,11 @@ class Bus:
         await self.publisher.publish(event)
         return event
 
-    async def say(self, cause: Event[EventData], data: EventData, *, seed: str | None = None) -> Event[EventData]:
+    async def say(
+        self, cause: Event[EventData], data: EventData, *, seed: str | None = None, source: str = "/consumers/test"
+    ) -> Event[EventData]:
         """Publish a fact as the consumers would."""
-        event = cause.caused(data, source="/consumers/test", seed=seed)
+        event = cause.caused(data, source=source, seed=seed)
         await self.publisher.publish(event)
         return event
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.keeper.state import TaskState
-from consumers.keeper.task import MAX_ATTEMPTS, RefusedError, decide, evolve
+from consumers.keeper.task import MAX_ATTEMPTS, decide, evolve
+from consumers.keeper.world import Key, RefusedError, World
 from events import (
     FINAL,
     STATE_EVENTS,
@@ -25,6 +26,7 @@ from events import (
     Status,
     TaskChecked,
     TaskControl,
+    TaskEntered,
     TaskError,
     TaskSpec,
     TaskSubmitted,
@@ -128,11 +130,16 @@ def task_in(status: Status, attempt: int = 1) -> TaskState:
 
 def fold(task: TaskState | None, cause: Event[EventData], at: datetime = AT) -> tuple[TaskState | None, list[Status]]:
     """As the keeper folds: what was decided is folded before anything else. Raises RefusedError."""
-    entered = decide(task, cause, at)
-    task = evolve(task, cause, at)
-    for index, data in enumerate(entered):
-        task = evolve(task, cause.caused(data, source="/keeper", index=index, time=at, version=data.version), at)
-    return task, [data.status for data in entered]
+    world = World({Key(TaskState, TASK): task})
+    effects = decide(world, cause, at)
+    evolve(world, cause, at)
+    for index, effect in enumerate(effects):
+        caused = cause.caused(
+            effect.data, source="/keeper", index=index, time=at, version=effect.version, about=effect.about
+        )
+        evolve(world, caused, at)
+    entered = [effect.data for effect in effects if isinstance(effect.data, TaskEntered)]
+    return world.get(TaskState, TASK), [data.status for data in entered]
 
 
 @pytest.mark.parametrize("status", STATUSES)

@@ -1,0 +1,106 @@
+"""The parts of the keeper's one write statement: which rows a batch may write, and how (DESIGN 4).
+
+A new table of the fold is one line in `PARTS` and, if the fold reads it back by id, one in `READS`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+
+from sqlalchemy import Table
+
+from storage.models import event_gap, event_log, event_repeat, outbox, run, task, tool_call, verdict
+from storage.unnest import Rows, columns_of
+
+LEASE = timedelta(seconds=2)
+TASK_COLUMNS = columns_of(task)
+TASK_LIFE = TASK_COLUMNS[TASK_COLUMNS.index("status") :]
+TASK_FOLD = ("id", "tenant", "owner", "session_id", "kind", "required_capabilities", "deadline_at", *TASK_LIFE)
+LOG_COLUMNS = columns_of(event_log)
+RUN_COLUMNS = columns_of(run)
+_ONCE = "ON CONFLICT DO NOTHING"
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows for one table, as tuples in the order of `columns`: inserted, or (`updates`) set where `id` matches."""
+
+    table: Table
+    columns: tuple[str, ...]
+    conflict: str = ""
+    updates: bool = False
+
+    def write(self, first: int) -> tuple[str, int]:
+        """The data-modifying CTE with its parameters from `first` on, and the first parameter after them."""
+        rows = Rows(self.table, self.columns, first)
+        if self.updates:
+            assignments = ", ".join(f"{name} = v.{name}" for name in self.columns if name != "id")
+            source = f"({rows.select()}) AS v({', '.join(rows.names)})"
+            statement = f"UPDATE {self.table.name} t SET {assignments} FROM {source} WHERE t.id = v.id AND {_LEASED}"
+            return statement, rows.next
+        names = ", ".join(rows.names)
+        statement = f"INSERT INTO {self.table.name} ({names}) {rows.select()} WHERE {_LEASED} {self.conflict}"
+        return statement, rows.next
+
+
+_LEASED = "EXISTS (SELECT FROM lease)"
+
+
+def inserted(table: Table, conflict: str = "") -> Part:
+    """New rows, whole."""
+    return Part(table, columns_of(table), conflict)
+
+
+def upserted(table: Table, *, only: Iterable[str] | None = None) -> Part:
+    """Whole rows, new or in place of the old one with the same primary key; `only` these columns are replaced."""
+    keys = [column.name for column in table.primary_key.columns]
+    replaced = list(only) if only is not None else [name for name in columns_of(table) if name not in keys]
+    assignments = ", ".join(f"{name} = EXCLUDED.{name}" for name in replaced)
+    return Part(table, columns_of(table), f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {assignments}")
+
+
+LOG_PARTS = ("logged", "repeated", "gaps", "sent")
+"""What the log itself is kept in; the other parts follow from it and can be rebuilt."""
+
+PARTS: dict[str, Part] = {
+    "logged": inserted(event_log),
+    "repeated": inserted(event_repeat, _ONCE),
+    "gaps": inserted(event_gap, _ONCE),
+    "born": inserted(task),
+    "ran": upserted(run, only=("status", "finished_at", "tokens", "cost_usd", "ms", "error")),
+    "judged": inserted(verdict, _ONCE),
+    "called": inserted(tool_call, _ONCE),
+    "sent": inserted(outbox),
+    "changed": Part(task, ("id", *TASK_LIFE), updates=True),
+}
+
+READS: dict[str, str] = {
+    "task": f"SELECT {', '.join(TASK_FOLD)} FROM task WHERE id = ANY($1::uuid[])",
+}
+"""How the fold reads the states it needs, by table."""
+
+FOLDED = tuple(dict.fromkeys(part.table.name for name, part in PARTS.items() if name not in LOG_PARTS))
+"""The tables that follow from the log alone."""
+
+_LEASE_PART = (
+    "lease AS (UPDATE keeper SET epoch = $4, position = $5,"
+    f" until = clock_timestamp() + interval '{LEASE.total_seconds()} s'"
+    " WHERE id = 1 AND holder = $1 AND epoch = $2 AND position = $3 AND until > clock_timestamp() RETURNING 1)"
+)
+
+
+@cache
+def write_statement(names: tuple[str, ...], *, read_back: bool) -> str:
+    """The one write statement for a batch that touches these parts: what has no rows costs nothing.
+
+    Parameters 1-5 are holder, old and new position; then one array a column, part by part; last the ids read back.
+    """
+    place = 6
+    written = [_LEASE_PART]
+    for name in names:
+        statement, place = PARTS[name].write(place)
+        written.append(f"{name} AS ({statement})")
+    if read_back:
+        written.append(f"read_back AS (DELETE FROM outbox WHERE event_id = ANY(${place}::text[]) AND {_LEASED})")
+    return "WITH " + ",\n".join(written) + "\nSELECT count(*) FROM lease"
