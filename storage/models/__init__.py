@@ -3,16 +3,22 @@
 from storage.models.base import metadata
 from storage.models.log import event_gap, event_log, event_repeat, keeper, outbox
 from storage.models.task import run, task, tool_call, verdict
+from storage.models.workflow import blob, proposal, proposal_access, workflow, workflow_version
 
 __all__ = [
+    "blob",
     "event_gap",
     "event_log",
     "event_repeat",
     "keeper",
     "metadata",
     "outbox",
+    "proposal",
+    "proposal_access",
     "run",
     "task",
     "tool_call",
     "verdict",
+    "workflow",
+    "workflow_version",
 ]
