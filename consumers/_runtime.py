@@ -164,7 +164,8 @@ class Worker:
         """Try again after the durable's next delay; bury what cannot succeed or was tried often enough."""
         deliveries = deliveries_of(message)
         code = failure.code if isinstance(failure, GanglionError) else type(failure).__name__
-        log.warning("consumer_failed", consumer=self._durable.name, code=code, delivery=deliveries, exc_info=failure)
+        unforeseen = None if isinstance(failure, GanglionError) else failure
+        log.warning("consumer_failed", consumer=self._durable.name, code=code, delivery=deliveries, exc_info=unforeseen)
         if isinstance(failure, PermanentError) or deliveries >= self._durable.max_deliver:
             await self._dead.bury(
                 subject=message.subject,

@@ -15,7 +15,7 @@ from nats.errors import Error as NatsError
 log = structlog.get_logger()
 
 SUSPECT_FROM = 3
-_GATHER = 0.25
+_GATHER = 0.1
 
 
 def deliveries_of(message: Msg) -> int:

@@ -18,7 +18,7 @@ async def test_provisioning_makes_tables_and_streams_and_repeats_without_harm(
     client = await nats.connect(nats_url)
     streams = {info.config.name for info in await client.jetstream().streams_info()}
     js = client.jetstream()
-    consumers = {info.name for stream in streams for info in await js.consumers_info(stream)}
+    consumers = {info.name for stream in sorted(map(str, streams)) for info in await js.consumers_info(stream)}
     await client.close()
     assert {"event_log", "outbox", "task"} <= tables
     assert streams == {stream.name for stream in STREAMS}
