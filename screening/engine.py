@@ -73,12 +73,21 @@ class Screener:
 
     def examine(self, text: str, checks: Checks = EVERYTHING) -> Examination:
         """What is in one text, for `judge`; the same text and checks give the same under one `rules_version`."""
+        if not checks.injections:
+            return Examination(tuple(self.data_findings(text)))
         findings, readings = self._field("", text)
+        score = self._score(findings, readings)
         if not checks.data:
             findings = [found for found in findings if found.family not in DATA_FAMILIES]
-        if not checks.injections:
-            return Examination(tuple(found for found in findings if found.family in DATA_FAMILIES))
-        return Examination(tuple(findings), self._score(findings, readings))
+        return Examination(tuple(findings), score)
+
+    def data_findings(self, text: str) -> list[Finding]:
+        """Personal data and secrets of any severity in one text; `too_much_to_check` among them says: not all."""
+        readings, disguise = self._reader.read_for_data(text)
+        found = [f for reading in readings for rule in reading.rules for f in _matches(rule, reading.view, "")]
+        if disguise.exhausting:
+            found += _disguised(Disguise(exhausting=True), "", len(text))
+        return resolved(found)
 
     def _field(self, field: str, text: str) -> tuple[list[Finding], list[Reading]]:
         readings, disguise = self._reader.read(text)
@@ -104,16 +113,12 @@ class Screener:
         lowered_by_context = finding.severity != self._severities.get(finding.rule, finding.severity)
         return 1.0 if lowered_by_context else _BONUS[finding.severity]
 
-    def data_findings(self, text: str) -> list[Finding]:
-        """Personal data and secrets of any severity in one text."""
-        return [found for found in self._field("", text)[0] if found.family in DATA_FAMILIES]
-
     def redact(self, text: str) -> str:
         """`text` with all personal data and secrets of any severity replaced, for logs and derived text.
 
         A text with more of them than are checked is withheld whole.
         """
-        findings = self._field("", text)[0]
+        findings = self.data_findings(text)
         if any(found.type == "too_much_to_check" for found in findings):
             return "[WITHHELD]"
         return replace(text, (found for found in findings if found.family in DATA_FAMILIES), Placeholders())

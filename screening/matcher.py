@@ -105,9 +105,14 @@ class Candidate:
     ranges: tuple[tuple[int, int], ...]
 
     def spans(self, text: bytes) -> Iterator[tuple[int, int]]:
-        """Byte offsets of the rule's matches, left to right."""
+        """Byte offsets of the rule's matches, left to right; one that goes on past its range is followed."""
+        pattern = self.compiled.pattern
+        done = 0
         for first, last in self.ranges:
-            yield from self.compiled.pattern.spans(text, first, last)
+            for start, end in pattern.spans(text, max(first, done), last):
+                whole = next(pattern.spans(text, start), (start, end)) if end == last < len(text) else (start, end)
+                yield whole
+                done = whole[1]
 
 
 class Matcher:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 
 from screening import disguises, encodings
 from screening.characters import Characters, Disguise
-from screening.matcher import Candidate, Matcher
+from screening.matcher import Candidate, Gate, Matcher
 from screening.rules import Rule
 from screening.views import View
 
 DATA_FAMILIES = frozenset({"pii", "secret"})
 _GATES = {**encodings.GATES, **disguises.GATES}
+_ENCODINGS = list(encodings.GATES)
+_CUED = {"rot13", "reverse"}
 _MOST = 240
 
 
@@ -36,7 +38,19 @@ class Reader:
         self._data = Matcher((rule for rule in rules if rule.family in DATA_FAMILIES), passes=2)
         injections = (rule for rule in rules if rule.family not in DATA_FAMILIES)
         self._injections = Matcher(injections, _GATES.values(), passes=2)
+        self._encodings = Gate(encodings.GATES.values(), passes=1)
         self._characters = Characters()
+
+    def read_for_data(self, text: str) -> tuple[list[Reading], Disguise]:
+        """As `read`, without what only injections hide under."""
+        base, disguise = self._characters.base(text)
+        readings = [Reading(base, self._data.candidates(base.raw)[0])]
+        gates = {_ENCODINGS[index] for index in self._encodings.hits(base.raw)} - _CUED
+        for view in encodings.decoded(base, gates):
+            if view.name == "cut" or len(readings) == _MOST:
+                return readings, replace(disguise, exhausting=True)
+            readings.append(Reading(view, self._data.candidates(view.raw)[0]))
+        return readings, disguise
 
     def read(self, text: str) -> tuple[list[Reading], Disguise]:
         """The text as it stands first, then what is under its disguises; and what had to be taken off."""

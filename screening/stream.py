@@ -2,83 +2,146 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from screening.engine import Screener
+from screening.matcher import Pattern
+from screening.model import Finding
 from screening.readings import DATA_FAMILIES
 from screening.redaction import Placeholders
 
 HOLD = 128
-_BREAKS = frozenset(" \t\n\r")
+"""Characters held back at most, unless they belong to a secret that is still being written."""
+WITHHELD = "[WITHHELD]"
+
+_STEP = 32
 _LOOK_BACK = 256
+_LONGEST = 1 << 16
+_MANY_WORDS = 8
+_SEPARATORS = " \t\n\r"
+
+# What is longer than HOLD when it is complete, and no finding before: held from its beginning until it has ended.
+_OPENING = Pattern(
+    r"\beyJ[A-Za-z0-9_.-]{8,}$|\bsk-[A-Za-z0-9_-]{20,}$|\bv1\.0-[a-f0-9-]{24,}$"
+    r"|(?i:\b[a-z][a-z0-9+]{1,24}://[^\s:/@\"'<>]{1,64}:[^\s/\"'<>]*$)"
+)
+
+Span = tuple[int, int, str]
 
 
 class StreamRedactor:
     """Redacts text that arrives in pieces cut anywhere; one per stream, not for sharing.
 
-    At most `HOLD` characters are held back, unless a secret that has been recognised is still going on: its rest is
-    swallowed until it ends. The caller flushes when nothing has come for 150 ms by calling `idle`, which lets out
-    what cannot be the beginning of anything.
+    All that it gives out together is what `Screener.redact` makes of the whole text, numbers of placeholders apart.
+    The exception is a pause: the caller calls `idle` when nothing has come for 150 ms, and a word that only later
+    text would have made suspicious is out by then. Of a secret longer than 64 KiB, and of what follows it, nothing
+    is shown but `[WITHHELD]`.
     """
 
-    def __init__(self, screener: Screener) -> None:
+    def __init__(self, screener: Screener, names: Placeholders | None = None) -> None:
         self._screener = screener
-        self._names = Placeholders()
+        self.names = names or Placeholders()
         self._held = ""
-        self._sent = ""
-        self._open = False
+        self._shown = ""
+        self._look_at = HOLD
+        self._closed = False
 
     def feed(self, piece: str) -> str:
         """The text that may be shown now that `piece` has come."""
-        if self._open:
-            piece = self._rest_of_secret(piece)
-        self._held += piece
-        return self._release(max(0, len(self._held) - HOLD))
+        self._held += "" if self._closed else piece
+        if len(self._held) <= self._look_at:
+            return ""
+        return self._release(len(self._held) - HOLD + _STEP)
 
     def idle(self) -> str:
-        """After a pause: everything up to the word that is being written."""
-        cut = max((self._held.rfind(char) for char in _BREAKS), default=-1) + 1
-        return self._release(cut if len(self._held) - cut <= HOLD else len(self._held) - HOLD)
+        """After a pause: everything that cannot be the beginning of a secret."""
+        return self._release(self._doubtful_from())
 
     def close(self) -> str:
         """The end of the stream: all that is left."""
-        return self._release(len(self._held))
+        return self._release(len(self._held), final=True)
 
-    def _rest_of_secret(self, piece: str) -> str:
-        end = next((i for i, char in enumerate(piece) if char in _BREAKS), None)
-        self._open = end is None
-        return "" if end is None else piece[end:]
+    @property
+    def holds(self) -> bool:
+        """Whether anything is held back."""
+        return bool(self._held)
 
-    def _release(self, upto: int) -> str:
-        """Let out the first `upto` held characters, or fewer when a finding or a word would be cut."""
-        if upto <= 0:
+    def _release(self, upto: int, *, final: bool = False) -> str:
+        """Let out the first `upto` held characters: fewer where a secret is not complete, more where one ends later."""
+        if not self._held or upto <= 0:
             return ""
-        context = self._sent[-_LOOK_BACK:]
-        shift = len(context)
-        final = upto == len(self._held)
-        parts: list[str] = []
+        out: list[str] = []
         position = 0
-        for start, end, kind in self._spans(context + self._held):
-            first, last = start - shift, end - shift
-            if last <= position:
+        for start, end, kind in self._spans(final=final):
+            first = max(start, position)
+            if end <= position:
                 continue
             if first >= upto:
                 break
-            first = max(first, position)
-            parts += (self._held[position:first], self._names.name(kind, self._held[first:last]))
-            position = last
-            self._open = not final and last == len(self._held)
-        upto = max(position, upto if final else self._word_start(upto, position))
-        parts.append(self._held[position:upto])
-        self._sent = (self._sent + self._held[:upto])[-_LOOK_BACK:]
+            if end == len(self._held) and not final:
+                upto = first
+                break
+            out += (self._held[position:first], self.names.name(kind, self._held[first:end]))
+            position = end
+        upto = max(position, upto)
+        out.append(self._held[position:upto])
+        self._shown = (self._shown + self._held[:upto])[-_LOOK_BACK:]
         self._held = self._held[upto:]
-        return "".join(parts)
+        self._look_at = max(HOLD, len(self._held) + max(_STEP, len(self._held) // 8))
+        if len(self._held) > _LONGEST:
+            self._closed, self._held = True, ""
+            out.append(WITHHELD)
+        return "".join(out)
 
-    def _word_start(self, upto: int, least: int) -> int:
-        """Where the word around `upto` begins; a word longer than the hold is let go, it has been looked at."""
-        for index in range(upto, least, -1):
-            if self._held[index - 1] in _BREAKS:
-                return index
-        return upto if len(self._held) > 2 * HOLD else least
-
-    def _spans(self, text: str) -> list[tuple[int, int, str]]:
+    def _spans(self, *, final: bool) -> Iterator[Span]:
+        """The secrets in what is held, those that may have begun last of all; places in `_held`."""
+        shift = len(self._shown)
+        text = self._shown + self._held
         found = self._screener.data_findings(text)
-        return sorted((f.start, f.end, f.type) for f in found if f.family in DATA_FAMILIES)
+        spans = [
+            (f.start - shift, len(self._held) if not final and _unended(text, f) else f.end - shift, f.type)
+            for f in found
+            if f.family in DATA_FAMILIES
+        ]
+        if any(f.type == "too_much_to_check" for f in found):
+            spans = [(0, len(self._held), "withheld")]
+        if not final:
+            raw = text.encode("utf-8", "replace")
+            for begin, _ in _OPENING.spans(raw):
+                place = len(raw[:begin].decode("utf-8", "ignore")) - shift
+                spans.append((max(0, place), len(self._held), "secret"))
+        yield from sorted(span for span in spans if span[1] > 0)
+
+    def _doubtful_from(self) -> int:
+        """Where the words begin that more text could complete to a number, an address or a token."""
+        cut = len(self._held)
+        plain = 0
+        for _ in range(_MANY_WORDS):
+            end = len(self._held[:cut].rstrip(_SEPARATORS))
+            start = max(self._held.rfind(mark, 0, end) for mark in _SEPARATORS) + 1
+            word = self._held[start:end]
+            partial = end == len(self._held)
+            plain = 0 if partial or _suspicious(word) else plain + 1
+            if plain > 1 or not word:
+                break
+            cut = start
+        return max(self._after_plain(cut), len(self._held) - HOLD)
+
+    def _after_plain(self, cut: int) -> int:
+        """Past the words at `cut` that are only held because of a number before them, when there is none."""
+        while cut < len(self._held):
+            end = next((i for i in range(cut, len(self._held)) if self._held[i] in _SEPARATORS), len(self._held))
+            if end == len(self._held) or _suspicious(self._held[cut:end]):
+                return cut
+            cut = end + 1
+        return cut
+
+
+def _unended(text: str, found: Finding) -> bool:
+    """Whether it is a key block whose last line has not come."""
+    return found.type == "private_key" and "-----END" not in text[found.start : found.end]
+
+
+def _suspicious(word: str) -> bool:
+    """Whether more text could make it a part of something: digits, marks of addresses, capitals, rulers."""
+    return word.isupper() or any(char.isdigit() or char in "@:=+" for char in word) or word.startswith("--")
