@@ -1,6 +1,20 @@
 """The vocabulary: every event class, the envelope around it, and what can go wrong. Pure: no I/O library."""
 
-from events.agent import AgentChanged, AgentDeregistered, AgentEvent, AgentHeartbeat, AgentRegistered
+from events.agent import (
+    AGENT_STATES,
+    EVERYONE,
+    AgentActive,
+    AgentChanged,
+    AgentDeregistered,
+    AgentDraining,
+    AgentEntered,
+    AgentEvent,
+    AgentGone,
+    AgentHeartbeat,
+    AgentOffline,
+    AgentRegistered,
+    AgentStatus,
+)
 from events.base import CATALOGUE, MAX_HOPS, TYPE_PREFIX, Event, EventData, JsonObject
 from events.message import MessageAppended, Role
 from events.proposal import (
@@ -51,6 +65,7 @@ from events.task import (
     Finding,
     Kind,
     Priority,
+    Routing,
     Sealed,
     Status,
     TaskAssigned,
@@ -75,20 +90,29 @@ from events.task import (
     TaskUnchecked,
     TaskWaiting,
 )
+from events.work import WorkAssigned, WorkStopped
 from events.workflow import WorkflowChanged, WorkflowControl, WorkflowEvent
 
 __all__ = [
+    "AGENT_STATES",
     "CATALOGUE",
+    "EVERYONE",
     "FINAL",
     "MAX_HOPS",
     "PROPOSAL_EVENTS",
     "STATE_EVENTS",
     "TYPE_PREFIX",
+    "AgentActive",
     "AgentChanged",
     "AgentDeregistered",
+    "AgentDraining",
+    "AgentEntered",
     "AgentEvent",
+    "AgentGone",
     "AgentHeartbeat",
+    "AgentOffline",
     "AgentRegistered",
+    "AgentStatus",
     "Budget",
     "Candidate",
     "ControlAction",
@@ -118,6 +142,7 @@ __all__ = [
     "Role",
     "RouteDecided",
     "RouteFailed",
+    "Routing",
     "RunDelta",
     "RunEvent",
     "RunFiles",
@@ -157,6 +182,8 @@ __all__ = [
     "TaskUnchecked",
     "TaskWaiting",
     "Usage",
+    "WorkAssigned",
+    "WorkStopped",
     "WorkflowChanged",
     "WorkflowControl",
     "WorkflowEvent",

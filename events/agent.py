@@ -10,6 +10,10 @@ from events.ids import Name
 Tier = Literal["elite", "advanced", "competent", "trainee", "degraded"]
 LoadLevel = Literal["idle", "optimal", "high", "critical", "overloaded"]
 Breaker = Literal["closed", "open", "half_open"]
+AgentStatus = Literal["active", "draining", "offline", "gone"]
+
+EVERYONE = "_"
+"""The tenant of the agents that run in processes of ours: they work for every tenant."""
 
 
 class AgentEvent(EventData, aggregate="agent"):
@@ -35,7 +39,7 @@ class AgentRegistered(AgentEvent, name="registered"):
     technologies: tuple[str, ...] = ()
     capacity: int = Field(default=5, ge=1, le=1_000)
     outside: bool = True
-    token_hash: str | None = None
+    token_hash: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     version: str | None = None
     metadata: JsonObject = Field(default_factory=dict)
 
@@ -57,6 +61,53 @@ class AgentDeregistered(AgentEvent, name="deregistered"):
     reason: str | None = None
 
 
+class AgentEntered(AgentEvent):
+    """An agent entered a state, and the database says so too. It carries what the router must know of it."""
+
+    status: ClassVar[AgentStatus]
+    is_state: ClassVar[bool] = True
+
+    from_status: AgentStatus | None = None
+    version: int
+    name: str
+    agent_type: str
+    capabilities: dict[Name, float]
+    technologies: tuple[str, ...] = ()
+    capacity: int
+    outside: bool
+    reason: str | None = None
+
+
+class AgentActive(AgentEntered, name="active"):
+    """It takes work."""
+
+    status = "active"
+
+
+class AgentDraining(AgentEntered, name="draining"):
+    """It ends what it has and takes nothing new."""
+
+    status = "draining"
+
+
+class AgentOffline(AgentEntered, name="offline"):
+    """Nothing was heard of it for too long, or it said so itself; its runs go to others."""
+
+    status = "offline"
+
+
+class AgentGone(AgentEntered, name="gone"):
+    """It was deregistered; its token is worth nothing any more."""
+
+    status = "gone"
+
+
+AGENT_STATES: dict[AgentStatus, type[AgentEntered]] = {
+    state.status: state for state in (AgentActive, AgentDraining, AgentOffline, AgentGone)
+}
+"""The event that announces each state."""
+
+
 class AgentChanged(AgentEvent, name="changed"):
     """The router sees an agent differently now; `why` says what changed."""
 
@@ -68,6 +119,7 @@ class AgentChanged(AgentEvent, name="changed"):
     available: bool
     in_flight: int
     capacity: int
+    quality: float = 0.75
     why: str
 
 

@@ -4,6 +4,7 @@ from uuid import UUID
 from zlib import crc32
 
 from events.base import Event, EventData
+from events.work import WorkAssigned, WorkStopped
 
 BUCKETS = 64
 COMMITTED = "keeper.committed"
@@ -16,12 +17,19 @@ def bucket(session_id: str | None, task_id: UUID | None, subject_id: str) -> int
 
 
 def subject_of(event: Event[EventData]) -> str:
-    """`bus.<tenant>.<aggregate>.<name>.<bucket>`; `tok.` in front for what only the token stream keeps."""
+    """`bus.<tenant>.<aggregate>.<name>.<bucket>`; `tok.` in front for what only the token stream keeps.
+
+    What is for one outside agent alone goes to `work.<tenant>.<agent>` or `ctl.<tenant>.<agent>`.
+    """
     data = event.data
+    if isinstance(data, WorkAssigned | WorkStopped):
+        return f"{data.subject_root}.{event.tenantid}.{data.agent_id}"
     place = bucket(event.sessionid, event.taskid, data.subject_id)
     return f"{data.subject_root}.{event.tenantid}.{data.aggregate}.{data.event_name}.{place}"
 
 
 def filter_for(payload: type[EventData]) -> str:
-    """The subject filter that matches one event class of every tenant and bucket."""
+    """The subject filter that matches one event class of every tenant and bucket (or agent)."""
+    if issubclass(payload, WorkAssigned | WorkStopped):
+        return f"{payload.subject_root}.*.*"
     return f"{payload.subject_root}.*.{payload.aggregate}.{payload.event_name}.*"

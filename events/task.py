@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from events.agent import Tier
 from events.base import EventData, JsonObject
 from events.ids import Name
 
@@ -59,6 +60,16 @@ class Dependency(_Part):
     required: bool = True
 
 
+class Routing(_Part):
+    """What its owner wishes of the agent, beyond capabilities: some wishes weigh, `avoid` and `min_tier` exclude."""
+
+    preferred_agent_ids: tuple[Name, ...] = ()
+    preferred_agent_type: Name | None = None
+    technologies: tuple[Name, ...] = ()
+    avoid_technologies: tuple[Name, ...] = ()
+    min_tier: Tier | None = None
+
+
 class TaskSpec(_Part):
     """What is asked for, in the words of its owner."""
 
@@ -70,6 +81,7 @@ class TaskSpec(_Part):
     budget: Budget = Budget()
     priority: Priority = "normal"
     required_capabilities: tuple[Name, ...] = ()
+    routing: Routing | None = None
     metadata: JsonObject = Field(default_factory=dict)
     deadline_at: datetime | None = None
     parent_id: UUID | None = None
@@ -175,6 +187,8 @@ class TaskEntered(TaskEvent):
     run_id: UUID | None = None
     agent_id: Name | None = None
     required_capabilities: tuple[Name, ...] = ()
+    routing: Routing | None = None
+    priority: Priority | None = None
     reason: str | None = None
     result: JsonObject | None = None
     error: TaskError | None = None

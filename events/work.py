@@ -1,0 +1,69 @@
+"""Work events: what an outside agent gets to see of a task that was assigned to it (stream WORK, DESIGN 3)."""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from pydantic import Field
+
+from events.base import EventData, JsonObject
+from events.ids import Name
+from events.task import Budget, Kind, Priority, TaskContext
+
+
+def work_subject(tenant: str, agent_id: str) -> str:
+    """Where an agent's assignments are kept."""
+    return f"work.{tenant}.{agent_id}"
+
+
+def work_durable(tenant: str, agent_id: str) -> str:
+    """The durable consumer an agent pulls from; no id holds a tilde, so no two agents share a name."""
+    return f"{tenant}~{agent_id}"
+
+
+def stop_subject(tenant: str, agent_id: str) -> str:
+    """Core NATS: which of its runs an agent must stop at once (events.work.WorkStopped)."""
+    return f"ctl.{tenant}.{agent_id}"
+
+
+class WorkAssigned(EventData, aggregate="work", name="assigned"):
+    """One attempt at a task, on `work.<tenant>.<agent>`; every text in it is as policy redacts it."""
+
+    subject_root: ClassVar[str] = "work"
+
+    task_id: UUID
+    run_id: UUID
+    attempt: int
+    agent_id: Name
+    kind: Kind
+    prompt: str
+    context: TaskContext = TaskContext()
+    constraints: JsonObject = Field(default_factory=dict)
+    acceptance_criteria: tuple[str, ...] = ()
+    metadata: JsonObject = Field(default_factory=dict)
+    required_capabilities: tuple[Name, ...] = ()
+    budget: Budget = Budget()
+    priority: Priority = "normal"
+    deadline_at: datetime | None = None
+
+    @property
+    def subject_id(self) -> str:
+        """The task's id."""
+        return str(self.task_id)
+
+
+class WorkStopped(EventData, aggregate="work", name="stopped"):
+    """A run that nobody wants any more: on `ctl.<tenant>.<agent>`, a hint that is not kept (the door says it too)."""
+
+    subject_root: ClassVar[str] = "ctl"
+
+    task_id: UUID
+    run_id: UUID
+    attempt: int
+    agent_id: Name
+    reason: str
+
+    @property
+    def subject_id(self) -> str:
+        """The task's id."""
+        return str(self.task_id)
