@@ -57,6 +57,22 @@ class Gateway:
         """Stop a task."""
         return await self._send("POST", f"/api/v1/tasks/{task_id}/cancel")
 
+    async def letters(self, filters: Mapping[str, str]) -> Document:
+        """One page of dead letters, oldest first: `{items, next_cursor}`."""
+        return await self._send("GET", "/api/v1/dlq", params=filters)
+
+    async def letter(self, number: int) -> Document:
+        """One dead letter."""
+        return await self._send("GET", f"/api/v1/dlq/{number}")
+
+    async def replay_letter(self, number: int) -> Document:
+        """Give a dead letter's event to its consumer again."""
+        return await self._send("POST", f"/api/v1/dlq/{number}/replay")
+
+    async def discard_letter(self, number: int) -> None:
+        """Throw a dead letter away."""
+        await self._send("DELETE", f"/api/v1/dlq/{number}")
+
     async def readiness(self) -> Document:
         """What the gateway says of itself and of what it depends on; also when it is not ready (503)."""
         return await self._send("GET", "/readyz", params={"verbose": "1"}, unready_is_fine=True)
@@ -78,6 +94,8 @@ class Gateway:
             raise CommandError(f"{self._where.url} did not answer within {within:g} s") from None
         except httpx.HTTPError as error:
             raise CommandError(f"{self._where.url} cannot be reached: {error}") from None
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return {}
         try:
             body = _document.validate_json(answer.content)
         except ValidationError:

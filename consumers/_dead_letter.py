@@ -1,5 +1,7 @@
 """What a consumer gives up on: the task is ended first, so no client waits for ever, then a dead letter is kept."""
 
+from collections.abc import Mapping
+
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
@@ -24,13 +26,17 @@ class DeadLetters:
         self._consumer = consumer
 
     async def bury(
-        self, *, subject: str, body: bytes, event: Event[EventData] | None, seq: int, deliveries: int, reason: str
+        self,
+        *,
+        subject: str,
+        body: bytes,
+        headers: Mapping[str, str] | None,
+        event: Event[EventData] | None,
+        seq: int,
+        deliveries: int,
+        reason: str,
     ) -> None:
         """Publish the end of the task and the letter, and wait until both are kept. A repeat changes nothing."""
-        source = f"/consumers/{self._consumer}"
-        if event is not None and event.taskid is not None:
-            control = TaskControl(task_id=event.taskid, action="fail", by=source, reason=REASON)
-            await self._publisher.publish(event.caused(control, source=source))
         letter = describe(
             consumer=self._consumer,
             reason=reason,
@@ -38,8 +44,14 @@ class DeadLetters:
             cursor=Cursor(await self._epoch(), seq),
             subject=subject,
             body=body,
+            headers=headers,
             event=event,
         )
+        if event is not None and event.taskid is not None:
+            source = f"/consumers/{self._consumer}"
+            control = TaskControl(task_id=event.taskid, action="fail", by=source, reason=REASON)
+            # Of this letter, not of the event: one that was replayed may have to be given up again.
+            await self._publisher.publish(event.caused(control, source=source, seed=letter.identity))
         await (await post(self._publisher, letter))
 
     async def _epoch(self) -> str:

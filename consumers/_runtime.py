@@ -170,6 +170,7 @@ class Worker:
             await self._dead.bury(
                 subject=message.subject,
                 body=message.data,
+                headers=message.headers,
                 event=event,
                 seq=place_of(message),
                 deliveries=deliveries,

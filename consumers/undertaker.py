@@ -90,6 +90,7 @@ class Undertaker:
         await DeadLetters(self._client, self._publisher, advisory.consumer).bury(
             subject=found.subject,
             body=body,
+            headers=found.headers,
             event=event,
             seq=advisory.stream_seq,
             deliveries=advisory.deliveries,

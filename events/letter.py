@@ -5,15 +5,18 @@ no reader can decode is kept in the letter itself.
 """
 
 from base64 import b64decode, b64encode
+from collections.abc import Mapping
 from hashlib import sha256
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
 from events.base import Event, EventData
+from events.codec import CONTENT_TYPE
 from events.cursor import Cursor
 
 _BODY_KEPT = 65_536
+_VALUE_KEPT = 1_024
 _UNKNOWN = "unknown"
 
 
@@ -22,7 +25,7 @@ class DeadLetter(BaseModel):
 
     `cursor` is its place in the log, `subject` the one it was published on, `deliveries` how often it was tried.
     `event_*`, `owner` and `task_id` are absent for bytes that are no event; then `body` has the first 64 KiB of them,
-    in base64.
+    in base64, and `headers` what CloudEvents in binary mode says beside them.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,6 +44,7 @@ class DeadLetter(BaseModel):
     owner: str | None = None
     task_id: UUID | None = None
     body: str | None = None
+    headers: dict[str, str] | None = None
 
     @property
     def identity(self) -> str:
@@ -69,9 +73,10 @@ def describe(
     cursor: Cursor,
     subject: str,
     body: bytes,
+    headers: Mapping[str, str] | None,
     event: Event[EventData] | None,
 ) -> DeadLetter:
-    """The letter about `body`, which is `event`, or no event at all."""
+    """The letter about a message that holds `event`, or no event at all."""
     letter = DeadLetter(
         consumer=consumer,
         reason=reason,
@@ -83,7 +88,8 @@ def describe(
         sha256=sha256(body).hexdigest(),
     )
     if event is None:
-        return letter.model_copy(update={"body": b64encode(body[:_BODY_KEPT]).decode()})
+        kept = {name: value[:_VALUE_KEPT] for name, value in (headers or {}).items() if _says_something(name)}
+        return letter.model_copy(update={"body": b64encode(body[:_BODY_KEPT]).decode(), "headers": kept})
     known = {
         "event_id": event.id,
         "event_source": event.source,
@@ -93,6 +99,10 @@ def describe(
         "task_id": event.taskid,
     }
     return letter.model_copy(update=known)
+
+
+def _says_something(header: str) -> bool:
+    return header.lower() == CONTENT_TYPE or header.lower().startswith("ce-")
 
 
 def _tokens(subject: str) -> list[str]:

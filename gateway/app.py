@@ -22,6 +22,7 @@ from gateway.background import running
 from gateway.bus import Bus
 from gateway.commits import Commits
 from gateway.controlling import Controlling
+from gateway.dlq import Dlq
 from gateway.documentation import describe
 from gateway.edge import Edge
 from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
@@ -113,6 +114,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     )
     controlling = Controlling(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine)
     reading = Reading(authenticator=authenticator, lookup=lookup, engine=engine, streams=streams)
+    dlq = Dlq(authenticator=authenticator, acceptor=acceptor, bus=bus, engine=engine)
     health = HealthRoutes(bus=bus, engine=engine, commits=commits, lag=lag, hub=hub, metrics=metrics)
 
     async def read_the_log() -> None:
@@ -131,6 +133,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.router.routes.append(WebSocketRoute("/ws", sockets.serve))
     app.include_router(reading.router())
     app.include_router(controlling.router())
+    app.include_router(dlq.router())
     app.include_router(health.router())
     hot = HotRoutes(app, {SUBMIT.path: submitting.submit, CREATE.path: submitting.create})
     return Gateway(Edge(_with_cors(hot, settings.http), metrics), hub, sockets, streams)
@@ -160,7 +163,7 @@ def _with_cors(app: ASGIApp, http: HttpSettings) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=http.allowed_origins,
-        allow_methods=["GET", "POST"],
+        allow_methods=["GET", "POST", "DELETE"],
         allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-Id", "traceparent"],
         expose_headers=["Location", "X-Request-Id", "Retry-After", "Idempotency-Replayed", "Preference-Applied"],
     )

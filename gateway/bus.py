@@ -16,6 +16,7 @@ from events.streams import BUS
 from events.subjects import COMMITTED, subject_of
 from gateway.errors import BodyTooLargeError
 from producers.connect import BusSettings, Connection
+from producers.letters import LetterBox
 from producers.publisher import Ack, Publisher
 
 log = structlog.get_logger()
@@ -64,6 +65,21 @@ class Bus:
         if len(body) > self._connection.client.max_payload - _ENVELOPE_ROOM:
             raise BodyTooLargeError
         return await (await self._publisher.send_bytes(subject_of(event), body, event.id))
+
+    async def publish_bytes(
+        self, subject: str, body: bytes, message_id: str, headers: dict[str, str] | None = None
+    ) -> Ack:
+        """Publish what is encoded already, under a message id of the caller's; raises as `publish` does."""
+        if self._publisher is None:
+            raise BusUnavailableError
+        return await (await self._publisher.send_bytes(subject, body, message_id, headers=headers))
+
+    @property
+    def letters(self) -> LetterBox:
+        """The dead letters. Raises BusUnavailableError before the first connection."""
+        if self._publisher is None:
+            raise BusUnavailableError
+        return LetterBox(self._connection.client)
 
     async def stored(self, seq: int) -> bytes | None:
         """The body of a message of BUS, or None if it is gone."""

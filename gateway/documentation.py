@@ -25,6 +25,7 @@ _WORDS = {
     403: "The token lacks the scope",
     404: "Nothing of yours under this id",
     409: "In conflict with what is",
+    410: "It was here and is gone for good",
     413: "The body is larger than 1 MiB",
     415: "The body must be application/json",
     422: "The request does not fit the contract",

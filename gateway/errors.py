@@ -95,6 +95,12 @@ class RefusedError(PermanentError):
     code = "refused"
 
 
+class LetterGoneError(PermanentError):
+    """The event that the letter is about is kept nowhere any more; the letter can only be thrown away."""
+
+    code = "letter_gone"
+
+
 class UnansweredError(OutcomeUnknownError):
     """The task was sent to the log and not acknowledged: ask for it by its id, or repeat with the same key."""
 
@@ -111,6 +117,7 @@ STATUSES: dict[type[GanglionError], HTTPStatus] = {
     IdempotencyConflictError: HTTPStatus.CONFLICT,
     TaskFinalError: HTTPStatus.CONFLICT,
     RefusedError: HTTPStatus.CONFLICT,
+    LetterGoneError: HTTPStatus.GONE,
     BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     WrongMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     InvalidBodyError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -19,6 +19,7 @@ async def publish_dead(publisher: Publisher, inbound: Inbound, reason: str, epoc
         cursor=Cursor(epoch, delivery.seq),
         subject=delivery.subject,
         body=delivery.body,
+        headers=delivery.headers,
         event=inbound.event,
     )
     future = await post(publisher, letter)

@@ -1,0 +1,148 @@
+"""Dead letters for those who operate a tenant (scope admin): look, replay, throw away.
+
+A replay puts the task back on its way if the letter ended it, then publishes the same event again under the same id:
+what is derived from it has the ids it had before, so whatever was done the first time is not done twice.
+"""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+from starlette.responses import Response
+
+from events.base import Event
+from events.codec import decode, encode
+from events.ids import Name, derived_id
+from events.letter import DeadLetter
+from events.task import TaskControl
+from gateway.accept import SOURCE, Acceptor
+from gateway.answers import json_answer
+from gateway.auth import ADMIN, Authenticator, Principal, bearer
+from gateway.bus import Bus
+from gateway.dlq_models import Letter, LetterPage, Replayed
+from gateway.documentation import problems
+from gateway.errors import LetterGoneError, NotFoundError
+from gateway.trail import Trail
+from producers.letters import Kept
+from storage.log import settled
+from storage.reading import Database
+
+_HOME = "/api/v1/dlq"
+_KEEPER = "keeper"
+
+Number = Annotated[int, Path(ge=1, lt=2**63)]
+
+
+class Dlq:
+    """The routes; each tenant's admin sees the letters about that tenant's events."""
+
+    def __init__(self, *, authenticator: Authenticator, acceptor: Acceptor, bus: Bus, engine: Database) -> None:
+        self._authenticator = authenticator
+        self._acceptor = acceptor
+        self._bus = bus
+        self._engine = engine
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["operations"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+        one = problems(401, 403, 404, 422, 503)
+        router.get(
+            _HOME,
+            summary="Dead letters, oldest first",
+            responses={200: {"model": LetterPage}, **problems(401, 403, 422, 503)},
+        )(self.letters)
+        router.get(f"{_HOME}/{{number}}", summary="One dead letter", responses={200: {"model": Letter}, **one})(
+            self.letter
+        )
+        router.post(
+            f"{_HOME}/{{number}}/replay",
+            summary="Give the event to its consumer once more",
+            responses={200: {"model": Replayed}, **one, **problems(410)},
+        )(self.replay)
+        router.delete(f"{_HOME}/{{number}}", summary="Throw a dead letter away", status_code=204, responses={**one})(
+            self.discard
+        )
+        return router
+
+    async def letters(
+        self,
+        request: Request,
+        consumer: Annotated[Name | None, Query(description="Only this consumer's")] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        cursor: Annotated[int, Query(ge=0, lt=2**63, description="`next_cursor` of the page before")] = 0,
+    ) -> Response:
+        """A letter says what was given up and why, never what was in it."""
+        principal = await self._admin(request)
+        found, following = await self._bus.letters.page(principal.tenant, consumer=consumer, after=cursor, limit=limit)
+        return json_answer({"items": [_summary(kept) for kept in found], "next_cursor": following})
+
+    async def letter(self, request: Request, number: Number) -> Response:
+        """With the bytes, if no reader could make an event of them."""
+        kept = await self._find(await self._admin(request), number)
+        return json_answer({**_summary(kept), "body": kept.letter.body, "headers": kept.letter.headers})
+
+    async def replay(self, request: Request, number: Number) -> Response:
+        """The letter is gone afterwards; if the event fails again there will be another one."""
+        principal = await self._admin(request)
+        letter = (await self._find(principal, number)).letter
+        body = await self._event_of(letter)
+        outcome = await self._put_back(principal, letter, Trail.of(request.scope))
+        await self._bus.publish_bytes(letter.subject, body, f"replay-{letter.identity}", letter.headers)
+        await self._bus.letters.drop(number)
+        return json_answer({"number": number, "task_id": letter.task_id, "task": outcome})
+
+    async def discard(self, request: Request, number: Number) -> Response:
+        """The event stays in the log; only the letter goes."""
+        await self._find(await self._admin(request), number)
+        await self._bus.letters.drop(number)
+        return Response(status_code=204)
+
+    async def _admin(self, request: Request) -> Principal:
+        principal = await self._authenticator.principal(bearer(request.headers))
+        principal.must(ADMIN)
+        return principal
+
+    async def _find(self, principal: Principal, number: int) -> Kept:
+        kept = await self._bus.letters.get(number)
+        if kept is None or kept.letter.tenant != principal.tenant:
+            raise NotFoundError
+        return kept
+
+    async def _event_of(self, letter: DeadLetter) -> bytes:
+        """What to publish: the bytes that were no event, or the event marked as one that was seen before.
+
+        The keeper has taken note of what it could not fold, so it is given that under a new id.
+        """
+        if letter.event_id is None or letter.event_source is None:
+            if letter.undecoded is None:
+                raise LetterGoneError
+            return letter.undecoded
+        logged = await settled(self._engine, letter.event_source, letter.event_id)
+        if logged is None:
+            raise LetterGoneError
+        event = decode(logged.body)
+        again: dict[str, object] = {"resendof": event.id}
+        if letter.consumer == _KEEPER:
+            again["id"] = str(derived_id(letter.identity, "replay"))
+        return encode(event.model_copy(update=again))
+
+    async def _put_back(self, principal: Principal, letter: DeadLetter, trail: Trail) -> str | None:
+        """Ask that the task which the letter ended goes on; how that went, None without a task."""
+        if letter.task_id is None or letter.owner is None:
+            return None
+        control = Event.first(
+            TaskControl(task_id=letter.task_id, action="retry", by=principal.owner, reason="replayed"),
+            source=SOURCE,
+            tenant=letter.tenant,
+            owner=letter.owner,
+            task_id=letter.task_id,
+            event_id=derived_id(letter.identity, "retry"),
+            traceparent=trail.traceparent,
+        )
+        return (await self._acceptor.accept(control)).outcome
+
+
+def _summary(kept: Kept) -> dict[str, object]:
+    letter = kept.letter.model_dump(exclude={"body", "headers", "tenant"})
+    return {"number": kept.number, "time": kept.time, **letter}
