@@ -54,6 +54,7 @@ from events.session import (
     SessionEvent,
     SessionKind,
     SessionOpened,
+    SessionSpec,
     SessionUpdated,
 )
 from events.task import (
@@ -157,6 +158,7 @@ __all__ = [
     "SessionEvent",
     "SessionKind",
     "SessionOpened",
+    "SessionSpec",
     "SessionUpdated",
     "Snapshot",
     "Status",

@@ -2,13 +2,28 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from events.base import EventData, JsonObject
 from events.ids import Name
 
 SessionKind = Literal["work", "chat", "workflow"]
-SessionAction = Literal["open", "update", "archive"]
+SessionAction = Literal["update", "archive"]
+
+
+class SessionSpec(BaseModel):
+    """What a session is opened with by its first task; a conversation's title comes from its first message."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: SessionKind = "work"
+    title: str | None = Field(default=None, max_length=200)
+    session_type: str | None = Field(default=None, max_length=64)
+    tags: tuple[str, ...] = ()
+    metadata: JsonObject = Field(default_factory=dict)
+    agent_config: JsonObject | None = None
+    max_duration_seconds: int | None = Field(default=None, ge=1)
+    parent_id: Name | None = None
 
 
 class SessionEvent(EventData, aggregate="session"):
@@ -23,11 +38,10 @@ class SessionEvent(EventData, aggregate="session"):
 
 
 class SessionControl(SessionEvent, name="control"):
-    """Someone wants a session opened, described anew or put away; absent fields stay as they are."""
+    """Someone wants a session described anew or put away; absent fields stay as they are."""
 
     action: SessionAction
     by: str
-    kind: SessionKind = "work"
     title: str | None = Field(default=None, max_length=200)
     tags: tuple[str, ...] | None = None
     metadata: JsonObject | None = None

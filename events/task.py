@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from events.agent import Tier
 from events.base import EventData, JsonObject
 from events.ids import Name
+from events.session import SessionSpec
 
 Kind = Literal["goal", "subtask", "turn", "refinement"]
 Priority = Literal["critical", "high", "normal", "low", "background"]
@@ -110,9 +111,13 @@ class TaskEvent(EventData, aggregate="task"):
 
 
 class TaskSubmitted(TaskEvent, name="submitted"):
-    """Someone asked for work. `body_sha256` tells a repeat from another request under the same key."""
+    """Someone asked for work, and may open the session it belongs to (the envelope's `sessionid`) with it.
+
+    `body_sha256` tells a repeat from another request under the same key.
+    """
 
     spec: TaskSpec
+    session: SessionSpec | None = None
     idempotency_key: str | None = None
     body_sha256: str | None = None
 

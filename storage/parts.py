@@ -10,7 +10,23 @@ from functools import cache
 
 from sqlalchemy import Table
 
-from storage.models import event_gap, event_log, event_repeat, outbox, run, task, tool_call, verdict
+from storage.models import (
+    blob,
+    event_gap,
+    event_log,
+    event_repeat,
+    message,
+    outbox,
+    proposal,
+    proposal_access,
+    run,
+    session,
+    task,
+    tool_call,
+    verdict,
+    workflow,
+    workflow_version,
+)
 from storage.unnest import Rows, columns_of
 
 LEASE = timedelta(seconds=2)
@@ -73,10 +89,20 @@ PARTS: dict[str, Part] = {
     "called": inserted(tool_call, _ONCE),
     "sent": inserted(outbox),
     "changed": Part(task, ("id", *TASK_LIFE), updates=True),
+    "texts": inserted(blob, _ONCE),
+    "workflows": upserted(workflow),
+    "published": inserted(workflow_version, _ONCE),
+    "proposed": upserted(proposal),
+    "shared": upserted(proposal_access),
+    "sessions": upserted(session),
+    "said": inserted(message),
 }
 
 READS: dict[str, str] = {
     "task": f"SELECT {', '.join(TASK_FOLD)} FROM task WHERE id = ANY($1::uuid[])",
+    "workflow": f"SELECT {', '.join(columns_of(workflow))} FROM workflow WHERE id = ANY($1::uuid[])",
+    "proposal": f"SELECT {', '.join(columns_of(proposal))} FROM proposal WHERE id = ANY($1::uuid[])",
+    "session": f"SELECT {', '.join(columns_of(session))} FROM session WHERE id = ANY($1::text[])",
 }
 """How the fold reads the states it needs, by table."""
 

@@ -170,6 +170,7 @@ def log_row(epoch: str, delivery: Delivery, at: datetime, event: Event[EventData
         event.tenantid,
         event.ownerid,
         event.taskid,
+        event.sessionid,
         at,
         outcome,
         body,
@@ -179,4 +180,4 @@ def log_row(epoch: str, delivery: Delivery, at: datetime, event: Event[EventData
 def undecoded_row(epoch: str, delivery: Delivery, outcome: str) -> Row:
     """Bytes that are no event of ours: kept under a name made from their place, and a source that no event has."""
     name = f"{epoch}-{delivery.seq}"
-    return (epoch, delivery.seq, "", name, "?", "?", "?", None, delivery.time, outcome, delivery.body)
+    return (epoch, delivery.seq, "", name, "?", "?", "?", None, None, delivery.time, outcome, delivery.body)

@@ -2,6 +2,7 @@
 
 from storage.models.base import metadata
 from storage.models.log import event_gap, event_log, event_repeat, keeper, outbox
+from storage.models.session import message, session
 from storage.models.task import run, task, tool_call, verdict
 from storage.models.workflow import blob, proposal, proposal_access, workflow, workflow_version
 
@@ -11,11 +12,13 @@ __all__ = [
     "event_log",
     "event_repeat",
     "keeper",
+    "message",
     "metadata",
     "outbox",
     "proposal",
     "proposal_access",
     "run",
+    "session",
     "task",
     "tool_call",
     "verdict",

@@ -1,6 +1,6 @@
 """The log as Postgres keeps it, how far it is folded, and what waits to be published."""
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, SmallInteger, Table, Text, UniqueConstraint, Uuid
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, SmallInteger, Table, Text, UniqueConstraint, Uuid, text
 
 from storage.models.base import Instant, metadata
 
@@ -26,12 +26,14 @@ event_log = Table(
     Column("tenant", Text, nullable=False),
     Column("owner", Text, nullable=False),
     Column("task_id", Uuid),
+    Column("session_id", Text),
     Column("time", Instant, nullable=False, comment="the stream's timestamp: the fold's only clock"),
     Column("outcome", Text, nullable=False),
     Column("body", LargeBinary, nullable=False, comment="the bytes as they came, NUL and all"),
     UniqueConstraint("id", "source"),
     Index("event_log_task_idx", "task_id", "epoch", "seq"),
     Index("event_log_owner_idx", "tenant", "owner", "epoch", "seq"),
+    Index("event_log_session_idx", "session_id", "epoch", "seq", postgresql_where=text("session_id IS NOT NULL")),
 )
 
 event_gap = Table(

@@ -83,7 +83,7 @@ tool_call = Table(
     Column("execution_id", Uuid, primary_key=True),
     Column("seq", Integer, primary_key=True, autoincrement=False),
     Column("run_id", Uuid, nullable=False, index=True),
-    Column("task_id", Uuid, nullable=False),
+    Column("task_id", Uuid, nullable=False, index=True),
     Column("tool", Text, nullable=False),
     Column("parameters", JSONB, nullable=False),
     Column("result", JSONB),
