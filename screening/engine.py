@@ -68,7 +68,7 @@ class Screener:
         policy.
         """
         profile = self.policy.profile(tenant=tenant, kind=kind)
-        examined = examine_fields(self, {field: text[: profile.max_chars] for field, text in fields.items()})
+        examined = examine_fields(self.examine, {field: text[: profile.max_chars] for field, text in fields.items()})
         return judge(fields, examined, profile, self.rules_version)
 
     def examine(self, text: str, checks: Checks = EVERYTHING) -> Examination:

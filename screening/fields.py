@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from screening.model import EVERYTHING, Checks, Examination, Finding
@@ -14,66 +14,72 @@ _GAP = "\n\x1e\n"
 _DOUBT = 0.2
 _SEPARATELY = 64
 
-Batch = list[tuple[str, str]]
 
-
-class Examiner(Protocol):
+class Examine(Protocol):
     """What reads one text (`Screener.examine`)."""
 
-    def examine(self, text: str, checks: Checks = EVERYTHING) -> Examination:
+    def __call__(self, text: str, checks: Checks = EVERYTHING) -> Examination:
         """What is in the text."""
 
 
-def examine_fields(
-    examiner: Examiner, fields: Mapping[str, str], checks: Checks = EVERYTHING
-) -> dict[str, Examination]:
-    """What is in each field. No match spans two fields; in what block of short ones an injection is likely is found
-    by reading up to 64 of them again, beyond that the block's first field answers for it.
-    """
-    result = {field: Examination() for field in fields}
-    for batch in _batches(fields):
-        if len(batch) == 1:
-            result[batch[0][0]] = examiner.examine(batch[0][1], checks)
-            continue
-        whole = examiner.examine(_GAP.join(text for _, text in batch), checks)
-        if whole.score >= _DOUBT and len(batch) <= _SEPARATELY:
-            result |= {field: examiner.examine(text, checks) for field, text in batch}
-        else:
-            _deal_out(whole, batch, result)
-    return result
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One long field, or several short ones, as one text; no match spans two fields."""
+
+    parts: tuple[tuple[str, str], ...]
+
+    @property
+    def text(self) -> str:
+        """What to read."""
+        return _GAP.join(text for _, text in self.parts)
+
+    def deal_out(self, whole: Examination, again: Examine, checks: Checks = EVERYTHING) -> dict[str, Examination]:
+        """What is in each field, given what is in the whole.
+
+        If an injection is likely, up to 64 fields are read again each, to tell which; beyond, the first answers for it.
+        """
+        if len(self.parts) == 1:
+            return {self.parts[0][0]: whole}
+        if whole.score >= _DOUBT and len(self.parts) <= _SEPARATELY:
+            return {field: again(text, checks) for field, text in self.parts}
+        return dict(self._dealt(whole))
+
+    def _dealt(self, whole: Examination) -> Iterator[tuple[str, Examination]]:
+        """Each finding goes to the field that it begins in."""
+        found: dict[int, list[Finding]] = {}
+        starts = [0]
+        for _, text in self.parts[:-1]:
+            starts.append(starts[-1] + len(text) + len(_GAP))
+        for finding in whole.findings:
+            index = bisect_right(starts, finding.start) - 1
+            found.setdefault(index, []).append(_placed(finding, starts[index], len(self.parts[index][1])))
+        for index, (field, _) in enumerate(self.parts):
+            yield field, Examination(tuple(found.get(index, ())), 0.0 if index else whole.score)
 
 
-def _batches(fields: Mapping[str, str]) -> Iterator[Batch]:
+def bundles(fields: Mapping[str, str]) -> Iterator[Bundle]:
     """Long texts alone, short ones together."""
-    together: Batch = []
+    together: list[tuple[str, str]] = []
     size = 0
     for field, text in fields.items():
         if len(text) > _SHORT:
-            yield [(field, text)]
+            yield Bundle(((field, text),))
             continue
         if size + len(text) > _BLOCK:
-            yield together
+            yield Bundle(tuple(together))
             together, size = [], 0
         together.append((field, text))
         size += len(text) + len(_GAP)
     if together:
-        yield together
+        yield Bundle(tuple(together))
 
 
-def _deal_out(whole: Examination, batch: Batch, result: dict[str, Examination]) -> None:
-    """Give each finding to the field that it begins in."""
-    starts = [0]
-    for _, text in batch[:-1]:
-        starts.append(starts[-1] + len(text) + len(_GAP))
-    found: dict[str, list[Finding]] = {}
-    for finding in whole.findings:
-        index = bisect_right(starts, finding.start) - 1
-        field, text = batch[index]
-        found.setdefault(field, []).append(_placed(finding, starts[index], len(text)))
-    for field, findings in found.items():
-        result[field] = Examination(tuple(findings))
-    first = batch[0][0]
-    result[first] = replace(result[first], score=whole.score)
+def examine_fields(examine: Examine, fields: Mapping[str, str], checks: Checks = EVERYTHING) -> dict[str, Examination]:
+    """What is in each field."""
+    result: dict[str, Examination] = {}
+    for bundle in bundles(fields):
+        result |= bundle.deal_out(examine(bundle.text, checks), examine, checks)
+    return result
 
 
 def _placed(finding: Finding, start: int, length: int) -> Finding:

@@ -1,0 +1,117 @@
+"""Examinations remembered for long texts; the store is handed in, and holds nothing that was written by anyone.
+
+A key is an HMAC of the text as it is (case and all), what was looked for, and the rules that looked; a value is places
+and kinds. Without the secret of the HMAC nobody can tell from a key whether a guessed text was screened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from screening.engine import Screener
+from screening.fields import Bundle, bundles
+from screening.judgement import judge
+from screening.model import EVERYTHING, SEVERITIES, Checks, Examination, Finding, Verdict
+
+WORTHWHILE = 4_000
+"""Characters from which on reading a text costs more than asking the store."""
+CLEAN_SECONDS, FOUND_SECONDS = 300, 60
+
+_THREAD = 20_000
+
+
+class Store(Protocol):
+    """Where examinations are kept for a while. It never fails: what cannot be had is not there."""
+
+    async def get(self, key: str) -> bytes | None:
+        """What was put under this key, if it is still there."""
+
+    async def put(self, key: str, value: bytes, seconds: int) -> None:
+        """Keep it for so long."""
+
+
+@dataclass(slots=True)
+class CacheCounts:
+    """How often a long text was known, and how often not."""
+
+    hits: int = 0
+    misses: int = 0
+
+
+class CachedScreener:
+    """A screener that asks the store first where that is cheaper; long texts are read beside the event loop.
+
+    Without a `secret` one is drawn, and nobody else's entries are found.
+    """
+
+    def __init__(self, screener: Screener, store: Store | None = None, secret: bytes = b"") -> None:
+        self.screener = screener
+        self.counts = CacheCounts()
+        self._store = store
+        self._secret = secret or os.urandom(32)
+
+    async def screen(self, fields: Mapping[str, str], *, kind: str, tenant: str) -> Verdict:
+        """As `Screener.screen`."""
+        profile = self.screener.policy.profile(tenant=tenant, kind=kind)
+        examined: dict[str, Examination] = {}
+        for bundle in bundles({field: text[: profile.max_chars] for field, text in fields.items()}):
+            examined |= await self._read(bundle)
+        return judge(fields, examined, profile, self.screener.rules_version)
+
+    async def examine(self, text: str, checks: Checks = EVERYTHING, *, cached: bool = True) -> tuple[Examination, bool]:
+        """What is in the text, and whether the store knew it; `cached` False asks and tells the store nothing."""
+        store = self._store if cached and len(text) >= WORTHWHILE else None
+        if store is None:
+            return await self._examine(text, checks), False
+        key = key_of(self._secret, text, checks, self.screener.rules_version)
+        known = loaded(await store.get(key), len(text))
+        if known is not None:
+            self.counts.hits += 1
+            return known, True
+        self.counts.misses += 1
+        found = await self._examine(text, checks)
+        await store.put(key, dumped(found), FOUND_SECONDS if found.findings else CLEAN_SECONDS)
+        return found, False
+
+    async def _read(self, bundle: Bundle) -> dict[str, Examination]:
+        whole, _ = await self.examine(bundle.text)
+        return bundle.deal_out(whole, self.screener.examine)
+
+    async def _examine(self, text: str, checks: Checks) -> Examination:
+        if len(text) < _THREAD:
+            return self.screener.examine(text, checks)
+        return await asyncio.to_thread(self.screener.examine, text, checks)
+
+
+def key_of(secret: bytes, text: str, checks: Checks, rules_version: str) -> str:
+    """The key of one examination: other text, other checks, other rules, other key."""
+    head = f"{rules_version}\0{checks.data:d}{checks.injections:d}\0".encode()
+    return hmac.new(secret, head + text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()
+
+
+def dumped(examination: Examination) -> bytes:
+    """As bytes for the store: places and kinds."""
+    rows = [[f.family, f.type, f.severity, f.start, f.end, f.confidence, f.rule] for f in examination.findings]
+    return json.dumps([examination.score, rows], separators=(",", ":")).encode()
+
+
+def loaded(raw: bytes | None, length: int) -> Examination | None:
+    """Back from bytes; None for what is no examination of a text of this length: it is made anew."""
+    if raw is None:
+        return None
+    try:
+        score, rows = json.loads(raw)
+        found = tuple(
+            Finding(family, kind, severity, "", start, end, confidence, rule)
+            for family, kind, severity, start, end, confidence, rule in rows
+        )
+        sound = 0.0 <= score <= 1.0 and all(f.severity in SEVERITIES and 0 <= f.start <= f.end <= length for f in found)
+    except (ValueError, TypeError):
+        return None
+    return Examination(found, float(score)) if sound else None
