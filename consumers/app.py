@@ -2,8 +2,9 @@
 
 A new consumer is an event class, a file here, its test, and one line in `CONSUMERS`.
 
-FastStream owns the process: connection, signals, start and stop. The messages come through our own standing pulls
-(docs/adr/0007): FastStream's dispatch took a sixth to a third of this process's CPU under load.
+FastStream owns the process: connections, signals, start and stop. The messages come through our own standing pulls
+(docs/adr/0007): FastStream's dispatch took a sixth to a third of this process's CPU under load. Each consumer has a
+connection of its own, as the NATS user of its name, which may do what that consumer does and no more.
 """
 
 import asyncio
@@ -44,13 +45,10 @@ class ConsumerProcess:
         self._database = database
         self._atomic = bus.synced_always
         self._guard = ClosedGuard()
-        self._broker = NatsBroker(
-            bus.url,
-            logger=None,
-            apply_types=False,
-            **connect_options("consumers", self._guard),  # type: ignore[arg-type]  # a wait below 1 s works
+        self._brokers = {name: self._broker(name, bus) for name in names}
+        self._app = FastStream(
+            *self._brokers.values(), logger=None, after_startup=[self._start], on_shutdown=[self._stop]
         )
-        self._app = FastStream(self._broker, logger=None, after_startup=[self._start], on_shutdown=[self._stop])
         self._opened = AsyncExitStack()
         self._feeds: list[Feed] = []
         self._services: list[asyncio.Task[None]] = []
@@ -63,12 +61,20 @@ class ConsumerProcess:
         if self._failure is not None:
             raise self._failure
 
+    def _broker(self, name: str, bus: BusSettings) -> NatsBroker:
+        return NatsBroker(
+            bus.url_for(name),
+            logger=None,
+            apply_types=False,
+            **connect_options(name, self._guard),  # type: ignore[arg-type]  # a wait below 1 s works
+        )
+
     async def _start(self) -> None:
-        client = await self._broker.connect()
-        publisher = await self._opened.enter_async_context(Publisher(client, atomic=self._atomic))
         lookup = await self._opened.enter_async_context(PostgresLookup(self._database))
-        resources = Resources(client, publisher, lookup, self._database)
-        for name in self._names:
+        for name, broker in self._brokers.items():
+            client = await broker.connect()
+            publisher = await self._opened.enter_async_context(Publisher(client, atomic=self._atomic))
+            resources = Resources(client, publisher, lookup, self._database)
             await self._start_one(name, CONSUMERS[name](resources), resources)
         settle_memory()
         log.info("consumers_started", consumers=sorted(self._names))

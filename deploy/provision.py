@@ -8,6 +8,7 @@ import asyncio
 from pydantic import SecretStr
 
 from producers.connect import BusSettings, Connection
+from producers.permissions import ADMIN
 from producers.topology import apply
 from storage.database import DatabaseSettings
 from storage.migrate import upgrade
@@ -22,4 +23,4 @@ async def provision(nats_url: str, database_url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(provision(BusSettings().url, DatabaseSettings().dsn))
+    asyncio.run(provision(BusSettings().url_for(ADMIN), DatabaseSettings().dsn))

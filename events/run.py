@@ -135,3 +135,7 @@ class RunFinished(RunEvent, name="finished"):
     usage: Usage = Usage()
     quality: float | None = Field(default=None, ge=0, le=1)
     snapshot: Snapshot | None = None
+
+
+RUN_EVENTS: tuple[type[RunEvent], ...] = (RunStarted, RunProgress, RunFiles, RunDelta, RunToolCalled, RunFinished)
+"""All that is said about a run by whoever runs it."""

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from events.agent import PRESENCE_EVENTS, AgentChanged
 from events.base import EventData
+from events.route import RouteDecided, RouteFailed
+from events.run import RUN_EVENTS
 from events.subjects import filter_for
-from events.task import TaskAssigned, TaskReady, TaskSubmitted
+from events.task import TaskAssigned, TaskChecked, TaskReady, TaskSubmitted, TaskUnchecked
 
 DAY = 86_400.0
 MIB = 1024 * 1024
@@ -66,9 +69,9 @@ ADVISORY = Stream(
 )
 STREAMS: tuple[Stream, ...] = (BUS, WORK, TOK, DLQ, ADVISORY)
 
-REFLEX = Durable("reflex", (TaskSubmitted,))
-ROUTER = Durable("router", (TaskReady,))
-RUNNER = Durable("runner", (TaskAssigned,), ack_wait=15.0, slots=64)
+REFLEX = Durable("reflex", (TaskSubmitted,), outputs=(TaskChecked, TaskUnchecked))
+ROUTER = Durable("router", (TaskReady,), outputs=(RouteDecided, RouteFailed, AgentChanged))
+RUNNER = Durable("runner", (TaskAssigned,), outputs=(*RUN_EVENTS, *PRESENCE_EVENTS), ack_wait=15.0, slots=64)
 UNDERTAKER = Durable(
     "undertaker", (), stream=ADVISORY.name, subjects=(f"{MAX_DELIVERIES}.{BUS.name}.>",), max_deliver=1_000
 )

@@ -5,13 +5,16 @@ closes unasked exits with code 70 and its supervisor starts it anew.
 """
 
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, TypedDict
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import structlog
 from nats.aio.client import Client
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from producers.permissions import inbox_of
 
 EXIT_CONNECTION_CLOSED = 70
 _RECONNECT_WAIT = 0.25
@@ -21,13 +24,16 @@ log = structlog.get_logger()
 
 
 class BusSettings(BaseSettings):
-    """Where NATS is: `NATS_URL=nats://user:password@host:port`, and whether its log is fsynced with every write
-    (`GANGLION_LOG_SYNC=always`) or every 100 ms.
+    """Where NATS is: `NATS_URL=nats://host:port`, who we are there: `NATS_PASSWORDS={"reflex": "…"}` by user, and
+    whether its log is fsynced with every write (`GANGLION_LOG_SYNC=always`) or every 100 ms.
+
+    A user without a password is taken from the URL (`nats://user:password@host:port`): one for all, if so wished.
     """
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="")
 
     nats_url: SecretStr
+    nats_passwords: Mapping[str, SecretStr] = Field(default_factory=dict)
     ganglion_log_sync: Literal["100ms", "always"] = "100ms"
 
     @property
@@ -35,10 +41,15 @@ class BusSettings(BaseSettings):
         """Whether several events should share one fsync where they can."""
         return self.ganglion_log_sync == "always"
 
-    @property
-    def url(self) -> str:
-        """The URL with its credentials."""
-        return self.nats_url.get_secret_value()
+    def url_for(self, user: str) -> str:
+        """The URL with a user's credentials."""
+        url = self.nats_url.get_secret_value()
+        password = self.nats_passwords.get(user)
+        if password is None:
+            return url
+        parts = urlsplit(url)
+        where = parts.netloc.rpartition("@")[2]
+        return urlunsplit(parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{where}"))
 
 
 class ClosedGuard:
@@ -68,7 +79,7 @@ async def _log_reconnected() -> None:
 
 
 class Connection:
-    """Owns one nats-py client; `async with Connection(settings, name) as client`."""
+    """Owns one nats-py client, connected as the user called `name`; `async with Connection(…) as client`."""
 
     def __init__(self, settings: BusSettings, name: str) -> None:
         self._settings = settings
@@ -78,7 +89,7 @@ class Connection:
 
     async def __aenter__(self) -> Client:
         options = connect_options(self._name, self._guard)
-        await self.client.connect(self._settings.url, **options)  # type: ignore[arg-type]  # a wait below 1 s works
+        await self.client.connect(self._settings.url_for(self._name), **options)  # type: ignore[arg-type]  # a wait below 1 s works
         return self.client
 
     async def __aexit__(self, *_: object) -> None:
@@ -90,6 +101,7 @@ class ConnectOptions(TypedDict):
     """What every connection of ours asks of nats-py."""
 
     name: str
+    inbox_prefix: str
     max_reconnect_attempts: int
     reconnect_time_wait: float
     ping_interval: int
@@ -104,6 +116,7 @@ def connect_options(name: str, guard: ClosedGuard) -> ConnectOptions:
     """Endless quick reconnects, errors logged in one line, and the guard's word when it is over for good."""
     return {
         "name": name,
+        "inbox_prefix": inbox_of(name),
         "max_reconnect_attempts": -1,
         "reconnect_time_wait": _RECONNECT_WAIT,
         "ping_interval": _PING_INTERVAL,

@@ -1,31 +1,39 @@
 """Where the parts of a stack are, and how the roles are told."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import urlsplit, urlunsplit
 
+from deploy.local.nats import NatsSecrets
 from deploy.local.ports import LOOPBACK
+from producers.permissions import CALLOUT
 
 
 @dataclass(frozen=True)
 class Addresses:
-    """URLs with their passwords, and the secret that signs tokens."""
+    """URLs with their passwords, and the secret that signs tokens.
+
+    `nats_url` is the admin's. Without `nats_secrets` (somebody else's server) every role is given that URL.
+    """
 
     gateway_port: int
     nats_url: str
     database_url: str
     redis_url: str
     jwt_secret: str
+    nats_secrets: NatsSecrets | None = None
 
     @property
     def gateway_url(self) -> str:
         """Where HTTP clients go."""
         return f"http://{LOOPBACK}:{self.gateway_port}"
 
-    def environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
-        """What a role's process finds in its environment."""
+    def environment(self, inherited: Mapping[str, str], nats_users: tuple[str, ...] = ()) -> dict[str, str]:
+        """What the process of a role with these users of NATS finds in its environment."""
         return {
             **inherited,
-            "NATS_URL": self.nats_url,
+            **self._nats(nats_users),
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             "GANGLION_JWT_SECRET": self.jwt_secret,
@@ -33,3 +41,14 @@ class Addresses:
             "GANGLION_PORT": str(self.gateway_port),
             "PYTHONUNBUFFERED": "1",
         }
+
+    def _nats(self, nats_users: tuple[str, ...]) -> dict[str, str]:
+        """Where NATS is, with the role's own passwords and nobody else's."""
+        if self.nats_secrets is None:
+            return {"NATS_URL": self.nats_url}
+        parts = urlsplit(self.nats_url)
+        given = {
+            "NATS_URL": urlunsplit(parts._replace(netloc=f"{parts.hostname}:{parts.port}")),
+            "NATS_PASSWORDS": json.dumps({user: self.nats_secrets.passwords[user] for user in nats_users}),
+        }
+        return given | ({"NATS_ISSUER_SEED": self.nats_secrets.issuer_seed} if CALLOUT in nats_users else {})

@@ -1,8 +1,10 @@
-"""The embedded nats-server: JetStream on disk, one user, loopback only."""
+"""The embedded nats-server: JetStream on disk, a user for each role, loopback only."""
 
 import asyncio
 import json
 import signal
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,11 +12,13 @@ import nats
 from nats.errors import Error as NatsError
 
 from deploy.local.binaries import nats_server, readable
-from deploy.local.passwords import write_private
+from deploy.local.passwords import kept_password, kept_secret, write_private
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Command, Launcher
+from deploy.nats_conf import accounts
+from producers.nkeys import AccountKey
+from producers.permissions import ADMIN, users
 
-USER = "ganglion"
 LogSync = Literal["100ms", "always"]
 
 _CONFIG = """\
@@ -22,8 +26,7 @@ server_name: ganglion
 listen: "{host}:{port}"
 http: "{host}:{monitor_port}"
 max_payload: 1MB
-authorization {{ users: [ {{ user: "{user}", password: "{password}" }} ] }}
-jetstream {{
+{accounts}jetstream {{
   store_dir: {store}
   max_file_store: 8GB
   max_memory_store: 256MB
@@ -32,24 +35,39 @@ jetstream {{
 """
 
 
+@dataclass(frozen=True)
+class NatsSecrets:
+    """The password of each role's user, and the seed of the key that signs what outsiders may do."""
+
+    passwords: Mapping[str, str]
+    issuer_seed: str
+
+    @classmethod
+    def kept(cls, folder: Path) -> "NatsSecrets":
+        """Those below `folder`, drawn at the first call."""
+        names = {role: "nats" if role == ADMIN else f"nats-{role}" for role in users()}
+        passwords = {role: kept_password(folder, name) for role, name in names.items()}
+        return cls(passwords, kept_secret(folder, "nats-issuer", lambda: AccountKey.draw().seed))
+
+
 class NatsRecipe:
     """How to run nats-server below `home`; `sync` is how often JetStream flushes to the disk."""
 
     name = "nats"
 
-    def __init__(self, home: Path, log: Path, password: str, sync: LogSync = "100ms") -> None:
+    def __init__(self, home: Path, log: Path, secrets: NatsSecrets, sync: LogSync = "100ms") -> None:
         self.data = home / "jetstream"
         self._home = home
         self._log = log
-        self._password = password
+        self._secrets = secrets
         self._sync = sync
         self._port = 0
         self._monitor_port = 0
 
     @property
     def url(self) -> str:
-        """`nats://user:password@host:port`."""
-        return f"nats://{USER}:{self._password}@{LOOPBACK}:{self._port}"
+        """`nats://user:password@host:port` of the admin."""
+        return f"nats://{ADMIN}:{self._secrets.passwords[ADMIN]}@{LOOPBACK}:{self._port}"
 
     @property
     def monitor_url(self) -> str:
@@ -61,7 +79,7 @@ class NatsRecipe:
         self._port, self._monitor_port = free_port(), free_port()
 
     async def prepare(self, launcher: Launcher) -> None:
-        """Write the configuration, which holds the password, for the server's eyes only."""
+        """Write the configuration, which holds the passwords, for the server's eyes only."""
         self.data.mkdir(mode=0o700, exist_ok=True)
         write_private(self._config, self._configuration())
         if launcher.identity:
@@ -105,13 +123,15 @@ class NatsRecipe:
     def _config(self) -> Path:
         return self._home / "nats.conf"
 
+    def _password(self, role: str) -> str:
+        return json.dumps(self._secrets.passwords[role])
+
     def _configuration(self) -> str:
         return _CONFIG.format(
             host=LOOPBACK,
             port=self._port,
             monitor_port=self._monitor_port,
-            user=USER,
-            password=self._password,
+            accounts=accounts(self._password, AccountKey.from_seed(self._secrets.issuer_seed).public),
             store=json.dumps(str(self.data)),
             sync=self._sync,
         )

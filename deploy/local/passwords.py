@@ -2,15 +2,21 @@
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 
 
 def kept_password(folder: Path, name: str) -> str:
-    """The secret called `name`, drawn at the first call, then read back (mode 0600, folder 0700)."""
+    """The password called `name`, drawn at the first call, then read back (mode 0600, folder 0700)."""
+    return kept_secret(folder, name, lambda: secrets.token_urlsafe(32))
+
+
+def kept_secret(folder: Path, name: str, draw: Callable[[], str]) -> str:
+    """As `kept_password`, for a secret of a form of its own."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     path = folder / name
     if not path.exists():
-        write_private(path, secrets.token_urlsafe(32))
+        write_private(path, draw())
     return path.read_text().strip()
 
 

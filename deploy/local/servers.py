@@ -10,7 +10,7 @@ from typing import Self
 from deploy.local.errors import StackError
 from deploy.local.identity import Identity, unprivileged
 from deploy.local.lock import StateLock
-from deploy.local.nats import LogSync, NatsRecipe
+from deploy.local.nats import LogSync, NatsRecipe, NatsSecrets
 from deploy.local.passwords import kept_password
 from deploy.local.postgres import PostgresRecipe
 from deploy.local.process import Launcher
@@ -69,8 +69,13 @@ class Servers:
 
     @property
     def nats_url(self) -> str:
-        """`nats://user:password@host:port`."""
+        """`nats://user:password@host:port` of the admin."""
         return self.nats.url
+
+    @property
+    def nats_secrets(self) -> NatsSecrets:
+        """What the roles of ours and the gateway's callout need beside the address."""
+        return NatsSecrets.kept(self._state / "secrets")
 
     @property
     def database_url(self) -> str:
@@ -146,7 +151,7 @@ class Servers:
             if self._identity:
                 self._identity.own(folder)
         return (
-            NatsRecipe(home / "nats", logs / "nats.log", kept_password(secrets, "nats"), self._log_sync),
+            NatsRecipe(home / "nats", logs / "nats.log", NatsSecrets.kept(secrets), self._log_sync),
             PostgresRecipe(home / "postgres", logs / "postgres.log", kept_password(secrets, "postgres")),
             ValkeyRecipe(home / "valkey", logs / "valkey.log", kept_password(secrets, "valkey")),
         )

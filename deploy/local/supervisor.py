@@ -138,6 +138,7 @@ class Supervisor:
             database_url=_given(settings.database_url) or self._servers.database_url,
             redis_url=_given(settings.redis_url) or self._servers.redis_url,
             jwt_secret=_given(secret) or kept_password(self._home / "secrets", "jwt"),
+            nats_secrets=None if settings.nats_url else self._servers.nats_secrets,
         )
 
     def _reserve_port(self) -> ReservedPort:
@@ -149,7 +150,7 @@ class Supervisor:
 
     def _process(self, role: Role, addresses: Addresses) -> RoleProcess:
         log = self._home / "logs" / f"{role.name}.log"
-        return RoleProcess(role, self._servers.launcher, addresses.environment(os.environ), log)
+        return RoleProcess(role, self._servers.launcher, addresses.environment(os.environ, role.nats_users), log)
 
 
 def up(settings: StackSettings, *, roles: Sequence[Role] = ROLES, provision: Role = PROVISION) -> int:

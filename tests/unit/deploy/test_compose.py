@@ -1,7 +1,7 @@
 """compose.yaml, the image and nats.conf, checked as far as that goes without a container engine."""
 
 import importlib.util
-import os
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -10,9 +10,13 @@ import pytest
 import yaml
 from pydantic import BaseModel, TypeAdapter
 
+from deploy.dotenv import dotenv
 from deploy.local.addresses import Addresses
 from deploy.local.binaries import nats_server
+from deploy.local.nats import NatsSecrets
 from deploy.local.roles import PROVISION, ROLES, Role
+from deploy.nats_conf import deployed
+from producers.permissions import users
 
 ROOT = Path(__file__).parents[3]
 FROM_ENVIRONMENT = re.compile(r"\$\{[A-Z_]+:\?[^}]+\}")
@@ -52,10 +56,16 @@ def test_every_command_names_a_module_that_runs(role: Role) -> None:
 
 
 def test_the_roles_get_the_settings_that_the_supervisor_gives_them(services: dict[str, Service]) -> None:
-    local = set(Addresses(1, "n", "d", "r", "s").environment({})) - {"PYTHONUNBUFFERED"}
-    assert set(services["gateway"].environment) == local
-    for name in ("provision", "consumers"):
-        assert set(services[name].environment) == {"NATS_URL", "DATABASE_URL", "REDIS_URL"}
+    everyone = {"NATS_URL", "NATS_PASSWORDS", "DATABASE_URL", "REDIS_URL"}
+    nats = NatsSecrets(dict.fromkeys(users(), "p"), "s")
+    for role in (PROVISION, *ROLES):
+        given = services[role.name].environment
+        local = Addresses(1, "nats://h:1", "d", "r", "s", nats).environment({}, role.nats_users)
+        expected = set(local) - {"PYTHONUNBUFFERED"} if role.name == "gateway" else everyone
+        assert set(given) == expected
+        assert (
+            set(json.loads(given["NATS_PASSWORDS"])) == set(role.nats_users) == set(json.loads(local["NATS_PASSWORDS"]))
+        )
 
 
 def test_no_secret_is_written_down_and_none_has_a_default(services: dict[str, Service]) -> None:
@@ -63,7 +73,7 @@ def test_no_secret_is_written_down_and_none_has_a_default(services: dict[str, Se
         (service, name, value)
         for service, definition in services.items()
         for name, value in definition.environment.items()
-        if re.search("PASSWORD|SECRET|_URL$", name)
+        if re.search("PASSWORD|SECRET|SEED|(DATABASE|REDIS)_URL$", name)
     ]
     assert len(secrets) >= 12
     assert [entry for entry in secrets if not FROM_ENVIRONMENT.search(entry[2])] == []
@@ -100,7 +110,12 @@ def test_the_image_holds_what_the_roles_import_and_runs_as_nobody_in_particular(
     assert re.search(r"^USER [1-9]\d*$", dockerfile, re.MULTILINE)
 
 
-def test_nats_server_accepts_the_configuration(tmp_path: Path) -> None:
+def test_the_configuration_of_nats_is_the_one_that_the_permissions_make() -> None:
+    fresh = "stale: run `python -m deploy.nats_conf > deploy/nats.conf`"
+    assert (ROOT / "deploy" / "nats.conf").read_text() == deployed(), fresh
+
+
+def test_nats_server_accepts_the_configuration_with_drawn_secrets_and_not_without_one(tmp_path: Path) -> None:
     config = (ROOT / "deploy" / "nats.conf").read_text().replace('"/data"', f'"{tmp_path}"')
     (tmp_path / "nats.conf").write_text(config)
     command = [str(nats_server().path), "-t", "-c", str(tmp_path / "nats.conf")]
@@ -108,8 +123,16 @@ def test_nats_server_accepts_the_configuration(tmp_path: Path) -> None:
     def verdict(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 - ours
 
-    inherited = {name: value for name, value in os.environ.items() if name != "NATS_PASSWORD"}
-    assert verdict({**inherited, "NATS_PASSWORD": "generated1"}).returncode == 0
-    without = verdict(inherited)
+    drawn = dict(line.split("=", 1) for line in dotenv().splitlines())
+    accepted = verdict(drawn)
+    assert accepted.returncode == 0, accepted.stderr
+    without = verdict({name: value for name, value in drawn.items() if name != "NATS_PASSWORD_REFLEX"})
     assert without.returncode != 0
-    assert "NATS_PASSWORD" in without.stderr + without.stdout
+    assert "NATS_PASSWORD_REFLEX" in without.stderr + without.stdout
+
+
+def test_dotenv_draws_all_that_compose_asks_for() -> None:
+    asked = set(re.findall(r"\$\{([A-Z_]+):\?", (ROOT / "compose.yaml").read_text()))
+    drawn = [dict(line.split("=", 1) for line in dotenv().splitlines()) for _ in range(2)]
+    assert asked == set(drawn[0])
+    assert not set(drawn[0].values()) & set(drawn[1].values())
