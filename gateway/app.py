@@ -17,6 +17,7 @@ from starlette.types import ASGIApp
 
 from events.errors import GanglionError
 from gateway.accept import SOURCE, Acceptor
+from gateway.admission import Admission
 from gateway.auth import Authenticator, AuthSettings
 from gateway.background import running
 from gateway.bus import Bus
@@ -32,11 +33,13 @@ from gateway.hub import Hub
 from gateway.lag import Lag
 from gateway.lookup import Lookup, Recents
 from gateway.metrics import Metrics
+from gateway.moments import Moments
 from gateway.reading import Reading
 from gateway.replay import Replayer
+from gateway.sockets import Sockets
 from gateway.sse import Streams
 from gateway.submitting import CREATE, SUBMIT, Submitting
-from gateway.ws import Sockets
+from gateway.ws import LiveSockets
 from producers.connect import BusSettings
 from storage.database import DatabaseSettings, create_engine
 from storage.log import latest_ids, outcomes
@@ -94,15 +97,11 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     commits.epoch_listeners.append(hub.epoch_changed)
     acceptor = Acceptor(bus, commits, lag, metrics)
     lookup = Lookup(engine, recents)
-    replayer = Replayer(engine, hub, commits)
+    admission = Admission(authenticator, lookup, engine)
+    replayer = Replayer(engine, hub, commits, Moments(engine))
     streams = Streams(replayer)
-    sockets = Sockets(
-        authenticator=authenticator,
-        lookup=lookup,
-        replayer=replayer,
-        metrics=metrics,
-        allowed_origins=settings.http.allowed_origins,
-    )
+    sockets = Sockets(metrics, settings.http.allowed_origins)
+    live = LiveSockets(sockets, admission, replayer)
     submitting = Submitting(
         authenticator=authenticator,
         acceptor=acceptor,
@@ -120,9 +119,12 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     async def read_the_log() -> None:
         await hub.run(await bus.client())
 
+    async def listen() -> None:
+        await hub.speech.run(await bus.client())
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        background = (bus.run(commits.on_announce), commits.run(), read_the_log(), sockets.keep_alive())
+        background = (bus.run(commits.on_announce), commits.run(), read_the_log(), listen(), sockets.keep_alive())
         async with running(background):
             yield
         await engine.dispose()
@@ -130,7 +132,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app = _application(lifespan)
     app.router.routes.append(Route(SUBMIT.path, submitting.submit, methods=["POST"]))
     app.router.routes.append(Route(CREATE.path, submitting.create, methods=["POST"]))
-    app.router.routes.append(WebSocketRoute("/ws", sockets.serve))
+    app.router.routes.append(WebSocketRoute("/ws", live.serve))
     app.include_router(reading.router())
     app.include_router(controlling.router())
     app.include_router(dlq.router())

@@ -9,9 +9,12 @@ import orjson
 from events.base import CATALOGUE
 from events.cursor import Cursor
 from events.task import FINAL, STATE_EVENTS
+from gateway.rooms import Ids, keys_of
 
 _FINAL_EVENTS = frozenset(f"task.{status}" for status in FINAL)
 _STATE_EVENTS = frozenset(f"task.{status}" for status in STATE_EVENTS)
+_HIDDEN = {"agent.registered": ("token_hash",), "task.checked": ("sealed",)}
+"""Members of an event's data that no subscriber sees, not even its owner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +25,49 @@ class Envelope:
     identity: tuple[str, str]
     tenant: str
     owner: str
-    task_id: str | None
+    ids: Ids
     attributes: dict[str, object]
-
-    @property
-    def is_final(self) -> bool:
-        """Whether the event ends a task."""
-        return self.event in _FINAL_EVENTS
 
     @property
     def is_state(self) -> bool:
         """Whether the event says which state a task entered."""
         return self.event in _STATE_EVENTS
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the event ends a task."""
+        return self.event in _FINAL_EVENTS
 
-@dataclass(frozen=True, slots=True)
+
 class Frame:
-    """An event at its place. `tail` is its JSON object without the opening brace, so that a receiver's own
-    members can be put in front without encoding the rest again.
+    """An event at its place, in the rooms that `keys` name. `tail` is its JSON object without the opening brace, so
+    that a receiver's own members can be put in front without encoding the rest again.
     """
 
-    cursor: Cursor
-    envelope: Envelope
-    tail: str
-    size: int
+    __slots__ = ("_made", "cursor", "event", "is_final", "is_state", "keys", "size", "tail", "task_id")
+
+    def __init__(self, envelope: Envelope, cursor: Cursor, tail: bytes) -> None:
+        self.cursor = cursor
+        self.event = envelope.event
+        self.task_id = envelope.ids.task
+        self.keys = keys_of(envelope.event, envelope.tenant, envelope.owner, envelope.ids)
+        self.is_state = envelope.is_state
+        self.is_final = envelope.is_final
+        self.tail = tail
+        self.size = len(tail)
+        self._made: tuple[object, bytes] = (None, b"")
+
+    def as_text(self, head: bytes) -> bytes:
+        """The bytes of a WebSocket message that begins with `head`; made once for receivers that share a head."""
+        made = self._made
+        if made[0] is not head and made[0] != head:
+            made = self._made = (head, text_message(head + self.tail))
+        return made[1]
+
+    def data(self) -> dict[str, object]:
+        """The whole object: cursor, event, time, subject and data."""
+        decoded: dict[str, object] = orjson.loads(b"{" + self.tail)
+        return decoded
 
 
 def read_envelope(body: bytes) -> Envelope | None:
@@ -60,7 +82,7 @@ def read_envelope(body: bytes) -> Envelope | None:
             (attributes["source"], attributes["id"]),
             attributes["tenantid"],
             attributes["ownerid"],
-            attributes.get("taskid"),
+            Ids(attributes.get("taskid"), attributes.get("sessionid"), _agent_of(attributes["data"])),
             attributes,
         )
     except (ValueError, KeyError, TypeError):
@@ -70,15 +92,32 @@ def read_envelope(body: bytes) -> Envelope | None:
 def make_frame(envelope: Envelope, cursor: Cursor, stored_at: datetime) -> Frame:
     """Encode an event once for all its receivers. `stored_at` stands in for an event without a time."""
     attributes = envelope.attributes
+    data = attributes.get("data")
+    if envelope.event in _HIDDEN and isinstance(data, dict):
+        data = {name: value for name, value in data.items() if name not in _HIDDEN[envelope.event]}
     shown = {
         "cursor": str(cursor),
         "event": envelope.event,
         "time": attributes.get("time") or stored_at,
         "subject": attributes.get("subject"),
-        "data": attributes.get("data"),
+        "data": data,
     }
-    encoded = orjson.dumps(shown)[1:]
-    return Frame(cursor, envelope, encoded.decode(), len(encoded))
+    return Frame(envelope, cursor, orjson.dumps(shown)[1:])
+
+
+def text_message(payload: bytes) -> bytes:
+    """One unfragmented text message from a server, without extensions (RFC 6455, 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"\x81" + size.to_bytes(1, "big") + payload
+    if size < 65_536:
+        return b"\x81\x7e" + size.to_bytes(2, "big") + payload
+    return b"\x81\x7f" + size.to_bytes(8, "big") + payload
+
+
+def _agent_of(data: object) -> str | None:
+    agent = data.get("agent_id") if isinstance(data, dict) else None
+    return agent if isinstance(agent, str) else None
 
 
 @cache

@@ -17,9 +17,11 @@ from nats.js.errors import NotFoundError
 from events.cursor import Cursor
 from events.errors import StoreUnavailableError
 from events.streams import BUS, EPOCH_KEY
-from gateway.frames import Envelope, Frame, make_frame, read_envelope
+from gateway.frames import Envelope, make_frame, read_envelope
 from gateway.lag import Lag
 from gateway.metrics import Metrics
+from gateway.recent import Recent
+from gateway.speech import Saying, Speech
 from gateway.subscription import Subscription
 from producers.reader import Delivery, Hole, Reader, StreamLostError
 
@@ -28,6 +30,8 @@ log = structlog.get_logger()
 _REMEMBERED = 20_000
 _WINDOW = 4_096
 _RETRY = 0.25
+_AT_ONCE = 1_000
+"""Deliveries after which others may run: requests and replays wait for a large room no longer than that takes."""
 
 Identity = tuple[str, str]
 
@@ -35,7 +39,7 @@ Identity = tuple[str, str]
 class Hub:
     """Rooms, their subscriptions, and those who wait for a task's end.
 
-    `on_break` is called for each subscription whose events may have been missed; the subscription is behind then.
+    A break in the log puts every subscription behind; catching up tells which of them missed something.
     """
 
     def __init__(
@@ -53,8 +57,13 @@ class Hub:
         self._ended: OrderedDict[str, None] = OrderedDict()
         self._restart = asyncio.Event()
         self._opened = asyncio.Event()
-        self.on_break: Callable[[Subscription], None] = lambda _: None
+        self.recent = Recent()
+        self.speech = Speech()
+        self.speech.on_words = self._say
         self.position = Cursor("", 0)
+        self.breaks = 0
+        """How often reading began anew: whoever caught up before that has to look for a gap."""
+        self._handed_out = 0
 
     @property
     def is_open(self) -> bool:
@@ -70,11 +79,11 @@ class Hub:
             return False
         return True
 
-    def join(self, subscription: Subscription) -> Cursor:
-        """From the returned position on, every event of the room is delivered to the subscription."""
-        self._rooms.setdefault(subscription.room.key, set()).add(subscription)
+    def join(self, subscription: Subscription) -> None:
+        """Deliver every event of the room from now on."""
+        for key in subscription.room.keys:
+            self._rooms.setdefault(key, set()).add(subscription)
         self._metrics.subscriptions.inc()
-        return self.position
 
     def ended_lately(self, task_id: str) -> bool:
         """Whether the task's last state event that the hub saw was a final one."""
@@ -82,13 +91,17 @@ class Hub:
 
     def leave(self, subscription: Subscription) -> None:
         """Deliver nothing more."""
-        members = self._rooms.get(subscription.room.key)
-        if members is None or subscription not in members:
-            return
-        members.discard(subscription)
-        self._metrics.subscriptions.dec()
-        if not members:
-            del self._rooms[subscription.room.key]
+        left = False
+        for key in subscription.room.keys:
+            members = self._rooms.get(key)
+            if members is None or subscription not in members:
+                continue
+            left = True
+            members.discard(subscription)
+            if not members:
+                del self._rooms[key]
+        if left:
+            self._metrics.subscriptions.dec()
 
     @contextmanager
     def final(self, task_id: str) -> Iterator[asyncio.Future[None]]:
@@ -117,15 +130,13 @@ class Hub:
             self._restart.set()
 
     async def run(self, client: Client) -> None:
-        """Read until cancelled; every break makes the live subscriptions start over."""
-        broke = False
+        """Read until cancelled; after a break everybody has to catch up with the new beginning."""
         while True:
             try:
                 start = await self._open(client)
                 async with Reader(client, BUS.name, start, window=_WINDOW) as reader:
                     self._opened.set()
-                    if broke:
-                        self._break_all()
+                    self._everybody_catches_up()
                     await self._follow(reader)
             except StreamLostError as lost:
                 log.warning("hub_stream_lost", detail=str(lost))
@@ -133,7 +144,6 @@ class Hub:
                 log.warning("hub_interrupted", error=type(error).__name__)
             self._opened.clear()
             self._restart.clear()
-            broke = True
             await asyncio.sleep(_RETRY)
 
     async def _open(self, client: Client) -> int:
@@ -146,9 +156,14 @@ class Hub:
         if not epoch:
             raise StreamLostError("BUS has no epoch yet")
         self._lag.reset()
-        self.position = Cursor(epoch, info.state.last_seq)
+        self._begin(Cursor(epoch, info.state.last_seq))
         await self._remember_latest()
         return info.state.last_seq + 1
+
+    def _begin(self, at: Cursor) -> None:
+        self.position = at
+        self.breaks += 1
+        self.recent.begin(at)
 
     async def _remember_latest(self) -> None:
         try:
@@ -168,19 +183,24 @@ class Hub:
                     return
                 for item in await reading:
                     self._take(item)
+                    if self._handed_out > _AT_ONCE:
+                        self._handed_out = 0
+                        await asyncio.sleep(0)
         finally:
             restarted.cancel()
 
     def _take(self, item: Delivery | Hole) -> None:
         if isinstance(item, Hole):
-            self.position = Cursor(self.position.epoch, item.last_seq)
-            self._break_all()
+            self._begin(Cursor(self.position.epoch, item.last_seq))
+            self._everybody_catches_up()
             return
         self.position = Cursor(self.position.epoch, item.seq)
         self._lag.seen(item.seq)
         envelope = read_envelope(item.body)
         if envelope is not None and self._is_new(envelope.identity):
             self._show(envelope, item)
+        else:
+            self.recent.passed(self.position)
 
     def _is_new(self, identity: Identity) -> bool:
         if identity in self._shown:
@@ -191,17 +211,29 @@ class Hub:
         return True
 
     def _show(self, envelope: Envelope, item: Delivery) -> None:
-        frame: Frame | None = None
-        for key in _keys(envelope):
+        frame = make_frame(envelope, self.position, item.time)
+        self.recent.add(frame)
+        for key in frame.keys:
             members = self._rooms.get(key)
-            if members is None:
-                continue
-            frame = frame or make_frame(envelope, self.position, item.time)
-            for subscription in members:
-                subscription.deliver(frame)
-            self._metrics.delivered.inc(len(members))
-        if envelope.is_state and envelope.task_id is not None:
-            self._note_state(envelope.task_id, is_final=envelope.is_final)
+            if members is not None:
+                for subscription in members:
+                    subscription.deliver(frame)
+                self._handed_out += len(members)
+                self._metrics.delivered.inc(len(members))
+        if envelope.is_state and envelope.ids.task is not None:
+            self._note_state(envelope.ids.task, is_final=envelope.is_final)
+        elif envelope.event == "run.finished":
+            self._note_run(envelope)
+
+    def _say(self, execution: str, saying: Saying) -> None:
+        for key in saying.keys:
+            for subscription in self._rooms.get(key, ()):
+                subscription.hear(execution, saying)
+
+    def _note_run(self, envelope: Envelope) -> None:
+        data = envelope.attributes["data"]
+        if isinstance(data, dict):
+            self.speech.finished(str(data.get("execution_id")), asyncio.get_running_loop().time())
 
     def _note_state(self, task_id: str, *, is_final: bool) -> None:
         self._ended.pop(task_id, None)
@@ -214,16 +246,6 @@ class Hub:
             if not future.done():
                 future.set_result(None)
 
-    def _break_all(self) -> None:
-        for members in self._rooms.values():
-            for subscription in members:
-                subscription.fall_behind()
-                self.on_break(subscription)
-
-
-def _keys(envelope: Envelope) -> tuple[str, ...]:
-    """The rooms an event is shown in; the owner is part of a task's room, so a forged owner shows nothing."""
-    tenant, owner, task_id = envelope.tenant, envelope.owner, envelope.task_id
-    if task_id is None:
-        return (f"{tenant}:{owner}:", f"{tenant}::")
-    return (f"{tenant}:{owner}:{task_id}", f"{tenant}:{owner}:", f"{tenant}::")
+    def _everybody_catches_up(self) -> None:
+        for subscription in {one for members in self._rooms.values() for one in members}:
+            subscription.fall_behind()

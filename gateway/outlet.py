@@ -1,13 +1,15 @@
-"""A bounded queue of frames towards one connection: who reads too slowly is told so, nothing is dropped silently."""
+"""The way out to one connection. Nothing waits here in numbers: a subscription whose reader is slow stops writing,
+remembers its place, and goes on from there when the reader has caught up.
+"""
 
 import asyncio
 from collections import deque
 from dataclasses import dataclass
+from typing import Protocol
 
-LIMIT = 1024 * 1024
-"""Bytes that may wait for one connection."""
+from events.cursor import Cursor
 
-_OVERHEAD = 64
+HIGH_WATER = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,68 +20,86 @@ class Closing:
     reason: str
 
 
-class Outlet:
-    """Frames in order for one connection. `put` never waits; the writer takes with `next`.
+class Outlet(Protocol):
+    """Takes encoded frames in order. `put` never waits; who has much to say asks `blocked` first."""
 
-    A frame is a (head, tail) pair of texts: tails are shared by all receivers of an event.
-    """
+    closing: Closing | None
+    last: Cursor | None
+    """The place after which the reader may resume: of the last frame that went out and had one."""
 
-    def __init__(self, limit: int = LIMIT) -> None:
-        self._limit = limit
-        self._queue: deque[tuple[str, str, int, str | None]] = deque()
+    @property
+    def blocked(self) -> bool:
+        """Whether the reader is behind: put nothing that can wait."""
+
+    def put(self, data: bytes, cursor: Cursor | None = None) -> None:
+        """Send one frame; after the end it goes nowhere."""
+
+    async def room(self) -> None:
+        """Wait until the reader has caught up, or the connection ends."""
+
+    def close(self, code: int, reason: str) -> None:
+        """End after what was put. 4408 tells where to resume, whatever the reason says."""
+
+
+def resume_point(outlet: Outlet) -> str:
+    """What a reader that is sent away passes as `after`."""
+    return str(outlet.last) if outlet.last is not None and outlet.last.epoch else "0"
+
+
+class QueueOutlet:
+    """An outlet whose reader takes: the body of a response that is streamed."""
+
+    def __init__(self, high_water: int = HIGH_WATER) -> None:
+        self._high_water = high_water
+        self._queue: deque[bytes] = deque()
         self._size = 0
         self._changed = asyncio.Event()
-        self._drained = asyncio.Event()
-        self._drained.set()
+        self._taken = asyncio.Event()
         self.closing: Closing | None = None
-        self.last_cursor: str | None = None
+        self.last: Cursor | None = None
 
-    def put(self, head: str, tail: str = "", *, size: int = 0, cursor: str | None = None) -> bool:
-        """Queue a frame; False once the connection is closing, as it is when this one does not fit."""
+    @property
+    def empty(self) -> bool:
+        """Whether everything was taken."""
+        return not self._queue
+
+    @property
+    def blocked(self) -> bool:
+        """Whether more than the high water mark waits to be taken."""
+        return self._size > self._high_water
+
+    def put(self, data: bytes, cursor: Cursor | None = None) -> None:
+        """Queue one frame."""
         if self.closing is not None:
-            return False
-        size = len(head) + (size or len(tail)) + _OVERHEAD
-        if self._queue and self._size + size > self._limit:
-            self._overflow()
-            return False
-        self._queue.append((head, tail, size, cursor))
-        self._size += size
-        if self._size > self._limit // 2:
-            self._drained.clear()
+            return
+        self._queue.append(data)
+        self._size += len(data)
+        if cursor is not None:
+            self.last = cursor
         self._changed.set()
-        return True
 
     def close(self, code: int, reason: str) -> None:
         """End after what is queued."""
         if self.closing is None:
-            self.closing = Closing(code, reason)
+            self.closing = Closing(code, resume_point(self) if code == 4408 else reason)
             self._changed.set()
-            self._drained.set()
-
-    def _overflow(self) -> None:
-        """The reader is too slow: what waits is dropped, and the place to resume from is the close reason."""
-        self._queue.clear()
-        self._size = 0
-        self.close(4408, self.last_cursor or "0")
-
-    async def next(self) -> str | Closing:
-        """The next frame, or why it is over."""
-        while not self._queue:
-            if self.closing is not None:
-                return Closing(self.closing.code, self._reason(self.closing))
-            self._changed.clear()
-            await self._changed.wait()
-        head, tail, size, cursor = self._queue.popleft()
-        self._size -= size
-        if cursor is not None:
-            self.last_cursor = cursor
-        if self._size <= self._limit // 2:
-            self._drained.set()
-        return head + tail
+            self._taken.set()
 
     async def room(self) -> None:
-        """Wait until less than half of the limit is queued; for a replay, which can wait for its reader."""
-        await self._drained.wait()
+        """Wait until everything was taken, or the end."""
+        while self.blocked and self.closing is None:
+            self._taken.clear()
+            await self._taken.wait()
 
-    def _reason(self, closing: Closing) -> str:
-        return (self.last_cursor or "0") if closing.code == 4408 else closing.reason
+    async def next(self) -> bytes | Closing:
+        """All that waits, in one piece; or why it is over."""
+        while not self._queue:
+            if self.closing is not None:
+                return self.closing
+            self._changed.clear()
+            await self._changed.wait()
+        data = self._queue[0] if len(self._queue) == 1 else b"".join(self._queue)
+        self._queue.clear()
+        self._size = 0
+        self._taken.set()
+        return data

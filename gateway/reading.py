@@ -16,8 +16,8 @@ from gateway.frames import make_frame, read_envelope
 from gateway.lookup import Lookup, parsed_id
 from gateway.models import FacadeTask, History, Task, TaskPage
 from gateway.requests import Moment
+from gateway.rooms import Room
 from gateway.sse import Streams
-from gateway.subscription import Room
 from gateway.views import decode_place, facade_view, is_shown, page_view, task_view
 from storage.log import LogEntry, Whose, entries
 from storage.reading import Database
@@ -119,8 +119,8 @@ class Reading:
         places = [Cursor.parse(text) for text in (last_event_id, after) if text]
         identity = parsed_id(task_id)
         found = await self._lookup.whereabouts(principal, identity)
-        room = Room(found.tenant, found.owner, identity)
-        return self._streams.response(principal, room, found, places[0] if places else None)
+        room = Room("task", found.tenant, found.owner, str(identity))
+        return self._streams.response(principal, room, places[0] if places else None, ended=found.ended)
 
     async def _reader(self, request: Request) -> Principal:
         principal = await self._authenticator.principal(bearer(request.headers))
@@ -135,7 +135,7 @@ def _history(page: list[LogEntry], limit: int) -> Response:
     for entry in shown:
         envelope = read_envelope(entry.body) if is_shown(entry) else None
         if envelope is not None:
-            items.append("{" + make_frame(envelope, Cursor(entry.epoch, entry.seq), entry.time).tail)
-    following = f'"{shown[-1].epoch}-{shown[-1].seq}"' if len(page) > limit else "null"
-    body = f'{{"items":[{",".join(items)}],"next_cursor":{following}}}'
+            items.append(b"{" + make_frame(envelope, Cursor(entry.epoch, entry.seq), entry.time).tail)
+    following = b'"%s-%d"' % (shown[-1].epoch.encode(), shown[-1].seq) if len(page) > limit else b"null"
+    body = b'{"items":[%s],"next_cursor":%s}' % (b",".join(items), following)
     return Response(body, media_type="application/json")

@@ -1,53 +1,57 @@
-"""Joining what was with what is: a subscription's history, then its live events, without a seam (DESIGN 6).
+"""Catching up: from where a subscription stands to where the hub is, without a seam (DESIGN 6).
 
-Live first: the hub buffers from position H on; then the log is read up to H, which must be committed by then; then
-the buffer follows. A cursor that is too old, or of another epoch, gets `gap` and `snapshot` instead of history.
+What is recent comes from memory, what is older from `event_log`; both are read in small pages and few at a time, so
+that any number of late clients cannot slow the live ones. A cursor that is beyond the log, or of another epoch, or
+before a hole, gets `gap` and `snapshot` instead of history.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Coroutine
+from uuid import UUID
 
 import structlog
 
 from events.cursor import Cursor
 from events.errors import BusUnavailableError, GanglionError, OverloadedError, TransientError
-from events.task import FINAL
 from gateway.commits import Commits
-from gateway.errors import NotFoundError
-from gateway.frames import make_frame, read_envelope
+from gateway.frames import Frame, make_frame, read_envelope
 from gateway.hub import Hub
-from gateway.subscription import Fields, Room, Subscription
-from gateway.views import is_shown, page_view, task_view
+from gateway.moments import Moments
+from gateway.rooms import Room, types_of
+from gateway.subscription import Subscription
+from gateway.views import is_shown
 from storage.log import Whose, entries, has_gap
 from storage.reading import Database
-from storage.tasks import TaskFilter, find_task, list_moment
 
 log = structlog.get_logger()
 
 BEGINNING = Cursor("", 0)
 
-_PAGE = 100
-_LIST = 50
+_SLICE = 64
+_PAGE = 128
 _WAIT = 5.0
 _RETRY = 0.5
-_AT_ONCE = 4
+_READ_AT_ONCE = 4
+_WRITE_AT_ONCE = 2
 
 
 class Replayer:
-    """Starts subscriptions and repairs those whose live stream broke. At most 4 read the database at once."""
+    """Starts subscriptions and sees to those that are behind. At most 4 read the database, 2 write at once."""
 
-    def __init__(self, engine: Database, hub: Hub, commits: Commits) -> None:
+    def __init__(self, engine: Database, hub: Hub, commits: Commits, moments: Moments) -> None:
         self._engine = engine
         self._hub = hub
         self._commits = commits
-        self._reading = asyncio.Semaphore(_AT_ONCE)
+        self._moments = moments
+        self._reading = asyncio.Semaphore(_READ_AT_ONCE)
+        self._writing = asyncio.Semaphore(_WRITE_AT_ONCE)
         self._tasks: dict[Subscription, asyncio.Task[None]] = {}
-        hub.on_break = self._recover
 
     def start(self, subscription: Subscription, after: Cursor | None, *, ended: bool = False) -> None:
         """Begin after a cursor, or now; `ended` if the room's task is known to have ended."""
-        self._run(subscription, self._begin(subscription, after, ended=ended))
+        subscription.task_ended = ended
+        subscription.on_behind = self._recover
+        self._run(subscription, self._begin(subscription, after))
 
     def stop(self, subscription: Subscription) -> None:
         """End the subscription."""
@@ -58,12 +62,8 @@ class Replayer:
         self._hub.leave(subscription)
 
     def _recover(self, subscription: Subscription) -> None:
-        """Missed events: tell so, show how things stand, go on from there."""
-        running = self._tasks.pop(subscription, None)
-        if running is not None:
-            running.cancel()
-        if subscription.state != "over":
-            self._run(subscription, self._snapshot_again(subscription))
+        if subscription not in self._tasks:
+            self._run(subscription, self._again(subscription))
 
     def _run(self, subscription: Subscription, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(self._guard(subscription, work))
@@ -73,6 +73,8 @@ class Replayer:
     def _forget(self, subscription: Subscription, done: asyncio.Task[None]) -> None:
         if self._tasks.get(subscription) is done:
             del self._tasks[subscription]
+            if subscription.state == "behind":  # it fell behind again as the task ended
+                self._recover(subscription)
 
     async def _guard(self, subscription: Subscription, work: Coroutine[object, object, None]) -> None:
         try:
@@ -88,85 +90,132 @@ class Replayer:
         subscription.stop()
         self._hub.leave(subscription)
 
-    async def _begin(self, subscription: Subscription, after: Cursor | None, *, ended: bool) -> None:
+    async def _begin(self, subscription: Subscription, after: Cursor | None) -> None:
         if not await self._hub.opened(_WAIT):
             raise BusUnavailableError
-        live_from = self._hub.join(subscription)
-        if after is None:
-            subscription.sent = live_from
-            self._confirm(subscription, live_from, recovered=False)
-            await subscription.catch_up(ended=ended or self._has_ended(subscription.room))
-            return
-        if not await self._commits.reached(live_from, within=_WAIT):
-            raise OverloadedError
-        if await self._is_lost(after, live_from):
-            self._confirm(subscription, after, recovered=False)
-            await self._snapshot(subscription, after)
-            return
-        self._confirm(subscription, after, recovered=True)
-        subscription.sent = after
-        await self._history(subscription, after, live_from)
-        await subscription.catch_up(ended=ended or self._has_ended(subscription.room))
+        self._hub.join(subscription)
+        breaks = self._hub.breaks
+        start = self._hub.position if after is None else after
+        lost = after is not None and await self._is_lost(after)
+        subscription.sent = start
+        shown = {"from": _shown(start), "recovered": after is not None and not lost}
+        subscription.say("subscribed", shown, cursor=start)
+        if lost:
+            await self._snapshot(subscription)
+        await self._catch_up(subscription, breaks, whole=after == BEGINNING)
 
-    async def _is_lost(self, after: Cursor, until: Cursor) -> bool:
-        if after == BEGINNING:
+    async def _again(self, subscription: Subscription) -> None:
+        """Until it succeeds: the subscription was promised every event or a gap."""
+        while subscription.state == "behind":
+            try:
+                await self._catch_up(subscription, -1)
+            except TransientError as error:
+                log.debug("catching_up_waits", code=error.code)
+                await asyncio.sleep(_RETRY)
+
+    async def _catch_up(self, subscription: Subscription, breaks: int, *, whole: bool = False) -> None:
+        """Go on from `sent` until live; `breaks` is when a gap was last looked for.
+
+        `whole`: all that is kept was asked for, over every epoch and hole.
+        """
+        while subscription.state == "behind":
+            await subscription.room_to_write()
+            if self._hub.breaks != breaks:
+                breaks = self._hub.breaks
+                if not whole and await self._is_lost(subscription.sent):
+                    await self._snapshot(subscription)
+            elif self._hub.recent.holds(subscription.sent):
+                await self._write_recent(subscription)
+            elif self._is_ahead(subscription.sent):
+                await asyncio.sleep(_RETRY / 10)
+            else:
+                await self._write_history(subscription)
+
+    async def _write_recent(self, subscription: Subscription) -> None:
+        """One slice from memory; live when that was the last."""
+        async with self._writing:
+            page = self._hub.recent.page(subscription.room, subscription.sent, _SLICE)
+            if not _write(subscription, page.frames):
+                return
+            subscription.skipped(page.end)
+            if page.end == self._hub.position and subscription.state == "behind":
+                self._go_live(subscription)
+            await asyncio.sleep(0)
+
+    def _go_live(self, subscription: Subscription) -> None:
+        room = subscription.room
+        if room.kind == "task" and room.id is not None and self._hub.ended_lately(room.id):
+            subscription.task_ended = True
+        subscription.go_live(self._hub.speech.in_rooms(room.keys))
+
+    async def _write_history(self, subscription: Subscription) -> None:
+        """One page from the log, up to where memory begins."""
+        until = self._hub.recent.start
+        if not await self._commits.reached(until, within=_WAIT):
+            raise OverloadedError
+        room = subscription.room
+        async with self._reading:
+            page = await entries(self._engine, whose(room), subscription.sent, until, _PAGE)
+        async with self._writing:
+            frames = (
+                make_frame(envelope, Cursor(entry.epoch, entry.seq), entry.time)
+                for entry in page
+                if is_shown(entry) and (envelope := read_envelope(entry.body)) is not None
+            )
+            if _write(subscription, [frame for frame in frames if room.shows(frame.keys)]):
+                last = page[-1] if len(page) == _PAGE else None
+                subscription.skipped(Cursor(last.epoch, last.seq) if last is not None else until)
+            await asyncio.sleep(0)
+
+    async def _is_lost(self, after: Cursor) -> bool:
+        """Whether something between this place and the hub's may never have been kept."""
+        recent = self._hub.recent
+        if after == BEGINNING or recent.holds(after):
             return False
-        if after.epoch != until.epoch or after > until:
+        until = recent.start
+        if after.epoch != until.epoch or after > self._hub.position:
             return True
+        if not await self._commits.reached(until, within=_WAIT):
+            raise OverloadedError
         async with self._reading:
             return await has_gap(self._engine, after, until)
 
-    async def _history(self, subscription: Subscription, after: Cursor, until: Cursor) -> None:
-        room = subscription.room
-        whose = Whose(room.tenant, room.owner, room.task_id)
-        place = after
-        while place < until:
-            async with self._reading:
-                page = await entries(self._engine, whose, place, until, _PAGE)
-            for entry in page:
-                place = Cursor(entry.epoch, entry.seq)
-                envelope = read_envelope(entry.body) if is_shown(entry) else None
-                if envelope is not None:
-                    await subscription.room_to_write()
-                    subscription.write(make_frame(envelope, place, entry.time))
-            if len(page) < _PAGE:
-                return
+    def _is_ahead(self, place: Cursor) -> bool:
+        position = self._hub.position
+        return place.epoch == position.epoch and place > position
 
-    async def _snapshot_again(self, subscription: Subscription) -> None:
-        """Until it succeeds: the subscription was promised every event or a gap."""
-        while subscription.state == "behind":
-            if await self._commits.reached(self._hub.position, within=_WAIT):
-                with contextlib.suppress(TransientError):
-                    await self._snapshot(subscription, subscription.sent)
-                    return
-            await asyncio.sleep(_RETRY)
-
-    async def _snapshot(self, subscription: Subscription, lost_from: Cursor) -> None:
+    async def _snapshot(self, subscription: Subscription) -> None:
         async with self._reading:
-            place, data, ended = await self._moment(subscription.room)
-        if place.epoch != self._hub.position.epoch:
+            moment = await self._moments.of(subscription.room)
+        if moment.place.epoch != self._hub.position.epoch:
             raise OverloadedError("The keeper has not begun the new epoch.")
-        subscription.say("gap", {"from": _shown(lost_from), "to": _shown(place)})
-        subscription.say("snapshot", {"cursor": str(place), "data": data}, cursor=place)
-        subscription.sent = place
-        subscription.task_ended = False
-        await subscription.catch_up(ended=ended)
+        await subscription.room_to_write()
+        subscription.say("gap", {"from": _shown(subscription.sent), "to": _shown(moment.place)})
+        snapshot = {"cursor": str(moment.place), "data": moment.data}
+        subscription.say("snapshot", snapshot, cursor=moment.place)
+        subscription.sent = moment.place
+        subscription.task_ended = moment.ended
 
-    async def _moment(self, room: Room) -> tuple[Cursor, Fields, bool]:
-        """How the room stands, its place in the log, and whether its task has ended."""
-        if room.task_id is not None:
-            row = await find_task(self._engine, room.task_id)
-            if row is None:
-                raise NotFoundError
-            return row.at, task_view(row), row.status in FINAL
-        rows, place = await list_moment(self._engine, TaskFilter(room.tenant, room.owner), _LIST + 1)
-        return place, page_view(rows, _LIST), False
 
-    def _has_ended(self, room: Room) -> bool:
-        return room.task_id is not None and self._hub.ended_lately(str(room.task_id))
+def whose(room: Room) -> Whose:
+    """What to read of the log for a room; the frames' own keys decide what is shown of it."""
+    return Whose(
+        room.tenant,
+        room.owner,
+        task_id=UUID(room.id) if room.kind == "task" else None,
+        session_id=room.id if room.kind == "session" else None,
+        types=types_of(room.kind),
+        also_tenant=room.also_tenant,
+    )
 
-    def _confirm(self, subscription: Subscription, start: Cursor, *, recovered: bool) -> None:
-        subscription.say("subscribed", {"from": _shown(start), "recovered": recovered}, cursor=start)
+
+def _write(subscription: Subscription, frames: list[Frame]) -> bool:
+    """Write while the reader takes it; False if some are left."""
+    for frame in frames:
+        if subscription.state == "over" or subscription.blocked:
+            return False
+        subscription.write(frame)
+    return True
 
 
 def _shown(cursor: Cursor) -> str:

@@ -3,24 +3,14 @@
 import socket
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from gateway.app import Gateway, HttpSettings
-from gateway.ws import MAX_FRAME
+from gateway.wire import Wire
 
-_FLUSH_WITHIN = 10.0
+MAX_FRAME = 64 * 1024
+"""Bytes of a message from a client."""
+
 _STOP_WITHIN = 10
-
-
-class WebSocketProtocol(WebSocketsSansIOProtocol):
-    """A peer that reads nothing cannot hold its socket: what is unsent 10 s after the handler ended is dropped."""
-
-    async def run_asgi(self) -> None:
-        """Serve the connection."""
-        try:
-            await super().run_asgi()
-        finally:
-            self.loop.call_later(_FLUSH_WITHIN, self.transport.abort)
 
 
 class Server(uvicorn.Server):
@@ -46,7 +36,7 @@ def server_for(gateway: Gateway, settings: HttpSettings) -> Server:
         port=settings.port,
         loop="uvloop",
         http="httptools",
-        ws=WebSocketProtocol,
+        ws=Wire,
         ws_max_size=MAX_FRAME,
         ws_per_message_deflate=False,
         access_log=False,

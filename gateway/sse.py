@@ -1,4 +1,4 @@
-"""Server-sent events of one task: the frames of the WebSocket in the words of the WHATWG HTML standard, 9.2."""
+"""Server-sent events of a room: the frames of the WebSocket in the words of the WHATWG HTML standard, 9.2."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -9,10 +9,11 @@ from events.cursor import Cursor
 from gateway.auth import Principal
 from gateway.encoding import to_json
 from gateway.frames import Frame
-from gateway.lookup import Whereabouts
-from gateway.outlet import Closing, Outlet
+from gateway.outlet import Closing, QueueOutlet
 from gateway.replay import Replayer
-from gateway.subscription import Fields, Room, Subscription
+from gateway.rooms import Room
+from gateway.speech import Saying, delta_fields
+from gateway.subscription import Fields, Subscription
 
 HEARTBEAT = 15.0
 
@@ -20,16 +21,24 @@ _HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class EventStream:
-    """The SSE encoding."""
+    """The SSE encoding; `ended` once the last frame was written."""
 
-    def event(self, frame: Frame) -> tuple[str, str]:
+    def __init__(self) -> None:
+        self.ended = False
+
+    def event(self, frame: Frame) -> bytes:
         """`id` is the cursor, `event` the event's name, `data` the rest."""
-        return f"id: {frame.cursor}\nevent: {frame.envelope.event}\ndata: {{", f"{frame.tail}\n\n"
+        return b"id: %s\nevent: %s\ndata: {%s\n\n" % (str(frame.cursor).encode(), frame.event.encode(), frame.tail)
 
-    def control(self, kind: str, fields: Fields) -> str:
+    def delta(self, saying: Saying, offset: int, text: str) -> bytes:
+        """Without an `id`: a reader resumes after the last event."""
+        return b"event: run.delta\ndata: %s\n\n" % to_json(delta_fields(saying, offset, text))
+
+    def control(self, kind: str, fields: Fields) -> bytes:
         """Any other frame under its own name; a snapshot carries the cursor to resume from."""
-        place = f"id: {fields['cursor']}\n" if "cursor" in fields else ""
-        return f"{place}event: {kind}\ndata: {to_json(fields).decode()}\n\n"
+        self.ended = self.ended or kind in {"end", "error"}
+        place = b"id: %s\n" % str(fields["cursor"]).encode() if "cursor" in fields else b""
+        return b"%sevent: %s\ndata: %s\n\n" % (place, kind.encode(), to_json(fields))
 
 
 class Streams:
@@ -37,11 +46,13 @@ class Streams:
 
     def __init__(self, replayer: Replayer) -> None:
         self._replayer = replayer
-        self._open: set[Outlet] = set()
+        self._open: set[QueueOutlet] = set()
 
-    def response(self, principal: Principal, room: Room, found: Whereabouts, after: Cursor | None) -> StreamingResponse:
-        """The stream of one task's room: ends after a final state, at the token's expiry, or for a slow reader."""
-        frames = self._frames(principal, room, found, after)
+    def response(
+        self, principal: Principal, room: Room, after: Cursor | None, *, ended: bool = False
+    ) -> StreamingResponse:
+        """The stream of a room: a task's ends after a final state, any at the token's expiry or for a slow reader."""
+        frames = self._frames(principal, room, after, ended=ended)
         return StreamingResponse(frames, media_type="text/event-stream", headers=_HEADERS)
 
     def drain(self) -> None:
@@ -50,35 +61,31 @@ class Streams:
             outlet.close(1012, "restart")
 
     async def _frames(
-        self, principal: Principal, room: Room, found: Whereabouts, after: Cursor | None
-    ) -> AsyncGenerator[str]:
-        outlet = Outlet()
-        subscription = Subscription(room, outlet, EventStream())
+        self, principal: Principal, room: Room, after: Cursor | None, *, ended: bool
+    ) -> AsyncGenerator[bytes]:
+        outlet, encoding = QueueOutlet(), EventStream()
+        subscription = Subscription(room, outlet, encoding)
         expiry = asyncio.get_running_loop().call_later(principal.seconds_left(), outlet.close, 4401, "token_expired")
         self._open.add(outlet)
-        self._replayer.start(subscription, after, ended=found.ended)
+        self._replayer.start(subscription, after, ended=ended)
         try:
-            yield "retry: 1000\n\n"
-            async for text in _beating(outlet):
-                yield text
-                if text.startswith(("event: end\n", "event: error\n")):
+            yield b"retry: 1000\n\n"
+            while not (encoding.ended and outlet.empty):
+                item = await _next(outlet)
+                if isinstance(item, Closing):
+                    yield encoding.control("error", {"code": str(item.code), "detail": item.reason})
                     return
+                yield item
         finally:
             expiry.cancel()
             self._open.discard(outlet)
             self._replayer.stop(subscription)
 
 
-async def _beating(outlet: Outlet) -> AsyncGenerator[str]:
-    """What comes out of the outlet, and a comment line when nothing came for 15 s."""
-    while True:
-        try:
-            async with asyncio.timeout(HEARTBEAT):
-                item = await outlet.next()
-        except TimeoutError:
-            yield ": still here\n\n"
-            continue
-        if isinstance(item, Closing):
-            yield EventStream().control("error", {"code": str(item.code), "detail": item.reason})
-            return
-        yield item
+async def _next(outlet: QueueOutlet) -> bytes | Closing:
+    """What comes out of the outlet, or a comment line when nothing came for 15 s."""
+    try:
+        async with asyncio.timeout(HEARTBEAT):
+            return await outlet.next()
+    except TimeoutError:
+        return b": still here\n\n"

@@ -1,112 +1,144 @@
-"""One subscription to a room: what the live stream brings, what a replay brings, in one order and once each."""
+"""One subscription to a room: it is live, or behind and catching up, and either way in one order and once each."""
 
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from typing import Literal, Protocol
-from uuid import UUID
 
 from events.cursor import Cursor
 from gateway.frames import Frame
-from gateway.outlet import LIMIT, Outlet
+from gateway.outlet import Outlet
+from gateway.rooms import Room
+from gateway.speech import Saying
 
 Fields = dict[str, object]
 
+MAX_LAG = 1024 * 1024
+"""Bytes of events that a live reader may be behind before it is sent away with its resume point."""
+
+_MAX_HEARD = 256
+
 
 class Encoding(Protocol):
-    """How frames look on the wire: WebSocket JSON or server-sent events."""
+    """How frames look on the wire; None (or no bytes) for what this wire does not show."""
 
-    def event(self, frame: Frame) -> tuple[str, str]:
-        """Head and tail of an event frame; the tail may be shared."""
-        ...
+    def event(self, frame: Frame) -> bytes | None:
+        """An event at its place."""
 
-    def control(self, kind: str, fields: Fields) -> str:
-        """A frame that is not an event: subscribed, gap, snapshot, end, error."""
-        ...
+    def delta(self, saying: Saying, offset: int, text: str) -> bytes | None:
+        """What an agent has said from `offset` on."""
 
-
-@dataclass(frozen=True, slots=True)
-class Room:
-    """Whose events: of one task, of one owner, or of a tenant. `key` is what the hub indexes."""
-
-    tenant: str
-    owner: str | None = None
-    task_id: UUID | None = None
-
-    @property
-    def key(self) -> str:
-        """A text that no two rooms share: names hold no colon."""
-        return f"{self.tenant}:{self.owner or ''}:{self.task_id or ''}"
+    def control(self, kind: str, fields: Fields) -> bytes | None:
+        """A frame that is neither: subscribed, gap, snapshot, end, error."""
 
 
 class Subscription:
-    """Receives frames of one room and writes them to an outlet.
+    """Receives the frames of one room and writes them to an outlet.
 
-    While it is `behind` (a replay or a snapshot is on its way) live frames wait in a bounded buffer.
+    While it is `behind` nothing is kept for it: `sent` says where to go on, and `on_behind` sees to it.
     """
 
-    def __init__(self, room: Room, outlet: Outlet, encoding: Encoding) -> None:
+    __slots__ = (
+        *("_encoding", "_end_said", "_heard", "_lag", "_outlet", "deltas", "on_behind", "room"),
+        *("sent", "state", "task_ended"),
+    )
+
+    def __init__(self, room: Room, outlet: Outlet, encoding: Encoding, *, deltas: bool = True) -> None:
         self.room = room
         self.state: Literal["behind", "live", "over"] = "behind"
         self.sent = Cursor("", 0)
+        self.deltas = deltas and room.has_deltas
         self.task_ended = False
+        self.on_behind: Callable[[Subscription], None] = lambda _: None
         self._outlet = outlet
         self._encoding = encoding
-        self._buffer: deque[Frame] = deque()
-        self._buffered = 0
+        self._end_said = False
+        self._lag: int | None = None
+        self._heard: dict[str, int] = {}
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the reader is behind; a closed connection never is."""
+        return self._outlet.blocked and self._outlet.closing is None
 
     def deliver(self, frame: Frame) -> None:
         """Take a frame from the live stream."""
         if self.state == "live":
-            self.write(frame)
-        elif self.state == "behind":
-            self._buffer.append(frame)
-            self._buffered += frame.size
-            if self._buffered > LIMIT:
+            if not self._outlet.blocked:
+                self.write(frame)
+                return
+            self._lag = 0
+            self.fall_behind()
+        if self._lag is not None:
+            self._lag += frame.size
+            if self._lag > MAX_LAG:
                 self._outlet.close(4408, "")
-                self.state = "over"
 
     def write(self, frame: Frame) -> None:
-        """Send a frame, unless it or a later one was sent before."""
-        if frame.cursor <= self.sent:
-            return
+        """Send a frame; it follows `sent`."""
         self.sent = frame.cursor
-        head, tail = self._encoding.event(frame)
-        self._outlet.put(head, tail, size=frame.size, cursor=str(frame.cursor))
-        if self.room.task_id is not None and frame.envelope.is_state:
-            self.task_ended = frame.envelope.is_final
-            if self.task_ended and self.state == "live":
-                self.say("end", {})
+        data = self._encoding.event(frame)
+        if data:
+            self._outlet.put(data, frame.cursor)
+        if frame.is_state and self.room.kind == "task":
+            self.task_ended = frame.is_final
+            if not frame.is_final:
+                self._end_said = False
+            elif self.state == "live":
+                self._say_end()
+
+    def hear(self, execution: str, saying: Saying) -> None:
+        """Send what an agent said since this reader last heard it; a slow reader gets it in one piece, later."""
+        if self.state != "live" or not self.deltas or self._end_said:
+            return
+        if self._outlet.blocked:
+            self._lag = 0
+            self.fall_behind()
+            return
+        place = self._heard.get(execution, 0)
+        if saying.end > place:
+            offset, text = saying.since(place)
+            self._heard[execution] = saying.end
+            if len(self._heard) > _MAX_HEARD:
+                del self._heard[next(iter(self._heard))]
+            data = self._encoding.delta(saying, offset, text)
+            if data:
+                self._outlet.put(data)
 
     def say(self, kind: str, fields: Fields, *, cursor: Cursor | None = None) -> None:
         """Send a frame that is not an event; `cursor` is where a reader that has seen it may resume."""
-        self._outlet.put(self._encoding.control(kind, fields), cursor=str(cursor) if cursor else None)
+        data = self._encoding.control(kind, fields)
+        if data:
+            self._outlet.put(data, cursor)
 
     async def room_to_write(self) -> None:
-        """Wait until the connection has taken most of what was written."""
+        """Wait until the reader has taken what was written."""
         await self._outlet.room()
 
     def fall_behind(self) -> None:
-        """The live stream broke: what is buffered belongs to it and is forgotten."""
-        if self.state != "over":
+        """The live stream goes on without it."""
+        if self.state == "live":
             self.state = "behind"
-            self._buffer.clear()
-            self._buffered = 0
+            self.on_behind(self)
 
-    async def catch_up(self, *, ended: bool) -> None:
-        """The replay is through: send what was buffered meanwhile, then go live; `end` if the task is over."""
-        while self._buffer:
-            await self._outlet.room()
-            frame = self._buffer.popleft()
-            self._buffered -= frame.size
-            self.write(frame)
+    def go_live(self, said: Iterable[tuple[str, Saying]]) -> None:
+        """Everything up to the hub's position was sent: what was said so far, then what comes."""
         if self.state == "over":
             return
         self.state = "live"
-        if self.room.task_id is not None and (self.task_ended or ended):
-            self.task_ended = True
-            self.say("end", {})
+        self._lag = None
+        for execution, saying in said:
+            self.hear(execution, saying)
+        if self.task_ended:
+            self._say_end()
+
+    def skipped(self, place: Cursor) -> None:
+        """Nothing of this room lies between `sent` and here."""
+        self.sent = place
 
     def stop(self) -> None:
         """Take and send nothing more."""
         self.state = "over"
-        self._buffer.clear()
+
+    def _say_end(self) -> None:
+        if not self._end_said:
+            self._end_said = True
+            self.say("end", {})

@@ -1,40 +1,41 @@
 """The WebSocket `/ws`: JSON frames, many subscriptions on one socket, every event in order or an explicit gap.
 
 Close codes: 4400 malformed, 4401 token, 4403 origin or scope do not retry; 4408 slow reader and 1012 restart
-retry with `after`.
+retry with `after`. docs/subscribe.md has every frame.
 """
 
 import asyncio
-import contextlib
-from urllib.parse import urlsplit
 
 import orjson
 import structlog
-from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from events.cursor import Cursor
-from events.errors import GanglionError
-from gateway.auth import READ, Authenticator, Principal, bearer
+from events.errors import GanglionError, PermanentError
+from gateway.admission import Admission, may_enter
+from gateway.auth import Principal, bearer
 from gateway.encoding import to_json
-from gateway.errors import MissingScopeError, NotFoundError, UnauthorizedError
-from gateway.frames import Frame
-from gateway.lookup import Lookup, parsed_id
-from gateway.metrics import Metrics
-from gateway.outlet import Closing, Outlet
+from gateway.errors import MissingScopeError, UnauthorizedError
+from gateway.frames import Frame, text_message
 from gateway.replay import Replayer
-from gateway.subscription import Fields, Room, Subscription
+from gateway.sockets import Connection, Sockets
+from gateway.speech import Saying, delta_fields
+from gateway.subscription import Fields, Subscription
+from gateway.wire import outlet_of
 
 log = structlog.get_logger()
 
 PROTOCOL = "ganglion.v1"
 MAX_SUBSCRIPTIONS = 64
-MAX_FRAME = 64 * 1024
 
 _BEARER = "bearer."
 _AUTH_WITHIN = 5.0
-_CLOSE_WITHIN = 10.0
 _MAX_ID = 128
+_PING = text_message(b'{"type":"ping"}')
+_PONG = text_message(b'{"type":"pong"}')
+_DRAIN = text_message(
+    to_json({"type": "drain", "detail": "The gateway restarts; connect again and resume with after."})
+)
 
 
 class MalformedFrameError(Exception):
@@ -42,138 +43,92 @@ class MalformedFrameError(Exception):
 
 
 class JsonFrames:
-    """The WebSocket encoding for one subscription id."""
+    """The encoding for one subscription id."""
+
+    __slots__ = ("_head", "_id")
 
     def __init__(self, subscription_id: str) -> None:
         self._id = subscription_id
-        self._head = f'{{"type":"event","id":{orjson.dumps(subscription_id).decode()},'
+        self._head = b'{"type":"event","id":%s,' % orjson.dumps(subscription_id)
 
-    def event(self, frame: Frame) -> tuple[str, str]:
+    def event(self, frame: Frame) -> bytes:
         """The id in front of the shared rest."""
-        return self._head, frame.tail
+        return frame.as_text(self._head)
 
-    def control(self, kind: str, fields: Fields) -> str:
+    def delta(self, saying: Saying, offset: int, text: str) -> bytes:
+        """What an agent says, in a frame of its own type."""
+        return _frame({"type": "delta", "id": self._id, **delta_fields(saying, offset, text)})
+
+    def control(self, kind: str, fields: Fields) -> bytes:
         """A frame of another type about this subscription."""
-        return _json({"type": kind, "id": self._id, **fields})
+        return _frame({"type": kind, "id": self._id, **fields})
 
 
-class Sockets:
-    """All open sockets of the process: serves each, pings them, drains them before a restart."""
+class LiveSockets:
+    """Serves `/ws`."""
 
-    def __init__(
-        self,
-        *,
-        authenticator: Authenticator,
-        lookup: Lookup,
-        replayer: Replayer,
-        metrics: Metrics,
-        allowed_origins: tuple[str, ...],
-    ) -> None:
-        self.authenticator = authenticator
-        self.lookup = lookup
-        self.replayer = replayer
-        self.metrics = metrics
-        self._allowed_origins = frozenset(allowed_origins)
-        self._open: set[Outlet] = set()
-        self._draining = False
+    def __init__(self, sockets: Sockets, admission: Admission, replayer: Replayer) -> None:
+        self._sockets = sockets
+        self._admission = admission
+        self._replayer = replayer
 
     async def serve(self, websocket: WebSocket) -> None:
         """One connection from handshake to close."""
-        if self._draining or not self._origin_is_allowed(websocket):
-            await websocket.close(1012 if self._draining else 4403)
+        if (code := self._sockets.refusal(websocket)) is not None:
+            await websocket.close(code)
             return
         await websocket.accept(subprotocol=_answered_protocol(websocket))
-        outlet = Outlet()
-        self._open.add(outlet)
-        self.metrics.sockets.inc()
-        try:
-            await Socket(self, websocket, outlet).run()
-        finally:
-            self._open.discard(outlet)
-            self.metrics.sockets.dec()
-
-    async def keep_alive(self, every: float = 20.0) -> None:
-        """Ping all sockets until cancelled."""
-        ping = _json({"type": "ping"})
-        while True:
-            await asyncio.sleep(every)
-            for outlet in tuple(self._open):
-                outlet.put(ping)
-
-    async def drain(self, within: float = 5.0) -> None:
-        """Tell all sockets to come back elsewhere, close them 1012 and wait for that."""
-        self._draining = True
-        frame = _json({"type": "drain", "detail": "The gateway restarts; connect again and resume with after."})
-        for outlet in tuple(self._open):
-            outlet.put(frame)
-            outlet.close(1012, "restart")
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(within):
-                while self._open:  # noqa: ASYNC110 - once a process, at its end
-                    await asyncio.sleep(0.02)
-
-    def _origin_is_allowed(self, connection: HTTPConnection) -> bool:
-        """Browsers send Origin: it must be ours or on the list (cross-site WebSocket hijacking)."""
-        origin = connection.headers.get("origin")
-        if origin is None:
-            return True
-        return origin in self._allowed_origins or urlsplit(origin).netloc == connection.headers.get("host")
+        socket = Socket(websocket, self._admission, self._replayer)
+        with self._sockets.open(socket):
+            await socket.run()
 
 
-class Socket:
-    """One WebSocket connection: a reader of client frames, a writer of the outlet."""
+class Socket(Connection):
+    """One connection: the frames of its client, one after the other, and its subscriptions."""
 
-    def __init__(self, sockets: Sockets, websocket: WebSocket, outlet: Outlet) -> None:
-        self._sockets = sockets
+    def __init__(self, websocket: WebSocket, admission: Admission, replayer: Replayer) -> None:
+        super().__init__(outlet_of(websocket))
         self._websocket = websocket
-        self._outlet = outlet
+        self._admission = admission
+        self._replayer = replayer
         self._subscriptions: dict[str, Subscription] = {}
-        self._principal: Principal | None = None
-        self._expiry: asyncio.TimerHandle | None = None
+
+    def beat(self) -> bytes:
+        """A ping."""
+        return _PING
+
+    def farewell(self) -> bytes:
+        """What is said before a restart."""
+        return _DRAIN
 
     async def run(self) -> None:
         """Serve until either side closes."""
-        writer = asyncio.create_task(self._write())
-        reader = asyncio.create_task(self._read())
-        try:
-            await asyncio.wait((reader, writer), return_when=asyncio.FIRST_COMPLETED)
-            if reader.done() and not writer.done() and self._outlet.closing is not None:
-                await asyncio.wait((writer,), timeout=_CLOSE_WITHIN)
-        finally:
-            for subscription in self._subscriptions.values():
-                self._sockets.replayer.stop(subscription)
-            if self._expiry is not None:
-                self._expiry.cancel()
-            for task in (reader, writer):
-                task.cancel()
-            await asyncio.gather(reader, writer, return_exceptions=True)
-
-    async def _write(self) -> None:
-        while True:
-            item = await self._outlet.next()
-            if isinstance(item, Closing):
-                if item.code == 4408:
-                    self._sockets.metrics.slow_readers.inc()
-                await self._websocket.close(item.code, item.reason[:120])
-                return
-            await self._websocket.send_text(item)
-
-    async def _read(self) -> None:
         try:
             await self._authenticate()
             while True:
+                await self.outlet.room()  # who does not read answers asks nothing more
                 await self._handle(await self._receive())
-        except MalformedFrameError as error:
-            self._outlet.close(4400, str(error))
-        except MissingScopeError:
-            self._outlet.close(4403, "missing_scope")
-        except (UnauthorizedError, TimeoutError):
-            self._outlet.close(4401, "unauthorized")
         except WebSocketDisconnect:
-            return
+            pass
+        except MalformedFrameError as error:
+            await self._end(4400, str(error))
+        except MissingScopeError:
+            await self._end(4403, "missing_scope")
+        except (UnauthorizedError, TimeoutError):
+            await self._end(4401, "unauthorized")
         except Exception:
             log.exception("socket_failed")
-            self._outlet.close(1011, "internal_error")
+            await self._end(1011, "internal_error")
+        finally:
+            self.forget()
+            for subscription in self._subscriptions.values():
+                self._replayer.stop(subscription)
+
+    async def _end(self, code: int, reason: str) -> None:
+        """Close, and wait for the other side to do so."""
+        self.outlet.close(code, reason)
+        while (await self._websocket.receive())["type"] != "websocket.disconnect":
+            pass
 
     async def _receive(self) -> dict[str, object]:
         message = await self._websocket.receive()
@@ -199,21 +154,8 @@ class Socket:
             if frame.get("type") != "auth":
                 raise UnauthorizedError
             token = _text_of(frame, "token", 8_192)
-        await self._admit(token)
-        self._outlet.put(_json({"type": "hello", "protocol": PROTOCOL, "server": "ganglion"}))
-
-    async def _admit(self, token: str) -> None:
-        principal = await self._sockets.authenticator.principal(token)
-        principal.must(READ)
-        held = self._principal
-        if held is not None and (held.tenant, held.owner) != (principal.tenant, principal.owner):
-            raise UnauthorizedError
-        self._principal = principal
-        if self._expiry is not None:
-            self._expiry.cancel()
-        self._expiry = asyncio.get_running_loop().call_later(
-            principal.seconds_left(), self._outlet.close, 4401, "token_expired"
-        )
+        self.admit(await self._admission.principal(token))
+        self.outlet.put(_frame({"type": "hello", "protocol": PROTOCOL, "server": "ganglion"}))
 
     async def _handle(self, frame: dict[str, object]) -> None:
         kind = frame.get("type")
@@ -222,31 +164,45 @@ class Socket:
         elif kind == "unsubscribe":
             subscription = self._subscriptions.pop(_text_of(frame, "id", _MAX_ID), None)
             if subscription is not None:
-                self._sockets.replayer.stop(subscription)
+                self._replayer.stop(subscription)
         elif kind == "auth":
-            await self._admit(_text_of(frame, "token", 8_192))
+            self._refresh(await self._admission.principal(_text_of(frame, "token", 8_192)))
         elif kind == "ping":
-            self._outlet.put(_json({"type": "pong"}))
+            self.outlet.put(_PONG)
         elif kind != "pong":
             raise MalformedFrameError("unknown frame type")
+
+    def _refresh(self, principal: Principal) -> None:
+        """A new token of the same caller: every subscription is looked at again with what it grants."""
+        held = self.principal
+        if held is not None and (held.tenant, held.owner) != (principal.tenant, principal.owner):
+            raise UnauthorizedError
+        self.admit(principal)
+        for subscription_id, subscription in list(self._subscriptions.items()):
+            if subscription.state != "over" and not may_enter(principal, subscription.room):
+                del self._subscriptions[subscription_id]
+                subscription.say("error", _told(MissingScopeError()))
+                self._replayer.stop(subscription)
 
     async def _subscribe(self, frame: dict[str, object]) -> None:
         subscription_id = _text_of(frame, "id", _MAX_ID)
         room_name = _text_of(frame, "room", _MAX_ID)
-        after = frame.get("after")
+        after, deltas = frame.get("after"), frame.get("deltas", True)
         if after is not None and not isinstance(after, str):
             raise MalformedFrameError("after must be a text")
+        if not isinstance(deltas, bool):
+            raise MalformedFrameError("deltas must be true or false")
         encoding = JsonFrames(subscription_id)
         try:
             self._refuse_too_many(subscription_id)
             start = Cursor.parse(after) if after is not None else None
-            room, ended = await self._room(room_name)
+            found = await self._admission.room(self.caller, room_name)
         except GanglionError as error:
-            self._outlet.put(encoding.control("error", _told(error)))
+            self.outlet.put(encoding.control("error", _told(error)))
             return
-        subscription = Subscription(room, self._outlet, encoding)
+        subscription = Subscription(found.room, self.outlet, encoding, deltas=deltas)
         self._subscriptions[subscription_id] = subscription
-        self._sockets.replayer.start(subscription, start, ended=ended)
+        self._replayer.start(subscription, start, ended=found.ended)
 
     def _refuse_too_many(self, subscription_id: str) -> None:
         held = self._subscriptions.get(subscription_id)
@@ -256,28 +212,14 @@ class Socket:
         if len(self._subscriptions) >= MAX_SUBSCRIPTIONS:
             raise TooManySubscriptionsError
 
-    async def _room(self, name: str) -> tuple[Room, bool]:
-        """The room of that name as this caller may see it. Raises NotFoundError."""
-        principal = self._principal
-        if principal is None:
-            raise UnauthorizedError
-        if name == "tasks":
-            return Room(principal.tenant, None if principal.is_admin else principal.owner), False
-        kind, _, rest = name.partition(":")
-        if kind != "task":
-            raise NotFoundError("There is no such room.")
-        task_id = parsed_id(rest)
-        found = await self._sockets.lookup.whereabouts(principal, task_id)
-        return Room(found.tenant, found.owner, task_id), found.ended
 
-
-class SubscriptionExistsError(GanglionError):
+class SubscriptionExistsError(PermanentError):
     """The socket has a subscription with this id already."""
 
     code = "subscription_exists"
 
 
-class TooManySubscriptionsError(GanglionError):
+class TooManySubscriptionsError(PermanentError):
     """A socket holds at most 64 subscriptions."""
 
     code = "too_many_subscriptions"
@@ -307,5 +249,5 @@ def _answered_protocol(websocket: WebSocket) -> str | None:
     return next((name for name in offered if name.startswith(_BEARER)), None)
 
 
-def _json(value: Fields) -> str:
-    return to_json(value).decode()
+def _frame(value: Fields) -> bytes:
+    return text_message(to_json(value))

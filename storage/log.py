@@ -1,15 +1,15 @@
 """Questions to the event log: what became of an event, and which events a room saw between two cursors."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, literal, select, tuple_
+from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.cursor import Cursor
-from storage.models import event_gap, event_log, keeper
+from storage.models import event_gap, event_log, keeper, session
 from storage.reading import fetch
 
 
@@ -35,11 +35,17 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Whose:
-    """Whose events to read: of one task, of one owner, or (owner None) of a whole tenant."""
+    """Whose events to read: of one owner, or (owner None) of a whole tenant; of one task, session, or of some types.
+
+    Of `also_tenant` everything of these types is read too, whoever owns it.
+    """
 
     tenant: str
     owner: str | None = None
     task_id: UUID | None = None
+    session_id: str | None = None
+    types: Sequence[str] | None = None
+    also_tenant: str | None = None
 
 
 async def outcomes(engine: AsyncEngine, source: str, ids: Collection[str]) -> dict[str, str]:
@@ -63,13 +69,9 @@ async def entries(engine: AsyncEngine, whose: Whose, after: Cursor, until: Curso
     """The events of `whose` in order, after one cursor and up to another, at most `limit`."""
     log = event_log.c
     place = tuple_(log.epoch, log.seq)
-    wanted: list[ColumnElement[bool]] = [log.tenant == whose.tenant, place > _place(after)]
+    wanted = [*_of(whose), place > _place(after)]
     if until is not None:
         wanted.append(place <= _place(until))
-    if whose.owner is not None:
-        wanted.append(log.owner == whose.owner)
-    if whose.task_id is not None:
-        wanted.append(log.task_id == whose.task_id)
     statement = (
         select(log.epoch, log.seq, log.time, log.outcome, log.body)
         .where(*wanted)
@@ -77,6 +79,23 @@ async def entries(engine: AsyncEngine, whose: Whose, after: Cursor, until: Curso
         .limit(limit)
     )
     return [LogEntry(*row) for row in await fetch(engine, statement)]
+
+
+def _of(whose: Whose) -> list[ColumnElement[bool]]:
+    log = event_log.c
+    owned = log.tenant == whose.tenant
+    if whose.owner is not None:
+        owned = and_(owned, log.owner == whose.owner)
+    if whose.also_tenant is not None:
+        owned = or_(owned, log.tenant == whose.also_tenant)
+    wanted: list[ColumnElement[bool]] = [owned]
+    if whose.task_id is not None:
+        wanted.append(log.task_id == whose.task_id)
+    if whose.session_id is not None:
+        wanted.append(log.session_id == whose.session_id)
+    if whose.types is not None:
+        wanted.append(log.type.in_(list(whose.types)))
+    return wanted
 
 
 async def has_gap(engine: AsyncEngine, after: Cursor, until: Cursor) -> bool:
@@ -108,6 +127,12 @@ async def position(engine: AsyncEngine) -> Cursor:
     """How far the keeper has folded the log."""
     rows = await fetch(engine, select(keeper.c.epoch, keeper.c.position))
     return Cursor(rows[0].epoch, rows[0].position) if rows else Cursor("", 0)
+
+
+async def session_owner(engine: AsyncEngine, session_id: str) -> tuple[str, str] | None:
+    """The tenant and the owner of a session, or None."""
+    rows = await fetch(engine, select(session.c.tenant, session.c.owner).where(session.c.id == session_id))
+    return (rows[0].tenant, rows[0].owner) if rows else None
 
 
 async def answers(engine: AsyncEngine) -> None:

@@ -23,10 +23,10 @@ def test_a_frame_shows_the_events_own_words() -> None:
     event = Event.first(data, source="/consumers/keeper", tenant="acme", owner="alice", task_id=task_id)
     envelope = read_envelope(encode(event))
     assert envelope is not None
-    assert (envelope.is_state, envelope.is_final, envelope.task_id) == (True, True, str(task_id))
+    assert (envelope.is_state, envelope.is_final, envelope.ids.task) == (True, True, str(task_id))
     frame = make_frame(envelope, Cursor("e", 7), NOW)
-    shown = json.loads("{" + frame.tail)
-    assert frame.size == len(frame.tail.encode())
+    shown = json.loads(b"{" + frame.tail)
+    assert frame.size == len(frame.tail)
     assert (shown["cursor"], shown["event"], shown["subject"]) == ("e-7", "task.succeeded", str(task_id))
     assert shown["data"]["result"] == {"text": "grüße 🐝"}
     assert datetime.fromisoformat(shown["time"]) == event.time

@@ -1,49 +1,57 @@
-"""The bounded queue towards one connection."""
+"""The way out to a reader that takes."""
 
 import asyncio
 
-from gateway.outlet import Closing, Outlet
+from events.cursor import Cursor
+from gateway.outlet import Closing, QueueOutlet
 
 
-async def test_frames_come_out_in_order_and_whole() -> None:
-    outlet = Outlet()
-    outlet.put("a", "b")
-    outlet.put("c")
-    assert [await outlet.next(), await outlet.next()] == ["ab", "c"]
+async def test_what_waits_comes_out_in_order_and_in_one_piece() -> None:
+    outlet = QueueOutlet()
+    outlet.put(b"a")
+    outlet.put(b"b")
+    assert await outlet.next() == b"ab"
+    outlet.put(b"c")
+    assert await outlet.next() == b"c"
 
 
-async def test_a_frame_that_does_not_fit_ends_the_connection_with_the_last_cursor_that_went_out() -> None:
-    outlet = Outlet(limit=1_000)
-    outlet.put("x" * 400, cursor="e-1")
-    await outlet.next()
-    assert outlet.put("x" * 600, cursor="e-2")
-    assert not outlet.put("x" * 600, cursor="e-3")
-    assert not outlet.put("late")
-    assert await outlet.next() == Closing(4408, "e-1")
-
-
-async def test_one_frame_larger_than_the_limit_still_goes_through() -> None:
-    outlet = Outlet(limit=100)
-    assert outlet.put("x" * 500)
-
-
-async def test_closing_sends_what_is_queued_first() -> None:
-    outlet = Outlet()
-    outlet.put("a")
-    outlet.close(1012, "restart")
-    outlet.close(4401, "too late")
-    assert [await outlet.next(), await outlet.next()] == ["a", Closing(1012, "restart")]
-
-
-async def test_a_replay_waits_for_room_and_a_closing_lets_it_go() -> None:
-    outlet = Outlet(limit=1_000)
-    outlet.put("x" * 700)
+async def test_a_reader_is_behind_above_the_high_water_mark_until_it_takes() -> None:
+    outlet = QueueOutlet(high_water=1_000)
+    outlet.put(b"x" * 1_000)
+    assert not outlet.blocked
+    outlet.put(b"x")
+    assert outlet.blocked
     waiting = asyncio.create_task(outlet.room())
     await asyncio.sleep(0)
     assert not waiting.done()
     await outlet.next()
     await waiting
-    outlet.put("x" * 700)
+
+
+async def test_closing_sends_what_is_queued_first() -> None:
+    outlet = QueueOutlet()
+    outlet.put(b"a")
+    outlet.close(1012, "restart")
+    outlet.close(4401, "too late")
+    outlet.put(b"late")
+    assert [await outlet.next(), await outlet.next()] == [b"a", Closing(1012, "restart")]
+
+
+async def test_a_slow_reader_is_told_where_to_resume() -> None:
+    outlet = QueueOutlet()
+    outlet.put(b"a", Cursor("e", 7))
+    outlet.put(b"b")
+    outlet.close(4408, "")
+    assert outlet.closing == Closing(4408, "e-7")
+    nothing_seen = QueueOutlet()
+    nothing_seen.close(4408, "")
+    assert nothing_seen.closing == Closing(4408, "0")
+
+
+async def test_closing_lets_go_who_waits_for_room() -> None:
+    outlet = QueueOutlet(high_water=1)
+    outlet.put(b"xx")
     waiting = asyncio.create_task(outlet.room())
+    await asyncio.sleep(0)
     outlet.close(1012, "restart")
     await waiting

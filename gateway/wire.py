@@ -1,0 +1,132 @@
+"""uvicorn's WebSocket protocol with a short way out: frames that are already encoded go to the transport as they are.
+
+ASGI costs a coroutine, three wake-ups and an encoding for each frame and each receiver. An event that goes to
+thousands is encoded once here, and a receiver costs one `write`. Reading stays with ASGI.
+"""
+
+import asyncio
+
+from starlette.websockets import WebSocket
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+from websockets.protocol import State
+
+from events.cursor import Cursor
+from gateway.outlet import Closing, resume_point
+
+_KEY = "ganglion.wire"
+_DROP_AFTER = 10.0
+
+
+class Wire(WebSocketsSansIOProtocol):
+    """One WebSocket connection. A peer that reads nothing cannot hold it: what is unsent 10 s after the handler
+    ended is dropped.
+    """
+
+    outlet: "WireOutlet | None" = None
+
+    def handle_connect(self, event: Request) -> None:
+        """Leave the way out in the scope of an accepted request."""
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.outlet = self.scope["state"][_KEY] = WireOutlet(self)
+
+    async def run_asgi(self) -> None:
+        """Serve the connection."""
+        try:
+            await super().run_asgi()
+        finally:
+            self.loop.call_later(_DROP_AFTER, self.transport.abort)
+
+    def pause_writing(self) -> None:
+        """The peer is behind (asyncio.Protocol)."""
+        super().pause_writing()
+        if self.outlet is not None:
+            self.outlet.pause(self.loop.time())
+
+    def resume_writing(self) -> None:
+        """The peer has caught up (asyncio.Protocol)."""
+        super().resume_writing()
+        if self.outlet is not None:
+            self.outlet.resume()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go who waits for the peer (asyncio.Protocol)."""
+        super().connection_lost(exc)
+        if self.outlet is not None:
+            self.outlet.resume()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames can be sent."""
+        return self.handshake_complete and not self.close_sent and self.conn.state is State.OPEN
+
+    def end(self, code: int, reason: str) -> None:
+        """Begin the closing handshake now, even towards a peer that reads nothing."""
+        self.writable.set()
+        closing = self.send({"type": "websocket.close", "code": code, "reason": reason[:120]})
+        task = self.loop.create_task(closing)
+        self.tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self.tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # the peer was quicker
+
+
+class WireOutlet:
+    """The outlet of a WebSocket: writes at once, and says how long its reader has taken nothing."""
+
+    __slots__ = ("_room", "_wire", "blocked", "blocked_since", "closing", "last")
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._room: asyncio.Future[None] | None = None
+        self.blocked = False
+        self.blocked_since = 0.0
+        self.closing: Closing | None = None
+        self.last: Cursor | None = None
+
+    def put(self, data: bytes, cursor: Cursor | None = None) -> None:
+        """Write one or several whole frames."""
+        if self.closing is None and self._wire.is_open:
+            self._wire.transport.write(data)
+            if cursor is not None:
+                self.last = cursor
+
+    def close(self, code: int, reason: str) -> None:
+        """End after what was written."""
+        if self.closing is None:
+            self.closing = Closing(code, resume_point(self) if code == 4408 else reason)
+            self._wire.end(code, self.closing.reason)
+            self._let_go()
+
+    async def room(self) -> None:
+        """Wait until the peer has taken most of what was written, or the end."""
+        while self.blocked and self.closing is None and not self._wire.disconnected:
+            if self._room is None:
+                self._room = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._room)
+
+    def pause(self, now: float) -> None:
+        """The transport holds more than its high water mark."""
+        self.blocked = True
+        self.blocked_since = now
+
+    def resume(self) -> None:
+        """The transport holds less than its low water mark."""
+        self.blocked = False
+        self._let_go()
+
+    def _let_go(self) -> None:
+        if self._room is not None and not self._room.done():
+            self._room.set_result(None)
+        self._room = None
+
+
+def outlet_of(websocket: WebSocket) -> WireOutlet:
+    """The short way out of a connection that uvicorn serves with `Wire`."""
+    outlet = websocket.scope["state"][_KEY]
+    assert isinstance(outlet, WireOutlet)  # noqa: S101 - the gateway's server uses no other protocol
+    return outlet
