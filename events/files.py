@@ -18,6 +18,8 @@ MAX_NAME_BYTES = 255
 MAX_FILES = 500
 MAX_FILE_BYTES = 700_000
 MAX_TOTAL_BYTES = 4 * 1024 * 1024
+SHA256 = r"^[0-9a-f]{64}$"
+MEDIA_TYPE = r"^[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}$"
 
 _NEVER = frozenset('\\:*?"<>|')
 """Separators, drives, streams and wildcards of some system, or quotes of some tool."""

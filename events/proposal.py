@@ -4,10 +4,10 @@ from datetime import datetime
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from events.base import EventData
-from events.files import FilePath, Tree
+from events.files import MAX_FILE_BYTES, MEDIA_TYPE, SHA256, FilePath, Tree
 from events.ids import Name
 from events.run import Snapshot
 
@@ -20,9 +20,9 @@ class FileSummary(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    sha256: str
-    size: int
-    media_type: str
+    sha256: str = Field(pattern=SHA256)
+    size: int = Field(ge=0, le=MAX_FILE_BYTES)
+    media_type: str = Field(pattern=MEDIA_TYPE)
 
 
 class ProposalEvent(EventData, aggregate="proposal"):
@@ -80,6 +80,7 @@ class ProposalEntered(ProposalEvent):
     reason: str | None = None
     applied: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
     expires_at: datetime | None = None
 
 
@@ -102,13 +103,13 @@ class ProposalRejected(ProposalEntered, name="rejected"):
 
 
 class ProposalSuperseded(ProposalEntered, name="superseded"):
-    """The draft moved on under it."""
+    """The draft moved on under it (`conflicts`: in which paths), or newer ones took its place."""
 
     status = "superseded"
 
 
 class ProposalExpired(ProposalEntered, name="expired"):
-    """Nobody decided in time, or its task was cancelled."""
+    """Nobody decided in time, or there is nothing to decide: its task was cancelled, or brought no files."""
 
     status = "expired"
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from events.base import EventData, JsonObject
-from events.files import MAX_FILE_BYTES, FilePath, Tree, media_type_of, sha256_of
+from events.files import MAX_FILE_BYTES, MEDIA_TYPE, SHA256, FilePath, Tree, media_type_of, sha256_of
 from events.ids import Name
 from events.task import Finding, Sealed, TaskError
 
@@ -34,9 +34,9 @@ class File(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    sha256: str = Field(pattern=SHA256)
     size: int = Field(ge=0, le=MAX_FILE_BYTES)
-    media_type: str = "text/markdown"
+    media_type: str = Field(default="text/markdown", pattern=MEDIA_TYPE)
     content: str | None = None
     ref: str | None = None
 

@@ -1,12 +1,18 @@
 """The aggregates that the keeper folds. A new one is a state, its rules in a file here, and one line below."""
 
+from dataclasses import replace
 from functools import cache
 
-from consumers.keeper import task
+from consumers.keeper import proposal, task, workflow
+from consumers.keeper.refinement import of_task
 from consumers.keeper.world import Aggregate, State
 from events.base import EventData
 
-AGGREGATES: tuple[Aggregate, ...] = (task.AGGREGATE,)
+AGGREGATES: tuple[Aggregate, ...] = (
+    replace(task.AGGREGATE, related=of_task),
+    workflow.AGGREGATE,
+    proposal.AGGREGATE,
+)
 
 BY_KIND: dict[type[State], Aggregate] = {aggregate.kind: aggregate for aggregate in AGGREGATES}
 

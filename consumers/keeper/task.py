@@ -15,7 +15,7 @@ from consumers.keeper.world import Aggregate, Effect, Key, RefusedError, State, 
 from events import ids
 from events.base import About, Event, EventData, JsonObject
 from events.route import RouteDecided, RouteEvent, RouteFailed
-from events.run import RunEvent, RunFinished, RunProgress, RunStarted, RunToolCalled
+from events.run import RunEvent, RunFiles, RunFinished, RunProgress, RunStarted, RunToolCalled
 from events.task import (
     FINAL,
     STATE_EVENTS,
@@ -106,6 +106,7 @@ def _run_started(run: RunStarted, task: TaskState, _: datetime) -> list[TaskEnte
 
 
 @_lead_to.register(RunProgress)
+@_lead_to.register(RunFiles)
 @_lead_to.register(RunToolCalled)
 def _run_lives(run: RunEvent, task: TaskState, _: datetime) -> list[TaskEntered]:
     _same_execution(task, run)
@@ -252,6 +253,7 @@ def _run_started_row(data: RunStarted, task: TaskState, at: datetime) -> TaskSta
 
 
 @_noted.register(RunProgress)
+@_noted.register(RunFiles)
 @_noted.register(RunToolCalled)
 def _run_lives_row(_: RunEvent, task: TaskState, at: datetime) -> TaskState:
     return task._replace(heartbeat_at=at)
