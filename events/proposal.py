@@ -12,7 +12,7 @@ from events.ids import Name
 from events.run import Snapshot
 
 Decision = Literal["approve", "reject"]
-ProposalStatus = Literal["pending", "approved", "rejected", "superseded", "expired"]
+ProposalStatus = Literal["extracting", "pending", "approved", "rejected", "superseded", "expired"]
 
 
 class FileSummary(BaseModel):
@@ -84,6 +84,12 @@ class ProposalEntered(ProposalEvent):
     expires_at: datetime | None = None
 
 
+class ProposalExtracting(ProposalEntered, name="extracting"):
+    """Its task has succeeded and left files; they become the proposal as soon as they are extracted."""
+
+    status = "extracting"
+
+
 class ProposalPending(ProposalEntered, name="pending"):
     """Ready to be decided."""
 
@@ -116,6 +122,13 @@ class ProposalExpired(ProposalEntered, name="expired"):
 
 PROPOSAL_EVENTS: dict[ProposalStatus, type[ProposalEntered]] = {
     event.status: event
-    for event in (ProposalPending, ProposalApproved, ProposalRejected, ProposalSuperseded, ProposalExpired)
+    for event in (
+        ProposalExtracting,
+        ProposalPending,
+        ProposalApproved,
+        ProposalRejected,
+        ProposalSuperseded,
+        ProposalExpired,
+    )
 }
 """The event that announces each state."""

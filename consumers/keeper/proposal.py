@@ -99,9 +99,11 @@ def _run_finished(data: RunFinished, world: World, event: Event[EventData], _: d
 @_lead_to.register(TaskPartial)
 def _task_succeeded(data: TaskEntered, world: World, event: Event[EventData], _: datetime) -> Decided:
     found = proposal_of_task(world, event) if data.kind == "refinement" else None
-    if found is None or found.status != "processing" or has_files(world, found):
+    if found is None or found.status != "processing":
         return ()
-    return [_enter(found, "expired", reason="no_files")]
+    if found.files is None or not has_files(world, found):
+        return [_enter(found, "expired", reason="no_files")]
+    return [_enter(found._replace(digest=digest_of(digests(found.files))), "extracting")]
 
 
 @_lead_to.register
@@ -119,9 +121,8 @@ def _extracted(data: ProposalExtracted, world: World, event: Event[EventData], a
         raise RefusedError("already_extracted")
     if (data.execution_id, data.snapshot.event_id) != (found.execution_id, found.snapshot_id) or found.files is None:
         raise RefusedError("stale_snapshot")
-    if data.snapshot.digest != digest_of(digests(found.files)):
+    if data.snapshot.digest != found.digest:
         raise RefusedError("digest_mismatch")
-    found = found._replace(digest=data.snapshot.digest)
     workflow = _workflow_of(world, found)
     if not fits(found, workflow):
         return [_overtaken(found, workflow)]
@@ -234,7 +235,7 @@ def _enter(
         proposal_id=found.id,
         task_id=found.task_id,
         workflow_id=found.workflow_id,
-        from_status="pending" if found.status == "pending" else None,
+        from_status=None if found.status == "processing" else found.status,
         version=found.version + 1,
         digest=found.digest or "",
         base_version=found.base_version,

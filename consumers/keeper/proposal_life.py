@@ -3,14 +3,14 @@
 from datetime import datetime
 from functools import singledispatch
 
-from consumers.keeper.refinement import has_files, proposal_of_task, workflow_for
+from consumers.keeper.refinement import proposal_of_task, workflow_for
 from consumers.keeper.snapshot import noted_snapshot
 from consumers.keeper.workflow_state import ProposalState, proposal_id
 from consumers.keeper.world import World
 from events.base import Event, EventData
 from events.proposal import ProposalEntered, ProposalEvent, ProposalExtracted, ProposalShare
 from events.run import RunFiles
-from events.task import TaskEntered, TaskPartial, TaskSubmitted, TaskSucceeded
+from events.task import TaskSubmitted
 
 
 def evolve(world: World, event: Event[EventData], at: datetime) -> None:
@@ -20,7 +20,7 @@ def evolve(world: World, event: Event[EventData], at: datetime) -> None:
         _bear(data, world, event, at)
         return
     found = world.get(ProposalState, data.proposal_id) if isinstance(data, ProposalEvent) else None
-    if isinstance(data, RunFiles | TaskSucceeded | TaskPartial):
+    if isinstance(data, RunFiles):
         found = proposal_of_task(world, event)
     if found is not None:
         after = _noted(data, found, world, event, at)
@@ -75,21 +75,11 @@ def _noted_files(
     return noted_snapshot(found, data, world, event.id)
 
 
-@_noted.register(TaskSucceeded)
-@_noted.register(TaskPartial)
-def _noted_end(
-    _: TaskEntered, found: ProposalState, world: World, event: Event[EventData], __: datetime
-) -> ProposalState:
-    if found.status != "processing" or not has_files(world, found):
-        return found
-    return found._replace(status="extracting", driving_id=event.id)
-
-
 @_noted.register
 def _noted_extract(
     data: ProposalExtracted, found: ProposalState, _: World, __: Event[EventData], ___: datetime
 ) -> ProposalState:
-    return found._replace(summary=data.summary, digest=data.snapshot.digest)
+    return found._replace(summary=data.summary)
 
 
 @_noted.register
@@ -102,9 +92,11 @@ def _noted_share(
 
 @_noted.register
 def _noted_state(
-    data: ProposalEntered, found: ProposalState, _: World, __: Event[EventData], at: datetime
+    data: ProposalEntered, found: ProposalState, _: World, event: Event[EventData], at: datetime
 ) -> ProposalState:
     after = found._replace(status=data.status, version=data.version, reason=data.reason, driving_id=None)
+    if data.status == "extracting":
+        return after._replace(digest=data.digest, driving_id=event.id)
     if data.status == "pending":
         return after._replace(ready_at=at, expires_at=data.expires_at)
     return after._replace(decided_by=data.by, decided_at=at, conflicts=data.conflicts or None)

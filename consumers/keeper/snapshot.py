@@ -58,4 +58,4 @@ def names_what_is_known(found: ProposalState, data: RunFinished) -> bool:
     named = data.snapshot
     if named is None or found.files is None or found.execution_id != data.execution_id:
         return False
-    return named.event_id == found.snapshot_id and named.digest == digest_of(digests(found.files))
+    return named.seq == found.snapshot_seq and named.digest == digest_of(digests(found.files))

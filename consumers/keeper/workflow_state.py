@@ -32,7 +32,7 @@ class WorkflowState(NamedTuple):
 
 
 class ProposalState(NamedTuple):
-    """A proposal from its request on: `processing` while its task runs, `extracting` once that has succeeded.
+    """A proposal from its request on, `processing` while its task runs.
 
     `execution_id` to `parts` are those of the execution that spoke last.
     """
@@ -45,7 +45,7 @@ class ProposalState(NamedTuple):
     created_at: datetime
     base_version: int
     base_files: Files
-    status: ProposalStatus | Literal["processing", "extracting"]
+    status: ProposalStatus | Literal["processing"]
     version: int
     execution_id: UUID | None
     run_id: UUID | None

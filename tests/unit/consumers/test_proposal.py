@@ -36,7 +36,7 @@ def test_the_last_snapshot_of_a_run_that_ended_well_becomes_pending(ledger: Ledg
     found = refinement.proposal
     assert (found.status, digests(found.files or {}), found.digest) == ("pending", shas(TWO), digest_of(shas(TWO)))
     assert found.expires_at == ledger.at + timedelta(hours=24)
-    assert ledger.names()[-2:] == ["task.succeeded", "proposal.pending"]
+    assert ledger.names()[-2:] == ["proposal.extracting", "proposal.pending"]
 
 
 def test_a_run_that_crashes_after_five_snapshots_and_ends_with_three_leaves_the_second_ones_files(
