@@ -10,17 +10,22 @@ connection of its own, as the NATS user of its name, which may do what that cons
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import replace
 
 import structlog
 from faststream import FastStream
 from faststream.nats import NatsBroker
 
-from consumers import keeper, reflex, router, runner, undertaker
+from consumers import keeper, proposals, reflex, router, runner, undertaker
 from consumers._feed import Feed
+from consumers._guard import OutputGuard
 from consumers._runtime import Consumer, Resources, Service, Slots
 from events.process import settle_memory
+from events.run import RunEvent
 from producers.connect import BusSettings, ClosedGuard, connect_options
 from producers.publisher import Publisher
+from screening.outgoing import Outgoing
+from screening.settings import ScreeningSettings
 from storage.database import DatabaseSettings
 from storage.lookup import PostgresLookup
 
@@ -30,6 +35,7 @@ GRACE = 10.0
 
 CONSUMERS: dict[str, Callable[[Resources], Consumer]] = {
     "keeper": keeper.build,
+    "proposals": proposals.build,
     "reflex": reflex.build,
     "router": router.build,
     "runner": runner.build,
@@ -75,9 +81,17 @@ class ConsumerProcess:
             client = await broker.connect()
             publisher = await self._opened.enter_async_context(Publisher(client, atomic=self._atomic))
             resources = Resources(client, publisher, lookup, self._database)
-            await self._start_one(name, CONSUMERS[name](resources), resources)
+            await self._start_one(name, self._guarded(CONSUMERS[name](resources)), resources)
         settle_memory()
         log.info("consumers_started", consumers=sorted(self._names))
+
+    def _guarded(self, consumer: Consumer) -> Consumer:
+        """What agents bring back is screened before it is published, whichever consumer they run in."""
+        if isinstance(consumer, Slots) and any(issubclass(output, RunEvent) for output in consumer.durable.outputs):
+            settings = ScreeningSettings()
+            guard = OutputGuard(Outgoing(settings.screener(), settings.sealer()))
+            return replace(consumer, handler=guard.around(consumer.handler))
+        return consumer
 
     async def _start_one(self, name: str, consumer: Consumer, resources: Resources) -> None:
         if isinstance(consumer, Service):

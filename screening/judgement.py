@@ -20,8 +20,12 @@ def judge(
     rules_version: str,
     *,
     engine: str = "builtin",
+    names: Placeholders | None = None,
 ) -> Verdict:
-    """The verdict of `profile` on texts and what was found in them (`examined` by field, of at most `max_chars`)."""
+    """The verdict of `profile` on texts and what was found in them (`examined` by field, of at most `max_chars`).
+
+    `names` are the placeholders to use, new ones by default.
+    """
     findings: list[Finding] = []
     for field, what in examined.items():
         findings += (replace(found, field=field) for found in what.findings)
@@ -31,10 +35,16 @@ def judge(
     kept = tuple(_foremost(findings, profile.max_findings))
     truncated = len(findings) > len(kept) or any(len(text) > profile.max_chars for text in fields.values())
     verdict = Verdict("allow", rules_version=rules_version, engine=engine, truncated=truncated, injection_score=score)
-    return _decided(replace(verdict, findings=kept), findings, fields, profile) if kept else verdict
+    return _decided(replace(verdict, findings=kept), findings, fields, profile, names) if kept else verdict
 
 
-def _decided(verdict: Verdict, findings: list[Finding], fields: Mapping[str, str], profile: Profile) -> Verdict:
+def _decided(
+    verdict: Verdict,
+    findings: list[Finding],
+    fields: Mapping[str, str],
+    profile: Profile,
+    names: Placeholders | None,
+) -> Verdict:
     """The decision on all findings: what is left out of the report is redacted all the same."""
     decision, carrying = decide(findings, profile)
     told = replace(verdict, reason=reason(decision, carrying))
@@ -42,9 +52,29 @@ def _decided(verdict: Verdict, findings: list[Finding], fields: Mapping[str, str
         return told
     if profile.audit:
         return replace(told, would=decision)
-    names = Placeholders()
+    names = names or Placeholders()
     texts = _redacted(fields, findings, profile, names, everything=decision == "block")
     return replace(told, decision=decision, redacted=texts or None, placeholders=names.values() or None)
+
+
+def treated(
+    texts: Mapping[str, str], examined: Mapping[str, Examination], profile: Profile, names: Placeholders
+) -> dict[str, str]:
+    """What to show instead of texts that nobody has waited to have judged: each by itself redacted or withheld."""
+    result: dict[str, str] = {}
+    for field, what in examined.items():
+        if not what.findings and what.score < profile.injection.flag_score:
+            continue
+        verdict = judge({field: texts[field]}, {field: what}, profile, "", names=names)
+        if verdict.decision == "block" and any(f.family not in DATA_FAMILIES for f in _carrying(verdict, profile)):
+            result[field] = f"[withheld: {verdict.reason}]"
+        elif verdict.redacted:
+            result |= verdict.redacted
+    return result
+
+
+def _carrying(verdict: Verdict, profile: Profile) -> list[Finding]:
+    return decide(verdict.findings, profile)[1]
 
 
 def _likely(field: str, length: int, score: float, profile: Profile) -> Finding:
