@@ -38,6 +38,7 @@ from gateway.reading import Reading
 from gateway.replay import Replayer
 from gateway.sockets import Sockets
 from gateway.sse import Streams
+from gateway.streaming import Streaming
 from gateway.submitting import CREATE, SUBMIT, Submitting
 from gateway.ws import LiveSockets
 from producers.connect import BusSettings
@@ -134,6 +135,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.router.routes.append(Route(CREATE.path, submitting.create, methods=["POST"]))
     app.router.routes.append(WebSocketRoute("/ws", live.serve))
     app.include_router(reading.router())
+    app.include_router(Streaming(admission, streams).router())
     app.include_router(controlling.router())
     app.include_router(dlq.router())
     app.include_router(health.router())

@@ -24,6 +24,9 @@ log = structlog.get_logger()
 MAX_CHARACTERS = 16 * 1024 * 1024
 """Of all that is being said at a time; who has said nothing for longest is forgotten first."""
 
+MAX_PIECE = 64 * 1024
+"""Characters in one frame: client libraries refuse messages of more than a mebibyte."""
+
 _MAX_SAYINGS = 20_000
 _FROM_BEFORE = 100_000
 _LINGER = 30.0
@@ -64,13 +67,13 @@ class Saying:
         return True
 
     def since(self, place: int) -> tuple[int, str]:
-        """What was said from a place on, and where that is: at `start` if what lies before is gone."""
+        """At most 64 K characters from a place on, and where they are: at `start` if what lies before is gone."""
         place = max(place, self.start)
         if self._parts and place == self.end - len(self._parts[-1]):
-            return place, self._parts[-1]
+            return place, self._parts[-1][:MAX_PIECE]
         whole = "".join(self._parts)
         self._parts = [whole]
-        return place, whole[place - self.start :]
+        return place, whole[place - self.start :][:MAX_PIECE]
 
 
 def delta_fields(saying: Saying, offset: int, text: str) -> dict[str, object]:

@@ -89,14 +89,13 @@ class Subscription:
         """Send what an agent said since this reader last heard it; a slow reader gets it in one piece, later."""
         if self.state != "live" or not self.deltas or self._end_said:
             return
-        if self._outlet.blocked:
-            self._lag = 0
-            self.fall_behind()
-            return
-        place = self._heard.get(execution, 0)
-        if saying.end > place:
-            offset, text = saying.since(place)
-            self._heard[execution] = saying.end
+        while saying.end > self._heard.get(execution, 0):
+            if self._outlet.blocked:
+                self._lag = 0
+                self.fall_behind()
+                return
+            offset, text = saying.since(self._heard.get(execution, 0))
+            self._heard[execution] = offset + len(text)
             if len(self._heard) > _MAX_HEARD:
                 del self._heard[next(iter(self._heard))]
             data = self._encoding.delta(saying, offset, text)

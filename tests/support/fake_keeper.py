@@ -23,8 +23,12 @@ from producers.reader import Delivery, Reader
 SOURCE = "/consumers/keeper"
 
 _LOG = """
-INSERT INTO event_log (epoch, seq, source, id, type, tenant, owner, task_id, time, outcome, body)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING RETURNING seq
+INSERT INTO event_log (epoch, seq, source, id, type, tenant, owner, task_id, time, outcome, body, session_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT DO NOTHING RETURNING seq
+"""
+_SESSION = """
+INSERT INTO session (id, tenant, owner, kind, status, tags, metadata, turns, last_seq, version, created_at, updated_at)
+VALUES ($1, $2, $3, 'chat', 'open', '[]', '{}', '[]', 0, 1, now(), now())
 """
 _TASK = """
 INSERT INTO task (id, tenant, owner, kind, priority, spec, required_capabilities, idempotency_key, body_sha256,
@@ -104,6 +108,11 @@ class FakeKeeper:
         )
         await self._publisher.publish(head.caused(data, source=SOURCE, index=version, version=version))
 
+    async def open_session(self, session_id: str, owner: str, tenant: str = "acme") -> None:
+        """Commit a session, without its event."""
+        async with self._database_is_mine:
+            await self._database.execute(_SESSION, session_id, tenant, owner)
+
     async def publish(self, event: Event[EventData]) -> None:
         """Put any event on the bus."""
         await self._publisher.publish(event)
@@ -146,12 +155,12 @@ class FakeKeeper:
         except InvalidEventError:
             place = f"{self.epoch}-{item.seq}"
             await self._database.execute(
-                _LOG, self.epoch, item.seq, "?", place, "?", "?", "?", None, item.time, "poison", item.body
+                _LOG, self.epoch, item.seq, "?", place, "?", "?", "?", None, item.time, "poison", item.body, None
             )
             return None, "poison"
         outcome = await self._outcome(event)
         row = (self.epoch, item.seq, event.source, event.id, event.type, event.tenantid, event.ownerid, event.taskid)
-        kept = await self._database.fetchval(_LOG, *row, item.time, outcome, item.body)
+        kept = await self._database.fetchval(_LOG, *row, item.time, outcome, item.body, event.sessionid)
         if kept is None:
             return event, "duplicate"
         if isinstance(event.data, TaskSubmitted):
