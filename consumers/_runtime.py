@@ -24,6 +24,7 @@ from events.codec import decode
 from events.errors import GanglionError, PermanentError
 from events.run import RunEvent
 from events.streams import Durable
+from events.task import TaskControl
 from producers.publisher import Ack, Publisher
 from storage.database import DatabaseSettings
 from storage.lookup import Lookup
@@ -34,6 +35,12 @@ FlowHandler = Callable[[Event[EventData]], Awaitable[Sequence[EventData]]]
 SlotHandler = Callable[[Event[EventData]], AsyncIterator[EventData]]
 
 _SETTLED = Counter("ganglion_consumer_settled_total", "Messages settled, by outcome.", ["consumer", "outcome"])
+
+
+class UndeclaredOutputError(PermanentError):
+    """A consumer publishes its durable's `outputs` and nothing else: its NATS user has no right to more."""
+
+    code = "undeclared_output"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +91,7 @@ class Worker:
         self._publisher = publisher
         self._pause = pause
         self._dead = DeadLetters(client, publisher, self._durable.name)
+        self._may_say = frozenset((*durable.outputs, TaskControl))
         self.source = f"/consumers/{self._durable.name}"
         self._settled = {name: _SETTLED.labels(self._durable.name, name) for name in ("done", "delayed", "dead")}
 
@@ -132,6 +140,8 @@ class Worker:
             return message, event, [], failure
 
     def _stamp(self, cause: Event[EventData], data: EventData, index: int) -> Event[EventData]:
+        if type(data) not in self._may_say:
+            raise UndeclaredOutputError(f"{data.event_type} is not an output of {self._durable.name}")
         execution = data.execution_id if isinstance(data, RunEvent) else None
         return cause.caused(data, source=self.source, index=index, seed=str(execution) if execution else None)
 

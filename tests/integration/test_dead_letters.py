@@ -11,7 +11,7 @@ from consumers._pause import Pause
 from consumers._runtime import Flow
 from consumers.undertaker import Undertaker
 from deploy.local.server import Server
-from events import Event, EventData, TaskSubmitted
+from events import Event, EventData, TaskChecked, TaskSubmitted
 from events.errors import InvalidEventError, StoreUnavailableError
 from events.letter import DeadLetter
 from events.streams import Durable
@@ -21,9 +21,10 @@ from producers.topology import consumer_config
 from tests.support.eventually import eventually
 from tests.support.running_keeper import Bus, a_bus, checked, connect, submitted
 
-HANGING = Durable("probe", (TaskSubmitted,), ack_wait=0.2, max_deliver=2)
-DYING = Durable("probe", (TaskSubmitted,), ack_wait=0.4, max_deliver=6)
-FAILING = Durable("probe", (TaskSubmitted,), ack_wait=2.0, max_deliver=8, retry=(0.1, 0.2))
+OUTPUTS = (TaskChecked,)
+HANGING = Durable("probe", (TaskSubmitted,), outputs=OUTPUTS, ack_wait=0.2, max_deliver=2)
+DYING = Durable("probe", (TaskSubmitted,), outputs=OUTPUTS, ack_wait=0.4, max_deliver=6)
+FAILING = Durable("probe", (TaskSubmitted,), outputs=OUTPUTS, ack_wait=2.0, max_deliver=8, retry=(0.1, 0.2))
 KILLER = "the one that kills"
 
 

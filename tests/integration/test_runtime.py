@@ -24,10 +24,11 @@ from events.subjects import subject_of
 from producers.letters import LetterBox
 from producers.topology import consumer_config, epoch_of
 from tests.support.eventually import eventually
-from tests.support.running_keeper import Bus, a_bus, checked, named, submitted
+from tests.support.running_keeper import Bus, a_bus, checked, decided, named, submitted
 
-FLOW = Durable("probe", (TaskSubmitted,), ack_wait=2.0, max_deliver=3, retry=(0.2, 0.4))
-SLOTS = Durable("probe", (TaskSubmitted,), ack_wait=0.9, max_deliver=3, retry=(0.2, 0.4), slots=2)
+OUTPUTS = (TaskChecked, RunStarted)
+FLOW = Durable("probe", (TaskSubmitted,), outputs=OUTPUTS, ack_wait=2.0, max_deliver=3, retry=(0.2, 0.4))
+SLOTS = Durable("probe", (TaskSubmitted,), outputs=OUTPUTS, ack_wait=0.9, max_deliver=3, retry=(0.2, 0.4), slots=2)
 
 
 @pytest.fixture
@@ -152,6 +153,18 @@ async def test_a_permanent_failure_is_buried_at_once(bus: Bus) -> None:
         await eventually(lambda: settled(bus), within=15)
     assert len(calls.times) == 1
     assert [letter.reason for letter in await letters(bus)] == ["invalid_event"]
+
+
+async def test_what_a_consumer_does_not_declare_it_cannot_say(bus: Bus) -> None:
+    async def overreach(event: Event[EventData]) -> Sequence[EventData]:
+        return [checked(event), decided(event)]
+
+    async with fed(bus, Flow(FLOW, overreach)):
+        await bus.submit()
+        await eventually(lambda: settled(bus), within=15)
+    (letter,) = await letters(bus)
+    assert letter.reason == "undeclared_output"
+    assert {event["type"] for event in await others(bus)} == {"io.ganglion.task.control.v1"}
 
 
 async def test_bytes_that_are_no_event_are_buried_with_their_bytes(bus: Bus) -> None:
