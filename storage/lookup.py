@@ -1,6 +1,7 @@
 """What a consumer may read: the row of a task. Look-ups that come together are one query."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, cast
 from uuid import UUID
@@ -9,13 +10,35 @@ import asyncpg
 import orjson
 
 from events.errors import StoreUnavailableError
+from events.message import Role
 from events.task import Status, TaskSpec
 from storage.database import DatabaseSettings
 from storage.faults import store_faults
+from storage.specifications import BaseFiles, LeftFiles, find_base, find_left
 
 _QUERY = """
 SELECT id, tenant, owner, session_id, status, attempt, agent_id, run_id, execution_id, spec::text, redacted::text
 FROM task WHERE id = ANY($1::uuid[])"""
+
+
+# The newest messages that fit into so many bytes, at most 1,000; where policy redacts, what the user wrote is redacted.
+_SAID_BEFORE = """
+SELECT role, text FROM (
+  SELECT m.seq, m.role,
+         CASE WHEN m.role = 'user' THEN coalesce(t.redacted ->> 'goal', m.content) ELSE m.content END AS text,
+         sum(octet_length(m.content)) OVER (ORDER BY m.seq DESC) AS size
+  FROM (SELECT * FROM message WHERE session_id = $1 AND seq < (SELECT min(seq) FROM message WHERE task_id = $2)
+        ORDER BY seq DESC LIMIT 1000) AS m
+  JOIN task AS t ON t.id = m.task_id) AS newest
+WHERE size <= $3 ORDER BY seq"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One message of a conversation as an agent may see it."""
+
+    role: Role
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +63,15 @@ class Lookup(Protocol):
 
     async def task(self, task_id: UUID) -> TaskView | None:
         """The task's row, or None. Raises StoreUnavailableError."""
+
+    async def said_before(self, session_id: str, task_id: UUID, max_bytes: int) -> Sequence[Line]:
+        """The newest messages before this turn's own, in order, as many as fit. Raises StoreUnavailableError."""
+
+    async def base_files(self, task_id: UUID) -> BaseFiles | None:
+        """The draft that a refinement is to change, as it was asked for. Raises StoreUnavailableError."""
+
+    async def left_files(self, task_id: UUID) -> LeftFiles | None:
+        """The last snapshot of a refinement's last execution. Raises StoreUnavailableError."""
 
 
 class PostgresLookup:
@@ -74,6 +106,19 @@ class PostgresLookup:
                 loop.call_soon(self._start)
             future = self._wanted[task_id] = loop.create_future()
         return await asyncio.shield(future)
+
+    async def said_before(self, session_id: str, task_id: UUID, max_bytes: int) -> Sequence[Line]:
+        """The newest messages before this turn's own, in order, as many as fit. Raises StoreUnavailableError."""
+        with store_faults():
+            return [Line(*row) for row in await self._pool.fetch(_SAID_BEFORE, session_id, task_id, max_bytes)]
+
+    async def base_files(self, task_id: UUID) -> BaseFiles | None:
+        """The draft that a refinement is to change, as it was asked for. Raises StoreUnavailableError."""
+        return await find_base(self._pool, task_id)
+
+    async def left_files(self, task_id: UUID) -> LeftFiles | None:
+        """The last snapshot of a refinement's last execution. Raises StoreUnavailableError."""
+        return await find_left(self._pool, task_id)
 
     def _start(self) -> None:
         wanted, self._wanted = self._wanted, {}

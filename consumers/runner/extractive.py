@@ -1,13 +1,16 @@
 """The offline agent: it answers by extraction, deterministically, and says that no model was asked.
 
-Sentences are ranked by the weight of their words (how often the text uses them, how rare they are in a sentence
-list of function words), the first ones a little more; acceptance criteria are matched by the words they share.
+A turn of a conversation is answered from the conversation; any other work from its own text. There, sentences are
+ranked by the weight of their words (how often the text uses them, function words aside), the first ones a little
+more; acceptance criteria are matched by the words they share.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
-from consumers.runner.agent import Answer, Work
+from consumers.runner.agent import Answer, Reporter, Work
+from consumers.runner.conversation import reply
+from consumers.runner.sentences import sentences_of, words_of
 from events.base import JsonObject
 
 NOTE = "Answered offline by extraction; no model was asked."
@@ -16,24 +19,19 @@ _SUMMARY = 3
 _KEYWORDS = 8
 _MAX_CHARS = 200_000
 _MET = 0.5
-_MIN_WORD = 3
-_ENDS = ".!?\n"
-
-_COMMON = frozenset(
-    """a about after all also an and any are as at be because been before but by can could did do does for from had has
-    have he her his how i if in into is it its just like may me more most must my no not of on one only or other our
-    out over please shall she should so some such than that the their them then there these they this those to two up
-    us was we were what when where which while who will with would you your""".split()  # noqa: SIM905  # a list reads worse
-)
 
 
 class ExtractiveAgent:
     """Finds what the text itself says; the same input gives the same answer."""
 
     id = "extractive"
+    capabilities = frozenset({"answer", "chat", "extract", "summarize"})
+    history_tokens = 50_000
 
-    async def run(self, work: Work) -> Answer:
-        """Salient sentences, keywords, and which acceptance criteria the text speaks to."""
+    async def run(self, work: Work, reporter: Reporter) -> Answer:
+        """A reply to a turn; else salient sentences, keywords, and which acceptance criteria the text speaks to."""
+        if work.kind == "turn":
+            return await reply(work, reporter, NOTE)
         source = f"{work.prompt}\n{work.context}"[:_MAX_CHARS]
         sentences = list(sentences_of(source))
         weights = Counter(word for sentence in sentences for word in words_of(sentence))
@@ -46,28 +44,6 @@ class ExtractiveAgent:
             "note": NOTE,
         }
         return Answer(output)
-
-
-def sentences_of(text: str) -> Iterator[str]:
-    """The sentences of a text; a line break ends one too."""
-    start = 0
-    for place, character in enumerate(text):
-        following = text[place + 1 : place + 2]
-        if character in _ENDS and (character == "\n" or not following or following.isspace()):
-            if sentence := text[start : place + 1].strip():
-                yield sentence
-            start = place + 1
-    if sentence := text[start:].strip():
-        yield sentence
-
-
-def words_of(sentence: str) -> Iterator[str]:
-    """The words that carry meaning, in lower case."""
-    cleaned = "".join(character if character.isalnum() or character in "-'" else " " for character in sentence.lower())
-    for word in cleaned.split():
-        bare = word.strip("-'")
-        if len(bare) >= _MIN_WORD and bare not in _COMMON:
-            yield bare
 
 
 def _salient(sentences: list[str], weights: Counter[str]) -> list[str]:

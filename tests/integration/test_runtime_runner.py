@@ -12,10 +12,11 @@ from pydantic import SecretStr
 from consumers._feed import Feed
 from consumers._runtime import Slots
 from consumers.runner import Runner
-from consumers.runner.agent import Answer, Work
+from consumers.runner.agent import Answer, Reporter, Work
 from deploy.local.server import Server
 from events import Event, EventData, TaskAssigned, TaskControl
 from events.errors import PermanentError, TransientError
+from events.run import RUN_EVENTS
 from events.streams import Durable
 from producers.topology import consumer_config
 from storage.database import DatabaseSettings
@@ -23,22 +24,27 @@ from storage.lookup import PostgresLookup
 from tests.support.eventually import eventually
 from tests.support.running_keeper import AGENT, Bus, a_bus, checked, decided
 
-RUNNER = Durable("runner-test", (TaskAssigned,), ack_wait=0.9, max_deliver=5, retry=(0.1,), slots=4)
+RUNNER = Durable("runner-test", (TaskAssigned,), outputs=RUN_EVENTS, ack_wait=0.9, max_deliver=5, retry=(0.1,), slots=4)
 
 
 class Scripted:
     """An agent that does what the test says, and remembers what it was given."""
 
     id = AGENT
+    capabilities = frozenset({"answer"})
+    history_tokens = 1_000
 
     def __init__(self) -> None:
         self.given: list[Work] = []
         self.stopped = 0
         self.go_on = asyncio.Event()
         self.fails: list[Exception] = []
+        self.says: list[str] = []
 
-    async def run(self, work: Work) -> Answer:
+    async def run(self, work: Work, reporter: Reporter) -> Answer:
         self.given.append(work)
+        for text in self.says:
+            await reporter.say(text)
         try:
             await self.go_on.wait()
         except asyncio.CancelledError:
@@ -65,7 +71,7 @@ async def running(bus: Bus, agent: Scripted) -> AsyncGenerator["asyncio.Task[Non
         runner = Runner([agent], lookup)
 
         async def start() -> None:
-            await runner.watch_cancellations(bus.client)
+            await runner.listen(bus.client)
 
         consumer = Slots(RUNNER, runner.run, start)
         await consumer.start()

@@ -9,7 +9,7 @@ from consumers.__main__ import main
 from consumers.keeper.fold import Outgoing
 from consumers.keeper.outbox import Outbox
 from consumers.keeper.term import Term
-from consumers.runner.agent import Answer, Work
+from consumers.runner.agent import Answer, Reporter, Work
 from consumers.runner.extractive import ExtractiveAgent
 from events.base import JsonObject
 from tests.support.kill_points import (
@@ -67,12 +67,12 @@ def _wrap_workers(points: Points) -> None:
                 points.strike(point)
         await ack(self)
 
-    async def strange_run(self: ExtractiveAgent, work: Work) -> Answer:
+    async def strange_run(self: ExtractiveAgent, work: Work, reporter: Reporter) -> Answer:
         if points.taken(AGENT_HANGS):
             await asyncio.Event().wait()
         if points.taken(STRANGE_RESULT):
             return Answer(STRANGE)
-        return await run(self, work)
+        return await run(self, work, reporter)
 
     replace_method(Msg, "ack", dying_ack)
     replace_method(ExtractiveAgent, "run", strange_run)

@@ -1,0 +1,75 @@
+"""Which runs of this process must stop: heard on core NATS the moment the keeper announces it, from the first look."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import UUID
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from events.codec import decode
+from events.errors import InvalidEventError
+from events.subjects import filter_for
+from events.task import TaskBlocked, TaskCancelled, TaskEntered, TaskFailed, TaskPaused, TaskTimedOut
+
+STOPPING = (TaskBlocked, TaskCancelled, TaskFailed, TaskPaused, TaskTimedOut)
+"""The states that end a run from outside."""
+
+
+class Stop:
+    """Whether one run must stop; `work` is cancelled then, or at once if it must already."""
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+        self.wanted = False
+        self._work: asyncio.Future[object] | None = None
+
+    def follow(self, work: "asyncio.Task[object]") -> None:
+        """Cancel this work when the run must stop."""
+        self._work = work
+        if self.wanted:
+            work.cancel()
+
+    def stop(self) -> None:
+        """The run must stop."""
+        self.wanted = True
+        if self._work is not None:
+            self._work.cancel()
+
+
+class Stops:
+    """The runs in hand by task; a task is worked on by one of them at a time."""
+
+    def __init__(self) -> None:
+        self._stops: dict[UUID, Stop] = {}
+
+    async def listen(self, client: Client) -> None:
+        """Hear the keeper's announcements."""
+        for state in STOPPING:
+            await client.subscribe(filter_for(state), cb=self._on_state)
+
+    @contextmanager
+    def watching(self, task_id: UUID, attempt: int) -> Iterator[Stop]:
+        """Enter before the task's row is read: what is announced after that row was true is not missed."""
+        stop = self._stops[task_id] = Stop(attempt)
+        try:
+            yield stop
+        finally:
+            if self._stops.get(task_id) is stop:  # a later attempt may have taken the place
+                del self._stops[task_id]
+
+    async def _on_state(self, message: Msg) -> None:
+        if not self._stops:
+            return
+        with contextlib.suppress(InvalidEventError):
+            data = decode(message.data, message.headers).data
+            if isinstance(data, TaskEntered):
+                self.heard(data)
+
+    def heard(self, state: TaskEntered) -> None:
+        """A task entered a state; one of an earlier attempt says nothing about this one."""
+        stop = self._stops.get(state.task_id)
+        if stop is not None and isinstance(state, STOPPING) and state.attempt >= stop.attempt:
+            stop.stop()

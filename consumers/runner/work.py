@@ -1,0 +1,36 @@
+"""What an agent is given: the request and its conversation, with redacted texts in place of the original ones."""
+
+from datetime import UTC, datetime
+
+from consumers.runner.agent import Agent, Said, Work
+from consumers.runner.history import BYTES_A_TOKEN, newest_that_fit
+from events.texts import with_texts
+from storage.lookup import Lookup, TaskView
+
+TURN_SECONDS = 30.0
+"""A turn of a conversation ends so long after its run began (requirements 003, FR-033)."""
+
+
+async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
+    """The work of one task; a turn comes with what was said before it. Raises StoreUnavailableError."""
+    spec = with_texts(task.spec, task.redacted)
+    history: tuple[Said, ...] = ()
+    if spec.kind == "turn" and task.session_id is not None:
+        found = await lookup.said_before(task.session_id, task.id, agent.history_tokens * BYTES_A_TOKEN)
+        history = newest_that_fit([Said(line.role, line.text) for line in found], agent.history_tokens)
+    return Work(
+        prompt=spec.prompt,
+        context=spec.context.text or "",
+        acceptance_criteria=spec.acceptance_criteria,
+        kind=spec.kind,
+        history=history,
+    )
+
+
+def seconds_for(task: TaskView) -> float:
+    """How long the run may take: the task's budget and deadline, and for a turn 30 s; never negative."""
+    spec = task.spec
+    seconds = float(spec.budget.max_time_seconds)
+    if spec.deadline_at is not None:
+        seconds = min(seconds, (spec.deadline_at - datetime.now(UTC)).total_seconds())
+    return max(0.0, min(seconds, TURN_SECONDS) if spec.kind == "turn" else seconds)
