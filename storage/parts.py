@@ -32,7 +32,10 @@ from storage.unnest import Rows, columns_of
 LEASE = timedelta(seconds=2)
 TASK_COLUMNS = columns_of(task)
 TASK_LIFE = TASK_COLUMNS[TASK_COLUMNS.index("status") :]
-TASK_FOLD = ("id", "tenant", "owner", "session_id", "kind", "required_capabilities", "deadline_at", *TASK_LIFE)
+TASK_FOLD = (
+    *("id", "tenant", "owner", "session_id", "kind", "priority", "required_capabilities", "routing", "deadline_at"),
+    *TASK_LIFE,
+)
 LOG_COLUMNS = columns_of(event_log)
 RUN_COLUMNS = columns_of(run)
 _ONCE = "ON CONFLICT DO NOTHING"

@@ -5,7 +5,7 @@ Measured against multi-row VALUES: three times the rate, and one prepared plan f
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, SmallInteger, Table, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Column, Double, Integer, LargeBinary, SmallInteger, Table, Text, Uuid
 from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
 
 Value = object
@@ -16,6 +16,7 @@ _ARRAYS = {
     SmallInteger: "smallint[]",
     Integer: "integer[]",
     Double: "float8[]",
+    Boolean: "boolean[]",
     Text: "text[]",
     JSONB: "text[]",
     Uuid: "uuid[]",

@@ -14,7 +14,7 @@ from consumers.keeper.state import TaskState
 from events.base import Event, EventData
 from events.codec import encode, is_structured
 from events.run import RunFinished, RunStarted, RunToolCalled
-from events.task import TaskChecked, TaskError
+from events.task import Routing, TaskChecked, TaskError
 from producers.reader import Delivery
 from storage.unnest import Row
 
@@ -62,6 +62,8 @@ def state_of(values: dict[str, object]) -> TaskState:
         values[name] = _loaded(values[name])
     error = _loaded(values["error"])
     values["error"] = None if error is None else TaskError.model_validate(error)
+    routing = _loaded(values["routing"])
+    values["routing"] = None if routing is None else Routing.model_validate(routing)
     values["required_capabilities"] = tuple(orjson.loads(str(values["required_capabilities"])))
     return TaskState(**values)  # type: ignore[arg-type]  # the column list and the dataclass are compared by a test
 
@@ -107,6 +109,7 @@ def task_row(task: TaskState) -> Row:
         birth.spec.priority,
         json_text(birth.spec),
         json_text(list(task.required_capabilities)),
+        json_text(task.routing),
         text(birth.idempotency_key),
         birth.body_sha256,
         text(birth.correlation_id),

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from events.base import JsonObject
-from events.task import Kind, Status, TaskError, TaskSpec
+from events.task import Kind, Priority, Routing, Status, TaskError, TaskSpec
 
 
 class Birth(NamedTuple):
@@ -46,4 +46,6 @@ class TaskState(NamedTuple):
     result: JsonObject | None = None
     error: TaskError | None = None
     finished_at: datetime | None = None
+    priority: Priority = "normal"
+    routing: Routing | None = None
     birth: Birth | None = None

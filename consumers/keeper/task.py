@@ -196,6 +196,8 @@ def _enter(
         version=task.version + 1,
         attempt=task.attempt if attempt is None else attempt,
         required_capabilities=task.required_capabilities,
+        routing=task.routing if status == "ready" else None,
+        priority=task.priority if status == "ready" and task.priority != "normal" else None,
         agent_id=agent_id,
         run_id=run_id,
         reason=reason,
@@ -273,6 +275,8 @@ def _born(event: Event[EventData], data: TaskSubmitted, at: datetime) -> TaskSta
         attempt=0,
         driving_id=event.id,
         updated_at=at,
+        priority=data.spec.priority,
+        routing=data.spec.routing,
         birth=Birth(
             spec=data.spec,
             idempotency_key=data.idempotency_key,

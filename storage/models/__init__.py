@@ -1,5 +1,6 @@
 """The tables. Migrations build them (a test compares); only the keeper writes them (DESIGN rule 3)."""
 
+from storage.models.agent import agent
 from storage.models.base import metadata
 from storage.models.log import event_gap, event_log, event_repeat, keeper, outbox
 from storage.models.session import message, session
@@ -7,6 +8,7 @@ from storage.models.task import run, task, tool_call, verdict
 from storage.models.workflow import blob, proposal, proposal_access, workflow, workflow_version
 
 __all__ = [
+    "agent",
     "blob",
     "event_gap",
     "event_log",

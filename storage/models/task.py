@@ -16,6 +16,7 @@ task = Table(
     Column("priority", Text, nullable=False),
     Column("spec", JSONB, nullable=False, comment="events.task.TaskSpec"),
     Column("required_capabilities", JSONB, nullable=False),
+    Column("routing", JSONB, comment="events.task.Routing, if its owner wishes anything of the agent"),
     Column("idempotency_key", Text),
     Column("body_sha256", Text),
     Column("correlation_id", Text, nullable=False),
@@ -62,6 +63,7 @@ run = Table(
     Column("ms", Double),
     Column("error", JSONB),
     UniqueConstraint("task_id", "attempt"),
+    Index("run_agent_idx", "agent_id", text("finished_at DESC"), postgresql_where=text("finished_at IS NOT NULL")),
 )
 
 verdict = Table(

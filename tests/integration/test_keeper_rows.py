@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from consumers.keeper.rows import life_row, state_of, task_row
 from consumers.keeper.state import Birth, TaskState
-from events import STATE_EVENTS, TaskError, TaskSpec
+from events import STATE_EVENTS, Routing, TaskError, TaskSpec
 from events.errors import LeaseLostError
 from storage.keeper import Changes, KeeperStore, Position
 from storage.models import task
@@ -59,6 +59,16 @@ TASKS = st.builds(
     result=OBJECTS,
     error=st.none() | st.builds(TaskError, code=PLAIN, message=PLAIN, retryable=st.booleans()),
     finished_at=st.none() | INSTANTS,
+    priority=st.just("normal"),
+    routing=st.none()
+    | st.builds(
+        Routing,
+        preferred_agent_ids=st.lists(NAMES, max_size=2).map(tuple),
+        preferred_agent_type=st.none() | NAMES,
+        technologies=st.lists(NAMES, max_size=2).map(tuple),
+        avoid_technologies=st.lists(NAMES, max_size=2).map(tuple),
+        min_tier=st.sampled_from(["elite", "trainee", None]),
+    ),
     birth=BIRTHS,
 )
 

@@ -1,0 +1,1 @@
+"""The live state of agents: who is here, how busy, how it fares. Kept in Redis, rebuilt from Postgres."""

@@ -1,0 +1,156 @@
+-- One batch: what was heard, in order, then who takes which task. ARGV[1] is JSON, ARGV[1 + n] the event of ask n.
+local freed = {}
+local causes = {}
+local KINDS = { 'busy' }
+local BOTH = { 'busy', 'none' }
+
+local function free_up(agent, cause, kinds)
+  if not freed[agent.key] then table.insert(causes, agent.key) end
+  freed[agent.key] = { cause, kinds }
+end
+
+-- What was given out because of this event before: an event that comes again gives out the same.
+local function repeat_offers(cause)
+  for _, handed in ipairs(call('LRANGE', P .. 'handed:' .. cause, 0, -1)) do
+    local member, body = string.match(handed, '^(%S+) (.*)$')
+    offer(member, body, cause)
+  end
+end
+
+local function index(agent, caps)
+  for cap in string.gmatch(agent.caps, '[^,]+') do
+    call('SREM', P .. 'cap:' .. agent.tenant .. ':' .. cap, agent.key)
+  end
+  for cap in string.gmatch(caps, '[^,]+') do
+    call('SADD', P .. 'cap:' .. agent.tenant .. ':' .. cap, agent.key)
+  end
+  agent.caps = caps
+end
+
+local ops = {}
+
+function ops.state(key, version, status, heard, capacity, caps, technologies, spec, cause)
+  local agent = agent_of(key)
+  if agent.version >= version then return repeat_offers(cause) end
+  index(agent, status == 'gone' and ',' or caps)
+  agent.known, agent.status, agent.version, agent.capacity = true, status, version, capacity
+  agent.technologies, agent.touched = technologies, true
+  call('HSET', P .. 'agent:' .. key, 'status', status, 'version', version, 'capacity', capacity, 'caps', agent.caps,
+    'technologies', technologies, 'spec', spec, 'described', call('GET', P .. 'version') or 0)
+  call('HINCRBY', P .. 'agent:' .. key, 'described', 1)
+  if status == 'gone' then
+    call('EXPIRE', P .. 'agent:' .. key, input.gone)
+  else
+    call('PERSIST', P .. 'agent:' .. key)
+  end
+  if heard > 0 then
+    call('SET', P .. 'beat:' .. key, '1', 'PX', heard)
+    agent.heard = heard
+  elseif status ~= 'draining' then
+    call('DEL', P .. 'beat:' .. key)
+    agent.heard = -2
+  end
+  if status == 'active' then free_up(agent, cause, BOTH) end
+end
+
+function ops.beat(key, cause)
+  local agent = agent_of(key)
+  if not agent.known or agent.status == 'gone' or agent.status == 'offline' then return end
+  if agent.heard <= 0 then agent.touched = true end
+  call('SET', P .. 'beat:' .. key, '1', 'PX', input.beat)
+  agent.heard, agent.touched = input.beat, true
+  repeat_offers(cause)
+  free_up(agent, cause, BOTH)
+end
+
+function ops.renew(member, key)
+  local held = call('HGET', P .. 'lease', member)
+  if held == key then
+    call('ZADD', P .. 'leases:' .. key, 'XX', now + input.lease, member)
+    return
+  end
+  local agent = agent_of(key)
+  if not agent.known then return end
+  if held then drop(agent_of(held), member) end
+  local assigned_at, probe = agent.assigned_at, agent.probe
+  take(agent, member)
+  agent.assigned_at, agent.probe = assigned_at, probe
+  forget(member)
+end
+
+function ops.release(member, outcome, cause)
+  forget(member)
+  local key = call('HGET', P .. 'lease', member)
+  if not key then return repeat_offers(cause) end
+  local agent = agent_of(key)
+  drop(agent, member)
+  record(agent, outcome, member, now)
+  free_up(agent, cause, KINDS)
+end
+
+function ops.outcomes(key, outcomes)
+  local agent = agent_of(key)
+  for _, pair in ipairs(outcomes) do
+    if agent.opened_at > 0 and pair[2] >= agent.opened_at + input.open then agent.probe = 'rebuilt' end
+    record(agent, pair[1], 'rebuilt', pair[2])
+  end
+  agent.probe = ''
+end
+
+-- A transition has been announced; a later count than ours means that somebody was quicker.
+function ops.said(key, count, said)
+  local known = call('HGET', P .. 'agent:' .. key, 'said_count')
+  if agent_of(key).known and tonumber(known or 0) < count then
+    call('HSET', P .. 'agent:' .. key, 'said', said, 'said_count', count)
+  end
+end
+
+for _, op in ipairs(input.ops) do
+  ops[op[1]](unpack(op, 2))
+end
+
+local results = {}
+
+local function reserve(ask, body)
+  local member, tenant, queue, score, order, cause, again, why = unpack(ask)
+  queue = P .. 'wait:' .. tenant .. ':' .. queue
+  local held = call('HGET', P .. 'lease', member)
+  if held then
+    call('ZADD', P .. 'leases:' .. held, 'XX', now + input.lease, member)
+    return { held, '', 0 }
+  end
+  local behind = not again and call('EXISTS', queue) == 1 and not call('ZSCORE', queue, member)
+  local seen = {}
+  for _, place in ipairs(order) do
+    local agent = agent_of(input.agents[place])
+    local free, reason = room(agent)
+    if free > 0 and not behind then
+      take(agent, member)
+      forget(member)
+      if again then
+        call('RPUSH', P .. 'handed:' .. cause, member .. ' ' .. body)
+        call('EXPIRE', P .. 'handed:' .. cause, input.handed)
+      end
+      return { agent.key, '', 0 }
+    end
+    if free > 0 then free_up(agent, cause, KINDS) end
+    seen[reason] = true
+  end
+  if not why or why == '' then
+    why = seen.busy and 'all_busy' or seen.open and 'all_open' or 'no_capability'
+  end
+  return { '', why, park(member, tenant, queue, score, why, body) }
+end
+
+for i, ask in ipairs(input.asks) do
+  results[i] = reserve(ask, ARGV[1 + i])
+end
+local waiting = call('HLEN', P .. 'waiting')
+if waiting > 0 and not input.builder then
+  for _, key in ipairs(causes) do
+    offer_to(agents[key], freed[key][1], freed[key][2])
+  end
+end
+write_touched()
+local found, last = changes(input.seen)
+return { now, waiting, results, offers, found, last }

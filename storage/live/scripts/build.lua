@@ -1,0 +1,21 @@
+-- Begin (`begin`), end (`end`) or distrust (`check`) the state: ARGV is what to do, a builder's token, this server's run.
+local P = 'ganglion:agents:'
+local call = redis.call
+local what, token, run = unpack(ARGV)
+if what == 'check' then
+  -- Another run of the server may have lost the last second before it ended.
+  local built_for = call('GET', P .. 'live')
+  if built_for and built_for ~= run then call('DEL', P .. 'live') end
+  return 1
+end
+if what == 'begin' then
+  if not call('SET', P .. 'building', token, 'NX', 'PX', 30000) then return 0 end
+  for _, key in ipairs(call('KEYS', P .. '*')) do
+    if key ~= P .. 'building' then call('UNLINK', key) end
+  end
+  return 1
+end
+if call('GET', P .. 'building') ~= token then return 0 end
+call('SET', P .. 'live', run)
+call('DEL', P .. 'building')
+return 1

@@ -1,0 +1,105 @@
+"""An agent as it is at this moment, and how it comes out of Redis."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict
+
+from events.agent import EVERYONE, AgentStatus
+from events.ids import Name
+
+BREAK_SECONDS = 60.0
+"""How long an open breaker lets nothing through."""
+
+
+class AgentSpec(BaseModel):
+    """What an agent said of itself when it registered, as far as routing needs it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    owner: str
+    name: str
+    agent_type: str
+    capabilities: dict[Name, float]
+    technologies: frozenset[str]
+    outside: bool
+
+
+@dataclass(slots=True)
+class LiveAgent:
+    """One agent. Times are milliseconds of the Redis server's clock; `window` holds the last 50 outcomes, the newest
+    last: `s` succeeded, `p` partial, `f` failed. `said` is the transition that was announced last.
+    """
+
+    key: str
+    spec: AgentSpec
+    status: AgentStatus
+    capacity: int
+    in_flight: int
+    heard_until: int
+    window: str
+    opened_at: int
+    probing: bool
+    assigned_at: int
+    said: str
+    said_count: int
+
+    @property
+    def tenant(self) -> str:
+        """Whose tasks it takes; EVERYONE for an agent of ours."""
+        return self.key.partition("/")[0]
+
+    @property
+    def agent_id(self) -> str:
+        """Its id within the tenant."""
+        return self.key.partition("/")[2]
+
+    def serves(self, tenant: str) -> bool:
+        """Whether tasks of this tenant may go to it."""
+        return self.tenant in (tenant, EVERYONE)
+
+    def half_open(self, now: int) -> bool:
+        """Whether its open breaker lets a probe through."""
+        return self.opened_at > 0 and now >= self.opened_at + BREAK_SECONDS * 1000
+
+
+def key_of(tenant: str, agent_id: str) -> str:
+    """The name under which an agent's state is kept."""
+    return f"{tenant}/{agent_id}"
+
+
+def member_of(task_id: object, attempt: int) -> str:
+    """The name of one attempt's slot."""
+    return f"{task_id}:{attempt}"
+
+
+def merged(view: Mapping[str, LiveAgent], row: Sequence[object], now: int) -> LiveAgent:
+    """The agent after a snapshot; its description is left out of the row if the view has it already."""
+    key, status, capacity, in_flight, heard, window, opened_at, probing, assigned_at, said, count, spec = row
+    described = _text(spec)
+    known = view.get(_text(key))
+    if not described and known is None:
+        raise AssertionError("the first snapshot of an agent describes it")
+    heard_for = _number(heard)
+    return LiveAgent(
+        key=_text(key),
+        spec=AgentSpec.model_validate_json(described) if described or known is None else known.spec,
+        status=_text(status),  # type: ignore[arg-type]  # written by our own script
+        capacity=_number(capacity),
+        in_flight=_number(in_flight),
+        heard_until=now + heard_for if heard_for > 0 else 0,
+        window=_text(window),
+        opened_at=_number(opened_at),
+        probing=bool(_number(probing)),
+        assigned_at=_number(assigned_at),
+        said=_text(said),
+        said_count=_number(count),
+    )
+
+
+def _text(value: object) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else int(_text(value))
