@@ -42,7 +42,6 @@ class ProposalExtracted(ProposalEvent, name="extracted"):
 
     run_id: UUID
     execution_id: UUID
-    attempt: int
     snapshot: Snapshot
     summary: str
     files: Annotated[dict[FilePath, FileSummary], Tree]

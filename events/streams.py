@@ -5,6 +5,7 @@ from typing import Literal
 
 from events.agent import PRESENCE_EVENTS, AgentChanged
 from events.base import EventData
+from events.proposal import ProposalExtracted, ProposalExtracting
 from events.route import RouteDecided, RouteFailed
 from events.run import RUN_EVENTS
 from events.subjects import filter_for
@@ -72,10 +73,11 @@ STREAMS: tuple[Stream, ...] = (BUS, WORK, TOK, DLQ, ADVISORY)
 REFLEX = Durable("reflex", (TaskSubmitted,), outputs=(TaskChecked, TaskUnchecked))
 ROUTER = Durable("router", (TaskReady,), outputs=(RouteDecided, RouteFailed, AgentChanged))
 RUNNER = Durable("runner", (TaskAssigned,), outputs=(*RUN_EVENTS, *PRESENCE_EVENTS), ack_wait=15.0, slots=64)
+PROPOSALS = Durable("proposals", (ProposalExtracting,), outputs=(ProposalExtracted,))
 UNDERTAKER = Durable(
     "undertaker", (), stream=ADVISORY.name, subjects=(f"{MAX_DELIVERIES}.{BUS.name}.>",), max_deliver=1_000
 )
-DURABLES: tuple[Durable, ...] = (REFLEX, ROUTER, RUNNER, UNDERTAKER)
+DURABLES: tuple[Durable, ...] = (REFLEX, ROUTER, RUNNER, PROPOSALS, UNDERTAKER)
 
 EPOCH_KEY = "ganglion_epoch"
 """Where BUS keeps its epoch token in the stream's metadata (DESIGN 4)."""

@@ -198,7 +198,6 @@ class Refinement:
             "task_id": self.task_id,
             "run_id": found.run_id,
             "execution_id": found.execution_id,
-            "attempt": self.attempt,
             "snapshot": self.last,
             "summary": "1 file",
             "files": found.files,

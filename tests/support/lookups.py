@@ -1,0 +1,23 @@
+"""A look-up that knows nothing: a test's own answers only what its consumer may ask for."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from storage.lookup import Line, TaskView
+from storage.specifications import BaseFiles, LeftFiles
+
+
+class NoLookup:
+    """Whatever is asked is a defect of the consumer under test."""
+
+    async def task(self, task_id: UUID) -> TaskView | None:
+        raise AssertionError(task_id)
+
+    async def said_before(self, session_id: str, task_id: UUID, max_bytes: int) -> Sequence[Line]:
+        raise AssertionError(session_id, task_id, max_bytes)
+
+    async def base_files(self, task_id: UUID) -> BaseFiles | None:
+        raise AssertionError(task_id)
+
+    async def left_files(self, task_id: UUID) -> LeftFiles | None:
+        raise AssertionError(task_id)
