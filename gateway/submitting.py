@@ -141,7 +141,11 @@ class Submitting:
                 if fingerprint_of(decode(stored).data) != key.body_sha256:
                     raise IdempotencyConflictError
                 return True
-        return accepted.outcome == DUPLICATE and await self._was_taken(key)
+        if accepted.outcome is None:
+            return False
+        # Another body under the same key shares our event's id, so `applied` may have been said of that one.
+        taken = await self._was_taken(key)
+        return taken and accepted.outcome == DUPLICATE
 
     def _remember(self, event: Event[TaskSubmitted]) -> None:
         data = event.data

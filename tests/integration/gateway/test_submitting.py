@@ -4,8 +4,11 @@ import asyncio
 from uuid import UUID
 
 import httpx
+from nats.aio.client import Client
 
+from events.streams import BUS
 from events.task import TaskSubmitted
+from tests.support.eventually import eventually
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.running_gateway import RunningGateway, token
 
@@ -124,6 +127,26 @@ async def test_a_conflict_is_seen_before_the_first_one_is_committed(
     assert first.json()["durability"] == "log"
     answer = await alice.post("/api/v1/tasks", json={"goal": "Something else"}, headers=key)
     assert answer.status_code == 409
+
+
+async def test_a_conflict_is_seen_though_the_stream_has_forgotten_the_first_one(
+    alice: httpx.AsyncClient, keeper: FakeKeeper, bus: Client
+) -> None:
+    js = bus.jetstream()
+    await js.update_stream((await js.stream_info(BUS.name)).config.evolve(duplicate_window=0.1))
+    keeper.pause()
+    key = {"Idempotency-Key": "k"}
+    first = asyncio.create_task(alice.post("/api/v1/tasks", json=GOAL, headers=key))
+    await eventually(lambda: _has(bus, 1))
+    await asyncio.sleep(0.15)  # the window itself: nothing can be polled for
+    other = asyncio.create_task(alice.post("/api/v1/tasks", json={"goal": "Something else"}, headers=key))
+    await eventually(lambda: _has(bus, 2))
+    keeper.resume()
+    assert [(await answer).status_code for answer in (first, other)] == [202, 409]
+
+
+async def _has(bus: Client, messages: int) -> bool:
+    return (await bus.jetstream().stream_info(BUS.name)).state.messages == messages
 
 
 async def test_a_missed_announcement_is_made_up_for_by_the_database(
