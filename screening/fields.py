@@ -33,14 +33,16 @@ class Bundle:
         """What to read."""
         return _GAP.join(text for _, text in self.parts)
 
-    def deal_out(self, whole: Examination, again: Examine, checks: Checks = EVERYTHING) -> dict[str, Examination]:
+    def deal_out(
+        self, whole: Examination, again: Examine | None = None, checks: Checks = EVERYTHING
+    ) -> dict[str, Examination]:
         """What is in each field, given what is in the whole.
 
-        If an injection is likely, up to 64 fields are read again each, to tell which; beyond, the first answers for it.
+        If an injection is likely, up to 64 fields are read `again`, to tell which; else the first answers for it.
         """
         if len(self.parts) == 1:
             return {self.parts[0][0]: whole}
-        if whole.score >= _DOUBT and len(self.parts) <= _SEPARATELY:
+        if again is not None and whole.score >= _DOUBT and len(self.parts) <= _SEPARATELY:
             return {field: again(text, checks) for field, text in self.parts}
         return dict(self._dealt(whole))
 

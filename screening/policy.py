@@ -46,9 +46,13 @@ class InjectionPolicy(_Part):
 
 
 class Profile(_Part):
-    """One complete set of answers; `audit` records what it would have done and lets everything pass."""
+    """One complete set of answers; `audit` records what it would have done and lets everything pass.
+
+    `engine_down` is for a service at REFLEX_URL that gives no verdict: tasks wait for it, or the built-in rules answer.
+    """
 
     audit: bool = False
+    engine_down: Literal["wait", "builtin"] = "wait"
     pii: SeverityActions = SeverityActions()
     secrets: SeverityActions = SeverityActions()
     injection: InjectionPolicy = InjectionPolicy()

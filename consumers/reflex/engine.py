@@ -1,0 +1,50 @@
+"""What gives verdicts: the built-in rules, or a service elsewhere with the built-in rules behind it."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from consumers.reflex.remote import RemoteReflex
+from events.errors import TransientError
+from screening import Verdict
+from screening.cached import CachedScreener
+from screening.fields import bundles
+from screening.judgement import judge
+from screening.model import Examination
+
+
+class NoVerdictError(TransientError):
+    """No verdict can be had now, and policy asks for one."""
+
+    code = "screening_unavailable"
+
+
+class Engine(Protocol):
+    """Gives verdicts on the texts of one request."""
+
+    async def screen(self, fields: Mapping[str, str], *, kind: str, tenant: str) -> Verdict:
+        """The verdict. Raises NoVerdictError when there is none to be had and policy does not do without."""
+
+
+class RemoteEngine:
+    """Asks a service for what is in the texts; the policy that judges it is ours, as with the built-in rules.
+
+    While the service is away, the policy of tenant and kind says whether tasks wait or the built-in rules answer.
+    """
+
+    def __init__(self, remote: RemoteReflex, builtin: CachedScreener) -> None:
+        self._remote = remote
+        self._builtin = builtin
+
+    async def screen(self, fields: Mapping[str, str], *, kind: str, tenant: str) -> Verdict:
+        """The verdict, by the service or the built-in rules: `engine` says which."""
+        profile = self._builtin.screener.policy.profile(tenant=tenant, kind=kind)
+        examined: dict[str, Examination] = {}
+        try:
+            for bundle in bundles({field: text[: profile.max_chars] for field, text in fields.items()}):
+                whole = await self._remote.examine(bundle.text, tenant=tenant)
+                examined |= bundle.deal_out(whole)
+        except TransientError as error:
+            if profile.engine_down == "builtin":
+                return await self._builtin.screen(fields, kind=kind, tenant=tenant)
+            raise NoVerdictError(retry_after=error.retry_after) from error
+        return judge(fields, examined, profile, self._remote.rules_version, engine=self._remote.name)
