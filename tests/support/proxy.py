@@ -1,4 +1,4 @@
-"""A TCP proxy in front of a server, whose connections a test can cut."""
+"""A TCP proxy in front of a server, whose connections a test can cut, hold up and slow down."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -13,8 +13,12 @@ class Proxy:
         self._target = urlsplit(target)
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
+        self._flowing = asyncio.Event()
+        self._flowing.set()
         self.port = 0
         self.cuts = 0
+        self.delay = 0.0
+        """Seconds that every piece waits before it is passed on."""
 
     @property
     def url(self) -> str:
@@ -26,6 +30,14 @@ class Proxy:
         self.cuts += 1
         for writer in list(self._writers):
             writer.transport.abort()
+
+    def stall(self) -> None:
+        """Keep every connection open and pass nothing on, until `flow`."""
+        self._flowing.clear()
+
+    def flow(self) -> None:
+        """Pass on what was held up."""
+        self._flowing.set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Connect one client to the server."""
@@ -43,6 +55,9 @@ class Proxy:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with suppress(OSError):
             while data := await source.read(65_536):
+                await self._flowing.wait()
+                if self.delay:
+                    await asyncio.sleep(self.delay)
                 sink.write(data)
                 await sink.drain()
         self._writers.discard(sink)
@@ -59,5 +74,6 @@ async def proxied(target: str) -> AsyncGenerator[Proxy]:
         yield proxy
     finally:
         server.close()
+        proxy.flow()
         proxy.cut()
         await asyncio.gather(*proxy._pumps, return_exceptions=True)

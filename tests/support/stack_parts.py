@@ -3,13 +3,14 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 
 from deploy.local.addresses import Addresses
+from deploy.local.errors import StackError
 from deploy.local.passwords import kept_password
 from deploy.local.ports import free_port
 from deploy.local.role_process import RoleProcess
@@ -34,9 +35,20 @@ USER = ("tasks:read", "tasks:write")
 
 
 class Parts:
-    """Roles `gateway`, `keeper`, `reactors` (reflex and router) and `runner`; servers in `servers`."""
+    """Roles `gateway`, `keeper`, `reactors` (reflex and router) and `runner`, or those given; servers in `servers`.
 
-    def __init__(self, servers: Servers, home: Path) -> None:
+    `urls` names servers that the roles reach elsewhere (through a proxy), `env` is added to their environment.
+    """
+
+    def __init__(
+        self,
+        servers: Servers,
+        home: Path,
+        *,
+        urls: Mapping[str, str] | None = None,
+        env: Mapping[str, str] | None = None,
+        roles: Sequence[Role] = _ROLES,
+    ) -> None:
         armed = home / "armed"
         armed.mkdir()
         self.servers = servers
@@ -44,13 +56,13 @@ class Parts:
         self.home = home
         self._addresses = Addresses(
             gateway_port=free_port(),
-            nats_url=servers.nats_url,
-            database_url=servers.database_url,
-            redis_url=servers.redis_url,
+            nats_url=(urls or {}).get("nats", servers.nats_url),
+            database_url=(urls or {}).get("postgres", servers.database_url),
+            redis_url=(urls or {}).get("valkey", servers.redis_url),
             jwt_secret=kept_password(home / "secrets", "jwt"),
         )
-        self._env = {**self._addresses.environment(os.environ), FOLDER: str(armed)}
-        self._roles = {role.name: self._process(role) for role in _ROLES}
+        self._env = {**self._addresses.environment({**os.environ, **(env or {})}), FOLDER: str(armed)}
+        self._roles = {role.name: self._process(role) for role in roles}
 
     @property
     def url(self) -> str:
@@ -93,6 +105,16 @@ class Parts:
         assert pid is not None, f"{name} does not run"
         os.kill(pid, signal.SIGKILL)
         await self._roles[name].ended()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all roles."""
+        return tuple(self._roles)
+
+    def pid(self, name: str) -> int | None:
+        """Of a role or a server."""
+        server = self._server(name)
+        return server.pid if server is not None else self._roles[name].pid
 
     def pause(self, server: Server) -> None:
         """Freeze a server with all its children: connections stay open and nothing answers."""
@@ -143,6 +165,14 @@ class Parts:
     async def provision(self) -> None:
         """Schema and streams."""
         await self._process(_PROVISION).finish()
+
+    async def run(self, module: str, *arguments: str) -> bool:
+        """Run one of our programs to its end among the roles; whether it ended well."""
+        try:
+            await self._process(Role("once", ("-m", module, *arguments))).finish()
+        except StackError:
+            return False
+        return True
 
     async def stop(self) -> None:
         """End all roles."""

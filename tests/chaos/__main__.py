@@ -1,0 +1,71 @@
+"""`python -m tests.chaos`: campaigns at full length; ends with 1 if anything that must hold did not."""
+
+import argparse
+import asyncio
+import random
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.chaos.campaign import Plan, Report, run
+from tests.chaos.faults import ALL, PROCESSES_ONLY, Fault
+from tests.chaos.report import lines, table_row
+
+_TABLE = (
+    "| seed | sweep | accepted | faults | lost | doubled | gaps | re-sends | longest recovery | violations |\n"
+    "|---|---|---|---|---|---|---|---|---|---|"
+)
+
+
+def main() -> None:
+    """Run every seed with the sweep on, and once more without it where only processes and links fail."""
+    options = _options()
+    seeds = options.seed or [random.randrange(2**32) for _ in range(options.seeds)]
+    for tool, what in (("lazyfs", "power cuts"), ("faketime", "clock skew")):
+        if shutil.which(tool) is None:
+            sys.stdout.write(f"{what}: not run: {tool} is not installed\n")
+    reports = [report for seed in seeds for report in _both(seed, options)]
+    sys.stdout.write("\n".join([_TABLE, *map(table_row, reports)]) + "\n")
+    sys.exit(1 if any(report.problems for report in reports) else 0)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
+    parser.add_argument("--requests", type=int, default=5_000)
+    parser.add_argument("--faults", type=int, default=50)
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds to draw")
+    parser.add_argument("--seed", type=int, action="append", help="this seed; may be given several times")
+    parser.add_argument("--per-second", type=float, default=30.0)
+    parser.add_argument("--sweep", choices=("both", "on", "off"), default="both")
+    parser.add_argument("--only", action="append", help="only faults whose names contain this")
+    return parser.parse_args()
+
+
+def _both(seed: int, options: argparse.Namespace) -> Sequence[Report]:
+    told = []
+    for sweep, kinds in ((True, ALL), (False, PROCESSES_ONLY)):
+        if options.sweep != "both" and (options.sweep == "on") != sweep:
+            continue
+        faults = _drawn(seed, options.faults, _chosen(kinds, options.only))
+        report = asyncio.run(run(Plan(options.requests, options.per_second, faults, seed, sweep)))
+        sys.stdout.write("\n".join(lines(report)) + "\n")
+        sys.stdout.flush()
+        told.append(report)
+    return told
+
+
+def _chosen(kinds: Sequence[Fault], only: Sequence[str] | None) -> Sequence[Fault]:
+    return [fault for fault in kinds if not only or any(part in fault.name for part in only)]
+
+
+def _drawn(seed: int, count: int, kinds: Sequence[Fault]) -> list[Fault]:
+    """Every kind about equally often."""
+    dice = random.Random(seed)
+    rounds = [fault for _ in range(count // len(kinds) + 1) for fault in dice.sample(list(kinds), len(kinds))]
+    return rounds[:count]
+
+
+if __name__ == "__main__":
+    assert Path("pyproject.toml").exists(), "run it from the project's folder"
+    main()

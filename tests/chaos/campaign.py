@@ -1,0 +1,181 @@
+"""One campaign: steady load, faults in a random order, heal, drain, check. The seed gives the same faults again."""
+
+import asyncio
+import contextlib
+import random
+import re
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from events.task import FINAL
+from tests.chaos.checker import Checker, Verdict, promised_to_the_log
+from tests.chaos.faults import Fault
+from tests.chaos.load import Client
+from tests.chaos.site import Site, running_site
+from tests.support.eventually import eventually
+
+OWNERS = 4
+DRAIN = 60.0
+_RECOVERED_WITHIN = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to do: so many requests at so many a second, and these faults in an order that the seed draws."""
+
+    requests: int
+    per_second: float
+    faults: Sequence[Fault]
+    seed: int
+    sweep: bool = True
+
+
+@dataclass(slots=True)
+class Report:
+    """What came of it. Times in seconds."""
+
+    plan: Plan
+    verdict: Verdict
+    faults: Counter[str] = field(default_factory=Counter)
+    resent: int = 0
+    longest_recovery: float = 0.0
+    drained_in: float = 0.0
+    took: float = 0.0
+    refused: Counter[int] = field(default_factory=Counter)
+    rebuilt_the_same: bool = True
+
+    @property
+    def problems(self) -> dict[str, list[str]]:
+        """All that must not be."""
+        found = dict(self.verdict.violations)
+        if not self.rebuilt_the_same:
+            found["rebuild"] = ["the log gives other rows"]
+        return found
+
+
+async def run(plan: Plan) -> Report:
+    """Carry the plan out on a site of its own."""
+    began = time.monotonic()
+    dice = random.Random(plan.seed)
+    async with running_site(sweep=plan.sweep) as site, _clients(site, dice) as clients:
+        campaign = Campaign(plan, site, clients, dice)
+        report = await campaign.run()
+    report.took = time.monotonic() - began
+    return report
+
+
+class Campaign:
+    """The faults of one plan against one site and its clients."""
+
+    def __init__(self, plan: Plan, site: Site, clients: Sequence[Client], dice: random.Random) -> None:
+        self._plan = plan
+        self._site = site
+        self._clients = clients
+        self._dice = dice
+        self._exempt: set[str] = set()
+        self._report = Report(plan, Verdict())
+
+    async def run(self) -> Report:
+        """Load and faults side by side, then heal, drain and check."""
+        asking = self._start_asking()
+        try:
+            order = list(self._plan.faults)
+            self._dice.shuffle(order)
+            for fault in order:
+                await self._strike(fault)
+            await asyncio.gather(*asking)
+        finally:
+            for task in asking:
+                task.cancel()
+            await asyncio.gather(*asking, return_exceptions=True)
+        return await self._judge()
+
+    def _start_asking(self) -> list[asyncio.Task[None]]:
+        count, every = self._plan.requests // len(self._clients), len(self._clients) / self._plan.per_second
+        return [asyncio.create_task(client.ask(count, every)) for client in self._clients]
+
+    async def _strike(self, fault: Fault) -> None:
+        await asyncio.sleep(self._dice.uniform(0.1, 0.6))
+        self._report.faults[fault.name] += 1
+        # Both sides of the stroke: what is promised to the log while it happens may be gone too.
+        if fault.loses_log:
+            await self._exempt_what_may_be_lost()
+        await fault.strike(self._site, self._dice)
+        if fault.loses_log:
+            await self._exempt_what_may_be_lost()
+        healed = time.monotonic()
+        await eventually(lambda: self._accepts_again(healed), within=_RECOVERED_WITHIN, every=0.02)
+        self._report.longest_recovery = max(self._report.longest_recovery, time.monotonic() - healed)
+
+    async def _exempt_what_may_be_lost(self) -> None:
+        async with self._database() as database:
+            known = {row["id"] for row in await database.fetch("SELECT id FROM task")}
+        self._exempt |= promised_to_the_log(self._clients, known)
+
+    def _accepts_again(self, since: float) -> bool:
+        """Whether something was promised in full since then, or nobody waits for an answer."""
+        newest = [request for client in self._clients for request in client.requests[-200:]]
+        waiting = any(not request.ids for request in newest)
+        return not waiting or any(r.accepted_at > since and r.durability == "log+database" for r in newest)
+
+    async def _judge(self) -> Report:
+        report, site = self._report, self._site
+        await self._drain()
+        report.verdict = await Checker(self._clients, site.calls, self._exempt).check(site.parts.database_url)
+        report.resent = sum(int(n) for n in _SWEPT.findall(site.parts.log("keeper") + site.parts.log("standby")))
+        report.rebuilt_the_same = await site.parts.run("consumers.keeper.rebuild", "--check")
+        for client in self._clients:
+            report.refused.update(client.refused)
+        return report
+
+    async def _drain(self) -> None:
+        """Wait until all that was promised has ended and every subscriber has seen it; the checker names the rest."""
+        began = time.monotonic()
+        wanted = [uuid.UUID(one) for client in self._clients for one in self._promised(client)]
+        async with self._database() as database:
+
+            async def all_ended() -> bool:
+                ended = await database.fetchval(_ENDED, wanted, list(FINAL))
+                return bool(ended == len(wanted))
+
+            with contextlib.suppress(AssertionError):
+                await eventually(all_ended, within=DRAIN, every=0.1)
+        self._report.drained_in = time.monotonic() - began
+        for client in self._clients:
+            with contextlib.suppress(AssertionError):
+                await client.live.until_final(self._promised(client), within=20)
+
+    def _promised(self, client: Client) -> set[str]:
+        return {one for request in client.requests for one in request.ids} - self._exempt
+
+    @asynccontextmanager
+    async def _database(self) -> AsyncGenerator["asyncpg.Connection[asyncpg.Record]"]:
+        connection = await asyncpg.connect(self._site.parts.database_url)
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+_SWEPT = re.compile(r'swept.*?resent["=: ]+(\d+)')
+_ENDED = "SELECT count(*) FROM task WHERE id = ANY($1::uuid[]) AND status = ANY($2::text[])"
+
+
+@asynccontextmanager
+async def _clients(site: Site, dice: random.Random) -> AsyncGenerator[list[Client]]:
+    async with AsyncExitStack() as stack:
+        clients = []
+        for _ in range(OWNERS):
+            owner = f"o-{uuid.uuid4().hex[:12]}"
+            http = await stack.enter_async_context(site.parts.client(owner))
+            live = await stack.enter_async_context(site.parts.follower(owner))
+            clients.append(Client(owner, http, live, random.Random(dice.random())))
+        for client in clients:
+            client.others = [other for other in clients if other is not client]
+        yield clients

@@ -1,0 +1,156 @@
+"""The faults: each does its harm and takes it back, and says what kind of harm it was."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from nats.js.api import StreamConfig
+
+from events.codec import decode_structured
+from events.errors import InvalidEventError
+from events.ids import new_id
+from events.streams import BUS
+from producers.connect import BusSettings, Connection
+from tests.chaos.site import ROLES, SERVERS, Site
+
+Group = Literal["process", "pause", "link", "message", "store", "limit"]
+
+PAUSE = 4.0
+"""Seconds: longer than the 3 s after which a message of a frozen consumer is given to another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """`strike` returns when the harm is undone, though not when the system has recovered."""
+
+    name: str
+    group: Group
+    strike: Callable[[Site, random.Random], Awaitable[None]]
+
+    @property
+    def loses_log(self) -> bool:
+        """Whether events can vanish from the stream: then a 202 that said `log` promises nothing."""
+        return self.group == "store"
+
+
+def _kill(name: str) -> Fault:
+    async def strike(site: Site, dice: random.Random) -> None:
+        await site.restart(name, after=dice.uniform(0.0, 0.8))
+
+    return Fault(f"kill {name}", "process", strike)
+
+
+def _pause(name: str) -> Fault:
+    async def strike(site: Site, dice: random.Random) -> None:
+        site.freeze(name)
+        await asyncio.sleep(dice.uniform(0.5, 2.0) if name in SERVERS else PAUSE)
+        site.thaw(name)
+
+    return Fault(f"pause {name}", "pause", strike)
+
+
+def _cut(name: str) -> Fault:
+    async def strike(site: Site, dice: random.Random) -> None:
+        for _ in range(dice.randint(1, 4)):
+            site.links[name].cut()
+            await asyncio.sleep(dice.uniform(0.05, 0.4))
+
+    return Fault(f"cut link to {name}", "link", strike)
+
+
+def _stall(name: str) -> Fault:
+    async def strike(site: Site, dice: random.Random) -> None:
+        site.links[name].stall()
+        await asyncio.sleep(dice.uniform(1.0, 4.0))
+        site.links[name].flow()
+
+    return Fault(f"stall link to {name}", "link", strike)
+
+
+def _slow(name: str) -> Fault:
+    async def strike(site: Site, dice: random.Random) -> None:
+        site.links[name].delay = dice.uniform(0.02, 0.1)
+        await asyncio.sleep(dice.uniform(1.0, 3.0))
+        site.links[name].delay = 0.0
+
+    return Fault(f"slow link to {name}", "link", strike)
+
+
+async def _duplicate(site: Site, dice: random.Random) -> None:
+    """Publish stored events once more, out of order and past the stream's own memory of their ids."""
+    settings = BusSettings.model_validate({"nats_url": site.parts.servers.nats_url})
+    async with Connection(settings, "duplicates") as client:
+        js = client.jetstream()
+        state = (await js.stream_info(BUS.name)).state
+        span = range(max(state.first_seq, state.last_seq - 400), state.last_seq + 1)
+        for seq in dice.sample(span, min(60, len(span))):
+            stored = await js.get_msg(BUS.name, seq)
+            try:
+                decode_structured(stored.data or b"")
+            except InvalidEventError:
+                continue
+            headers = {**(stored.headers or {}), "Nats-Msg-Id": str(new_id())}
+            await js.publish(stored.subject or "", stored.data or b"", headers=headers)
+
+
+async def _wipe(site: Site, dice: random.Random) -> None:
+    await site.parts.kill("nats")
+    await site.parts.servers.nats.wipe()
+    await asyncio.sleep(dice.uniform(0.0, 0.5))
+    await site.parts.start("nats")
+
+
+async def _truncate(site: Site, dice: random.Random) -> None:
+    await site.parts.kill("nats")
+    for block in site.blocks[-1:]:
+        size = block.stat().st_size
+        with block.open("r+b") as file:
+            file.truncate(int(size * dice.uniform(0.5, 0.99)))
+    await site.parts.start("nats")
+
+
+async def _flip(site: Site, dice: random.Random) -> None:
+    await site.parts.kill("nats")
+    for block in site.blocks[-1:]:
+        size = block.stat().st_size
+        if size:
+            with block.open("r+b") as file:
+                place = dice.randrange(size)
+                file.seek(place)
+                byte = file.read(1)
+                file.seek(place)
+                file.write(bytes([byte[0] ^ (1 << dice.randrange(8))]))
+    await site.parts.start("nats")
+
+
+async def _full(site: Site, dice: random.Random) -> None:
+    """The stream has no more room for some seconds."""
+    settings = BusSettings.model_validate({"nats_url": site.parts.servers.nats_url})
+    async with Connection(settings, "full") as client:
+        js = client.jetstream()
+        info = await js.stream_info(BUS.name)
+        await js.update_stream(_with_room(info.config, info.state.bytes + 20_000))
+        await asyncio.sleep(dice.uniform(1.0, 3.0))
+        await js.update_stream(_with_room(info.config, BUS.max_bytes))
+
+
+def _with_room(config: StreamConfig, max_bytes: int) -> StreamConfig:
+    return config.evolve(max_bytes=max_bytes)
+
+
+_NAMES = tuple(role.name for role in ROLES)
+KILLS = tuple(_kill(name) for name in (*_NAMES, *SERVERS))
+PAUSES = tuple(_pause(name) for name in (*_NAMES, "nats", "postgres"))
+LINK = tuple(make(name) for make in (_cut, _stall, _slow) for name in ("nats", "postgres"))
+MESSAGE = (Fault("duplicate and reorder", "message", _duplicate),)
+STORE = (
+    Fault("wipe the log", "store", _wipe),
+    Fault("truncate the log", "store", _truncate),
+    Fault("flip a bit of the log", "store", _flip),
+)
+LIMIT = (Fault("fill the log", "limit", _full),)
+PROCESSES_ONLY = KILLS + PAUSES + LINK + MESSAGE
+"""What the main path must survive without the sweep."""
+ALL = KILLS + PAUSES + LINK + MESSAGE + STORE + LIMIT

@@ -1,0 +1,136 @@
+"""Clients that ask, repeat, cancel and pry, each with its own record of what it sent and what it was told."""
+
+import asyncio
+import random
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import httpx
+from pydantic import JsonValue
+
+from tests.support.stack_follower import Follower
+
+SAYING = "Summarise: the lift stopped on floor three. Two people waited. The engineer came after an hour."
+Send = Callable[[], Awaitable[tuple[int, dict[str, JsonValue]]]]
+CANCELS, REPEATS, FORGERIES, PRYING = 0.03, 0.08, 0.03, 0.05
+"""How many of the requests are also cancelled, asked again, asked again with another body, or read by a stranger."""
+_AGAIN_AFTER = 0.25
+_AWAY = 0.002
+
+
+@dataclass(slots=True)
+class Request:
+    """One thing that was asked for, until it was answered; `ids` are all task ids it was answered with."""
+
+    key: str
+    text: str
+    ids: set[str] = field(default_factory=set)
+    durability: str | None = None
+    accepted_at: float = 0.0
+    cancelled: bool = False
+
+    @property
+    def task_id(self) -> str | None:
+        """The task it became, once it was answered."""
+        return next(iter(self.ids), None)
+
+
+class Client:
+    """One owner. `refused` counts other answers by status (0: none came); `wrong` are answers that must not be."""
+
+    def __init__(self, owner: str, http: httpx.AsyncClient, live: Follower, dice: random.Random) -> None:
+        self.owner = owner
+        self.live = live
+        self.requests: list[Request] = []
+        self.refused: dict[int, int] = {}
+        self.wrong: list[str] = []
+        self.others: list[Client] = []
+        self._http = http
+        self._dice = dice
+
+    async def ask(self, count: int, every: float) -> None:
+        """Ask so many times, `every` seconds apart, and see each through until it is answered."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(count):
+                request = Request(uuid.uuid4().hex, f"{SAYING} ({self.owner} {number})")
+                self.requests.append(request)
+                group.create_task(self._see_through(request))
+                if self._dice.random() < _AWAY:
+                    group.create_task(self._step_out())
+                await asyncio.sleep(every * self._dice.uniform(0.5, 1.5))
+
+    async def _see_through(self, request: Request) -> None:
+        await self._ask_until_answered(request)
+        chance = self._dice.random()
+        if chance < CANCELS:
+            request.cancelled = True
+            await self._until(lambda: self._post(f"/api/v1/tasks/{request.task_id}/cancel", {}, uuid.uuid4().hex))
+        elif chance < CANCELS + REPEATS:
+            await self._ask_until_answered(request)
+        elif chance < CANCELS + REPEATS + FORGERIES:
+            await self._forge(request)
+        elif chance < CANCELS + REPEATS + FORGERIES + PRYING and self.others:
+            await self._pry(self._dice.choice(self.others))
+
+    async def _ask_until_answered(self, request: Request) -> None:
+        while True:
+            status, body = await self._post("/api/v1/tasks", {"prompt": request.text}, request.key)
+            if status == httpx.codes.ACCEPTED:
+                request.ids.add(str(body["task_id"]))
+                request.durability = request.durability or str(body["durability"])
+                request.accepted_at = time.monotonic()
+                return
+            self._count(status)
+            if status and status < httpx.codes.INTERNAL_SERVER_ERROR and status != httpx.codes.TOO_MANY_REQUESTS:
+                self.wrong.append(f"{status} for a good request")
+                return
+            await asyncio.sleep(_AGAIN_AFTER)
+
+    async def _forge(self, request: Request) -> None:
+        """The same key with another body is a conflict; only while the database is away nobody can know."""
+        other = {"prompt": "Something else."}
+        status, body = await self._until(lambda: self._post("/api/v1/tasks", other, request.key))
+        if status != httpx.codes.CONFLICT and body.get("durability") != "log":
+            self.wrong.append(f"{status} for another body under the same key")
+
+    async def _pry(self, other: "Client") -> None:
+        """A stranger's task does not exist."""
+        found = next((one.task_id for one in reversed(other.requests) if one.task_id), None)
+        if found is None:
+            return
+        status, _ = await self._until(lambda: self._get(f"/api/v1/tasks/{found}"))
+        if status != httpx.codes.NOT_FOUND:
+            self.wrong.append(f"{status} for a stranger's task")
+
+    async def _step_out(self) -> None:
+        async with self.live.away():
+            await asyncio.sleep(self._dice.uniform(0.1, 2.0))
+
+    async def _until(self, send: Send) -> tuple[int, dict[str, JsonValue]]:
+        """The first answer that is neither absent nor a passing refusal."""
+        while True:
+            status, body = await send()
+            if status and status < httpx.codes.INTERNAL_SERVER_ERROR and status != httpx.codes.TOO_MANY_REQUESTS:
+                return status, body
+            self._count(status)
+            await asyncio.sleep(_AGAIN_AFTER)
+
+    async def _post(self, path: str, body: dict[str, str], key: str) -> tuple[int, dict[str, JsonValue]]:
+        return await self._send("POST", path, json=body, headers={"Idempotency-Key": key})
+
+    async def _get(self, path: str) -> tuple[int, dict[str, JsonValue]]:
+        return await self._send("GET", path)
+
+    async def _send(
+        self, method: str, path: str, *, json: dict[str, str] | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, JsonValue]]:
+        try:
+            answer = await self._http.request(method, path, json=json, headers=headers)
+        except httpx.TransportError:
+            return 0, {}
+        return answer.status_code, answer.json() if answer.content else {}
+
+    def _count(self, status: int) -> None:
+        self.refused[status] = self.refused.get(status, 0) + 1

@@ -1,0 +1,93 @@
+"""What a campaign attacks: every role a process of its own, every server behind a link that can be cut."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from consumers.app import CONSUMERS
+from deploy.local.identity import unprivileged
+from deploy.local.nats import LogSync
+from deploy.local.roles import Role
+from deploy.local.servers import Servers, data_home
+from tests.chaos.consumers import CALLS
+from tests.support.infrastructure import server_folder
+from tests.support.processes import family
+from tests.support.proxy import Proxy, proxied
+from tests.support.stack_parts import Parts
+
+SERVERS = ("nats", "postgres", "valkey")
+_CONSUMERS = ("-m", "tests.chaos.consumers")
+_REACTORS = tuple(sorted(set(CONSUMERS) - {"keeper", "runner"}))
+ROLES = (
+    Role("gateway", ("-m", "tests.support.kill_gateway")),
+    Role("keeper", (*_CONSUMERS, "keeper")),
+    Role("standby", (*_CONSUMERS, "keeper")),
+    Role("reactors", (*_CONSUMERS, *_REACTORS)),
+    Role("runner", (*_CONSUMERS, "runner")),
+    Role("reserve", (*_CONSUMERS, "runner")),
+)
+"""Two keepers and two runners: whoever is frozen finds another at its work when it wakes up."""
+
+
+@dataclass(slots=True)
+class Site:
+    """The parts, the links between roles and servers, and the folder with the stream's files."""
+
+    parts: Parts
+    links: Mapping[str, Proxy]
+    home: Path
+
+    @property
+    def calls(self) -> Path:
+        """The agent's own log: a line for each call it got."""
+        return self.home / "agent-calls.log"
+
+    @property
+    def blocks(self) -> list[Path]:
+        """The files in which JetStream keeps BUS, oldest first."""
+        data = data_home(self.home, unprivileged()) / "nats"
+        return sorted(data.glob("**/streams/BUS/msgs/*.blk"), key=lambda path: int(path.stem))
+
+    def freeze(self, name: str) -> None:
+        """SIGSTOP a role or server with all its children."""
+        for pid in family(self.parts.pid(name)):
+            os.kill(pid, signal.SIGSTOP)
+
+    def thaw(self, name: str) -> None:
+        """SIGCONT them."""
+        for pid in family(self.parts.pid(name)):
+            os.kill(pid, signal.SIGCONT)
+
+    async def restart(self, name: str, *, after: float = 0.0) -> None:
+        """Kill -9 a role or server, and start it again some seconds later."""
+        await self.parts.kill(name)
+        await asyncio.sleep(after)
+        await self.parts.start(name)
+
+
+@asynccontextmanager
+async def running_site(*, sweep: bool = True, log_sync: LogSync = "100ms") -> AsyncGenerator[Site]:
+    """All of it in a fresh folder, ready; nothing is left afterwards."""
+    with server_folder() as folder:
+        async with AsyncExitStack() as stack:
+            servers = await stack.enter_async_context(Servers(folder, log_sync=log_sync))
+            urls = {"nats": servers.nats_url, "postgres": servers.database_url, "valkey": servers.redis_url}
+            links = {name: await stack.enter_async_context(proxied(url)) for name, url in urls.items()}
+            site_env = {
+                "GANGLION_SWEEP": "on" if sweep else "off",
+                CALLS: str(folder / "agent-calls.log"),
+            }
+            reached = {name: link.url for name, link in links.items()}
+            parts = Parts(servers, folder, urls=reached, env=site_env, roles=ROLES)
+            await parts.provision()
+            try:
+                await parts.heal()
+                yield Site(parts, links, folder)
+            finally:
+                for link in links.values():
+                    link.flow()
+                await parts.stop()
