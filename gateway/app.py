@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from fastapi import FastAPI
@@ -21,6 +21,7 @@ from gateway.admission import Admission
 from gateway.auth import Authenticator, AuthSettings
 from gateway.background import running
 from gateway.bus import Bus
+from gateway.callout import Callout, NoAgents, OutsiderSettings
 from gateway.commits import Commits
 from gateway.controlling import Controlling
 from gateway.dlq import Dlq
@@ -64,11 +65,12 @@ class GatewaySettings:
     auth: AuthSettings
     bus: BusSettings
     database: DatabaseSettings
+    outsiders: OutsiderSettings = field(default_factory=OutsiderSettings)
 
     @classmethod
     def from_environment(cls) -> "GatewaySettings":
         """Read the environment, once, at the start of the process."""
-        return cls(HttpSettings(), AuthSettings(), BusSettings(), DatabaseSettings())
+        return cls(HttpSettings(), AuthSettings(), BusSettings(), DatabaseSettings(), OutsiderSettings())
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     dlq = Dlq(authenticator=authenticator, acceptor=acceptor, bus=bus, engine=engine)
     health = HealthRoutes(bus=bus, engine=engine, commits=commits, lag=lag, hub=hub, metrics=metrics)
 
+    callout = Callout(settings.outsiders, authenticator, NoAgents())
+
     async def read_the_log() -> None:
         await hub.run(await bus.client())
 
@@ -125,7 +129,14 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncGenerator[None]:
-        background = (bus.run(commits.on_announce), commits.run(), read_the_log(), listen(), sockets.keep_alive())
+        background = (
+            bus.run(commits.on_announce),
+            commits.run(),
+            read_the_log(),
+            listen(),
+            sockets.keep_alive(),
+            callout.run(settings.bus),
+        )
         async with running(background):
             yield
         await engine.dispose()

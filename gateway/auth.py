@@ -19,7 +19,7 @@ READ = "tasks:read"
 WRITE = "tasks:write"
 ADMIN = "admin"
 
-_LEEWAY = 30
+LEEWAY = 30
 _MAX_TOKEN = 8_192
 _REMEMBERED = 10_000
 _REMEMBER_SECONDS = 300.0
@@ -54,7 +54,7 @@ class Principal:
 
     def seconds_left(self) -> float:
         """How long the token is good for, leeway included; at most a day, which suits a timer."""
-        return min(max(0.0, self.expires_at + _LEEWAY - time.time()), 86_400.0)
+        return min(max(0.0, self.expires_at + LEEWAY - time.time()), 86_400.0)
 
     def must(self, scope: str) -> None:
         """Raise MissingScopeError unless the token grants `scope`."""
@@ -103,7 +103,7 @@ class Authenticator:
     def _remember(self, token: str, principal: Principal) -> None:
         while len(self._known) >= _REMEMBERED:
             del self._known[next(iter(self._known))]
-        self._known[token] = (principal, min(principal.expires_at + _LEEWAY, time.time() + _REMEMBER_SECONDS))
+        self._known[token] = (principal, min(principal.expires_at + LEEWAY, time.time() + _REMEMBER_SECONDS))
 
 
 def bearer(headers: Mapping[str, str]) -> str | None:
@@ -122,7 +122,7 @@ def _claims(token: str, header: dict[str, object], key: StaticKey, issuer: str, 
         algorithms=[key.algorithm],
         audience=audience,
         issuer=issuer,
-        leeway=_LEEWAY,
+        leeway=LEEWAY,
         options={"require": ["exp", "sub", "iss", "aud"]},
     )
 

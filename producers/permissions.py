@@ -22,6 +22,7 @@ ADMIN, GATEWAY, CALLOUT, KEEPER = "ganglion", "gateway", "callout", "keeper"
 
 AUTH_REQUESTS = "$SYS.REQ.USER.AUTH"
 REQUESTS = "in.>"
+ROUTE_QUESTIONS = "route.ask"
 _API = "$JS.API"
 
 Payloads = Iterable[type[EventData]]
@@ -109,6 +110,8 @@ def _consumer(durable: Durable) -> Permissions:
 
 
 _BESIDES: dict[str, Permissions] = {
+    # It answers what it would decide.
+    "router": Permissions((), (ROUTE_QUESTIONS,)),
     # It stops an agent as soon as its task leaves `running`.
     "runner": Permissions((), tuple(map(filter_for, STATE_EVENTS.values()))),
     # It buries what other consumers were given in vain.
@@ -119,11 +122,14 @@ _BESIDES: dict[str, Permissions] = {
 
 def _gateway() -> Permissions:
     """It publishes what outsiders ask for and reads the log; a consumer's durable is not its to take from or delete."""
-    ours = (kind for kind in CATALOGUE.values() if kind.subject_root in {"bus", "tok"} and not kind.is_state)
-    allowed = [kind for kind in ours if kind not in _NEVER_OF_THE_GATEWAY]
+    asked = [kind for kind in CATALOGUE.values() if kind.subject_root in {"bus", "tok"} and not kind.is_state]
+    # An operator may have a dead letter delivered again: whatever a consumer was given.
+    given = [kind for durable in DURABLES for kind in durable.inputs]
+    allowed = [*(kind for kind in asked if kind not in _NEVER_OF_THE_GATEWAY), *given]
     publish = (
         *_filters(allowed),
         "_R_.>",  # answers to who asked in the account OUTSIDE
+        ROUTE_QUESTIONS,
         f"{_API}.STREAM.INFO.*",
         f"{_API}.CONSUMER.INFO.*.*",
         *_reading(BUS.name),
