@@ -11,6 +11,7 @@ from functools import cache
 from sqlalchemy import Table
 
 from storage.models import (
+    agent,
     blob,
     event_gap,
     event_log,
@@ -99,12 +100,14 @@ PARTS: dict[str, Part] = {
     "shared": upserted(proposal_access),
     "sessions": upserted(session),
     "said": inserted(message),
+    "agents": upserted(agent),
 }
 
 READS: dict[str, str] = {
     "task": f"SELECT {', '.join(TASK_FOLD)} FROM task WHERE id = ANY($1::uuid[])",
     "workflow": f"SELECT {', '.join(columns_of(workflow))} FROM workflow WHERE id = ANY($1::uuid[])",
     "proposal": f"SELECT {', '.join(columns_of(proposal))} FROM proposal WHERE id = ANY($1::uuid[])",
+    "agent": f"SELECT {', '.join(columns_of(agent))} FROM agent WHERE id = ANY($1::text[])",
     "session": f"SELECT {', '.join(columns_of(session))} FROM session WHERE id = ANY($1::text[])",
 }
 """How the fold reads the states it needs, by table."""

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from functools import cache
 
-from consumers.keeper import proposal, task, workflow
+from consumers.keeper import agent, proposal, task, workflow
 from consumers.keeper.refinement import of_task
 from consumers.keeper.world import Aggregate, State
 from events.base import EventData
@@ -12,6 +12,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     replace(task.AGGREGATE, related=of_task),
     workflow.AGGREGATE,
     proposal.AGGREGATE,
+    agent.AGGREGATE,
 )
 
 BY_KIND: dict[type[State], Aggregate] = {aggregate.kind: aggregate for aggregate in AGGREGATES}

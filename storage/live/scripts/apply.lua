@@ -33,6 +33,9 @@ function ops.state(key, version, status, heard, capacity, caps, technologies, sp
   local agent = agent_of(key)
   if agent.version >= version then return repeat_offers(cause) end
   index(agent, status == 'gone' and ',' or caps)
+  if agent.status == 'gone' then
+    agent.window, agent.streak, agent.since, agent.opened_at, agent.ok, agent.probe = '', 0, 0, 0, 0, ''
+  end
   agent.known, agent.status, agent.version, agent.capacity = true, status, version, capacity
   agent.technologies, agent.touched = technologies, true
   call('HSET', P .. 'agent:' .. key, 'status', status, 'version', version, 'capacity', capacity, 'caps', agent.caps,
