@@ -9,6 +9,23 @@ from deploy.local.nats import NatsSecrets
 from deploy.local.ports import LOOPBACK
 from producers.permissions import CALLOUT
 
+ENGINE_CLIENT = "spec_engine"
+"""The consumer, and user of NATS, that talks to the engine."""
+
+
+@dataclass(frozen=True)
+class EnginePlace:
+    """A spec engine: where it is, the path before its routes, and the service token that it wants (empty for none)."""
+
+    url: str
+    prefix: str
+    token: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its clients find in their environment."""
+        return {"SPEC_ENGINE_URL": self.url, "SPEC_ENGINE_PREFIX": self.prefix, "SPEC_ENGINE_TOKEN": self.token}
+
 
 @dataclass(frozen=True)
 class Addresses:
@@ -23,6 +40,7 @@ class Addresses:
     redis_url: str
     jwt_secret: str
     nats_secrets: NatsSecrets | None = None
+    engine: EnginePlace | None = None
 
     @property
     def gateway_url(self) -> str:
@@ -34,11 +52,25 @@ class Addresses:
         return {
             **inherited,
             **self._nats(nats_users),
+            **(self.engine.environment if self.engine and ENGINE_CLIENT in nats_users else {}),
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             "GANGLION_JWT_SECRET": self.jwt_secret,
             "GANGLION_HOST": LOOPBACK,
             "GANGLION_PORT": str(self.gateway_port),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def engine_environment(self, inherited: Mapping[str, str]) -> dict[str, str]:
+        """What the engine finds in its own: its place and the database; it talks to nothing else of ours."""
+        assert self.engine is not None  # noqa: S101  # whoever starts an engine has chosen its place
+        return {
+            **inherited,
+            "DATABASE_URL": self.database_url,
+            "SPEC_ENGINE_HOST": LOOPBACK,
+            "SPEC_ENGINE_PORT": str(urlsplit(self.engine.url).port),
+            "SPEC_ENGINE_PREFIX": self.engine.prefix,
+            "SPEC_ENGINE_TOKEN": self.engine.token,
             "PYTHONUNBUFFERED": "1",
         }
 

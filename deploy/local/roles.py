@@ -23,7 +23,11 @@ _CONSUMERS = tuple(user for user in users() if user not in {ADMIN, GATEWAY, CALL
 PROVISION = Role("provision", ("-m", "deploy.provision"), nats_users=(ADMIN,))
 """Runs once, to its end, before the others."""
 
+ENGINE = Role("engine", ("-m", "engine"))
+"""The built-in spec engine; left out when `SPEC_ENGINE_URL` names another one."""
+
 ROLES = (
     Role("gateway", ("-m", "gateway"), nats_users=(GATEWAY, CALLOUT)),
     Role("consumers", ("-m", "consumers"), nats_users=_CONSUMERS),
+    ENGINE,
 )

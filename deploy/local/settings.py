@@ -15,7 +15,8 @@ class StackSettings(BaseSettings):
 
     `NATS_URL`, `DATABASE_URL`, `REDIS_URL`: a server to use instead of starting one. `GANGLION_HOME`: the state
     folder. `GANGLION_PORT`: the gateway's port, else 8080 or the next free one. `GANGLION_LOG_SYNC`: `100ms` or
-    `always`. `GANGLION_JWT_SECRET`: signs tokens, else one is generated and kept.
+    `always`. `GANGLION_JWT_SECRET`: signs tokens, else one is generated and kept. `SPEC_ENGINE_URL`, with
+    `SPEC_ENGINE_PREFIX` and `SPEC_ENGINE_TOKEN`: a spec engine to use instead of starting ours.
     """
 
     model_config = SettingsConfigDict(
@@ -25,6 +26,9 @@ class StackSettings(BaseSettings):
     nats_url: SecretStr | None = Field(default=None, validation_alias="NATS_URL")
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
     redis_url: SecretStr | None = Field(default=None, validation_alias="REDIS_URL")
+    spec_engine_url: str | None = Field(default=None, validation_alias="SPEC_ENGINE_URL")
+    spec_engine_prefix: str = Field(default="/spec-engine", validation_alias="SPEC_ENGINE_PREFIX")
+    spec_engine_token: SecretStr | None = Field(default=None, validation_alias="SPEC_ENGINE_TOKEN")
     home: Path = Path(".ganglion")
     port: int | None = Field(default=None, ge=1, le=65535)
     log_sync: LogSync = "100ms"

@@ -8,23 +8,24 @@ from collections.abc import Sequence
 
 from pydantic import SecretStr
 
-from deploy.local.addresses import Addresses
+from deploy.local.addresses import Addresses, EnginePlace
 from deploy.local.banner import banner
 from deploy.local.errors import StackError
 from deploy.local.guard import Child, Guard, Say
 from deploy.local.passwords import kept_password
-from deploy.local.ports import ReservedPort, reserve, reserve_first
+from deploy.local.ports import LOOPBACK, ReservedPort, reserve, reserve_first
 from deploy.local.process import rotate
 from deploy.local.readiness import wait_ready
 from deploy.local.report import Report
 from deploy.local.role_process import RoleProcess
-from deploy.local.roles import PROVISION, ROLES, Role
+from deploy.local.roles import ENGINE, PROVISION, ROLES, Role
 from deploy.local.runtime import remove_runtime
 from deploy.local.servers import Servers
 from deploy.local.settings import StackSettings
 from events.errors import GanglionError
 
 DEFAULT_PORT = 8080
+_ENGINE_PORT = 8085
 _READY_WITHIN = 60.0  # seconds
 _HOUSEKEEPING_EVERY = 10.0
 
@@ -50,7 +51,7 @@ class Supervisor:
     ) -> None:
         self._settings = settings
         self._home = settings.home.absolute()
-        self._roles = roles
+        self._roles = tuple(role for role in roles if role is not ENGINE or settings.spec_engine_url is None)
         self._provision = provision
         self._say = say
         self._servers = Servers(
@@ -62,6 +63,7 @@ class Supervisor:
         )
         self._processes: list[RoleProcess] = []
         self._port: ReservedPort | None = None
+        self._engine_port: ReservedPort | None = None
 
     async def run(self) -> None:
         """Start, wait for SIGINT, SIGTERM or SIGHUP, then stop in order: the roles, then the servers."""
@@ -85,6 +87,8 @@ class Supervisor:
     async def _work(self) -> None:
         self._say(f"starting below {self._home}")
         self._port = self._reserve_port()
+        if ENGINE in self._roles:
+            self._engine_port = reserve_first(_ENGINE_PORT)
         await self._servers.start()
         # From here on the state folder is ours: what a killed predecessor left behind no longer holds.
         remove_runtime(self._home)
@@ -126,8 +130,9 @@ class Supervisor:
         for process in self._processes:
             await process.stop()
         await self._servers.stop()
-        if self._port:
-            self._port.release()
+        for port in (self._port, self._engine_port):
+            if port:
+                port.release()
 
     def _addresses(self, gateway_port: int) -> Addresses:
         settings = self._settings
@@ -139,7 +144,18 @@ class Supervisor:
             redis_url=_given(settings.redis_url) or self._servers.redis_url,
             jwt_secret=_given(secret) or kept_password(self._home / "secrets", "jwt"),
             nats_secrets=None if settings.nats_url else self._servers.nats_secrets,
+            engine=self._engine(),
         )
+
+    def _engine(self) -> EnginePlace | None:
+        """The engine that was given, else ours with a token of its own."""
+        settings, prefix = self._settings, self._settings.spec_engine_prefix
+        if settings.spec_engine_url is not None:
+            return EnginePlace(settings.spec_engine_url, prefix, _given(settings.spec_engine_token) or "")
+        if self._engine_port is None:
+            return None
+        token = _given(settings.spec_engine_token) or kept_password(self._home / "secrets", "spec-engine")
+        return EnginePlace(f"http://{LOOPBACK}:{self._engine_port.number}", prefix, token)
 
     def _reserve_port(self) -> ReservedPort:
         wanted = self._settings.port
@@ -150,7 +166,11 @@ class Supervisor:
 
     def _process(self, role: Role, addresses: Addresses) -> RoleProcess:
         log = self._home / "logs" / f"{role.name}.log"
-        return RoleProcess(role, self._servers.launcher, addresses.environment(os.environ, role.nats_users), log)
+        if role is ENGINE:
+            environment = addresses.engine_environment(os.environ)
+        else:
+            environment = addresses.environment(os.environ, role.nats_users)
+        return RoleProcess(role, self._servers.launcher, environment, log)
 
 
 def up(settings: StackSettings, *, roles: Sequence[Role] = ROLES, provision: Role = PROVISION) -> int:

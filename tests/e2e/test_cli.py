@@ -127,7 +127,7 @@ async def test_status_shows_every_role_running(stack: Supervised) -> None:
     assert isinstance(roles, list)
     states = {str(role["role"]): role["state"] for role in roles if isinstance(role, dict)}
     assert states == dict.fromkeys(
-        ["supervisor", "nats", "postgres", "valkey", "gateway", "consumers"],
+        ["supervisor", "nats", "postgres", "valkey", "gateway", "consumers", "engine"],
         "running",
     )
     assert [role["lag"] for role in roles if isinstance(role, dict) and role["role"] == "consumers"] != [None]

@@ -15,7 +15,10 @@ from deploy.local.runtime import Runtime, read_runtime
 from tests.support.eventually import eventually
 from tests.support.processes import is_gone
 
-_REPLACED = ("NATS_URL", "DATABASE_URL", "REDIS_URL", "GANGLION_JWT_SECRET", "GANGLION_PORT", "GANGLION_LOG_SYNC")
+_REPLACED = (
+    *("NATS_URL", "DATABASE_URL", "REDIS_URL", "SPEC_ENGINE_URL"),
+    *("GANGLION_JWT_SECRET", "GANGLION_PORT", "GANGLION_LOG_SYNC"),
+)
 
 
 class Supervised:

@@ -11,10 +11,10 @@ import yaml
 from pydantic import BaseModel, TypeAdapter
 
 from deploy.dotenv import dotenv
-from deploy.local.addresses import Addresses
+from deploy.local.addresses import Addresses, EnginePlace
 from deploy.local.binaries import nats_server
 from deploy.local.nats import NatsSecrets
-from deploy.local.roles import PROVISION, ROLES, Role
+from deploy.local.roles import ENGINE, PROVISION, ROLES, Role
 from deploy.nats_conf import deployed
 from producers.permissions import users
 
@@ -58,10 +58,15 @@ def test_every_command_names_a_module_that_runs(role: Role) -> None:
 def test_the_roles_get_the_settings_that_the_supervisor_gives_them(services: dict[str, Service]) -> None:
     everyone = {"NATS_URL", "NATS_PASSWORDS", "DATABASE_URL", "REDIS_URL"}
     nats = NatsSecrets(dict.fromkeys(users(), "p"), "s")
-    for role in (PROVISION, *ROLES):
+    place = EnginePlace("http://127.0.0.1:1", "/p", "t")
+    addresses = Addresses(1, "nats://h:1", "d", "r", "s", nats, place)
+    engine = addresses.engine_environment({})
+    assert set(services[ENGINE.name].environment) == set(engine) - {"PYTHONUNBUFFERED"}
+    for role in {PROVISION, *ROLES} - {ENGINE}:
         given = services[role.name].environment
-        local = Addresses(1, "nats://h:1", "d", "r", "s", nats).environment({}, role.nats_users)
+        local = addresses.environment({}, role.nats_users)
         expected = set(local) - {"PYTHONUNBUFFERED"} if role.name == "gateway" else everyone
+        expected |= {name for name in local if name.startswith("SPEC_ENGINE_")}
         assert set(given) == expected
         assert (
             set(json.loads(given["NATS_PASSWORDS"])) == set(role.nats_users) == set(json.loads(local["NATS_PASSWORDS"]))
