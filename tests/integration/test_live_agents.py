@@ -1,0 +1,250 @@
+"""The scripts of the live state on a real Valkey: slots, the breaker, the queues, and what a restart does to them."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+from redis.asyncio import Redis
+
+from storage.live.heard import Outcome, beat, outcomes, release, renew, said
+from storage.live.store import Ask, ColdError, LiveAgents
+from tests.support.live import ask, build, joins, live_agents
+
+A, B = "t/AGENT-A", "t/AGENT-B"
+
+
+@pytest.fixture
+async def live(redis_url: str) -> AsyncGenerator[LiveAgents]:
+    async with live_agents(redis_url) as live:
+        await build(live)
+        yield live
+
+
+async def given(live: LiveAgents, *asks: Ask) -> list[str]:
+    return [one.agent or one.reason for one in (await live.apply([], asks)).given]
+
+
+async def test_a_state_that_was_not_built_refuses_everything(redis_url: str) -> None:
+    async with live_agents(redis_url) as live:
+        with pytest.raises(ColdError):
+            await live.apply([])
+        await build(live)
+        await live.apply([])
+        redis = Redis.from_url(redis_url)
+        await redis.flushall()
+        await redis.aclose()
+        with pytest.raises(ColdError):
+            await live.apply([])
+
+
+async def test_only_one_builds_and_the_state_is_good_when_it_has_ended(redis_url: str) -> None:
+    async with live_agents(redis_url) as first, live_agents(redis_url) as second:
+        async with first.building() as token:
+            assert token is not None
+            async with second.building() as other:
+                assert other is None
+            with pytest.raises(ColdError):
+                await second.apply([])
+            with pytest.raises(ColdError):
+                await second.apply([], builder="forged")
+        await second.apply([])
+
+
+async def test_slots_are_given_in_order_up_to_the_capacity_and_again_to_who_repeats(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A"), joins("AGENT-B", capacity=1)])
+    asks = [ask(f"task-{n}:1", A, B) for n in range(4)]
+    assert await given(live, *asks) == [A, A, B, "all_busy"]
+    assert await given(live, *asks) == [A, A, B, "all_busy"]
+    assert {key: agent.in_flight for key, agent in live.view.items()} == {A: 2, B: 1}
+    await live.apply([release("task-0:1", "s", "x")])
+    assert await given(live, ask("task-9:1", B, A)) == ["all_busy"]  # one waits already: nobody overtakes it
+    assert live.view[A].window == "s"
+
+
+async def test_a_slot_is_freed_once_however_often_it_is_said(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A")])
+    await given(live, ask("one:1", A), ask("two:1", A))
+    for _ in range(3):
+        await live.apply([release("one:1", "f", "x")])
+    assert (live.view[A].in_flight, live.view[A].window) == (1, "f")
+
+
+async def test_a_lease_lapses_unless_its_run_is_heard_of(live: LiveAgents, redis_url: str) -> None:
+    await live.apply([joins("AGENT-A")])
+    await given(live, ask("one:1", A), ask("two:1", A))
+    redis = Redis.from_url(redis_url)
+    await redis.zadd(f"ganglion:agents:leases:{A}", {"one:1": 1, "two:1": 1})
+    await live.apply([renew("two:1", A)])
+    assert await given(live, ask("three:1", A), ask("four:1", A)) == [A, "all_busy"]
+    assert await redis.hkeys("ganglion:agents:lease") == [b"two:1", b"three:1"]
+    await redis.aclose()
+
+
+async def test_a_run_that_lives_has_a_slot_where_it_lives(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A"), joins("AGENT-B")])
+    await given(live, ask("one:1", A))
+    await live.apply([renew("one:1", B), renew("lost:1", B)])
+    assert {key: agent.in_flight for key, agent in live.view.items()} == {A: 0, B: 2}
+
+
+async def test_older_news_of_an_agent_changes_nothing(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A", version=3, capacity=7), joins("AGENT-A", version=2, capacity=1)])
+    assert live.view[A].capacity == 7
+    await live.apply([joins("AGENT-A", version=4, status="gone")])
+    await live.apply([beat(A, "x"), joins("AGENT-A", version=3)])
+    assert live.view[A].status == "gone"
+    assert await given(live, ask("one:1", A)) == ["no_capability"]
+
+
+async def test_who_is_not_heard_of_gets_nothing_and_an_index_knows_who_can_what(
+    live: LiveAgents, redis_url: str
+) -> None:
+    await live.apply([joins("AGENT-A", capabilities={"answer": 1, "chat": 0.7})])
+    redis = Redis.from_url(redis_url)
+    assert await redis.smembers("ganglion:agents:cap:t:chat") == {A.encode()}
+    await redis.delete(f"ganglion:agents:beat:{A}")
+    assert await given(live, ask("one:1", A)) == ["no_capability"]
+    offers = (await live.apply([beat(A, "it lives")])).offers
+    assert [(offer.member, offer.cause) for offer in offers] == [("one:1", "it lives")]
+    await live.apply([joins("AGENT-A", version=2, capabilities={"answer": 1})])
+    assert await redis.smembers("ganglion:agents:cap:t:chat") == set()
+    await redis.aclose()
+
+
+async def test_who_waits_is_offered_a_slot_by_priority_and_age_and_keeps_its_place_until_it_has_one(
+    live: LiveAgents,
+) -> None:
+    await live.apply([joins("AGENT-A", capacity=1)])
+    late, early = ask("late:1", A, score=2), ask("early:1", A, score=1)
+    assert await given(live, ask("now:1", A), late, early) == [A, "all_busy", "all_busy"]
+    for _ in range(2):  # the second time as if the first answer had been lost
+        offers = (await live.apply([release("now:1", "s", "end of now")])).offers
+        assert [offer.member for offer in offers] in (["early:1"], [])
+    again = early._replace(again=True, cause="end of now")
+    assert await given(live, again, ask("new:1", A)) == [A, "all_busy"]
+    repeated = (await live.apply([release("now:1", "s", "end of now")])).offers
+    assert [(offer.member, offer.body) for offer in repeated] == [("early:1", b"event of early:1")]
+    assert await given(live, again) == [A]
+
+
+async def test_a_task_that_ended_waits_no_more(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A", capacity=1)])
+    assert await given(live, ask("now:1", A), ask("cancelled:1", A)) == [A, "all_busy"]
+    assert (await live.apply([release("cancelled:1", "", "x")])).waiting == 0
+    assert (await live.apply([release("now:1", "s", "x")])).offers == []
+
+
+async def test_only_who_can_is_asked_and_what_nobody_can_waits_for_someone_who_comes(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A", capacity=1)])
+    nobody, avoiding = ask("juggle:1", queue="juggle||"), ask("careful:1", A, queue="answer|php|")
+    assert await given(live, ask("now:1", A), nobody, avoiding) == [A, "no_capability", "all_busy"]
+    joined = [joins("AGENT-B", capabilities={"answer": 1, "juggle": 1}, technologies=["php"], cause="B")]
+    assert [offer.member for offer in (await live.apply(joined)).offers] == ["juggle:1"]
+    freed = (await live.apply([release("now:1", "s", "x")])).offers
+    assert [offer.member for offer in freed] == ["careful:1"]
+
+
+async def test_an_agent_of_ours_serves_every_tenant_and_one_of_a_tenant_only_its_own(live: LiveAgents) -> None:
+    others = ask("other:1", queue="answer||")._replace(tenant="other")
+    assert await given(live, ask("mine:1"), others) == ["no_capability", "no_capability"]
+    mine = (await live.apply([joins("AGENT-A", cause="A")])).offers
+    assert [offer.member for offer in mine] == ["mine:1"]
+    every = (await live.apply([joins("extractive", tenant="_", cause="E")])).offers
+    assert sorted(offer.member for offer in every) == ["mine:1", "other:1"]
+
+
+async def test_five_failures_in_a_row_open_the_breaker_one_probe_goes_through_and_three_successes_close_it(
+    live: LiveAgents, redis_url: str
+) -> None:
+    await live.apply([joins("AGENT-A", capacity=8)])
+    for n in range(5):
+        assert await given(live, ask(f"bad-{n}:1", A)) == [A]
+        await live.apply([release(f"bad-{n}:1", "f", "x")])
+    assert live.view[A].opened_at > 0
+    assert await given(live, ask("refused:1", A)) == ["all_open"]
+    redis = Redis.from_url(redis_url)
+    for n in range(3):
+        if n == 0:
+            await redis.hincrby(f"ganglion:agents:agent:{A}", "opened_at", -60_000)
+        assert await given(live, ask(f"probe-{n}:1", A)._replace(again=True)) == [A]
+        assert await given(live, ask("beside:1", A)._replace(again=True)) == ["all_open"]
+        await live.apply([release(f"probe-{n}:1", "s", "x")])
+    assert live.view[A].opened_at == 0
+    assert await given(live, ask("one:1", A)._replace(again=True), ask("two:1", A)._replace(again=True)) == [A, A]
+    await redis.aclose()
+
+
+async def test_a_probe_that_fails_opens_the_breaker_again_and_one_that_is_cancelled_says_nothing(
+    live: LiveAgents, redis_url: str
+) -> None:
+    await live.apply([joins("AGENT-A")])
+    await live.apply([renew(f"bad-{n}:1", A) for n in range(5)])
+    await live.apply([release(f"bad-{n}:1", "f", "x") for n in range(5)])
+    redis = Redis.from_url(redis_url)
+    await redis.hincrby(f"ganglion:agents:agent:{A}", "opened_at", -60_000)
+    assert await given(live, ask("probe:1", A)) == [A]
+    await live.apply([release("probe:1", "", "x")])
+    assert await given(live, ask("next:1", A)) == [A]
+    await live.apply([release("next:1", "f", "x")])
+    assert await given(live, ask("later:1", A)) == ["all_open"]
+    await redis.aclose()
+
+
+async def test_below_thirty_percent_of_the_last_twenty_opens_it_too(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A", capacity=30)])
+    record = "sffsffsffff"
+    await live.apply([renew(f"{n}:1", A) for n in range(len(record))])
+    for n, outcome in enumerate(record):
+        assert live.view[A].opened_at == 0, n
+        await live.apply([release(f"{n}:1", outcome, "x")])  # type: ignore[arg-type]  # letters of the record
+    assert live.view[A].opened_at > 0
+
+
+async def test_the_record_of_an_agent_is_built_from_its_runs_as_it_was_made(redis_url: str) -> None:
+    async with live_agents(redis_url) as live:
+        now = 1_000
+        history: list[tuple[Outcome, int]] = [("f", now + n) for n in range(5)]
+        healed: list[tuple[Outcome, int]] = [("s", now + 70_000 + n) for n in range(3)]
+        ops = [joins("AGENT-A"), joins("AGENT-B")]
+        await build(live, [*ops, outcomes(A, history), outcomes(B, [*history, *healed])])
+        await live.apply([])
+        assert (live.view[A].window, live.view[A].opened_at) == ("fffff", now + 4)
+        assert (live.view[B].window, live.view[B].opened_at) == ("fffffsss", 0)
+
+
+async def test_a_transition_is_announced_by_who_counts_further(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A")])
+    await live.apply([said(A, 1, "first"), said(A, 1, "second")])
+    await live.apply([renew("x:1", A)])
+    assert (live.view[A].said, live.view[A].said_count) == ("first", 1)
+
+
+async def test_two_routers_never_overfill_an_agent(redis_url: str) -> None:
+    async with live_agents(redis_url) as first, live_agents(redis_url) as second:
+        await build(first, [joins("AGENT-A", capacity=1)])
+        running: set[str] = set()
+        members = [f"task-{n}:1" for n in range(200)]
+
+        async def work(live: LiveAgents, left: list[str]) -> None:
+            while left:
+                asked = await given(live, ask(left[0], A)._replace(again=True))
+                if asked == ["all_busy"]:
+                    continue
+                running.add(left[0])
+                assert len(running) == 1
+                await asyncio.sleep(0)
+                running.discard(left[0])
+                await live.apply([release(left.pop(0), "s", "x")])
+
+        await asyncio.gather(work(first, members[::2]), work(second, members[1::2]))
+        assert len(first.view[A].window) == 50
+
+
+async def test_a_view_learns_what_another_router_did(redis_url: str) -> None:
+    async with live_agents(redis_url) as first, live_agents(redis_url) as second:
+        await build(first, [joins("AGENT-A")])
+        await second.apply([])
+        await given(first, ask("one:1", A))
+        await second.apply([])
+        assert second.view[A].in_flight == 1
+        assert second.view[A].spec.capabilities == {"answer": 1.0}
