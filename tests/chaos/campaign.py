@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import re
 import time
 import uuid
 from collections import Counter
@@ -19,6 +18,7 @@ from tests.chaos.faults import Fault
 from tests.chaos.load import Client
 from tests.chaos.site import Site, running_site
 from tests.support.eventually import eventually
+from tests.support.sweep_log import resent_in
 
 OWNERS = 4
 DRAIN = 60.0
@@ -128,7 +128,7 @@ class Campaign:
         report, site = self._report, self._site
         await self._drain()
         report.verdict = await Checker(self._clients, site.calls, self._exempt).check(site.parts.database_url)
-        report.resent = sum(int(n) for n in _SWEPT.findall(site.parts.log("keeper") + site.parts.log("standby")))
+        report.resent = sum(resent_in(site.parts.log(name)) for name in ("keeper", "standby"))
         report.rebuilt_the_same = await site.parts.run("consumers.keeper.rebuild", "--check")
         for client in self._clients:
             report.refused.update(client.refused)
@@ -163,7 +163,6 @@ class Campaign:
             await connection.close()
 
 
-_SWEPT = re.compile(r'swept.*?resent["=: ]+(\d+)')
 _ENDED = "SELECT count(*) FROM task WHERE id = ANY($1::uuid[]) AND status = ANY($2::text[])"
 
 

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import re
 import time
 from collections.abc import Callable
 
@@ -12,6 +11,7 @@ import pytest
 from tests.support.stack_load import Asker, answered, asking, promised
 from tests.support.stack_parts import Parts
 from tests.support.stack_proof import Proof
+from tests.support.sweep_log import resent_in
 
 VICTIMS = ("gateway", "keeper", "reactors", "runner", "nats", "postgres", "valkey")
 SEED = int(os.environ.get("GANGLION_TEST_SEED", random.randrange(2**32)))
@@ -65,4 +65,4 @@ async def _saw_everything(asker: Asker, proof: Proof) -> None:
 
 def resent(parts: Parts) -> int:
     """How many events the sweep has sent again since the stack started."""
-    return sum(int(count) for count in re.findall(r'swept.*?resent["=: ]+(\d+)', parts.log("keeper")))
+    return resent_in(parts.log("keeper"))
