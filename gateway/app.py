@@ -35,6 +35,7 @@ from gateway.lag import Lag
 from gateway.lookup import Lookup, Recents
 from gateway.metrics import Metrics
 from gateway.moments import Moments
+from gateway.processing import Processing, ProcessSettings
 from gateway.reading import Reading
 from gateway.replay import Replayer
 from gateway.sockets import Sockets
@@ -43,8 +44,10 @@ from gateway.streaming import Streaming
 from gateway.submitting import CREATE, SUBMIT, Submitting
 from gateway.ws import LiveSockets
 from producers.connect import BusSettings
+from screening.settings import ScreeningSettings
 from storage.database import DatabaseSettings, create_engine
 from storage.log import latest_ids, outcomes
+from storage.verdicts import CacheSettings
 
 
 class HttpSettings(BaseSettings):
@@ -66,6 +69,9 @@ class GatewaySettings:
     bus: BusSettings
     database: DatabaseSettings
     outsiders: OutsiderSettings = field(default_factory=OutsiderSettings)
+    process: ProcessSettings = field(default_factory=ProcessSettings)
+    screening: ScreeningSettings = field(default_factory=ScreeningSettings)
+    cache: CacheSettings = field(default_factory=CacheSettings)
 
     @classmethod
     def from_environment(cls) -> "GatewaySettings":
@@ -117,6 +123,13 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     controlling = Controlling(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine)
     reading = Reading(authenticator=authenticator, lookup=lookup, engine=engine, streams=streams)
     dlq = Dlq(authenticator=authenticator, acceptor=acceptor, bus=bus, engine=engine)
+    processing = Processing(
+        authenticator=authenticator,
+        registry=metrics.registry,
+        process=settings.process,
+        screening=settings.screening,
+        cache=settings.cache,
+    )
     health = HealthRoutes(bus=bus, engine=engine, commits=commits, lag=lag, hub=hub, metrics=metrics)
 
     callout = Callout(settings.outsiders, authenticator, NoAgents())
@@ -140,6 +153,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         async with running(background):
             yield
         await engine.dispose()
+        await processing.close()
 
     app = _application(lifespan)
     app.router.routes.append(Route(SUBMIT.path, submitting.submit, methods=["POST"]))
@@ -149,6 +163,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.include_router(Streaming(admission, streams).router())
     app.include_router(controlling.router())
     app.include_router(dlq.router())
+    app.include_router(processing.router())
     app.include_router(health.router())
     hot = HotRoutes(app, {SUBMIT.path: submitting.submit, CREATE.path: submitting.create})
     return Gateway(Edge(_with_cors(hot, settings.http), metrics), hub, sockets, streams)

@@ -26,9 +26,11 @@ _WORDS = {
     404: "Nothing of yours under this id",
     409: "In conflict with what is",
     410: "It was here and is gone for good",
+    412: "It is not what If-Match names",
     413: "The body is larger than 1 MiB",
     415: "The body must be application/json",
     422: "The request does not fit the contract",
+    429: "Too many requests; Retry-After says when to come back",
     503: "Not now: see `code` and Retry-After",
 }
 _REF = "#/components/schemas/{model}"
@@ -115,7 +117,7 @@ def _problem(status: int) -> dict[str, object]:
         "description": _WORDS[status],
         "content": {PROBLEM: {"schema": _ref(Problem)}},
     }
-    return {**answer, "headers": _RETRY} if status == 503 else answer
+    return {**answer, "headers": _RETRY} if status in (429, 503) else answer
 
 
 def _ref(model: type[BaseModel]) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What goes wrong at the edge, and the one table from error classes to HTTP statuses (RFC 9457 bodies)."""
 
+import math
 from collections.abc import Sequence
 from http import HTTPStatus
 from uuid import UUID
@@ -95,10 +96,22 @@ class RefusedError(PermanentError):
     code = "refused"
 
 
+class StaleDigestError(PermanentError):
+    """It is not what you saw any more: its ETag differs from the one in If-Match."""
+
+    code = "stale_digest"
+
+
 class LetterGoneError(PermanentError):
     """The event that the letter is about is kept nowhere any more; the letter can only be thrown away."""
 
     code = "letter_gone"
+
+
+class RateLimitedError(TransientError):
+    """Too many requests: come back after the seconds in Retry-After."""
+
+    code = "rate_limited"
 
 
 class UnansweredError(OutcomeUnknownError):
@@ -118,11 +131,13 @@ STATUSES: dict[type[GanglionError], HTTPStatus] = {
     TaskFinalError: HTTPStatus.CONFLICT,
     RefusedError: HTTPStatus.CONFLICT,
     LetterGoneError: HTTPStatus.GONE,
+    StaleDigestError: HTTPStatus.PRECONDITION_FAILED,
     BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     WrongMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     InvalidBodyError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidCursorError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidIdError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
     GanglionError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -164,7 +179,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
         raise error
     status = status_of(error)
     headers: dict[str, str] = {}
-    more: dict[str, object] = dict(error.members) if isinstance(error, UnansweredError) else {}
+    more: dict[str, object] = dict(getattr(error, "members", {}))
     if status == HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = 'Bearer realm="ganglion"'
     if isinstance(error, MissingScopeError):
@@ -172,7 +187,7 @@ async def answer_error(request: Request, error: Exception) -> Response:
     if isinstance(error, InvalidBodyError):
         more["errors"] = error.faults
     if isinstance(error, TransientError):
-        headers["Retry-After"] = str(max(1, round(error.retry_after or _RETRY_AFTER)))
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or _RETRY_AFTER)))
     trail = Trail.of(request.scope)
     return problem(trail, status, error.code, error.detail, retryable=error.retryable, headers=headers, more=more)
 

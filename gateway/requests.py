@@ -161,7 +161,7 @@ class CancelRequest(_Body):
     reason: str | None = Field(default=None, max_length=500)
 
 
-B = TypeVar("B", bound=_Body)
+B = TypeVar("B", bound=BaseModel)
 
 
 def read_body(model: type[B], body: bytes) -> B:

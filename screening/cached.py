@@ -1,7 +1,8 @@
 """Examinations remembered for long texts; the store is handed in, and holds nothing that was written by anyone.
 
 A key is an HMAC of the text as it is (case and all), what was looked for, and the rules that looked; a value is places
-and kinds. Without the secret of the HMAC nobody can tell from a key whether a guessed text was screened.
+and kinds, with an HMAC of its own. Without the secret nobody can tell from a key whether a guessed text was screened,
+and nobody who can write to the store can have a text passed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ WORTHWHILE = 4_000
 CLEAN_SECONDS, FOUND_SECONDS = 300, 60
 
 _THREAD = 20_000
+_SIGNATURE = 32
 
 
 class Store(Protocol):
@@ -70,13 +72,13 @@ class CachedScreener:
         if store is None:
             return await self._examine(text, checks), False
         key = key_of(self._secret, text, checks, self.screener.rules_version)
-        known = loaded(await store.get(key), len(text))
+        known = loaded(await store.get(key), len(text), self._secret, key)
         if known is not None:
             self.counts.hits += 1
             return known, True
         self.counts.misses += 1
         found = await self._examine(text, checks)
-        await store.put(key, dumped(found), FOUND_SECONDS if found.findings else CLEAN_SECONDS)
+        await store.put(key, dumped(found, self._secret, key), FOUND_SECONDS if found.findings else CLEAN_SECONDS)
         return found, False
 
     async def _read(self, bundle: Bundle) -> dict[str, Examination]:
@@ -95,23 +97,28 @@ def key_of(secret: bytes, text: str, checks: Checks, rules_version: str) -> str:
     return hmac.new(secret, head + text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()
 
 
-def dumped(examination: Examination) -> bytes:
-    """As bytes for the store: places and kinds."""
+def dumped(examination: Examination, secret: bytes, key: str) -> bytes:
+    """As bytes for the store: places and kinds, signed for this key."""
     rows = [[f.family, f.type, f.severity, f.start, f.end, f.confidence, f.rule] for f in examination.findings]
-    return json.dumps([examination.score, rows], separators=(",", ":")).encode()
+    raw = json.dumps([examination.score, rows], separators=(",", ":")).encode()
+    return _signature(secret, key, raw) + raw
 
 
-def loaded(raw: bytes | None, length: int) -> Examination | None:
-    """Back from bytes; None for what is no examination of a text of this length: it is made anew."""
-    if raw is None:
+def loaded(kept: bytes | None, length: int, secret: bytes, key: str) -> Examination | None:
+    """Back from bytes; None for what is no examination of a text of this length by us: it is made anew."""
+    if kept is None or not hmac.compare_digest(kept[:_SIGNATURE], _signature(secret, key, kept[_SIGNATURE:])):
         return None
     try:
-        score, rows = json.loads(raw)
+        score, rows = json.loads(kept[_SIGNATURE:])
         found = tuple(
             Finding(family, kind, severity, "", start, end, confidence, rule)
             for family, kind, severity, start, end, confidence, rule in rows
         )
-        sound = 0.0 <= score <= 1.0 and all(f.severity in SEVERITIES and 0 <= f.start <= f.end <= length for f in found)
+        sound = all(f.severity in SEVERITIES and 0 <= f.start <= f.end <= length for f in found)
     except (ValueError, TypeError):
         return None
     return Examination(found, float(score)) if sound else None
+
+
+def _signature(secret: bytes, key: str, raw: bytes) -> bytes:
+    return hmac.digest(secret, key.encode() + raw, "sha256")
