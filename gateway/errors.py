@@ -44,6 +44,12 @@ class MissingScopeError(PermanentError):
     code = "missing_scope"
 
 
+class ForbiddenError(PermanentError):
+    """You may look at this and not change it."""
+
+    code = "forbidden"
+
+
 class NotFoundError(PermanentError):
     """There is nothing of yours under this id."""
 
@@ -126,6 +132,7 @@ STATUSES: dict[type[GanglionError], HTTPStatus] = {
     BadJsonError: HTTPStatus.BAD_REQUEST,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     MissingScopeError: HTTPStatus.FORBIDDEN,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
     NotFoundError: HTTPStatus.NOT_FOUND,
     IdempotencyConflictError: HTTPStatus.CONFLICT,
     TaskFinalError: HTTPStatus.CONFLICT,
