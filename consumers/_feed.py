@@ -93,7 +93,8 @@ class Feed:
                 self._suspects.add(message)
             messages = [message for message in messages if message not in suspects]
         if messages:
-            self._spawn(self._worker.flow(handler, messages), len(messages))
+            batch = self._consumer.batch if isinstance(self._consumer, Flow) else None
+            self._spawn(self._worker.flow(handler, messages, batch=batch), len(messages))
 
     async def _run_suspect(self, message: Msg) -> None:
         if isinstance(self._consumer, Flow):

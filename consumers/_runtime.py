@@ -21,7 +21,7 @@ from consumers._pause import Pause
 from consumers._suspects import deliveries_of, place_of
 from events.base import Event, EventData
 from events.codec import decode
-from events.errors import GanglionError, PermanentError
+from events.errors import GanglionError, PermanentError, TransientError
 from events.run import RunEvent
 from events.streams import Durable
 from events.task import TaskControl
@@ -31,7 +31,11 @@ from storage.lookup import Lookup
 
 log = structlog.get_logger()
 
-FlowHandler = Callable[[Event[EventData]], Awaitable[Sequence[EventData]]]
+Output = EventData | Event[EventData]
+"""A payload, which becomes an effect of the input; or an event that is stamped: an effect on something else."""
+FlowHandler = Callable[[Event[EventData]], Awaitable[Sequence[Output]]]
+BatchHandler = Callable[[Sequence[Event[EventData]]], Awaitable[Sequence[Sequence[Output]]]]
+"""The same for several events at once, in their order; if it fails, the events are handled one by one."""
 SlotHandler = Callable[[Event[EventData]], AsyncIterator[EventData]]
 
 _SETTLED = Counter("ganglion_consumer_settled_total", "Messages settled, by outcome.", ["consumer", "outcome"])
@@ -55,10 +59,15 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """A quick, pure consumer: outputs are derived from the input, so a repeat publishes the same ids."""
+    """A quick, pure consumer: outputs are derived from the input, so a repeat publishes the same ids.
+
+    `batch` handles what comes together in one go; `start` is awaited before the first event.
+    """
 
     durable: Durable
     handler: FlowHandler
+    batch: BatchHandler | None = None
+    start: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +104,11 @@ class Worker:
         self.source = f"/consumers/{self._durable.name}"
         self._settled = {name: _SETTLED.labels(self._durable.name, name) for name in ("done", "delayed", "dead")}
 
-    async def flow(self, handler: FlowHandler, messages: Sequence[Msg]) -> None:
+    async def flow(self, handler: FlowHandler, messages: Sequence[Msg], *, batch: BatchHandler | None = None) -> None:
         """Process a batch of quick work: all outputs are written, then all are acknowledged, then all inputs."""
-        begun = [await self._run_flow(handler, message) for message in messages]
+        begun = await self._run_batch(batch, messages) if batch is not None and len(messages) > 1 else None
+        if begun is None:
+            begun = [await self._run_flow(handler, message) for message in messages]
         sent = await self._send([outputs for _, _, outputs, _ in begun])
         for (message, event, _, failure), (waiting, unsent) in zip(begun, sent, strict=True):
             await self._settle(message, event, waiting, failure or unsent)
@@ -129,6 +140,22 @@ class Worker:
         except GanglionError as failure:
             return [], failure
 
+    async def _run_batch(self, handler: BatchHandler, messages: Sequence[Msg]) -> list[_Begun] | None:
+        """Decode and run all of them together; None if one of them spoils it: it costs nobody else."""
+        events: list[Event[EventData]] = []
+        try:
+            events += [decode(message.data, message.headers) for message in messages]
+            outputs = await handler(events)
+            return [
+                (message, event, [self._stamp(event, output, i) for i, output in enumerate(given)], None)
+                for message, event, given in zip(messages, events, outputs, strict=True)
+            ]
+        except TransientError as failure:
+            return [(message, event, [], failure) for message, event in zip(messages, events, strict=True)]
+        except Exception as failure:  # noqa: BLE001  # whatever it raises comes again with the event it is about
+            log.info("batch_failed", consumer=self._durable.name, error=type(failure).__name__, events=len(messages))
+            return None
+
     async def _run_flow(self, handler: FlowHandler, message: Msg) -> _Begun:
         """Decode and run the handler; what went wrong is for `_settle` to judge."""
         event = None
@@ -139,9 +166,12 @@ class Worker:
         except Exception as failure:  # noqa: BLE001  # whatever a handler raises, the message is settled
             return message, event, [], failure
 
-    def _stamp(self, cause: Event[EventData], data: EventData, index: int) -> Event[EventData]:
+    def _stamp(self, cause: Event[EventData], output: Output, index: int) -> Event[EventData]:
+        data = output.data if isinstance(output, Event) else output
         if type(data) not in self._may_say:
             raise UndeclaredOutputError(f"{data.event_type} is not an output of {self._durable.name}")
+        if isinstance(output, Event):
+            return output
         execution = data.execution_id if isinstance(data, RunEvent) else None
         return cause.caused(data, source=self.source, index=index, seed=str(execution) if execution else None)
 

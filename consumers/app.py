@@ -97,7 +97,7 @@ class ConsumerProcess:
         if isinstance(consumer, Service):
             self._services.append(self._run_beside(name, consumer.run()))
             return
-        if isinstance(consumer, Slots):
+        if consumer.start is not None:
             await consumer.start()
         feed = Feed(resources.client, resources.publisher, consumer)
         self._feeds.append(feed)

@@ -196,6 +196,47 @@ async def test_one_failure_in_a_batch_costs_nobody_else(bus: Bus) -> None:
     assert sorted(told) == sorted((cause.id, name) for cause, name in zip(causes, expected, strict=True))
 
 
+async def test_a_batch_is_handled_in_one_go_and_one_by_one_if_one_of_it_spoils_it(bus: Bus) -> None:
+    sizes: list[int] = []
+
+    async def check(event: Event[EventData]) -> Sequence[EventData]:
+        assert isinstance(event.data, TaskSubmitted)
+        if event.data.spec.prompt == "raises":
+            raise InvalidEventError
+        return [checked(event)]
+
+    async def check_all(events: Sequence[Event[EventData]]) -> list[Sequence[EventData]]:
+        sizes.append(len(events))
+        return [await check(event) for event in events]
+
+    causes = [await bus.submit(prompt) for prompt in ["good", "good", "raises", "good"]]
+    async with fed(bus, Flow(FLOW, check, batch=check_all)):
+        await eventually(lambda: settled(bus), within=15)
+        spoilt = await others(bus)
+        causes += [await bus.submit("good") for _ in range(20)]
+        await eventually(lambda: settled(bus), within=15)
+    told = [(event["causationid"], str(event["type"]).split(".")[3]) for event in await others(bus)]
+    assert sorted(told) == sorted((cause.id, "control" if cause is causes[2] else "checked") for cause in causes)
+    assert len(spoilt) == 4
+    assert sizes[0] > 1
+
+
+async def test_an_effect_on_something_else_keeps_its_own_envelope(bus: Bus) -> None:
+    other = submitted(prompt="another task")
+
+    async def check(event: Event[EventData]) -> Sequence[Event[EventData]]:
+        return [other.caused(checked(other), source="/consumers/probe", seed=event.id)]
+
+    async with fed(bus, Flow(FLOW, check)):
+        cause = await bus.submit()
+        await eventually(lambda: settled(bus), within=15)
+    (told,) = await others(bus)
+    assert (told["taskid"], told["id"]) == (
+        str(other.taskid),
+        str(derived_id(cause.id, "/consumers/probe", "checked", 0)),
+    )
+
+
 async def test_a_redelivery_publishes_the_same_ids(bus: Bus) -> None:
     async def check(event: Event[EventData]) -> Sequence[EventData]:
         return [checked(event), checked(event)]
