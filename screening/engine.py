@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from itertools import islice
 
 from screening.characters import Disguise
@@ -48,6 +49,12 @@ class Screener:
         self._severities = {rule.id: rule.severity for rule in rules}
         for rule in rules:
             self._prove(rule)
+
+    def under(self, policy: Policy) -> Screener:
+        """The same rules under another policy; costs nothing."""
+        other = copy(self)
+        other.policy = policy
+        return other
 
     def _prove(self, rule: Rule) -> None:
         for text, wanted in [(t, True) for t in rule.examples.match] + [(t, False) for t in rule.examples.no_match]:

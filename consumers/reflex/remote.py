@@ -8,6 +8,8 @@ import asyncio
 from dataclasses import replace
 from hashlib import sha256
 from time import perf_counter
+from types import TracebackType
+from typing import Self
 
 import httpx
 import structlog
@@ -51,7 +53,7 @@ class ReflexRefusesError(TransientError):
 
 
 class RemoteReflex:
-    """The service at `url` (`http://host:8080`); `token` is sent as bearer. Close it when done."""
+    """The service at `url` (`http://host:8080`); `token` is sent as bearer."""
 
     name = "remote"
 
@@ -68,8 +70,12 @@ class RemoteReflex:
         self._longest_wait = longest_wait
         self.rules_version = "unknown"
 
-    async def close(self) -> None:
-        """Close the connections."""
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self._http.aclose()
 
     async def examine(self, text: str, *, tenant: str) -> Examination:

@@ -151,9 +151,8 @@ async def test_fault_11_each_user_has_a_limit_of_its_own_and_beyond_it_a_real_42
 
 @asynccontextmanager
 async def engine_for(running: RunningGateway, bearer: str) -> AsyncGenerator[RemoteEngine]:
-    remote = RemoteReflex(running.url, token=bearer, longest_wait=0.01)
-    yield RemoteEngine(remote, CachedScreener(ScreeningSettings().screener()))
-    await remote.close()
+    async with RemoteReflex(running.url, token=bearer, longest_wait=0.01) as remote:
+        yield RemoteEngine(remote, CachedScreener(ScreeningSettings().screener()))
 
 
 @pytest.mark.parametrize("text", ["All is well.", OVERRIDE, f"my number is {SSN}", f"{LONG * 30}{KEY} {OVERRIDE}", ""])
