@@ -23,6 +23,9 @@ from gateway.background import running
 from gateway.bus import Bus
 from gateway.callout import Callout, NoAgents, OutsiderSettings
 from gateway.commits import Commits
+from gateway.compat.routes import compat_routes
+from gateway.compat.socket import Surroundings
+from gateway.compat.texts import Texts
 from gateway.controlling import Controlling
 from gateway.dlq import Dlq
 from gateway.documentation import describe
@@ -159,6 +162,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.router.routes.append(Route(SUBMIT.path, submitting.submit, methods=["POST"]))
     app.router.routes.append(Route(CREATE.path, submitting.create, methods=["POST"]))
     app.router.routes.append(WebSocketRoute("/ws", live.serve))
+    app.router.routes.extend(compat_routes(Surroundings(sockets, admission, replayer, Texts())))
     app.include_router(reading.router())
     app.include_router(Streaming(admission, streams).router())
     app.include_router(controlling.router())

@@ -44,12 +44,12 @@ class Frame:
     that a receiver's own members can be put in front without encoding the rest again.
     """
 
-    __slots__ = ("_made", "cursor", "event", "is_final", "is_state", "keys", "size", "tail", "task_id")
+    __slots__ = ("_made", "cursor", "event", "ids", "is_final", "is_state", "keys", "size", "tail")
 
     def __init__(self, envelope: Envelope, cursor: Cursor, tail: bytes) -> None:
         self.cursor = cursor
         self.event = envelope.event
-        self.task_id = envelope.ids.task
+        self.ids = envelope.ids
         self.keys = keys_of(envelope.event, envelope.tenant, envelope.owner, envelope.ids)
         self.is_state = envelope.is_state
         self.is_final = envelope.is_final

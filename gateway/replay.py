@@ -6,7 +6,8 @@ before a hole, gets `gap` and `snapshot` instead of history.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -51,7 +52,7 @@ class Replayer:
         """Begin after a cursor, or now; `ended` if the room's task is known to have ended."""
         subscription.task_ended = ended
         subscription.on_behind = self._recover
-        self._run(subscription, self._begin(subscription, after))
+        self._run(subscription, partial(self._begin, subscription, after))
 
     def stop(self, subscription: Subscription) -> None:
         """End the subscription."""
@@ -63,9 +64,9 @@ class Replayer:
 
     def _recover(self, subscription: Subscription) -> None:
         if subscription not in self._tasks:
-            self._run(subscription, self._again(subscription))
+            self._run(subscription, partial(self._again, subscription))
 
-    def _run(self, subscription: Subscription, work: Coroutine[object, object, None]) -> None:
+    def _run(self, subscription: Subscription, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.create_task(self._guard(subscription, work))
         self._tasks[subscription] = task
         task.add_done_callback(lambda done: self._forget(subscription, done))
@@ -76,9 +77,9 @@ class Replayer:
             if subscription.state == "behind":  # it fell behind again as the task ended
                 self._recover(subscription)
 
-    async def _guard(self, subscription: Subscription, work: Coroutine[object, object, None]) -> None:
+    async def _guard(self, subscription: Subscription, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except GanglionError as error:
             self._fail(subscription, error)
         except Exception:

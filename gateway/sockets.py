@@ -71,6 +71,11 @@ class Sockets:
         self._open: set[Connection] = set()
         self._draining = False
 
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
+
     def refusal(self, connection: HTTPConnection) -> int | None:
         """The close code for who may not even come in: a foreign page, or anyone while the process stops."""
         if self._draining:

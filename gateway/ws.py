@@ -77,7 +77,7 @@ class LiveSockets:
         if (code := self._sockets.refusal(websocket)) is not None:
             await websocket.close(code)
             return
-        await websocket.accept(subprotocol=_answered_protocol(websocket))
+        await websocket.accept(subprotocol=answered_protocol(websocket))
         socket = Socket(websocket, self._admission, self._replayer)
         with self._sockets.open(socket):
             await socket.run()
@@ -147,7 +147,7 @@ class Socket(Connection):
 
     async def _authenticate(self) -> None:
         """By header, by subprotocol, or by a first frame within 5 s; nothing is sent before."""
-        token = bearer(self._websocket.headers) or _protocol_token(self._websocket)
+        token = bearer(self._websocket.headers) or protocol_token(self._websocket)
         if token is None:
             async with asyncio.timeout(_AUTH_WITHIN):
                 frame = await self._receive()
@@ -236,12 +236,13 @@ def _text_of(frame: dict[str, object], name: str, limit: int) -> str:
     return value
 
 
-def _protocol_token(websocket: WebSocket) -> str | None:
+def protocol_token(websocket: WebSocket) -> str | None:
+    """The token of a subprotocol `bearer.<token>`: what a browser can send."""
     offered: list[str] = websocket.scope.get("subprotocols", [])
     return next((name[len(_BEARER) :] for name in offered if name.startswith(_BEARER)), None)
 
 
-def _answered_protocol(websocket: WebSocket) -> str | None:
+def answered_protocol(websocket: WebSocket) -> str | None:
     """A browser that offers protocols wants one of them back: ours, else the bearer one."""
     offered: list[str] = websocket.scope.get("subprotocols", [])
     if PROTOCOL in offered:

@@ -62,7 +62,12 @@ class RunningGateway:
 
     @asynccontextmanager
     async def socket(
-        self, bearer: str | None = None, *, protocols: Sequence[str] = (), origin: str | None = None
+        self,
+        bearer: str | None = None,
+        *,
+        path: str = "/ws",
+        protocols: Sequence[str] = (),
+        origin: str | None = None,
     ) -> AsyncGenerator["Socket"]:
         """A WebSocket with alice's token in its header, or another one ("" for none)."""
         bearer = token() if bearer is None else bearer
@@ -70,7 +75,7 @@ class RunningGateway:
         if origin:
             headers["Origin"] = origin
         offered = [Subprotocol(name) for name in protocols] or None
-        url = f"ws://127.0.0.1:{self.port}/ws"
+        url = f"ws://127.0.0.1:{self.port}{path}"
         async with connect(url, additional_headers=headers, subprotocols=offered, proxy=None) as connection:
             yield Socket(connection)
 

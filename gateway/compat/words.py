@@ -1,0 +1,128 @@
+"""The second document's words for sessions, agents and tasks (requirements 002.2, O.3)."""
+
+from collections.abc import Iterator, Mapping
+
+from gateway.frames import Frame
+from gateway.rooms import Room
+from gateway.subscription import Fields
+
+Data = Mapping[str, object]
+
+SESSION_STATUS = {
+    "submitted": "pending",
+    "waiting": "pending",
+    "ready": "queued",
+    "assigned": "queued",
+    "running": "running",
+    "paused": "paused",
+    "succeeded": "completed",
+    "partial": "partially_completed",
+    "failed": "failed",
+    "timed_out": "timeout",
+    "blocked": "failed",
+    "cancelled": "cancelled",
+    "skipped": "cancelled",
+}
+TASK_STATUS = {
+    "submitted": "pending",
+    "waiting": "blocked",
+    "ready": "ready",
+    "assigned": "assigned",
+    "running": "in_progress",
+    "paused": "paused",
+    "succeeded": "completed",
+    "partial": "completed",
+    "failed": "failed",
+    "timed_out": "failed",
+    "blocked": "failed",
+    "cancelled": "cancelled",
+    "skipped": "skipped",
+}
+_BEGUN = frozenset({"running", "paused"})
+
+
+def translated(room: Room, frame: Frame) -> Iterator[Fields]:
+    """The frames `{type, payload, timestamp}` that an event is to who follows this room."""
+    whole = frame.data()
+    data = whole["data"]
+    if not isinstance(data, dict):
+        return
+    words = {"session": _session, "sessions": _session, "agent": _agent, "agents": _agent, "system": _system}
+    for kind, payload in words.get(room.kind, _task)(frame, data):
+        yield {"type": kind, "payload": payload, "timestamp": whole["time"]}
+
+
+def session_status(status: str, came_from: str | None = None) -> str:
+    """A task's status as its session's: what was cancelled while it ran is `stopped`."""
+    if status == "cancelled" and came_from in _BEGUN:
+        return "stopped"
+    return SESSION_STATUS[status]
+
+
+def _session(frame: Frame, data: Data) -> Iterator[tuple[str, Fields]]:
+    named: Fields = {"session_id": frame.ids.session}
+    if frame.event == "session.opened":
+        yield "session.created", {**named, "kind": data.get("kind"), "title": data.get("title"), "status": "pending"}
+    elif frame.event == "task.submitted" and _kind_asked(data) == "subtask":
+        yield "session.task_added", {**named, "task_id": data.get("task_id")}
+    elif frame.event == "run.progress" and data.get("checkpoint") is not None:
+        yield "session.checkpoint_created", {**named, **_only(data, "task_id", "run_id", "seq", "note")}
+    elif frame.event == "run.finished":
+        yield (
+            "session.metrics_updated",
+            {**named, **_only(data, "task_id", "run_id", "outcome"), "metrics": data["usage"]},
+        )
+    elif frame.is_state and data.get("kind") != "subtask":
+        yield from _session_entered(named, frame.event.partition(".")[2], data)
+
+
+def _session_entered(named: Fields, status: str, data: Data) -> Iterator[tuple[str, Fields]]:
+    came_from = str(data.get("from_status"))
+    old, new = session_status(came_from), session_status(status, came_from)
+    payload = {**named, **_only(data, "task_id", "agent_id", "reason")}
+    if old != new:
+        yield "session.status_changed", {**payload, "old_status": old, "new_status": new}
+    if new in {"completed", "partially_completed"}:
+        yield "session.completed", {**payload, "status": new, "result": data.get("result")}
+    elif new in {"failed", "timeout"}:
+        yield "session.failed", {**payload, "status": new, "error": data.get("error")}
+
+
+def _agent(frame: Frame, data: Data) -> Iterator[tuple[str, Fields]]:
+    named = _only(data, "agent_id")
+    if frame.event in {"agent.registered", "agent.deregistered", "agent.heartbeat"}:
+        yield frame.event, {name: value for name, value in data.items() if name != "token_hash"}
+    elif frame.event == "agent.changed":
+        yield "agent.load_changed", {**named, **_only(data, "load_level", "in_flight", "capacity", "available", "why")}
+        yield "agent.performance_updated", {**named, "performance_tier": data.get("tier"), **_only(data, "breaker")}
+    elif frame.event == "task.assigned":
+        yield "agent.task_assigned", {**named, **_only(data, "task_id", "attempt")}
+    elif frame.event == "run.finished":
+        yield "agent.task_completed", {**named, **_only(data, "task_id", "attempt", "outcome")}
+
+
+def _task(frame: Frame, data: Data) -> Iterator[tuple[str, Fields]]:
+    named: Fields = {"task_id": frame.ids.task}
+    if frame.event == "run.progress":
+        yield "task.progress_updated", {**named, **_only(data, "percent", "note", "seq")}
+    elif frame.event == "task.decomposed":
+        yield "task.decomposed", {**named, **data}
+    elif frame.is_state:
+        old, new = TASK_STATUS[str(data.get("from_status"))], TASK_STATUS[frame.event.partition(".")[2]]
+        if (old, new) == ("blocked", "ready"):
+            yield "task.dependency_satisfied", named
+        payload = {**named, **_only(data, "agent_id", "reason", "result", "error")}
+        yield "task.status_changed", {**payload, "old_status": old, "new_status": new}
+
+
+def _system(frame: Frame, data: Data) -> Iterator[tuple[str, Fields]]:
+    yield ("system.health_changed" if frame.event == "system.health" else frame.event), dict(data)
+
+
+def _kind_asked(data: Data) -> object:
+    spec = data.get("spec")
+    return spec.get("kind") if isinstance(spec, dict) else None
+
+
+def _only(data: Data, *names: str) -> Fields:
+    return {name: data.get(name) for name in names}
