@@ -172,8 +172,10 @@ class Worker:
             raise UndeclaredOutputError(f"{data.event_type} is not an output of {self._durable.name}")
         if isinstance(output, Event):
             return output
-        execution = data.execution_id if isinstance(data, RunEvent) else None
-        return cause.caused(data, source=self.source, index=index, seed=str(execution) if execution else None)
+        if not isinstance(data, RunEvent):
+            return cause.caused(data, source=self.source, index=index)
+        place = index if data.ordinal is None else data.ordinal
+        return cause.caused(data, source=self.source, index=place, seed=str(data.execution_id))
 
     async def _settle(
         self,

@@ -128,7 +128,7 @@ class Event(BaseModel, Generic[D_co]):
         data: EventData,
         *,
         source: str,
-        index: int = 0,
+        index: int | str = 0,
         seed: str | None = None,
         time: datetime | None = None,
         version: int | None = None,

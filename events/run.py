@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from events.base import EventData, JsonObject
 from events.files import MAX_FILE_BYTES, MEDIA_TYPE, SHA256, FilePath, Tree, media_type_of, sha256_of
-from events.ids import Name
+from events.ids import Name, derived_text
 from events.task import Finding, Sealed, TaskError
 
 Outcome = Literal["succeeded", "partial", "failed", "timed_out", "cancelled", "lost"]
@@ -82,17 +82,29 @@ class RunEvent(EventData, aggregate="run"):
         """The run's id."""
         return str(self.run_id)
 
+    @property
+    def ordinal(self) -> str | None:
+        """What tells this fact from others of its name in one execution; None: its place among all outputs."""
+        return None
+
+
+class RunDelayed(RunEvent, name="delayed"):
+    """The agent cannot begin yet, `reason` says why; it begins by itself as soon as it can."""
+
+    reason: str
+
 
 class RunStarted(RunEvent, name="started"):
     """The agent began."""
 
 
 class RunProgress(RunEvent, name="progress"):
-    """The agent lives, and may say how far it is; `seq` counts from 1 in one execution."""
+    """The agent lives, and may say how far it is and what it has spent; `seq` counts from 1 in one execution."""
 
     seq: int
     percent: float | None = Field(default=None, ge=0, le=100)
     note: str | None = None
+    usage: Usage | None = None
 
 
 class RunFiles(RunEvent, name="files"):
@@ -104,6 +116,15 @@ class RunFiles(RunEvent, name="files"):
     snapshot_seq: int
     files: Annotated[dict[FilePath, File], Tree]
     part: bool = False
+
+    @property
+    def ordinal(self) -> str | None:
+        """The number of the snapshot, and of a part what it carries: others refer to it before it is published."""
+        return f"{self.snapshot_seq}/{next(iter(self.files), '')}" if self.part else str(self.snapshot_seq)
+
+    def event_id(self, source: str) -> str:
+        """The id that the event gets when the consumer `source` publishes it."""
+        return derived_text(self.execution_id, source, self.event_name, self.ordinal or "")
 
 
 class RunDelta(RunEvent, name="delta"):

@@ -5,11 +5,27 @@ from typing import Literal
 
 from events.agent import PRESENCE_EVENTS, AgentChanged
 from events.base import EventData
-from events.proposal import ProposalExtracted, ProposalExtracting
+from events.proposal import (
+    ProposalApproved,
+    ProposalExpired,
+    ProposalExtracted,
+    ProposalExtracting,
+    ProposalRejected,
+    ProposalSuperseded,
+)
 from events.route import RouteDecided, RouteFailed
-from events.run import RUN_EVENTS
+from events.run import RUN_EVENTS, RunDelayed
 from events.subjects import filter_for
-from events.task import TaskAssigned, TaskChecked, TaskReady, TaskSubmitted, TaskUnchecked
+from events.task import (
+    TaskAssigned,
+    TaskCancelled,
+    TaskChecked,
+    TaskFailed,
+    TaskReady,
+    TaskSubmitted,
+    TaskTimedOut,
+    TaskUnchecked,
+)
 
 DAY = 86_400.0
 MIB = 1024 * 1024
@@ -73,6 +89,22 @@ STREAMS: tuple[Stream, ...] = (BUS, WORK, TOK, DLQ, ADVISORY)
 REFLEX = Durable("reflex", (TaskSubmitted,), outputs=(TaskChecked, TaskUnchecked))
 ROUTER = Durable("router", (TaskReady,), outputs=(RouteDecided, RouteFailed, AgentChanged))
 RUNNER = Durable("runner", (TaskAssigned,), outputs=(*RUN_EVENTS, *PRESENCE_EVENTS), ack_wait=15.0, slots=64)
+SPEC_ENGINE = Durable(
+    "spec_engine",
+    (TaskAssigned,),
+    outputs=(RunDelayed, *RUN_EVENTS, *PRESENCE_EVENTS),
+    ack_wait=15.0,
+    slots=64,
+)
+ENGINE_CLEANUP = Durable(
+    "engine_cleanup",
+    (
+        *(ProposalApproved, ProposalRejected, ProposalSuperseded, ProposalExpired),
+        *(TaskCancelled, TaskFailed, TaskTimedOut),
+    ),
+    ack_wait=15.0,
+    slots=32,
+)
 PROPOSALS = Durable("proposals", (ProposalExtracting,), outputs=(ProposalExtracted,))
 UNDERTAKER = Durable(
     "undertaker", (), stream=ADVISORY.name, subjects=(f"{MAX_DELIVERIES}.{BUS.name}.>",), max_deliver=1_000
