@@ -45,6 +45,7 @@ from gateway.sockets import Sockets
 from gateway.sse import Streams
 from gateway.streaming import Streaming
 from gateway.submitting import CREATE, SUBMIT, Submitting
+from gateway.workflows.routes import workflow_routes
 from gateway.ws import LiveSockets
 from producers.connect import BusSettings
 from screening.settings import ScreeningSettings
@@ -167,6 +168,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.include_router(Streaming(admission, streams).router())
     app.include_router(controlling.router())
     app.include_router(dlq.router())
+    app.include_router(workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics))
     app.include_router(processing.router())
     app.include_router(health.router())
     hot = HotRoutes(app, {SUBMIT.path: submitting.submit, CREATE.path: submitting.create})

@@ -76,10 +76,10 @@ async def list_versions(engine: AsyncEngine, workflow_id: UUID, below: int | Non
     return [_version(row) for row in found]
 
 
-async def find_version(engine: AsyncEngine, workflow_id: UUID, number: int) -> VersionRow | None:
-    """One version, or None."""
-    named = (workflow_version.c.workflow_id == workflow_id, workflow_version.c.number == number)
-    rows = await fetch(engine, _VERSIONS.where(*named))
+async def find_version(engine: AsyncEngine, workflow_id: UUID, named: int | str) -> VersionRow | None:
+    """One version by its number, or by the id of the event that asked for it; None if there is none."""
+    column = workflow_version.c.number if isinstance(named, int) else workflow_version.c.event_id
+    rows = await fetch(engine, _VERSIONS.where(workflow_version.c.workflow_id == workflow_id, column == named))
     return _version(rows[0]) if rows else None
 
 

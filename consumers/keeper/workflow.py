@@ -90,7 +90,7 @@ def evolve(world: World, event: Event[EventData], at: datetime) -> None:
         return
     named = data.workflow_id if isinstance(data, WorkflowEvent | ProposalEntered) else None
     workflow = None if named is None else world.get(WorkflowState, named)
-    if workflow is not None and (after := _noted(data, workflow, world, at)) is not workflow:
+    if workflow is not None and (after := _noted(data, workflow, world, event, at)) is not workflow:
         world.put(workflow.id, after._replace(updated_at=at))
 
 
@@ -121,15 +121,17 @@ def _bear(data: WorkflowControl, world: World, event: Event[EventData], at: date
 
 
 @singledispatch
-def _noted(_: EventData, workflow: WorkflowState, __: World, ___: datetime) -> WorkflowState:
+def _noted(_: EventData, workflow: WorkflowState, __: World, ___: Event[EventData], ____: datetime) -> WorkflowState:
     return workflow
 
 
 @_noted.register
-def _noted_wish(data: WorkflowControl, workflow: WorkflowState, world: World, at: datetime) -> WorkflowState:
+def _noted_wish(
+    data: WorkflowControl, workflow: WorkflowState, world: World, event: Event[EventData], at: datetime
+) -> WorkflowState:
     if data.action == "publish":
         number = (workflow.published or 0) + 1
-        world.add("published", (workflow.id, number), version_row(workflow, number, data.by, at))
+        world.add("published", (workflow.id, number), version_row(workflow, number, data.by, at, event.id))
         return workflow._replace(published=number, published_files=workflow.draft_files)
     if digests(workflow.draft_files) == digests(workflow.published_files):
         return workflow
@@ -137,12 +139,16 @@ def _noted_wish(data: WorkflowControl, workflow: WorkflowState, world: World, at
 
 
 @_noted.register
-def _noted_change(data: WorkflowChanged, workflow: WorkflowState, _: World, __: datetime) -> WorkflowState:
+def _noted_change(
+    data: WorkflowChanged, workflow: WorkflowState, _: World, __: Event[EventData], ___: datetime
+) -> WorkflowState:
     return workflow._replace(version=data.version)
 
 
 @_noted.register
-def _noted_proposal(data: ProposalEntered, workflow: WorkflowState, world: World, _: datetime) -> WorkflowState:
+def _noted_proposal(
+    data: ProposalEntered, workflow: WorkflowState, world: World, _: Event[EventData], __: datetime
+) -> WorkflowState:
     others = tuple(other for other in workflow.open_proposals if other != data.proposal_id)
     if data.status == "pending":
         others = (*others, data.proposal_id)

@@ -51,10 +51,19 @@ def proposal_row(state: ProposalState) -> Row:
     return _row(state._replace(summary=text(state.summary), reason=text(state.reason)), _PROPOSAL)
 
 
-def version_row(state: WorkflowState, number: int, by: str, at: datetime) -> Row:
-    """The draft as it is, as a version."""
+def version_row(state: WorkflowState, number: int, by: str, at: datetime, event_id: str) -> Row:
+    """The draft as it is, as a version; `event_id` is that of the wish."""
     files = to_json(state.draft_files).decode()
-    return (state.id, number, files, digest_of(digests(state.draft_files)), state.draft_version, text(by), at)
+    return (
+        state.id,
+        number,
+        files,
+        digest_of(digests(state.draft_files)),
+        state.draft_version,
+        text(by),
+        at,
+        text(event_id),
+    )
 
 
 def blob_row(tenant: str, content: str) -> Row:

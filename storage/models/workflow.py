@@ -47,6 +47,7 @@ workflow_version = Table(
     Column("draft_version", Integer, nullable=False),
     Column("published_by", Text, nullable=False),
     Column("published_at", Instant, nullable=False),
+    Column("event_id", Text, nullable=False, comment="the workflow.control that asked for it"),
 )
 
 proposal = Table(

@@ -58,6 +58,7 @@ def _create_workflows() -> None:
         sa.Column("draft_version", sa.Integer(), nullable=False),
         sa.Column("published_by", sa.Text(), nullable=False),
         sa.Column("published_at", _INSTANT, nullable=False),
+        sa.Column("event_id", sa.Text(), nullable=False, comment="the workflow.control that asked for it"),
         sa.PrimaryKeyConstraint("workflow_id", "number", name=op.f("workflow_version_pkey")),
     )
 

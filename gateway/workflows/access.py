@@ -1,0 +1,55 @@
+"""What a caller may see and do: its own workflows, its own proposals, and those shared with it."""
+
+from uuid import UUID
+
+from starlette.requests import Request
+
+from gateway.auth import Authenticator, Principal, bearer
+from gateway.errors import ForbiddenError, NotFoundError
+from gateway.lookup import parsed_id
+from storage.proposals import ProposalRow, find_proposal
+from storage.reading import Database
+from storage.workflows import WorkflowRow, find_workflow
+
+
+class ViewerError(ForbiddenError):
+    """You may look at this proposal; its owners decide."""
+
+    code = "viewer_only"
+
+
+class Access:
+    """Finds for a caller; what is not the caller's to see is not found."""
+
+    def __init__(self, authenticator: Authenticator, engine: Database) -> None:
+        self._authenticator = authenticator
+        self._engine = engine
+
+    async def principal(self, request: Request, scope: str) -> Principal:
+        """The caller, who has this scope. Raises UnauthorizedError, MissingScopeError."""
+        principal = await self._authenticator.principal(bearer(request.headers))
+        principal.must(scope)
+        return principal
+
+    async def workflow(self, principal: Principal, workflow_id: str) -> WorkflowRow:
+        """The workflow. Raises NotFoundError, StoreUnavailableError."""
+        row = await find_workflow(self._engine, parsed_id(workflow_id))
+        if row is None or not principal.may_see(row.tenant, row.owner):
+            raise NotFoundError
+        return row
+
+    async def proposal(self, principal: Principal, proposal_id: UUID) -> ProposalRow:
+        """The proposal. Raises NotFoundError, StoreUnavailableError."""
+        row = await find_proposal(self._engine, proposal_id, principal.owner)
+        if row is None or row.tenant != principal.tenant:
+            raise NotFoundError
+        if row.access is None and not principal.may_see(row.tenant, row.owner):
+            raise NotFoundError
+        return row
+
+    async def own_proposal(self, principal: Principal, proposal_id: UUID) -> ProposalRow:
+        """The proposal, if the caller may decide it. Raises ViewerError, NotFoundError, StoreUnavailableError."""
+        row = await self.proposal(principal, proposal_id)
+        if row.access != "owner" and not principal.may_see(row.tenant, row.owner):
+            raise ViewerError
+        return row

@@ -1,0 +1,24 @@
+"""Bodies that may be left out, and the header that makes a repeat harmless."""
+
+from typing import Annotated, TypeVar
+
+from fastapi import Header
+from pydantic import BaseModel
+from starlette.requests import Request
+
+from gateway.bodies import read_json
+from gateway.requests import read_body
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$", description="A repeat gets the first answer"),
+]
+B = TypeVar("B", bound=BaseModel)
+
+
+async def read_optional(request: Request, model: type[B]) -> tuple[B, bytes]:
+    """The body, or the model's defaults if there is none. Raises as `read_json` and `read_body` do."""
+    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        return model(), b""
+    _, body = await read_json(request)
+    return read_body(model, body), body

@@ -1,0 +1,150 @@
+"""/api/proposals: read them, compare them with the draft, decide them, and let others do so."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.answers import json_answer
+from gateway.auth import READ, Principal
+from gateway.diffs import MEDIA_TYPE
+from gateway.documentation import problems
+from gateway.errors import NotFoundError
+from gateway.lookup import parsed_id
+from gateway.reading import Limit
+from gateway.views import View, decode_place
+from gateway.workflows.access import Access
+from gateway.workflows.errors import NotReadyError
+from gateway.workflows.models import Proposal, ProposalPage
+from gateway.workflows.refining import Nursery
+from gateway.workflows.views import (
+    diff_of,
+    digests,
+    has_files,
+    page,
+    processing_view,
+    proposal_summary,
+    proposal_view,
+)
+from storage.proposals import ProposalFilter, ProposalRow, list_proposals
+from storage.reading import Database
+from storage.workflows import texts_of
+
+HOME = "/api/proposals"
+ONE = f"{HOME}/{{proposal_id}}"
+ProposalId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+Status = Literal["processing", "completed", "resolved", "superseded", "expired"]
+
+_INSIDE: dict[Status, tuple[str, ...]] = {
+    "processing": ("processing", "extracting"),
+    "completed": ("pending",),
+    "resolved": ("approved", "rejected"),
+    "superseded": ("superseded",),
+    "expired": ("expired",),
+}
+_DIFF: dict[str, object] = {"description": "A unified diff", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}
+
+
+class Proposals:
+    """The routes that change nothing."""
+
+    def __init__(self, access: Access, nursery: Nursery, engine: Database) -> None:
+        self._access = access
+        self._nursery = nursery
+        self._engine = engine
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["proposals"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+        one = problems(401, 403, 404, 422, 503)
+        router.get(
+            HOME,
+            summary="Proposals of yours and shared with you, newest first",
+            responses={200: {"model": ProposalPage}, **problems(401, 403, 422, 503)},
+        )(self.proposals)
+        router.get(
+            ONE,
+            summary="One proposal with its files, or (Accept: text/x-diff) as a diff",
+            responses={200: {"model": Proposal}, **one},
+        )(self.proposal)
+        router.get(
+            f"{ONE}/diff",
+            summary="What it changes, for `git apply` and `patch -p1`",
+            response_class=Response,
+            responses={200: _DIFF, **one, **problems(409)},
+        )(self.diff)
+        return router
+
+    async def proposals(
+        self,
+        request: Request,
+        *,
+        workflow_id: Annotated[UUID | None, Query()] = None,
+        status: Annotated[list[Status], Query(max_length=5)] = [],  # noqa: B006 - FastAPI copies defaults
+        limit: Limit = 50,
+        cursor: Annotated[str | None, Query(max_length=200)] = None,
+    ) -> Response:
+        """With the scope admin the tenant's. `processing` lists those that failed, too: their task may be retried."""
+        principal = await self._access.principal(request, READ)
+        wanted = ProposalFilter(
+            tenant=principal.tenant,
+            owner=None if principal.is_admin else principal.owner,
+            workflow_id=workflow_id,
+            status=[inside for one in status for inside in _INSIDE[one]],
+        )
+        place = decode_place(cursor) if cursor is not None else None
+        rows = await list_proposals(self._engine, wanted, place, limit + 1)
+        return json_answer(page([proposal_summary(row) for row in rows], rows, limit))
+
+    async def proposal(self, request: Request, proposal_id: ProposalId) -> Response:
+        """Readable from the moment it was asked for. The ETag is the digest that `If-Match` takes."""
+        principal = await self._access.principal(request, READ)
+        if request.headers.get("accept", "").partition(";")[0].strip().lower() == MEDIA_TYPE:
+            return await self.diff(request, proposal_id)
+        found = await self._find(principal, proposal_id)
+        if not isinstance(found, ProposalRow):
+            return json_answer(found)
+        texts = await self._texts(found)
+        return json_answer(proposal_view(found, texts), 200, _etag(found))
+
+    async def diff(self, request: Request, proposal_id: ProposalId) -> Response:
+        """Against the draft that it was made for."""
+        found = await self._find(await self._access.principal(request, READ), proposal_id)
+        if not isinstance(found, ProposalRow) or not has_files(found):
+            raise NotReadyError
+        return Response(diff_of(found, await self._texts(found)), 200, _etag(found), f"{MEDIA_TYPE}; charset=utf-8")
+
+    async def _find(self, principal: Principal, proposal_id: str) -> ProposalRow | View:
+        """The row, or what is known before there is one."""
+        named = parsed_id(proposal_id)
+        try:
+            return await self._access.proposal(principal, named)
+        except NotFoundError:
+            young = self._nursery.get(named)
+            if young is None or not principal.may_see(young.tenant, young.owner):
+                raise
+            asked = young.request
+            return processing_view(
+                young.task_id,
+                young.workflow_id,
+                young.owner,
+                {
+                    "user_prompt": asked.instructions,
+                    "context_file_path": asked.context_file_path,
+                    "context_selection": asked.context_selection,
+                },
+                young.created_at,
+            )
+
+    async def _texts(self, row: ProposalRow) -> dict[str, str]:
+        if not has_files(row):
+            return {}
+        wanted = (*digests(row.base_files).values(), *digests(row.files or {}).values())
+        return await texts_of(self._engine, row.tenant, wanted)
+
+
+def _etag(row: ProposalRow) -> dict[str, str]:
+    return {"ETag": f'"{row.digest}"'} if has_files(row) else {}

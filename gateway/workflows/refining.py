@@ -1,0 +1,158 @@
+"""POST /api/workflows/{id}/refinements: a refinement is a task; its proposal can be read at once."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+from starlette.responses import Response
+
+from events.base import Event, EventData, JsonObject
+from events.errors import OutcomeUnknownError
+from events.ids import derived_id, new_id
+from events.session import SessionSpec
+from events.task import TaskContext, TaskSpec, TaskSubmitted
+from gateway.accept import SOURCE, Acceptor
+from gateway.answers import json_answer
+from gateway.auth import WRITE
+from gateway.bodies import read_json
+from gateway.documentation import problems, request_body
+from gateway.errors import UnansweredError
+from gateway.metrics import Metrics
+from gateway.preferences import Key, read_key
+from gateway.requests import read_body
+from gateway.trail import Trail
+from gateway.wishes import Wishes
+from gateway.workflows.access import Access
+from gateway.workflows.bodies import IdempotencyKey
+from gateway.workflows.models import RefinementAccepted
+from gateway.workflows.requests import RefinementRequest
+from gateway.workflows.workflows import HOME, WorkflowId
+from storage.workflows import WorkflowRow
+
+_PATH = f"{HOME}/{{workflow_id}}/refinements"
+_REMEMBERED = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Young:
+    """A refinement whose event is in the log and whose proposal may not be in Postgres yet."""
+
+    task_id: UUID
+    workflow_id: UUID
+    tenant: str
+    owner: str
+    request: RefinementRequest
+    created_at: datetime
+
+
+class Nursery:
+    """The latest refinements without a confirmed row, by the id of their proposal."""
+
+    def __init__(self) -> None:
+        self._young: OrderedDict[UUID, Young] = OrderedDict()
+
+    def add(self, young: Young) -> None:
+        """Remember one; the oldest makes room."""
+        self._young[derived_id(young.task_id, "proposal")] = young
+        if len(self._young) > _REMEMBERED:
+            self._young.popitem(last=False)
+
+    def get(self, proposal_id: UUID) -> Young | None:
+        """The refinement, if it was accepted here lately."""
+        return self._young.get(proposal_id)
+
+
+class Refining:
+    """Takes refinements. The engine may be away: the task waits for it."""
+
+    def __init__(self, access: Access, wishes: Wishes, acceptor: Acceptor, nursery: Nursery, metrics: Metrics) -> None:
+        self._access = access
+        self._wishes = wishes
+        self._acceptor = acceptor
+        self._nursery = nursery
+        self._metrics = metrics
+
+    def router(self) -> APIRouter:
+        """The route."""
+        router = APIRouter(tags=["workflows"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+        router.post(
+            _PATH,
+            status_code=202,
+            summary="Ask for a refinement of the draft",
+            responses={202: {"model": RefinementAccepted}, **problems(400, 401, 403, 404, 409, 413, 415, 422, 503)},
+            openapi_extra=request_body(RefinementRequest),
+        )(self.refine)
+        return router
+
+    async def refine(
+        self,
+        request: Request,
+        workflow_id: WorkflowId,
+        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - as documented
+    ) -> Response:
+        """Made from the draft as it is now. Follow it at `websocket_url`, or read the proposal until it is complete."""
+        principal = await self._access.principal(request, WRITE)
+        row = await self._access.workflow(principal, workflow_id)
+        _, body = await read_json(request)
+        asked = read_body(RefinementRequest, body)
+        key = read_key(request, principal, _PATH, f"{row.id}\n".encode() + body)
+        self._acceptor.refuse_if_overloaded()
+        event = _event(row, asked, key, Trail.of(request.scope))
+        task_id = event.data.task_id  # type: ignore[attr-defined]  # a TaskSubmitted, made above
+        try:
+            answered = await self._wishes.ask(event, key)
+        except OutcomeUnknownError as error:
+            raise UnansweredError(task_id, key.value if key else None) from error
+        _ = answered.refusal  # a refused one makes a task that failed, and a proposal that says so
+        created_at = answered.event.time or datetime.now(UTC)
+        if answered.outcome is None:
+            self._nursery.add(Young(task_id, row.id, row.tenant, row.owner, asked, created_at))
+        if not answered.replayed:
+            self._metrics.submitted("normal")
+        proposal_id = derived_id(task_id, "proposal")
+        accepted = {
+            "proposal_id": proposal_id,
+            "thread_id": task_id,
+            "status": "processing",
+            "websocket_url": f"/api/ws/refinements/{task_id}",
+            "created_at": created_at,
+        }
+        return json_answer(accepted, 202, {"Location": f"/api/proposals/{proposal_id}", **answered.headers})
+
+
+def _event(row: WorkflowRow, asked: RefinementRequest, key: Key | None, trail: Trail) -> Event[EventData]:
+    task_id = key.subject_id if key else new_id()
+    context: JsonObject = {
+        name: value
+        for name, value in (
+            ("context_file_path", asked.context_file_path),
+            ("context_selection", asked.context_selection),
+        )
+        if value is not None
+    }
+    data = TaskSubmitted(
+        task_id=task_id,
+        spec=TaskSpec(
+            kind="refinement",
+            prompt=asked.instructions,
+            context=TaskContext(data=context or None),
+            workflow_id=row.id,
+        ),
+        session=SessionSpec(kind="workflow", title=row.name),
+        idempotency_key=key.value if key else None,
+        body_sha256=key.body_sha256 if key else None,
+    )
+    return Event.first(
+        data,
+        source=SOURCE,
+        tenant=row.tenant,
+        owner=row.owner,
+        task_id=task_id,
+        session_id=str(row.id),
+        event_id=key.event_id if key else None,
+        traceparent=trail.traceparent,
+    )

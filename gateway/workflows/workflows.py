@@ -1,0 +1,229 @@
+"""/api/workflows: make them, read them, publish the draft, throw it away."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+from starlette.responses import Response
+
+from events.base import Event, EventData
+from events.ids import new_id
+from events.workflow import WorkflowControl
+from gateway.accept import SOURCE
+from gateway.answers import json_answer
+from gateway.auth import READ, WRITE, Principal
+from gateway.bodies import read_json
+from gateway.documentation import problems, request_body
+from gateway.errors import NotFoundError
+from gateway.preferences import Key, read_key
+from gateway.reading import Limit
+from gateway.requests import read_body
+from gateway.trail import Trail
+from gateway.views import decode_place
+from gateway.wishes import Answered, Wishes
+from gateway.workflows.access import Access
+from gateway.workflows.bodies import IdempotencyKey, read_optional
+from gateway.workflows.errors import workflow_refusal
+from gateway.workflows.models import Draft, Kept, Version, VersionPage, Workflow, WorkflowPage
+from gateway.workflows.requests import PublishRequest, WorkflowRequest
+from gateway.workflows.views import digests, draft_view, files_view, page, version_view, workflow_view
+from storage.reading import Database
+from storage.workflows import (
+    WorkflowRow,
+    find_version,
+    find_workflow,
+    list_versions,
+    list_workflows,
+    texts_of,
+)
+
+HOME = "/api/workflows"
+_ONE = f"{HOME}/{{workflow_id}}"
+Responses = dict[int | str, dict[str, object]]
+WorkflowId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
+
+
+class Workflows:
+    """The routes of workflows themselves."""
+
+    def __init__(self, access: Access, wishes: Wishes, engine: Database) -> None:
+        self._access = access
+        self._wishes = wishes
+        self._engine = engine
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["workflows"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+        one: Responses = problems(401, 403, 404, 422, 503)
+        wish: Responses = {202: {"model": Kept}, **problems(400, 401, 403, 404, 409, 413, 415, 422, 503)}
+        router.post(
+            HOME,
+            status_code=201,
+            summary="Make a workflow",
+            responses={201: {"model": Workflow}, **wish},
+            openapi_extra=request_body(WorkflowRequest),
+        )(self.create)
+        router.get(
+            HOME,
+            summary="Your workflows, newest first",
+            responses={200: {"model": WorkflowPage}, **problems(401, 403, 422, 503)},
+        )(self.workflows)
+        router.get(_ONE, summary="One workflow", responses={200: {"model": Workflow}, **one})(self.workflow)
+        router.get(f"{_ONE}/draft", summary="The draft with its files", responses={200: {"model": Draft}, **one})(
+            self.draft
+        )
+        router.delete(
+            f"{_ONE}/draft",
+            summary="Make the draft what was published last",
+            responses={200: {"model": Workflow}, **wish},
+        )(self.discard)
+        router.get(
+            f"{_ONE}/versions",
+            summary="Published versions, newest first",
+            responses={200: {"model": VersionPage}, **one},
+        )(self.versions)
+        router.post(
+            f"{_ONE}/versions",
+            status_code=201,
+            summary="Publish the draft as the next version",
+            responses={201: {"model": Version}, **wish},
+            openapi_extra=request_body(PublishRequest, required=False),
+        )(self.publish)
+        router.get(
+            f"{_ONE}/versions/{{number}}",
+            summary="One version with its files",
+            responses={200: {"model": Version}, **one},
+        )(self.version)
+        return router
+
+    async def create(self, request: Request, idempotency_key: IdempotencyKey = None) -> Response:  # noqa: ARG002 - as documented
+        """Its draft holds the files it is made with, if any."""
+        principal = await self._access.principal(request, WRITE)
+        _, body = await read_json(request)
+        asked = read_body(WorkflowRequest, body)
+        key = read_key(request, principal, HOME, body)
+        data = WorkflowControl(
+            workflow_id=key.subject_id if key else new_id(),
+            action="create",
+            by=principal.owner,
+            name=asked.name,
+            description=asked.description,
+            files=asked.files,
+            body_sha256=key.body_sha256 if key else None,
+        )
+        answered = await self._ask(request, principal.tenant, principal.owner, data, key)
+        row = await find_workflow(self._engine, data.workflow_id) if answered.outcome is not None else None
+        headers = {"Location": f"{HOME}/{data.workflow_id}", **answered.headers}
+        return _kept(data.workflow_id, headers) if row is None else json_answer(workflow_view(row), 201, headers)
+
+    async def workflows(
+        self, request: Request, limit: Limit = 50, cursor: Annotated[str | None, Query(max_length=200)] = None
+    ) -> Response:
+        """Your own; with the scope admin the tenant's."""
+        principal = await self._access.principal(request, READ)
+        place = decode_place(cursor) if cursor is not None else None
+        owner = None if principal.is_admin else principal.owner
+        rows = await list_workflows(self._engine, principal.tenant, owner, place, limit + 1)
+        return json_answer(page([workflow_view(row) for row in rows], rows, limit))
+
+    async def workflow(self, request: Request, workflow_id: WorkflowId) -> Response:
+        """With a summary of its draft."""
+        return json_answer(workflow_view(await self._find(request, workflow_id)))
+
+    async def draft(self, request: Request, workflow_id: WorkflowId) -> Response:
+        """Approved proposals are in it."""
+        row = await self._find(request, workflow_id)
+        texts = await texts_of(self._engine, row.tenant, digests(row.draft_files).values())
+        return json_answer(draft_view(row, texts))
+
+    async def discard(
+        self,
+        request: Request,
+        workflow_id: WorkflowId,
+        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - as documented
+    ) -> Response:
+        """Proposals made for the old draft are superseded. Nothing changes if nothing is different."""
+        principal, row = await self._own(request, workflow_id)
+        key = read_key(request, principal, f"{_ONE}/draft", str(row.id).encode())
+        data = WorkflowControl(workflow_id=row.id, action="discard", by=principal.owner)
+        answered = await self._ask(request, row.tenant, row.owner, data, key)
+        if answered.outcome is None:
+            return _kept(row.id, answered.headers)
+        return json_answer(workflow_view(await self._access.workflow(principal, workflow_id)), 200, answered.headers)
+
+    async def versions(
+        self,
+        request: Request,
+        workflow_id: WorkflowId,
+        limit: Limit = 50,
+        cursor: Annotated[int | None, Query(ge=1, lt=2**31, description="`next_cursor` of the page before")] = None,
+    ) -> Response:
+        """The newest is the published one, older ones are deprecated."""
+        row = await self._find(request, workflow_id)
+        found = await list_versions(self._engine, row.id, cursor, limit + 1)
+        following = found[limit - 1].number if len(found) > limit else None
+        return json_answer({"items": [version_view(one, row) for one in found[:limit]], "next_cursor": following})
+
+    async def version(
+        self, request: Request, workflow_id: WorkflowId, number: Annotated[int, Path(ge=1, lt=2**31)]
+    ) -> Response:
+        """A version never changes."""
+        return await self._version(await self._find(request, workflow_id), number, 200, {})
+
+    async def publish(
+        self,
+        request: Request,
+        workflow_id: WorkflowId,
+        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - as documented
+    ) -> Response:
+        """The draft stays as it is."""
+        principal, row = await self._own(request, workflow_id)
+        asked, body = await read_optional(request, PublishRequest)
+        key = read_key(request, principal, f"{_ONE}/versions", f"{row.id}\n".encode() + body)
+        data = WorkflowControl(
+            workflow_id=row.id, action="publish", by=principal.owner, expected_version=asked.expected_version
+        )
+        answered = await self._ask(request, row.tenant, row.owner, data, key)
+        if answered.outcome is None:
+            return _kept(row.id, answered.headers)
+        row = await self._access.workflow(principal, workflow_id)
+        return await self._version(row, answered.event.id, 201, answered.headers)
+
+    async def _version(self, row: WorkflowRow, named: int | str, status: int, headers: dict[str, str]) -> Response:
+        found = await find_version(self._engine, row.id, named)
+        if found is None:
+            raise NotFoundError
+        texts = await texts_of(self._engine, row.tenant, digests(found.files).values())
+        shown = {**version_view(found, row), "files": files_view(found.files, texts)}
+        return json_answer(shown, status, {"Location": f"{HOME}/{row.id}/versions/{found.number}", **headers})
+
+    async def _ask(self, request: Request, tenant: str, owner: str, data: WorkflowControl, key: Key | None) -> Answered:
+        """Raises what the keeper refused it for."""
+        event: Event[EventData] = Event.first(
+            data,
+            source=SOURCE,
+            tenant=tenant,
+            owner=owner,
+            session_id=str(data.workflow_id),
+            event_id=key.event_id if key else None,
+            traceparent=Trail.of(request.scope).traceparent,
+        )
+        answered = await self._wishes.ask(event, key)
+        if answered.refusal is not None:
+            raise workflow_refusal(answered.refusal)
+        return answered
+
+    async def _find(self, request: Request, workflow_id: str) -> WorkflowRow:
+        return await self._access.workflow(await self._access.principal(request, READ), workflow_id)
+
+    async def _own(self, request: Request, workflow_id: str) -> tuple[Principal, WorkflowRow]:
+        principal = await self._access.principal(request, WRITE)
+        return principal, await self._access.workflow(principal, workflow_id)
+
+
+def _kept(workflow_id: UUID, headers: dict[str, str]) -> Response:
+    """202: the log has it, the database will follow."""
+    body = {"id": workflow_id, "message": "The wish is kept in the log; the database will follow."}
+    return json_answer(body, 202, {"Location": f"{HOME}/{workflow_id}", **headers})
