@@ -2,10 +2,9 @@
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
 from typing import Literal
-from uuid import UUID
 
+from consumers._execution import Execution
 from consumers.runner.encodable import encodable, utf8
 from events.base import EventData, JsonObject
 from events.errors import PermanentError
@@ -23,21 +22,6 @@ class BudgetExceededError(PermanentError):
     """The run spent more than the task may cost."""
 
     code = "budget_exceeded"
-
-
-@dataclass(frozen=True, slots=True)
-class Execution:
-    """One start of an agent on one attempt at a task; every fact names it."""
-
-    run_id: UUID
-    task_id: UUID
-    attempt: int
-    execution_id: UUID
-    agent_id: str
-
-    def named(self) -> dict[str, object]:
-        """The fields that every fact of this execution has."""
-        return {name: getattr(self, name) for name in Execution.__slots__}
 
 
 class Report:

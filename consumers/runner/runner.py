@@ -12,15 +12,16 @@ from functools import partial
 import structlog
 from nats.aio.client import Client
 
+from consumers._execution import Execution, NotCommittedYetError, lost_of
 from consumers._runtime import Resources, Slots
+from consumers._stops import Stop, Stops
 from consumers.runner.agent import Agent, Answer
 from consumers.runner.agents import built_in
 from consumers.runner.encodable import encodable
-from consumers.runner.report import Execution, Report
-from consumers.runner.stops import Stop, Stops
+from consumers.runner.report import Report
 from consumers.runner.work import seconds_for, work_for
 from events.base import Event, EventData, JsonObject
-from events.errors import GanglionError, TransientError
+from events.errors import GanglionError
 from events.ids import new_id
 from events.run import Outcome, RunFinished, RunStarted, Usage
 from events.streams import RUNNER
@@ -32,12 +33,6 @@ log = structlog.get_logger()
 HEARTBEAT = 20.0
 _LAST_WORDS = 1.0
 """Seconds that an agent has to end after it was told to stop."""
-
-
-class NotCommittedYetError(TransientError):
-    """The task's row is not where its event says it is; the event is committed first, so this passes."""
-
-    code = "not_committed_yet"
 
 
 class Runner:
@@ -64,7 +59,7 @@ class Runner:
             if task.attempt != data.attempt or task.status not in ("assigned", "running") or task.run_id is None:
                 return
             if task.status == "running":
-                yield _lost(task)
+                yield lost_of(task)
                 return
             async for fact in self._execute(agent, task, stop):
                 yield fact
@@ -113,14 +108,6 @@ async def _while_it_works(work: asyncio.Task[Answer], report: Report, until: flo
             yield fact
         if not work.done():
             await report.wait(min(until, beaten + HEARTBEAT) - time.monotonic())
-
-
-def _lost(task: TaskView) -> RunFinished:
-    if task.run_id is None or task.execution_id is None or task.agent_id is None:
-        raise NotCommittedYetError
-    execution = Execution(task.run_id, task.id, task.attempt, task.execution_id, task.agent_id)
-    error = TaskError(code="run_lost", message="The process that ran the agent ended.", retryable=True)
-    return RunFinished(**execution.named(), outcome="lost", error=error)
 
 
 def _finished(

@@ -2,10 +2,11 @@
 
 import pytest
 
+from consumers._execution import Execution
 from consumers.runner.agent import Answer, Said, Work
 from consumers.runner.conversation import TOOL, is_question, reply
 from consumers.runner.history import newest_that_fit, tokens_of
-from consumers.runner.report import Execution, Report
+from consumers.runner.report import Report
 from events import Budget, RunDelta, RunToolCalled
 from events.ids import new_id
 

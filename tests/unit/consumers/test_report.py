@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from consumers.runner.report import BudgetExceededError, Execution, Report
+from consumers._execution import Execution
+from consumers.runner.report import BudgetExceededError, Report
 from events import Budget, RunDelta, RunProgress, RunToolCalled
 from events.ids import new_id
 

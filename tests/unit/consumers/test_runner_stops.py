@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
+from consumers._stops import STOPPING
 from consumers.runner.agent import Answer, Reporter, Work
 from consumers.runner.runner import Runner
-from consumers.runner.stops import STOPPING
 from events import Event, EventData, RunDelta, RunFinished, RunStarted, TaskAssigned, TaskEntered, TaskSpec
 from events.codec import encode, headers_for
 from events.ids import new_id, run_id
