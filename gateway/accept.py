@@ -8,6 +8,7 @@ from events.base import Event, EventData
 from events.errors import OutcomeUnknownError, OverloadedError
 from gateway.bus import Bus
 from gateway.commits import NEW_EPOCH, Commits
+from gateway.inspecting import Inspector
 from gateway.lag import Lag
 from gateway.metrics import Metrics
 from producers.publisher import Ack
@@ -23,11 +24,12 @@ _EPOCHS = 3
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """How an event was kept. `outcome` is the keeper's, None while it is not known; `first_seq` is where the log
-    holds the same event from an earlier publish, if it does.
+    holds the same event from an earlier publish, if it does; `seq` is where it holds it now, as far as is known.
     """
 
     outcome: str | None
     first_seq: int | None
+    seq: int | None = None
 
     @property
     def durability(self) -> Durability:
@@ -38,8 +40,11 @@ class Accepted:
 class Acceptor:
     """Publishes and waits for the outcome."""
 
-    def __init__(self, bus: Bus, commits: Commits, lag: Lag, metrics: Metrics) -> None:
+    def __init__(
+        self, bus: Bus, commits: Commits, lag: Lag, metrics: Metrics, inspector: Inspector | None = None
+    ) -> None:
         self._bus = bus
+        self._inspector = inspector
         self._commits = commits
         self._lag = lag
         self._metrics = metrics
@@ -55,14 +60,20 @@ class Acceptor:
             raise OverloadedError(retry_after=min(30.0, self._lag.seconds))
 
     async def accept(self, event: Event[EventData]) -> Accepted:
-        """Keep one event. Raises what `Bus.publish` raises; a repeat of the call with the same event is harmless."""
+        """Keep one event. Raises what `Bus.publish` raises, and BlockedByPolicyError for what is not let in.
+
+        A repeat of the call with the same event is harmless.
+        """
+        if self._inspector is not None:
+            event = await self._inspector.inspect(event)
         for _ in range(_EPOCHS):
             ack, outcome = await self._attempt(event)
             if outcome != NEW_EPOCH:
                 break
         else:
             outcome = None
-        accepted = Accepted(outcome, ack.seq if ack is not None and ack.duplicate else None)
+        seq = None if ack is None else ack.seq
+        accepted = Accepted(outcome, seq if ack is not None and ack.duplicate else None, seq)
         self._counted[accepted.durability].inc()
         return accepted
 

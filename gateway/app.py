@@ -34,6 +34,7 @@ from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
 from gateway.health import HealthRoutes, running_version
 from gateway.hot import HotRoutes
 from gateway.hub import Hub
+from gateway.inspecting import Inspector
 from gateway.lag import Lag
 from gateway.lookup import Lookup, Recents
 from gateway.metrics import Metrics
@@ -108,7 +109,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     commits = Commits(partial(outcomes, engine, SOURCE), lag)
     hub = Hub(partial(latest_ids, engine), lag, metrics)
     commits.epoch_listeners.append(hub.epoch_changed)
-    acceptor = Acceptor(bus, commits, lag, metrics)
+    acceptor = Acceptor(bus, commits, lag, metrics, Inspector(settings.screening))
     lookup = Lookup(engine, recents)
     admission = Admission(authenticator, lookup, engine)
     replayer = Replayer(engine, hub, commits, Moments(engine))

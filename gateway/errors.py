@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
 
 import structlog
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,13 +16,21 @@ from starlette.routing import compile_path
 from typing_extensions import TypedDict
 
 from events.cursor import InvalidCursorError
-from events.errors import GanglionError, InvalidIdError, OutcomeUnknownError, PermanentError, TransientError
+from events.errors import (
+    GanglionError,
+    InvalidEventError,
+    InvalidIdError,
+    OutcomeUnknownError,
+    PermanentError,
+    TransientError,
+)
 from gateway.encoding import to_json
 from gateway.trail import Trail
 
 log = structlog.get_logger()
 
 PROBLEM = "application/problem+json"
+BUG = "Something went wrong on our side; the request id helps us find it."
 _RETRY_AFTER = 1.0
 
 
@@ -54,6 +63,30 @@ class NotFoundError(PermanentError):
     """There is nothing of yours under this id."""
 
     code = "not_found"
+
+
+class BadRequestError(PermanentError):
+    """The request is not what this route takes."""
+
+    code = "bad_request"
+
+
+class UnprocessableError(PermanentError):
+    """The request was understood and will not be done."""
+
+    code = "unprocessable"
+
+
+class BadGatewayError(PermanentError):
+    """What works behind us failed at this."""
+
+    code = "bad_gateway"
+
+
+class GatewayTimeoutError(TransientError):
+    """What works behind us took too long."""
+
+    code = "gateway_timeout"
 
 
 class BadJsonError(PermanentError):
@@ -114,10 +147,28 @@ class LetterGoneError(PermanentError):
     code = "letter_gone"
 
 
+class BlockedByPolicyError(PermanentError):
+    """What was written is not let in by policy."""
+
+    code = "blocked_by_policy"
+
+    def __init__(self, reason: str | None, findings: list[JsonValue]) -> None:
+        super().__init__(reason)
+        self.members = {"findings": findings}
+
+
 class RateLimitedError(TransientError):
     """Too many requests: come back after the seconds in Retry-After."""
 
     code = "rate_limited"
+
+
+class OutcomeError(RefusedError):
+    """The keeper refused the event; `code` is its reason."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(f"It was refused in the state that things are in: {code.replace('_', ' ')}.")
+        self.code = code  # type: ignore[misc]  # the keeper's reasons are many, and stable
 
 
 class UnansweredError(OutcomeUnknownError):
@@ -130,6 +181,10 @@ class UnansweredError(OutcomeUnknownError):
 
 STATUSES: dict[type[GanglionError], HTTPStatus] = {
     BadJsonError: HTTPStatus.BAD_REQUEST,
+    BadRequestError: HTTPStatus.BAD_REQUEST,
+    UnprocessableError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    BadGatewayError: HTTPStatus.BAD_GATEWAY,
+    GatewayTimeoutError: HTTPStatus.GATEWAY_TIMEOUT,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,
     MissingScopeError: HTTPStatus.FORBIDDEN,
     ForbiddenError: HTTPStatus.FORBIDDEN,
@@ -142,7 +197,9 @@ STATUSES: dict[type[GanglionError], HTTPStatus] = {
     BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     WrongMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     InvalidBodyError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    BlockedByPolicyError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidCursorError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InvalidEventError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InvalidIdError: HTTPStatus.UNPROCESSABLE_ENTITY,
     RateLimitedError: HTTPStatus.TOO_MANY_REQUESTS,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -166,7 +223,15 @@ def problem(
     more: dict[str, object] | None = None,
 ) -> Response:
     """One RFC 9457 answer; `more` are members beyond the fixed ones."""
-    body = {
+    body = problem_body(trail, status, code, detail, retryable=retryable, more=more)
+    return Response(to_json(body), status, headers, PROBLEM)
+
+
+def problem_body(
+    trail: Trail, status: int, code: str, detail: str, *, retryable: bool = False, more: dict[str, object] | None = None
+) -> dict[str, object]:
+    """The members of an RFC 9457 problem."""
+    return {
         "type": f"urn:ganglion:problem:{code}",
         "title": HTTPStatus(status).phrase,
         "status": int(status),
@@ -177,13 +242,19 @@ def problem(
         "trace_id": trail.trace_id,
         **(more or {}),
     }
-    return Response(to_json(body), status, headers, PROBLEM)
 
 
-async def answer_error(request: Request, error: Exception) -> Response:
-    """The answer to an error of our tree."""
-    if not isinstance(error, GanglionError):
-        raise error
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error as it is told: over HTTP, over NATS, or as one item of many."""
+
+    status: HTTPStatus
+    headers: dict[str, str]
+    body: dict[str, object]
+
+
+def refusal_of(trail: Trail, error: GanglionError) -> Refusal:
+    """How an error of our tree is told."""
     status = status_of(error)
     headers: dict[str, str] = {}
     more: dict[str, object] = dict(getattr(error, "members", {}))
@@ -195,8 +266,16 @@ async def answer_error(request: Request, error: Exception) -> Response:
         more["errors"] = error.faults
     if isinstance(error, TransientError):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or _RETRY_AFTER)))
-    trail = Trail.of(request.scope)
-    return problem(trail, status, error.code, error.detail, retryable=error.retryable, headers=headers, more=more)
+    body = problem_body(trail, status, error.code, error.detail, retryable=error.retryable, more=more)
+    return Refusal(status, headers, body)
+
+
+async def answer_error(request: Request, error: Exception) -> Response:
+    """The answer to an error of our tree."""
+    if not isinstance(error, GanglionError):
+        raise error
+    told = refusal_of(Trail.of(request.scope), error)
+    return Response(to_json(told.body), told.status, told.headers, PROBLEM)
 
 
 async def answer_http(request: Request, error: Exception) -> Response:
@@ -237,8 +316,7 @@ async def answer_bug(request: Request, error: Exception) -> Response:
     """The answer to a bug: the traceback goes to the log, nothing of it to the client."""
     trail = Trail.of(request.scope)
     log.error("request_failed", request_id=trail.request_id, trace_id=trail.trace_id, exc_info=error)
-    detail = "Something went wrong on our side; the request id helps us find it."
-    return problem(trail, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", detail)
+    return problem(trail, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", BUG)
 
 
 def faults_of(error: ValidationError) -> list[Fault]:

@@ -1,0 +1,84 @@
+"""What clients and outside agents write besides tasks is screened at the edge, before it is an event.
+
+The texts of a task are the reflex consumer's (`task.submitted` -> `task.checked`). All else that a client writes (the
+name and files of a workflow, the title of a session, a reason) has no verdict of its own: it is refused here, or goes
+on. What an outside agent brings back is treated as what our own agents bring back.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from pydantic import JsonValue
+
+from events.base import Event, EventData
+from events.run import RunDelta, RunEvent
+from events.task import TaskSubmitted
+from events.texts import texts_in
+from gateway.errors import BlockedByPolicyError
+from screening.outgoing import Outgoing, notes
+from screening.settings import ScreeningSettings
+
+_KIND = "upload"
+_LONG = 20_000
+_NO_TEXTS = {
+    *("task_id", "run_id", "execution_id", "session_id", "workflow_id", "proposal_id", "agent_id", "grantee"),
+    *("body_sha256", "token_hash", "digest", "action", "by", "decision", "status", "kind"),
+}
+
+
+class Inspector:
+    """Reads what comes in; the rules are compiled when there is something to read."""
+
+    def __init__(self, settings: ScreeningSettings) -> None:
+        self._settings = settings
+        self._compiling: asyncio.Task[Outgoing] | None = None
+
+    async def inspect(self, event: Event[EventData]) -> Event[EventData]:
+        """The event as it may go on. Raises BlockedByPolicyError."""
+        data = event.data
+        if isinstance(data, TaskSubmitted):
+            return event
+        if isinstance(data, RunEvent):
+            return event.model_copy(update={"data": await _treated(await self._outgoing(), data, event)})
+        if texts := texts_of_event(data):
+            await _let_pass(await self._outgoing(), texts, event.tenantid)
+        return event
+
+    async def _outgoing(self) -> Outgoing:
+        if self._compiling is None:
+            self._compiling = asyncio.create_task(asyncio.to_thread(self._compile))
+        return await asyncio.shield(self._compiling)
+
+    def _compile(self) -> Outgoing:
+        return Outgoing(self._settings.screener(), self._settings.sealer())
+
+
+async def _let_pass(outgoing: Outgoing, texts: Mapping[str, str], tenant: str) -> None:
+    screen = outgoing.screener.screen
+    if sum(map(len, texts.values())) > _LONG:
+        verdict = await asyncio.to_thread(screen, texts, kind=_KIND, tenant=tenant)
+    else:
+        verdict = screen(texts, kind=_KIND, tenant=tenant)
+    if verdict.decision == "block":
+        findings: list[JsonValue] = [note.model_dump() for note in notes(verdict.findings[:50])]
+        raise BlockedByPolicyError(verdict.reason, findings)
+
+
+async def _treated(outgoing: Outgoing, data: RunEvent, event: Event[EventData]) -> RunEvent:
+    tenant, session = event.tenantid, event.sessionid or str(data.task_id)
+    if isinstance(data, RunDelta):
+        return data.model_copy(update={"text": outgoing.screener.redact(data.text)})
+    concern = await asyncio.to_thread(outgoing.concern, data, tenant=tenant)
+    if concern is None:
+        return data
+    names = outgoing.names({}, tenant=tenant, session=session)
+    return outgoing.settle(data, concern, names, tenant=tenant, session=session)
+
+
+def texts_of_event(data: EventData) -> Mapping[str, str]:
+    """Every text in an event's payload by its place, ids and words of ours left out."""
+    dumped = data.model_dump(mode="json", exclude=_NO_TEXTS, exclude_none=True, exclude_defaults=True)
+    texts: dict[str, str] = {}
+    for name, value in dumped.items():
+        texts.update(texts_in(value, name))
+    return {place: text for place, text in texts.items() if text}
