@@ -58,6 +58,7 @@ from events.session import (
     SessionSpec,
     SessionUpdated,
 )
+from events.system import SYSTEM, SystemAlert, SystemEvent, SystemHealth
 from events.task import (
     FINAL,
     STATE_EVENTS,
@@ -103,6 +104,7 @@ __all__ = [
     "MAX_HOPS",
     "PROPOSAL_EVENTS",
     "STATE_EVENTS",
+    "SYSTEM",
     "TYPE_PREFIX",
     "AgentActive",
     "AgentChanged",
@@ -164,6 +166,9 @@ __all__ = [
     "SessionUpdated",
     "Snapshot",
     "Status",
+    "SystemAlert",
+    "SystemEvent",
+    "SystemHealth",
     "TaskAssigned",
     "TaskBlocked",
     "TaskCancelled",

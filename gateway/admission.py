@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 from events.ids import checked_name
+from events.system import SYSTEM
 from gateway.auth import READ, Authenticator, Principal
 from gateway.errors import MissingScopeError, NotFoundError
 from gateway.lookup import Lookup, parsed_id
-from gateway.rooms import LISTS, SYSTEM, Room
+from gateway.rooms import LISTS, Room
 from storage.log import session_owner
 from storage.reading import Database
 

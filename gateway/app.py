@@ -21,7 +21,7 @@ from gateway.admission import Admission
 from gateway.auth import Authenticator, AuthSettings
 from gateway.background import running
 from gateway.bus import Bus
-from gateway.callout import Callout, NoAgents, OutsiderSettings
+from gateway.callout import NoAgents, OutsiderSettings
 from gateway.commits import Commits
 from gateway.compat.routes import compat_routes
 from gateway.compat.socket import Surroundings
@@ -29,6 +29,10 @@ from gateway.compat.texts import Texts
 from gateway.controlling import Controlling
 from gateway.dlq import Dlq
 from gateway.documentation import describe
+from gateway.door.door import Door
+from gateway.door.outside import Outside
+from gateway.door.rules import Rules
+from gateway.door.tasks import ControllingRule, SubmittingRule
 from gateway.edge import Edge
 from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
 from gateway.health import HealthRoutes, running_version
@@ -46,6 +50,7 @@ from gateway.sockets import Sockets
 from gateway.sse import Streams
 from gateway.streaming import Streaming
 from gateway.submitting import CREATE, SUBMIT, Submitting
+from gateway.wellbeing import Watch
 from gateway.workflows.routes import workflow_routes
 from gateway.ws import LiveSockets
 from producers.connect import BusSettings
@@ -137,10 +142,16 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     )
     health = HealthRoutes(bus=bus, engine=engine, commits=commits, lag=lag, hub=hub, metrics=metrics)
 
-    callout = Callout(settings.outsiders, authenticator, NoAgents())
+    rules = Rules([SubmittingRule(), ControllingRule(lookup)])
+    door = Door(rules=rules, acceptor=acceptor, bus=bus, commits=commits, engine=engine, recents=recents)
+    outside = Outside(
+        settings.outsiders, settings.bus, bus=bus, authenticator=authenticator, agents=NoAgents(), door=door
+    )
 
     async def read_the_log() -> None:
         await hub.run(await bus.client())
+
+    watch = Watch(bus, commits, lag, hub)
 
     async def listen() -> None:
         await hub.speech.run(await bus.client())
@@ -152,8 +163,9 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             commits.run(),
             read_the_log(),
             listen(),
+            watch.run(),
             sockets.keep_alive(),
-            callout.run(settings.bus),
+            *outside.parts(),
         )
         async with running(background):
             yield
@@ -167,6 +179,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.router.routes.extend(compat_routes(Surroundings(sockets, admission, replayer, Texts())))
     app.include_router(reading.router())
     app.include_router(Streaming(admission, streams).router())
+    app.include_router(outside.router())
     app.include_router(controlling.router())
     app.include_router(dlq.router())
     app.include_router(workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics))

@@ -22,7 +22,8 @@ from gateway.models import Health, Info, Live, Readiness, Ready
 from storage.log import answers
 from storage.reading import Database
 
-_MAX_LAG = 5.0
+MAX_LAG = 5.0
+"""Seconds that the keeper may lag before new work is refused and the room `system` hears of it."""
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 Checked = dict[str, object]
@@ -124,7 +125,7 @@ class HealthRoutes:
     async def _keeper(self) -> None:
         if not self._commits.has_begun:
             raise OverloadedError("no keeper was heard yet")
-        if self._lag.seconds > _MAX_LAG:
+        if self._lag.seconds > MAX_LAG:
             raise OverloadedError(f"the keeper lags {self._lag.seconds:.1f} s")
 
 

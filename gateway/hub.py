@@ -60,6 +60,7 @@ class Hub:
         self.recent = Recent()
         self.speech = Speech()
         self.speech.on_words = self._say
+        self.on_hole: Callable[[Cursor, Cursor], None] = lambda _first, _last: None
         self.position = Cursor("", 0)
         self.breaks = 0
         """How often reading began anew: whoever caught up before that has to look for a gap."""
@@ -191,7 +192,9 @@ class Hub:
 
     def _take(self, item: Delivery | Hole) -> None:
         if isinstance(item, Hole):
-            self._begin(Cursor(self.position.epoch, item.last_seq))
+            epoch = self.position.epoch
+            self._begin(Cursor(epoch, item.last_seq))
+            self.on_hole(Cursor(epoch, item.first_seq), Cursor(epoch, item.last_seq))
             self._everybody_catches_up()
             return
         self.position = Cursor(self.position.epoch, item.seq)

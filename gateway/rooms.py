@@ -9,17 +9,13 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Literal
 
+from events.agent import EVERYONE
 from events.base import CATALOGUE
 from events.task import STATE_EVENTS
 
 Kind = Literal["task", "session", "agent", "tasks", "sessions", "agents", "proposals", "system"]
 LISTS: tuple[Kind, ...] = ("tasks", "sessions", "agents", "proposals", "system")
 """Rooms without an id: the caller's own, with the scope admin the tenant's."""
-
-SHARED = "_"
-"""The tenant of the agents that serve all tenants."""
-SYSTEM = "system"
-"""Tenant and owner of what Ganglion says of itself."""
 
 _BY_AGGREGATE: dict[str, tuple[Kind, ...]] = {
     "task": ("tasks",),
@@ -54,8 +50,8 @@ class Room:
 
     def __post_init__(self) -> None:
         keys = [_key(self.kind, self.tenant, self.owner, self.id)]
-        if self.kind in {"agent", "agents"} and self.tenant != SHARED:
-            keys.append(_key(self.kind, SHARED, None, self.id))
+        if self.kind in {"agent", "agents"} and self.tenant != EVERYONE:
+            keys.append(_key(self.kind, EVERYONE, None, self.id))
         object.__setattr__(self, "keys", tuple(keys))
 
     @property
@@ -66,7 +62,7 @@ class Room:
     @property
     def also_tenant(self) -> str | None:
         """The tenant whose events everybody sees in such a room."""
-        return SHARED if self.kind in {"agent", "agents"} else None
+        return EVERYONE if self.kind in {"agent", "agents"} else None
 
     def shows(self, keys: tuple[str, ...]) -> bool:
         """Whether an event with these keys belongs here."""

@@ -13,6 +13,7 @@ from nats.aio.client import Client
 from events.agent import AgentHeartbeat, AgentRegistered
 from events.base import Event, EventData
 from events.codec import encode
+from events.cursor import Cursor
 from events.ids import run_id
 from events.proposal import ProposalPending
 from events.run import RunDelta
@@ -113,6 +114,15 @@ async def test_the_system_room_is_for_admins(gateway: RunningGateway) -> None:
         assert (await socket.receive())["code"] == "missing_scope"
     async with gateway.socket(token("root", scopes=("admin",))) as socket:
         assert (await subscribed(socket, "system"))["type"] == "subscribed"
+
+
+async def test_admins_hear_what_the_log_has_lost(gateway: RunningGateway, keeper: FakeKeeper) -> None:
+    async with gateway.socket(token("root", scopes=("admin",)), path="/ws/system") as socket:
+        frames = [json.loads(await socket.connection.recv()) for _ in range(2)]
+        gateway.gateway.hub.on_hole(Cursor(keeper.epoch, 7), Cursor(keeper.epoch, 9))
+        frames.append(json.loads(await socket.connection.recv()))
+    assert frames[-1]["type"] == "system.alert"
+    assert frames[-1]["payload"]["detail"] == f"from {keeper.epoch}-7 to {keeper.epoch}-9"
 
 
 async def test_a_new_token_that_grants_less_ends_what_it_does_not_grant(
