@@ -38,6 +38,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, action="append", help="this seed; may be given several times")
     parser.add_argument("--per-second", type=float, default=30.0)
     parser.add_argument("--sweep", choices=("both", "on", "off"), default="both")
+    parser.add_argument("--all-kinds", action="store_true", help="faults of the store without the sweep, too")
     parser.add_argument("--only", action="append", help="only faults whose names contain this")
     return parser.parse_args()
 
@@ -47,7 +48,7 @@ def _both(seed: int, options: argparse.Namespace) -> Sequence[Report]:
     for sweep, kinds in ((True, ALL), (False, PROCESSES_ONLY)):
         if options.sweep != "both" and (options.sweep == "on") != sweep:
             continue
-        faults = _drawn(seed, options.faults, _chosen(kinds, options.only))
+        faults = _drawn(seed, options.faults, _chosen(ALL if options.all_kinds else kinds, options.only))
         report = asyncio.run(run(Plan(options.requests, options.per_second, faults, seed, sweep)))
         sys.stdout.write("\n".join(lines(report)) + "\n")
         sys.stdout.flush()

@@ -102,6 +102,14 @@ async def _wipe(site: Site, dice: random.Random) -> None:
     await site.parts.start("nats")
 
 
+async def _wipe_unkept(site: Site, dice: random.Random) -> None:
+    """The log is lost with all that Postgres did not get, because it slept."""
+    site.freeze("postgres")
+    await asyncio.sleep(dice.uniform(0.5, 1.0))
+    await _wipe(site, dice)
+    site.thaw("postgres")
+
+
 async def _truncate(site: Site, dice: random.Random) -> None:
     await site.parts.kill("nats")
     for block in site.blocks[-1:]:
@@ -126,13 +134,16 @@ async def _flip(site: Site, dice: random.Random) -> None:
 
 
 async def _full(site: Site, dice: random.Random) -> None:
-    """The stream has no more room for some seconds."""
+    """The stream has no more room for some seconds, while nobody works off what is in it."""
+    site.freeze("reactors")
     settings = BusSettings.model_validate({"nats_url": site.parts.servers.nats_url})
     async with Connection(settings, "full") as client:
         js = client.jetstream()
         info = await js.stream_info(BUS.name)
         await js.update_stream(_with_room(info.config, info.state.bytes + 20_000))
         await asyncio.sleep(dice.uniform(1.0, 3.0))
+        site.thaw("reactors")
+        await asyncio.sleep(dice.uniform(0.5, 1.0))
         await js.update_stream(_with_room(info.config, BUS.max_bytes))
 
 
@@ -147,6 +158,7 @@ LINK = tuple(make(name) for make in (_cut, _stall, _slow) for name in ("nats", "
 MESSAGE = (Fault("duplicate and reorder", "message", _duplicate),)
 STORE = (
     Fault("wipe the log", "store", _wipe),
+    Fault("wipe the log while postgres sleeps", "store", _wipe_unkept),
     Fault("truncate the log", "store", _truncate),
     Fault("flip a bit of the log", "store", _flip),
 )
