@@ -50,18 +50,15 @@ def is_structured(headers: Mapping[str, str] | None) -> bool:
     """Whether a message with these headers holds a structured-mode event: it says so, or has no ce- headers."""
     if not headers or headers.get(CONTENT_TYPE) == STRUCTURED:
         return True
-    lowered = {name.lower(): value for name, value in headers.items()}
-    return lowered.get(CONTENT_TYPE, "").lower().startswith("application/cloudevents") or _VERSION not in lowered
+    names = {name.lower(): value for name, value in headers.items()}
+    return names.get(CONTENT_TYPE, "").lower().startswith("application/cloudevents") or _VERSION not in names
 
 
 def decode(body: bytes, headers: Mapping[str, str] | None = None) -> Event[EventData]:
     """Read one event in either mode. Raises InvalidEventError or UnknownEventTypeError."""
     if headers is None or is_structured(headers):
         return decode_structured(body)
-    lowered = {name.lower(): value for name, value in headers.items()}
-    if len(lowered) != len(headers):
-        raise InvalidEventError("two headers differ only in case")
-    return _decode_binary(body, lowered)
+    return _decode_binary(body, lowered(headers))
 
 
 def decode_structured(body: bytes) -> Event[EventData]:
@@ -89,12 +86,25 @@ def _decode_in_steps(body: bytes) -> Event[EventData]:
     return _build(attributes)
 
 
-def _decode_binary(body: bytes, headers: Mapping[str, str]) -> Event[EventData]:
-    attributes: dict[str, object] = {
+def attributes_in(headers: Mapping[str, str]) -> dict[str, object]:
+    """The attributes in the headers of a binary-mode message, whose names are lower case; raises InvalidEventError."""
+    return {
         name.removeprefix(_BINARY_PREFIX): _percent_decoded(value)
         for name, value in headers.items()
         if name.startswith(_BINARY_PREFIX)
     }
+
+
+def lowered(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers by lower-case name, as they are compared; raises InvalidEventError if two become one."""
+    found = {name.lower(): value for name, value in headers.items()}
+    if len(found) != len(headers):
+        raise InvalidEventError("two headers differ only in case")
+    return found
+
+
+def _decode_binary(body: bytes, headers: Mapping[str, str]) -> Event[EventData]:
+    attributes = attributes_in(headers)
     try:
         attributes["data"] = from_json(body, allow_inf_nan=False)
     except ValueError as error:

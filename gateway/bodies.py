@@ -21,13 +21,19 @@ async def read_json(request: Request) -> tuple[object, bytes]:
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":
         raise WrongMediaTypeError
-    body = await _read(request)
+    body = await read_bytes(request)
+    return parse_json(body), body
+
+
+def parse_json(body: bytes) -> object:
+    """Bytes as a JSON value that can be kept; raises as `read_json` does."""
     value = _parse(body)
     _refuse_unstorable(value)
-    return value, body
+    return value
 
 
-async def _read(request: Request) -> bytes:
+async def read_bytes(request: Request) -> bytes:
+    """The body as it came. Raises BodyTooLargeError."""
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdecimal() and int(declared) > MAX_BODY:
         raise BodyTooLargeError

@@ -26,11 +26,12 @@ class LogEntry:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of one event, and which task it was about."""
+    """What became of one event, which task it was about, and its place in the log."""
 
     outcome: str
     task_id: UUID | None
     body: bytes
+    at: Cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,12 @@ async def outcomes(engine: AsyncEngine, source: str, ids: Collection[str]) -> di
 
 async def settled(engine: AsyncEngine, source: str, event_id: str) -> Settled | None:
     """One committed event of `source`, or None."""
-    statement = select(event_log.c.outcome, event_log.c.task_id, event_log.c.body).where(
-        event_log.c.source == source, event_log.c.id == event_id
+    log = event_log.c
+    statement = select(log.outcome, log.task_id, log.body, log.epoch, log.seq).where(
+        log.source == source, log.id == event_id
     )
     rows = await fetch(engine, statement)
-    return Settled(rows[0].outcome, rows[0].task_id, rows[0].body) if rows else None
+    return Settled(*rows[0][:3], at=Cursor(*rows[0][3:])) if rows else None
 
 
 async def entries(engine: AsyncEngine, whose: Whose, after: Cursor, until: Cursor | None, limit: int) -> list[LogEntry]:

@@ -1,0 +1,77 @@
+"""The door's bodies and answers, for the OpenAPI document and for tests."""
+
+from typing import Literal
+
+from pydantic import BaseModel
+
+from gateway.models import Links, Problem
+
+JsonMap = dict[str, object]
+
+_ATTRIBUTE: JsonMap = {"type": "string", "minLength": 1, "maxLength": 255}
+_EVENT: JsonMap = {
+    "type": "object",
+    "description": "A CloudEvent 1.0; `data` fits the schema at /schemas/{type}/v1.",
+    "required": ["specversion", "id", "source", "type", "data"],
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {**_ATTRIBUTE, "description": "With `source`: the same event is taken once"},
+        "source": _ATTRIBUTE,
+        "type": {**_ATTRIBUTE, "examples": ["io.ganglion.task.submitted.v1"]},
+        "datacontenttype": {"type": "string", "pattern": "json"},
+        "traceparent": {"type": "string"},
+        "data": {"type": "object"},
+    },
+    "examples": [
+        {
+            "specversion": "1.0",
+            "id": "order-17",
+            "source": "/shop",
+            "type": "io.ganglion.task.submitted.v1",
+            "data": {"spec": {"prompt": "Summarise the complaint of order 17"}},
+        }
+    ],
+}
+
+
+class Receipt(BaseModel):
+    """202: the event is kept, and what the keeper made of it (null while only the log has it)."""
+
+    event_id: str
+    type: str
+    subject: str | None
+    outcome: str | None
+    durability: Literal["log", "log+database"]
+    cursor: str | None
+    task_id: str | None = None
+    links: Links | None = None
+
+
+class BatchItem(BaseModel):
+    """One event of a batch: its receipt, or the problem with it."""
+
+    status: int
+    receipt: Receipt | None = None
+    problem: Problem | None = None
+
+
+class BatchAnswer(BaseModel):
+    """What became of each event of a batch, in its order."""
+
+    items: list[BatchItem]
+
+
+def request_bodies() -> JsonMap:
+    """The three content modes."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/cloudevents+json": {"schema": _EVENT},
+                "application/cloudevents-batch+json": {"schema": {"type": "array", "maxItems": 100, "items": _EVENT}},
+                "application/json": {
+                    "schema": {"type": "object", "description": "The data alone: attributes are `ce-` headers"}
+                },
+            },
+        }
+    }

@@ -1,0 +1,53 @@
+"""All that serves the outside: who is let in, the two doors, and what may be said at them."""
+
+from collections.abc import Coroutine
+
+from fastapi import APIRouter
+from nats.aio.client import Client
+
+from gateway.auth import Authenticator
+from gateway.bus import Bus
+from gateway.callout import AgentRegistry, Callout, OutsiderSettings
+from gateway.door.door import Door
+from gateway.door.over_http import HttpDoor
+from gateway.door.over_nats import NatsDoor
+from gateway.door.schemas import Schemas
+from producers.connect import BusSettings
+
+
+class Outside:
+    """The doors of one gateway. Over NATS nobody comes in unless `settings` hold the key that lets them."""
+
+    def __init__(
+        self,
+        settings: OutsiderSettings,
+        bus_settings: BusSettings,
+        *,
+        bus: Bus,
+        authenticator: Authenticator,
+        agents: AgentRegistry,
+        door: Door,
+    ) -> None:
+        self._bus_settings = bus_settings
+        self._bus = bus
+        self._callout = Callout(settings, authenticator, agents)
+        self._over_nats = NatsDoor(door)
+        self._over_http = HttpDoor(door, authenticator, agents)
+        self._schemas = Schemas(door.rules)
+
+    def router(self) -> APIRouter:
+        """The routes of HTTP."""
+        router = APIRouter()
+        router.include_router(self._over_http.router())
+        router.include_router(self._schemas.router())
+        return router
+
+    def parts(self) -> tuple[Coroutine[object, object, None], ...]:
+        """What runs beside the requests."""
+        if not self._callout.lets_in:
+            return ()
+        return self._callout.run(self._bus_settings), self._serve()
+
+    async def _serve(self) -> None:
+        client: Client = await self._bus.client()
+        await self._over_nats.run(client)

@@ -1,0 +1,92 @@
+"""Tasks through the door: asking for one, and changing the course of one."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from events.base import Event, EventData
+from events.task import TaskControl, TaskSubmitted
+from gateway.accept import SOURCE
+from gateway.auth import WRITE
+from gateway.door.arrival import Arrival
+from gateway.door.rules import Said, read_said
+from gateway.lookup import Lookup
+from gateway.requests import TaskRequest
+from gateway.sender import Kind
+from storage.tasks import TaskRow
+
+
+class SubmittedByProducer(Said):
+    """A task that is asked for; `spec` is the body of POST /api/v1/tasks."""
+
+    spec: TaskRequest
+
+
+class ControlByProducer(Said):
+    """How a task's course is to change."""
+
+    task_id: UUID
+    action: Literal["cancel", "retry"]
+    reason: str | None = Field(default=None, max_length=500)
+
+
+class SubmittingRule:
+    """task.submitted: its task id follows from the sender, the event's source and its id."""
+
+    payload: type[EventData] = TaskSubmitted
+    said: type[BaseModel] = SubmittedByProducer
+    who: Kind = "user"
+    scope: str | None = WRITE
+
+    async def admit(self, arrival: Arrival) -> Event[EventData]:
+        """As POST /api/v1/tasks with the event's id as Idempotency-Key would make it."""
+        said = read_said(SubmittedByProducer, arrival)
+        data = TaskSubmitted(
+            task_id=arrival.subject_id,
+            spec=said.spec.spec(),
+            idempotency_key=arrival.attributes.id,
+            body_sha256=arrival.fingerprint,
+        )
+        return stamped(arrival, data, owner=arrival.sender.name, task_id=arrival.subject_id)
+
+
+class ControllingRule:
+    """task.control: on the sender's own tasks, or with scope admin on any of the tenant's."""
+
+    payload: type[EventData] = TaskControl
+    said: type[BaseModel] = ControlByProducer
+    who: Kind = "user"
+    scope: str | None = WRITE
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    async def admit(self, arrival: Arrival) -> Event[EventData]:
+        """As the routes below /api/v1/tasks/{task_id} would make it. Raises NotFoundError."""
+        said = read_said(ControlByProducer, arrival)
+        found = await self._lookup.task(arrival.sender.principal, said.task_id)
+        data = TaskControl(task_id=found.id, action=said.action, by=arrival.sender.name, reason=said.reason)
+        session_id = found.session_id if isinstance(found, TaskRow) else None
+        return stamped(arrival, data, owner=found.owner, task_id=found.id, session_id=session_id)
+
+
+def stamped(
+    arrival: Arrival,
+    data: EventData,
+    *,
+    owner: str,
+    task_id: UUID | None = None,
+    session_id: str | None = None,
+) -> Event[EventData]:
+    """The event for the bus: ours by source, the sender's by tenant."""
+    return Event.first(
+        data,
+        source=SOURCE,
+        tenant=arrival.sender.tenant,
+        owner=owner,
+        task_id=task_id,
+        session_id=session_id,
+        event_id=arrival.event_id,
+        traceparent=arrival.traceparent,
+    )
