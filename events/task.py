@@ -28,7 +28,7 @@ Status = Literal[
     "cancelled",
     "skipped",
 ]
-ControlAction = Literal["start", "cancel", "pause", "resume", "retry", "complete", "fail", "time_out"]
+ControlAction = Literal["start", "cancel", "pause", "resume", "retry", "replay", "complete", "fail", "time_out"]
 
 FINAL: frozenset[Status] = frozenset({"succeeded", "partial", "blocked", "cancelled", "skipped", "failed", "timed_out"})
 """Statuses that end a task; failed and timed_out can be left by an explicit retry only (DESIGN 5)."""
@@ -195,6 +195,7 @@ class TaskEntered(TaskEvent):
     routing: Routing | None = None
     priority: Priority | None = None
     reason: str | None = None
+    detail: str | None = None
     result: JsonObject | None = None
     error: TaskError | None = None
     due_at: datetime | None = None
@@ -207,7 +208,7 @@ class TaskBlocked(TaskEntered, name="blocked"):
 
 
 class TaskWaiting(TaskEntered, name="waiting"):
-    """Something must happen first; `reason` says what."""
+    """Something must happen first; `reason` says what, `detail` which one."""
 
     status = "waiting"
 

@@ -15,9 +15,9 @@ _UNROUTED = ["no_capability", "all_busy", "all_open"]
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A task whose time has come, and why: a retry, a deadline, or an agent that fell silent."""
+    """A task whose time has come, and why: a retry, a deadline, a run past its time, or an agent that fell silent."""
 
-    why: Literal["retry", "deadline", "silent"]
+    why: Literal["retry", "deadline", "overtime", "silent"]
     id: UUID
     tenant: str
     owner: str
@@ -42,13 +42,16 @@ class Stuck:
     body: bytes
 
 
+# A run has a little longer: it ends itself at the deadline, with what it has so far.
+_PAST_DEADLINE = "deadline_at <= now() - CASE WHEN status = 'running' THEN interval '10 s' ELSE interval '0 s' END"
 _DUE = f"""
-SELECT CASE WHEN deadline_at <= now() THEN 'deadline' WHEN status = 'waiting' THEN 'retry' ELSE 'silent' END AS why,
+SELECT CASE WHEN {_PAST_DEADLINE} THEN 'deadline' WHEN status = 'waiting' THEN 'retry'
+            WHEN due_at <= now() THEN 'overtime' ELSE 'silent' END AS why,
        id, tenant, owner, session_id, version, attempt, run_id, execution_id, agent_id, correlation_id, traceparent
 FROM task
 WHERE finished_at IS NULL
-  AND (deadline_at <= now()
-       OR (status = 'waiting' AND due_at <= now())
+  AND ({_PAST_DEADLINE}
+       OR (status IN ('waiting', 'running') AND due_at <= now())
        OR (status = 'running' AND heartbeat_at < now() - make_interval(secs => $1)))
 LIMIT {_LIMIT}"""
 

@@ -3,16 +3,18 @@
 from dataclasses import replace
 from functools import cache
 
-from consumers.keeper import agent, proposal, task, workflow
+from consumers.keeper import agent, placeholders, proposal, task, workflow
 from consumers.keeper.refinement import of_task
 from consumers.keeper.world import Aggregate, State
 from events.base import EventData
 
 AGGREGATES: tuple[Aggregate, ...] = (
     replace(task.AGGREGATE, related=of_task),
+    task.SPEC,
     workflow.AGGREGATE,
     proposal.AGGREGATE,
     agent.AGGREGATE,
+    placeholders.AGGREGATE,
 )
 
 BY_KIND: dict[type[State], Aggregate] = {aggregate.kind: aggregate for aggregate in AGGREGATES}

@@ -117,6 +117,8 @@ def _event_for(due: Due) -> Event[EventData]:
         )
     elif due.why == "retry":
         data = TaskControl(task_id=due.id, action="retry", by=SOURCE, attempt=due.attempt)
+    elif due.why == "overtime":
+        data = TaskControl(task_id=due.id, action="time_out", by=SOURCE, attempt=due.attempt)
     else:
         data = TaskControl(task_id=due.id, action="time_out", by=SOURCE)
     return Event.first(

@@ -5,16 +5,17 @@ bytes stay in `event_log`.
 """
 
 from datetime import datetime
+from uuid import UUID
 
 import orjson
 from pydantic import BaseModel, JsonValue
 from pydantic_core import from_json
 
-from consumers.keeper.state import TaskState
+from consumers.keeper.state import Course, SpecState, TaskState
 from events.base import Event, EventData
 from events.codec import encode, is_structured
 from events.run import RunFinished, RunStarted, RunToolCalled
-from events.task import Routing, TaskChecked, TaskError
+from events.task import Budget, Dependency, Routing, Status, TaskChecked, TaskError, TaskSpec
 from producers.reader import Delivery
 from storage.unnest import Row
 
@@ -65,7 +66,31 @@ def state_of(values: dict[str, object]) -> TaskState:
     routing = _loaded(values["routing"])
     values["routing"] = None if routing is None else Routing.model_validate(routing)
     values["required_capabilities"] = tuple(orjson.loads(str(values["required_capabilities"])))
+    values["budget"] = Budget.model_validate_json(str(values["budget"]))
+    named = values["depends_on"]
+    values["depends_on"] = tuple(map(Dependency.model_validate, orjson.loads(str(named)))) if named else ()
+    values["course"] = _course_of(values["course"])
     return TaskState(**values)  # type: ignore[arg-type]  # the column list and the dataclass are compared by a test
+
+
+def spec_of(values: dict[str, object]) -> SpecState:
+    """What was asked for, from its row."""
+    return SpecState(values["id"], TaskSpec.model_validate_json(str(values["spec"])))  # type: ignore[arg-type]  # a UUID
+
+
+def _course_of(value: object) -> Course:
+    if value is None:
+        return Course()
+    kept = orjson.loads(str(value))
+    for name in ("children", "dependants"):
+        kept[name] = tuple(map(UUID, kept.get(name, ())))
+    return Course(**kept)
+
+
+def _course_text(course: Course) -> str | None:
+    """Only what is not as in every task; NULL if nothing is."""
+    kept = {name: value for name, value in course._asdict().items() if value != Course._field_defaults[name]}
+    return orjson.dumps(kept).decode() if kept else None
 
 
 def _loaded(value: object) -> object:
@@ -95,6 +120,11 @@ def life_row(task: TaskState) -> Row:
     )
 
 
+def steered_row(task: TaskState) -> Row:
+    """What changes in some tasks' lives too, in the order of `storage.parts.TASK_STEERED`."""
+    return (task.deadline_at, _course_text(task.course), task.effects_done, *life_row(task))
+
+
 def task_row(task: TaskState) -> Row:
     """A whole new row, in the order of `storage.keeper.TASK_COLUMNS`."""
     birth = task.birth
@@ -114,9 +144,13 @@ def task_row(task: TaskState) -> Row:
         birth.body_sha256,
         text(birth.correlation_id),
         birth.traceparent,
-        birth.hopcount,
+        task.hopcount,
         task.deadline_at,
         birth.created_at,
+        task.parent_id,
+        task.root_id,
+        _course_text(task.course),
+        task.effects_done,
         *life_row(task),
     )
 
@@ -129,6 +163,13 @@ def run_row(data: RunStarted | RunFinished, at: datetime) -> Row:
         usage = data.usage
         ended = (data.outcome, None, at, usage.tokens, usage.cost_usd, usage.ms, json_text(data.error))
     return (data.run_id, data.task_id, data.attempt, data.execution_id, data.agent_id, *ended)
+
+
+def left_run_row(task: TaskState, status: Status, at: datetime) -> Row:
+    """A run that its task left: timed out or failed with it, else cancelled; its own end may still say otherwise."""
+    outcome = status if status in ("timed_out", "failed") else "cancelled"
+    ended = (outcome, None, at, None, None, None, None)
+    return (task.run_id, task.id, task.attempt, task.execution_id, task.agent_id, *ended)
 
 
 def verdict_row(data: TaskChecked, at: datetime) -> Row:

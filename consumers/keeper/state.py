@@ -5,7 +5,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from events.base import JsonObject
-from events.task import Kind, Priority, Routing, Status, TaskError, TaskSpec
+from events.task import Budget, Dependency, Kind, Priority, Routing, Status, TaskError, TaskSpec
 
 
 class Birth(NamedTuple):
@@ -16,12 +16,41 @@ class Birth(NamedTuple):
     body_sha256: str | None
     correlation_id: str
     traceparent: str | None
-    hopcount: int
     created_at: datetime
 
 
+class SpecState(NamedTuple):
+    """What was asked for: read again by the rare rule that needs it."""
+
+    id: UUID
+    spec: TaskSpec
+
+
+class Course(NamedTuple):
+    """What steers a task beside its status; most tasks never have any of it.
+
+    `hold`: it may not start before it is told to. `children`, `dependants`: the tasks it made, and those that wait for
+    it; `family`: how many tasks descend from this root. `granted`: attempts beyond the three, by resuming or replaying.
+    `tokens`, `cost_usd`, `ms`: spent by attempts that have ended. `left`: its last run was ended by somebody else's
+    word, and what became of it is still to be heard.
+    """
+
+    hold: bool = False
+    children: tuple[UUID, ...] = ()
+    dependants: tuple[UUID, ...] = ()
+    family: int = 0
+    granted: int = 0
+    tokens: int = 0
+    cost_usd: float = 0.0
+    ms: float = 0.0
+    left: bool = False
+
+
 class TaskState(NamedTuple):
-    """One task between two events. `birth` is set only while the row is not in the database yet."""
+    """One task between two events. `birth` is set only while the row is not in the database yet.
+
+    `steered`: the deadline, `course` or `effects_done` may differ from the row's.
+    """
 
     id: UUID
     tenant: str
@@ -48,4 +77,12 @@ class TaskState(NamedTuple):
     finished_at: datetime | None = None
     priority: Priority = "normal"
     routing: Routing | None = None
+    parent_id: UUID | None = None
+    root_id: UUID | None = None
+    hopcount: int = 0
+    budget: Budget = Budget()
+    depends_on: tuple[Dependency, ...] = ()
+    course: Course = Course()
+    effects_done: bool | None = None
+    steered: bool = False
     birth: Birth | None = None

@@ -227,7 +227,7 @@ class Term:
                 continue
             self._open_tasks.pop(key, None)
             if task.finished_at is None:
-                self._open_tasks[key] = task._replace(birth=None) if task.birth else task
+                self._open_tasks[key] = task._replace(birth=None, steered=False)
         while len(self._open_tasks) > _OPEN_TASKS:
             self._open_tasks.popitem(last=False)
 

@@ -1,6 +1,6 @@
 """A task, its runs, the verdict on it, and the tools its runs used."""
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, Table, Text, UniqueConstraint, Uuid, text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, Table, Text, UniqueConstraint, Uuid, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 from storage.models.base import Instant, metadata
@@ -24,6 +24,10 @@ task = Table(
     Column("hopcount", Integer, nullable=False),
     Column("deadline_at", Instant, nullable=False),
     Column("created_at", Instant, nullable=False),
+    Column("parent_id", Uuid, comment="the task that made this one"),
+    Column("root_id", Uuid, comment="the first of its ancestors"),
+    Column("course", JSONB, comment="hold, children, dependants, spending: what is not as in every task"),
+    Column("effects_done", Boolean, comment="whether a run that was stopped had done its work all the same"),
     # From here on: what changes in a task's life.
     Column("status", Text, nullable=False),
     Column("version", Integer, nullable=False),
@@ -42,6 +46,8 @@ task = Table(
     Column("updated_at", Instant, nullable=False),
     Column("finished_at", Instant),
     Index("task_owner_idx", "tenant", "owner", text("created_at DESC"), text("id DESC")),
+    Index("task_session_idx", "session_id", "created_at", postgresql_where=text("session_id IS NOT NULL")),
+    Index("task_parent_idx", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
     # Neither column changes while a task is open, so its updates stay in the page (HOT) and touch no index.
     Index("task_open_idx", "deadline_at", postgresql_where=text("finished_at IS NULL")),
     postgresql_with={"fillfactor": 70},

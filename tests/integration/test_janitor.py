@@ -72,7 +72,11 @@ async def test_a_silent_agent_and_a_passed_deadline_are_due_and_a_finished_task_
     assert await store.due(SILENT) == []
     await _age(bus, 91, "heartbeat_at")
     assert [due.why for due in await store.due(SILENT)] == ["silent"]
-    await _age(bus, 1, "deadline_at")
+    await _age(bus, 1, "due_at")
+    assert [due.why for due in await store.due(SILENT)] == ["overtime"]
+    await _age(bus, 9, "deadline_at")
+    assert [due.why for due in await store.due(SILENT)] == ["overtime"]  # it may still end itself
+    await _age(bus, 11, "deadline_at")
     assert [due.why for due in await store.due(SILENT)] == ["deadline"]
     await bus.database.execute("UPDATE task SET finished_at = now()")
     assert await store.due(SILENT) == []

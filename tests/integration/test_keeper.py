@@ -216,7 +216,7 @@ async def test_one_row_that_postgres_refuses_does_not_cost_the_others(
         assert error["code"] == "internal_error"
         assert await bus.states(culprit.taskid) == ["failed"]
         letter = json.loads(await _only_letter(bus))
-        assert (letter["event_id"], letter["body"]) == (bad.id, None)
+        assert (letter["event_id"], letter.get("body")) == (bad.id, None)
         await bus.again(bad)
         await bus.folded()
         await assert_accounted(database_url)

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.keeper.rows import life_row, state_of, task_row
-from consumers.keeper.state import Birth, TaskState
-from events import STATE_EVENTS, Routing, TaskError, TaskSpec
+from consumers.keeper.rows import life_row, state_of, steered_row, task_row
+from consumers.keeper.state import Birth, Course, TaskState
+from events import STATE_EVENTS, Budget, Dependency, Routing, TaskError, TaskSpec
 from events.errors import LeaseLostError
 from storage.keeper import Changes, KeeperStore, Position
 from storage.models import task
-from storage.parts import TASK_COLUMNS, TASK_FOLD, TASK_LIFE
+from storage.parts import TASK_COLUMNS, TASK_FOLD, TASK_LIFE, TASK_STEERED
 from storage.unnest import columns_of
 from tests.support.payloads import INSTANTS, JSON, NAMES, TEXT
 
@@ -24,15 +24,40 @@ MAYBE_TEXT = st.none() | PLAIN
 OBJECTS = st.none() | st.dictionaries(
     PLAIN, st.none() | st.booleans() | st.integers(-(2**70), 2**70) | PLAIN, max_size=3
 )
+
+
+def with_spec(task: TaskState) -> TaskState:
+    """What is read out of the request is what the request says."""
+    assert task.birth is not None
+    return task._replace(budget=task.birth.spec.budget, depends_on=task.birth.spec.depends_on)
+
+
 BIRTHS = st.builds(
     Birth,
-    spec=st.builds(TaskSpec, prompt=TEXT, metadata=st.dictionaries(TEXT, JSON, max_size=2)),
+    spec=st.builds(
+        TaskSpec,
+        prompt=TEXT,
+        metadata=st.dictionaries(TEXT, JSON, max_size=2),
+        budget=st.builds(Budget, max_tokens=st.integers(1, 100_000), max_cost_usd=st.floats(0, 100)),
+        depends_on=st.lists(st.builds(Dependency, task_id=st.uuids(), required=st.booleans()), max_size=2).map(tuple),
+    ),
     idempotency_key=MAYBE_TEXT,
     body_sha256=MAYBE_TEXT,
     correlation_id=PLAIN,
     traceparent=MAYBE_TEXT,
-    hopcount=st.integers(0, 40),
     created_at=INSTANTS,
+)
+COURSES = st.builds(
+    Course,
+    hold=st.booleans(),
+    children=st.lists(st.uuids(), max_size=2).map(tuple),
+    dependants=st.lists(st.uuids(), max_size=2).map(tuple),
+    family=st.integers(0, 300),
+    tokens=st.integers(0, 10**6),
+    cost_usd=st.floats(0, 100),
+    granted=st.integers(0, 9),
+    ms=st.floats(0, 10**6),
+    left=st.booleans(),
 )
 TASKS = st.builds(
     TaskState,
@@ -69,8 +94,14 @@ TASKS = st.builds(
         avoid_technologies=st.lists(NAMES, max_size=2).map(tuple),
         min_tier=st.sampled_from(["elite", "trainee", None]),
     ),
+    hopcount=st.integers(0, 40),
+    parent_id=st.none() | st.uuids(),
+    root_id=st.none() | st.uuids(),
+    course=st.just(Course()) | COURSES,
+    effects_done=st.none() | st.booleans(),
+    steered=st.sampled_from([False]),
     birth=BIRTHS,
-)
+).map(with_spec)
 
 
 @pytest.fixture
@@ -119,12 +150,17 @@ async def test_what_was_written_is_what_is_read(store: KeeperStore) -> None:
         older = [one._replace(birth=None, version=1, reason="again", result={"a": None}) for one in batch]
         await write(Changes({"changed": [(one.id, *life_row(one)) for one in older]}))
         assert await read(batch) == older
+        steered = [
+            one._replace(course=Course(hold=True, granted=1), effects_done=True, deadline_at=AT) for one in older
+        ]
+        await write(Changes({"steered": [(one.id, *steered_row(one)) for one in steered]}))
+        assert await read(batch) == steered
     await store.close()
 
 
 def test_the_columns_and_the_fields_are_the_same() -> None:
     """`state_of` takes a row by name, `life_row` and `task_row` give one by place."""
-    assert set(TASK_FOLD) == set(TaskState._fields) - {"birth"}
+    assert set(TASK_FOLD) == set(TaskState._fields) - {"birth", "steered", "budget", "depends_on"}
     assert columns_of(task) == TASK_COLUMNS
     assert TASK_COLUMNS[-len(TASK_LIFE) :] == TASK_LIFE
     newborn = TaskState(
@@ -140,13 +176,14 @@ def test_the_columns_and_the_fields_are_the_same() -> None:
         attempt=0,
         driving_id="d",
         updated_at=AT + timedelta(1),
-        birth=Birth(TaskSpec(prompt="x"), None, None, "c", None, 0, AT),
+        birth=Birth(TaskSpec(prompt="x"), None, None, "c", None, AT),
     )
     row = dict(zip(TASK_COLUMNS, task_row(newborn), strict=True))
     assert (row["tenant"], row["owner"], row["kind"], row["status"]) == ("t", "o", "goal", "submitted")
     assert (row["correlation_id"], row["driving_id"]) == ("c", "d")
     assert (row["created_at"], row["updated_at"]) == (AT, AT + timedelta(1))
     assert dict(zip(TASK_LIFE, life_row(newborn), strict=True)).items() <= row.items()
+    assert dict(zip(TASK_STEERED, steered_row(newborn), strict=True)).items() <= row.items()
 
 
 async def test_a_write_from_another_place_or_without_the_lease_changes_nothing(

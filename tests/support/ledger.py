@@ -219,6 +219,6 @@ def stored(state: State) -> State:
     elif isinstance(state, ProposalState):
         back = proposal_of(dict(zip(columns_of(proposal), proposal_row(state), strict=True)))
     elif isinstance(state, TaskState):
-        return state._replace(birth=None)
+        return state._replace(birth=None, steered=False)
     assert back == state
     return back

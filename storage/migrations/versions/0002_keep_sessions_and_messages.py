@@ -61,7 +61,24 @@ def upgrade() -> None:
         sa.UniqueConstraint("session_id", "seq", name=op.f("message_session_id_seq_key")),
     )
     op.create_index(op.f("message_task_id_idx"), "message", ["task_id"])
+    op.create_table(
+        "placeholder",
+        sa.Column("id", sa.Text(), nullable=False, comment="tenant/session, or tenant/task where there is no session"),
+        sa.Column("tenant", sa.Text(), nullable=False),
+        sa.Column("owner", sa.Text(), nullable=False),
+        sa.Column("session_id", sa.Text(), nullable=False),
+        sa.Column(
+            "names",
+            postgresql.JSONB(),
+            nullable=False,
+            comment="placeholder -> {tag, value}: what it stands for, encrypted",
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("placeholder_pkey")),
+    )
     op.create_index(op.f("tool_call_task_id_idx"), "tool_call", ["task_id"])
+    op.create_index(
+        "task_session_idx", "task", ["session_id", "created_at"], postgresql_where=sa.text("session_id IS NOT NULL")
+    )
     op.add_column("event_log", sa.Column("session_id", sa.Text()))
     op.create_index(
         "event_log_session_idx",
@@ -73,6 +90,8 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("event_log", "session_id")
+    op.drop_index("task_session_idx", table_name="task")
     op.drop_index(op.f("tool_call_task_id_idx"), table_name="tool_call")
+    op.drop_table("placeholder")
     op.drop_table("message")
     op.drop_table("session")

@@ -8,13 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consumers.keeper.state import TaskState
+from consumers.keeper.state import SpecState, TaskState
 from consumers.keeper.task import MAX_ATTEMPTS, decide, evolve
 from consumers.keeper.world import Key, RefusedError, World
 from events import (
     FINAL,
     STATE_EVENTS,
     Candidate,
+    ControlAction,
     Event,
     EventData,
     RouteDecided,
@@ -30,6 +31,7 @@ from events import (
     TaskError,
     TaskSpec,
     TaskSubmitted,
+    TaskUnchecked,
 )
 from events.ids import derived_id, run_id
 
@@ -38,16 +40,17 @@ TASK = UUID("0192f0c1-0000-7000-8000-000000000001")
 EXECUTION, OTHER = derived_id("execution"), derived_id("other execution")
 STATUSES: tuple[Status, ...] = get_args(Status)
 
-# O.3, and that a dead letter or a deadline ends whatever is open.
+# O.3; besides, a dead letter or a deadline ends whatever is open, its owner may say that it is done, and what never
+# had a verdict waits for one when it is retried.
 LEGAL: dict[Status, set[Status]] = {
     "submitted": {"blocked", "waiting", "ready", "cancelled", "failed", "timed_out"},
-    "waiting": {"ready", "skipped", "cancelled", "failed", "timed_out"},
-    "ready": {"assigned", "cancelled", "failed", "timed_out"},
-    "assigned": {"running", "ready", "cancelled", "timed_out", "failed"},
+    "waiting": {"ready", "skipped", "cancelled", "failed", "timed_out", "succeeded"},
+    "ready": {"assigned", "cancelled", "failed", "timed_out", "succeeded"},
+    "assigned": {"running", "ready", "cancelled", "timed_out", "failed", "succeeded"},
     "running": {"succeeded", "partial", "failed", "timed_out", "cancelled", "paused", "ready", "waiting"},
-    "paused": {"ready", "cancelled", "failed", "timed_out"},
-    "failed": {"ready"},
-    "timed_out": {"ready"},
+    "paused": {"ready", "cancelled", "failed", "timed_out", "succeeded"},
+    "failed": {"ready", "waiting"},
+    "timed_out": {"ready", "waiting"},
     **{status: set() for status in ("blocked", "succeeded", "partial", "cancelled", "skipped")},
 }
 
@@ -68,7 +71,7 @@ def facts(attempt: int = 1, execution: UUID = EXECUTION, agent: str = "extractiv
     }
     controls: dict[str, EventData] = {
         f"control {action}": TaskControl.model_validate({"task_id": TASK, "action": action, "by": "o"})
-        for action in ("cancel", "retry", "fail", "time_out")
+        for action in get_args(ControlAction)
     }
     checks: dict[str, EventData] = {
         f"checked {decision}": TaskChecked.model_validate({"task_id": TASK, "decision": decision, "rules_version": "1"})
@@ -76,6 +79,7 @@ def facts(attempt: int = 1, execution: UUID = EXECUTION, agent: str = "extractiv
     }
     return {
         "submitted": TaskSubmitted(task_id=TASK, spec=TaskSpec(prompt="x")),
+        "unchecked": TaskUnchecked(task_id=TASK, reason="reflex_away", retry_after=5),
         "decided": RouteDecided(task_id=TASK, attempt=attempt, agent_id=agent, score=1.0, reason="only one"),
         "unroutable": RouteFailed(
             task_id=TASK, attempt=attempt, reason="no_capability", candidates=(Candidate(agent_id="a"),)
@@ -122,6 +126,7 @@ def task_in(status: Status, attempt: int = 1) -> TaskState:
         attempt=0 if status in ("submitted", "blocked") else attempt,
         driving_id="e",
         updated_at=AT,
+        reason="retry" if status == "waiting" else None,
         agent_id="extractive" if assigned else None,
         run_id=run_id(TASK, attempt) if assigned else None,
         execution_id=EXECUTION if started else None,
@@ -130,14 +135,16 @@ def task_in(status: Status, attempt: int = 1) -> TaskState:
 
 def fold(task: TaskState | None, cause: Event[EventData], at: datetime = AT) -> tuple[TaskState | None, list[Status]]:
     """As the keeper folds: what was decided is folded before anything else. Raises RefusedError."""
-    world = World({Key(TaskState, TASK): task})
+    spec = SpecState(TASK, TaskSpec(prompt="x"))
+    world = World({Key(TaskState, TASK): task, Key(SpecState, TASK): spec})
     effects = decide(world, cause, at)
     evolve(world, cause, at)
     for index, effect in enumerate(effects):
         caused = cause.caused(
             effect.data, source="/keeper", index=index, time=at, version=effect.version, about=effect.about
         )
-        evolve(world, caused, at)
+        if not isinstance(effect.data, TaskSubmitted):
+            evolve(world, caused, at)
     entered = [effect.data for effect in effects if isinstance(effect.data, TaskEntered)]
     return world.get(TaskState, TASK), [data.status for data in entered]
 
@@ -160,8 +167,8 @@ def test_every_event_in_every_state_is_legal_or_refused(status: Status, name: st
     assert after.status == (entered[0] if entered else status)
     assert (after.finished_at is None) == (after.status not in FINAL)
     assert after.attempt - before.attempt == (1 if entered == ["ready"] else 0)
-    assert after.attempt <= MAX_ATTEMPTS
-    assert (after.due_at is not None) == (after.status == "waiting" and entered == ["waiting"])
+    assert after.attempt <= MAX_ATTEMPTS + after.course.granted
+    assert (after.due_at is not None) == (entered in (["waiting"], ["running"]))
 
 
 # What the machine is for, said once and plainly; the rest of the table only has to be legal.
@@ -185,6 +192,10 @@ STEPS: list[tuple[Status, str, Status]] = [
     ("waiting", "control retry", "ready"),
     ("failed", "control retry", "ready"),
     ("timed_out", "control retry", "ready"),
+    ("submitted", "unchecked", "waiting"),
+    ("running", "control pause", "paused"),
+    ("paused", "control resume", "ready"),
+    *[(status, "control complete", "succeeded") for status in ("waiting", "ready", "assigned", "running", "paused")],
     *[(status, "control cancel", "cancelled") for status in STATUSES if status not in FINAL],
     *[(status, "control fail", "failed") for status in STATUSES if status not in FINAL],
 ]
@@ -204,6 +215,9 @@ REFUSALS = [
     for name, code in [
         ("control cancel", "task_final"),
         ("control fail", "task_final"),
+        ("control complete", "task_final"),
+        ("control pause", "task_final"),
+        ("control start", "task_final"),
         ("finished succeeded", "not_running"),
         ("checked block", "already_checked"),
         ("decided", "stale_route"),
@@ -244,11 +258,16 @@ def test_nobody_touches_an_unknown_or_a_foreign_task(name: str) -> None:
 
 
 @pytest.mark.parametrize("end", ["control fail", "control time_out"])
-def test_a_task_that_was_never_checked_cannot_be_retried_past_the_check(end: str) -> None:
+def test_a_task_that_was_never_checked_is_checked_when_it_is_retried(end: str) -> None:
     task, _ = fold(None, event(facts()["submitted"]))
     task, _ = fold(task, event(facts()[end]))
-    with pytest.raises(RefusedError, match="not_checked"):
-        fold(task, event(facts()["control retry"]))
+    task, entered = fold(task, event(facts()["control retry"]))
+    assert task is not None
+    assert (entered, task.reason, task.due_at) == (["waiting"], "verdict", AT + timedelta(seconds=60))
+    with pytest.raises(RefusedError, match="stale_route"):
+        fold(task, event(facts()["decided"]))
+    assert fold(task, event(facts()["checked allow"]))[1] == ["ready"]
+    assert fold(task, event(facts()["checked block"]))[1] == ["blocked"]
 
 
 def test_a_retry_waits_two_then_ten_seconds_and_the_third_failure_is_final() -> None:
@@ -294,11 +313,11 @@ def test_no_history_breaks_the_machine(usual: int, random: list[tuple[str, int, 
             assert task.version == (before.version if before else 1) + len(entered)
             if before is not None:
                 assert set(entered) <= LEGAL[before.status]
-                if before.status in FINAL:
-                    assert name == "control retry"
+                if before.status in FINAL and entered:
+                    assert name in ("control retry", "control replay")
             checked = checked or name in ("checked allow", "checked redact")
             assert checked or task.status not in ("ready", "assigned", "running")
-            assert task.attempt <= MAX_ATTEMPTS
+            assert task.attempt <= MAX_ATTEMPTS + task.course.granted
             assert (task.finished_at is not None) == (task.status in FINAL)
         return task, told
 

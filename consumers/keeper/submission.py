@@ -1,0 +1,82 @@
+"""From the request to the door: a task is born, screened, and passes or waits."""
+
+from datetime import datetime, timedelta
+
+from consumers.keeper import family, gate
+from consumers.keeper.entering import enter, fail
+from consumers.keeper.state import Birth, Course, TaskState
+from consumers.keeper.world import Effect, RefusedError, World
+from events.base import Event, EventData
+from events.task import TaskChecked, TaskError, TaskSubmitted, TaskUnchecked
+
+DEFAULT_DEADLINE = timedelta(hours=24)
+VERDICT = "verdict"
+
+
+def submitted(data: TaskSubmitted, world: World, event: Event[EventData], at: datetime) -> list[Effect]:
+    """Nothing follows at once from a new task, unless it cannot be taken up."""
+    refusal = family.refusal(world, event, data)
+    if refusal is None:
+        return []
+    return [fail(born(data, world, event, at), *refusal)]
+
+
+def born(data: TaskSubmitted, world: World, event: Event[EventData], at: datetime) -> TaskState:
+    """The task as it begins."""
+    spec = data.spec
+    hopcount = family.generation(world, event, spec.parent_id)
+    latest = family.latest_deadline(world, spec.parent_id)
+    deadline_at = spec.deadline_at or at + DEFAULT_DEADLINE
+    return TaskState(
+        id=data.task_id,
+        tenant=event.tenantid,
+        owner=event.ownerid,
+        session_id=event.sessionid,
+        kind=spec.kind,
+        required_capabilities=spec.required_capabilities,
+        deadline_at=deadline_at if latest is None else min(deadline_at, latest),
+        status="submitted",
+        version=1,
+        attempt=0,
+        driving_id=event.id,
+        updated_at=at,
+        priority=spec.priority,
+        routing=spec.routing,
+        parent_id=spec.parent_id,
+        root_id=family.root_of(world, spec.parent_id),
+        hopcount=hopcount,
+        budget=spec.budget,
+        depends_on=spec.depends_on,
+        course=Course(hold=True) if spec.hold else Course(),
+        birth=Birth(
+            spec=spec,
+            idempotency_key=data.idempotency_key,
+            body_sha256=data.body_sha256,
+            correlation_id=event.correlationid,
+            traceparent=event.traceparent,
+            created_at=at,
+        ),
+    )
+
+
+def checked(verdict: TaskChecked, task: TaskState, world: World) -> list[Effect]:
+    """The verdict decides whether the task may go on at all; the gate, whether it may now."""
+    if not awaits_verdict(task):
+        raise RefusedError("already_checked")
+    if verdict.decision == "block":
+        error = TaskError(code="blocked_by_policy", message=verdict.reason or "The request was blocked by policy.")
+        return [enter(task, "blocked", reason=error.code, detail=verdict.reason, error=error)]
+    return [gate.pass_or_wait(world, task, attempt=max(1, task.attempt))]
+
+
+def unchecked(data: TaskUnchecked, task: TaskState, at: datetime) -> list[Effect]:
+    """Without a verdict nothing goes on; the janitor has it asked for again."""
+    if not awaits_verdict(task):
+        raise RefusedError("already_checked")
+    due_at = at + timedelta(seconds=data.retry_after)
+    return [enter(task, "waiting", reason=VERDICT, detail=data.reason, due_at=due_at)]
+
+
+def awaits_verdict(task: TaskState) -> bool:
+    """Whether nothing was judged yet."""
+    return task.status == "submitted" or (task.status == "waiting" and task.reason == VERDICT)
