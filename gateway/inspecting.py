@@ -66,6 +66,7 @@ async def _let_pass(outgoing: Outgoing, texts: Mapping[str, str], tenant: str) -
 
 async def _treated(outgoing: Outgoing, data: RunEvent, event: Event[EventData]) -> RunEvent:
     tenant, session = event.tenantid, event.sessionid or str(data.task_id)
+    data = data.model_copy(update={"findings": None, "sealed": None})  # not an agent's to say
     if isinstance(data, RunDelta):
         return data.model_copy(update={"text": outgoing.screener.redact(data.text)})
     concern = await asyncio.to_thread(outgoing.concern, data, tenant=tenant)

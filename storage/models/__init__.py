@@ -3,7 +3,7 @@
 from storage.models.agent import agent
 from storage.models.base import metadata
 from storage.models.log import event_gap, event_log, event_repeat, keeper, outbox
-from storage.models.session import message, session
+from storage.models.session import message, placeholder, session
 from storage.models.task import run, task, tool_call, verdict
 from storage.models.workflow import blob, proposal, proposal_access, workflow, workflow_version
 
@@ -17,6 +17,7 @@ __all__ = [
     "message",
     "metadata",
     "outbox",
+    "placeholder",
     "proposal",
     "proposal_access",
     "run",

@@ -33,6 +33,16 @@ session = Table(
     Index("session_owner_idx", "tenant", "owner", text("updated_at DESC"), text("id DESC")),
 )
 
+placeholder = Table(
+    "placeholder",
+    metadata,
+    Column("id", Text, primary_key=True, comment="tenant/session, or tenant/task where there is no session"),
+    Column("tenant", Text, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("session_id", Text, nullable=False),
+    Column("names", JSONB, nullable=False, comment="placeholder -> {tag, value}: what it stands for, encrypted"),
+)
+
 message = Table(
     "message",
     metadata,
