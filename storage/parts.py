@@ -36,8 +36,11 @@ TASK_COLUMNS = columns_of(task)
 TASK_LIFE = TASK_COLUMNS[TASK_COLUMNS.index("status") :]
 TASK_FOLD = (
     *("id", "tenant", "owner", "session_id", "kind", "priority", "required_capabilities", "routing", "deadline_at"),
+    *("hopcount", "parent_id", "root_id", "course", "effects_done"),
     *TASK_LIFE,
 )
+TASK_STEERED = ("deadline_at", "course", "effects_done", *TASK_LIFE)
+_OF_SPEC = "spec->'budget' AS budget, spec->'depends_on' AS depends_on"
 LOG_COLUMNS = columns_of(event_log)
 RUN_COLUMNS = columns_of(run)
 _ONCE = "ON CONFLICT DO NOTHING"
@@ -94,6 +97,7 @@ PARTS: dict[str, Part] = {
     "called": inserted(tool_call, _ONCE),
     "sent": inserted(outbox),
     "changed": Part(task, ("id", *TASK_LIFE), updates=True),
+    "steered": Part(task, ("id", *TASK_STEERED), updates=True),
     "texts": inserted(blob, _ONCE),
     "workflows": upserted(workflow),
     "published": inserted(workflow_version, _ONCE),
@@ -106,7 +110,8 @@ PARTS: dict[str, Part] = {
 }
 
 READS: dict[str, str] = {
-    "task": f"SELECT {', '.join(TASK_FOLD)} FROM task WHERE id = ANY($1::uuid[])",
+    "spec": "SELECT id, spec FROM task WHERE id = ANY($1::uuid[])",
+    "task": f"SELECT {', '.join(TASK_FOLD)}, {_OF_SPEC} FROM task WHERE id = ANY($1::uuid[])",
     "workflow": f"SELECT {', '.join(columns_of(workflow))} FROM workflow WHERE id = ANY($1::uuid[])",
     "proposal": f"SELECT {', '.join(columns_of(proposal))} FROM proposal WHERE id = ANY($1::uuid[])",
     "agent": f"SELECT {', '.join(columns_of(agent))} FROM agent WHERE id = ANY($1::text[])",

@@ -10,6 +10,7 @@ from events.base import EventData
 
 AGGREGATES: tuple[Aggregate, ...] = (
     replace(task.AGGREGATE, related=of_task),
+    task.SPEC,
     workflow.AGGREGATE,
     proposal.AGGREGATE,
     agent.AGGREGATE,

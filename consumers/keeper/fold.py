@@ -14,7 +14,7 @@ from events.base import CATALOGUE, Event, EventData
 from events.codec import decode, encode
 from events.errors import InvalidEventError, UnknownEventTypeError
 from events.subjects import subject_of
-from events.task import TaskControl, TaskEntered
+from events.task import TaskControl, TaskEntered, TaskSubmitted
 from producers.reader import Delivery, Hole
 from storage.keeper import Changes
 
@@ -161,11 +161,22 @@ class Fold:
         for aggregate in concerned(type(event.data)):
             aggregate.evolve(self.world, event, at)
         for index, effect in enumerate(effects):
+            if self._is_overtaken(effect):
+                continue
             caused = event.caused(
                 effect.data, source=SOURCE, index=index, time=at, version=effect.version, about=effect.about
             )
+            if effect.about.task_id != event.taskid:  # a queue of tasks is no loop
+                caused = caused.model_copy(update={"hopcount": 1})
             self.publish(caused)
-            self._follow(caused, self._decide(caused, at), at)
+            if not isinstance(effect.data, TaskSubmitted):  # asked for again: it is a reactor's, and new to nobody here
+                self._follow(caused, self._decide(caused, at), at)
+
+    def _is_overtaken(self, effect: Effect) -> bool:
+        """Whether the task has moved since: another effect of the same cause ended it, or let it go on."""
+        data = effect.data
+        task = self.world.get(TaskState, data.task_id) if isinstance(data, TaskEntered) else None
+        return task is not None and task.version + 1 != effect.version
 
     def _note_outcome(self, event_id: str, outcome: str) -> None:
         """What became of a request; a repeat in the same batch does not hide what became of the first."""

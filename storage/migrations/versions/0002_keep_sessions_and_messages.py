@@ -76,6 +76,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("placeholder_pkey")),
     )
     op.create_index(op.f("tool_call_task_id_idx"), "tool_call", ["task_id"])
+    op.create_index(
+        "task_session_idx", "task", ["session_id", "created_at"], postgresql_where=sa.text("session_id IS NOT NULL")
+    )
     op.add_column("event_log", sa.Column("session_id", sa.Text()))
     op.create_index(
         "event_log_session_idx",
@@ -87,6 +90,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("event_log", "session_id")
+    op.drop_index("task_session_idx", table_name="task")
     op.drop_index(op.f("tool_call_task_id_idx"), table_name="tool_call")
     op.drop_table("placeholder")
     op.drop_table("message")
