@@ -4,13 +4,18 @@ from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
+import pytest_asyncio
 from nats.aio.client import Client
 from pydantic import SecretStr
 
+from deploy.local.server import Server
 from producers.connect import BusSettings, Connection
 from producers.topology import apply
+from tests.support.databases import fresh_database
+from tests.support.desk import Desk, a_desk
 from tests.support.eventually import eventually
 from tests.support.fake_keeper import FakeKeeper
+from tests.support.infrastructure import SharedServers
 from tests.support.running_gateway import RunningGateway, running_gateway, settings_for
 
 ORIGIN = "https://app.example"
@@ -38,6 +43,16 @@ async def gateway(keeper: FakeKeeper, nats_url: str, database_url: str) -> Async
         async with running.client() as client:
             await eventually(lambda: _hears(client))
         yield running
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def desk(module_nats_server: Server, shared: SharedServers, template: str) -> AsyncGenerator[Desk]:
+    """Gateway, keeper and proposals consumer, shared by the tests of one module, each with workflows of its own."""
+    async with (
+        fresh_database(shared.database_url, template=template) as url,
+        a_desk(module_nats_server.url, url) as desk,
+    ):
+        yield desk
 
 
 async def _hears(client: httpx.AsyncClient) -> bool:
