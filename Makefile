@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check bench clean
+.PHONY: help up demo test check bench chaos chaos-release clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 up: $(STAMP) ## start everything; Ctrl-C stops it
 	$(BIN)/python -m deploy.local up
@@ -27,6 +27,13 @@ check: $(STAMP) ## format, lint, types, layers
 
 bench: $(STAMP) ## measure the stack beside its floor
 	$(BIN)/python -m bench
+
+chaos: $(STAMP) ## kill, cut and wipe at random: three seeds of 5,000 requests and 50 faults, then planted defects
+	$(BIN)/python -m tests.chaos
+	$(BIN)/python -m tests.chaos.mutants
+
+chaos-release: $(STAMP) ## ten seeds of 20,000 requests and 50 faults
+	$(BIN)/python -m tests.chaos --seeds 10 --requests 20000 --per-second 80
 
 clean: ## delete the environment, the caches and all local data
 	if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local wipe; fi
