@@ -24,6 +24,19 @@ async def test_the_document_covers_every_route(alice: httpx.AsyncClient) -> None
         ("get", "/api/v1/tasks/{task_id}/events"),
         ("get", "/api/v1/tasks/{task_id}/stream"),
         ("post", "/api/v1/tasks/{task_id}/cancel"),
+        *((method, "/api/workflows") for method in ("get", "post")),
+        *(
+            ("get", f"/api/workflows/{{workflow_id}}{path}")
+            for path in ("", "/draft", "/versions", "/versions/{number}")
+        ),
+        *(("post", f"/api/workflows/{{workflow_id}}/{path}") for path in ("refinements", "versions")),
+        ("delete", "/api/workflows/{workflow_id}/draft"),
+        *(
+            ("get", f"/api/proposals{path}")
+            for path in ("", *(f"/{{proposal_id}}{of}" for of in ("", "/diff", "/access")))
+        ),
+        *(("post", f"/api/proposals/{{proposal_id}}/{decision}") for decision in ("approve", "reject")),
+        *((method, "/api/proposals/{proposal_id}/access/{user_id}") for method in ("put", "delete")),
         *(("get", path) for path in ("/", "/livez", "/readyz", "/health", "/ready", "/metrics")),
     }
 
