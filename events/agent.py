@@ -37,7 +37,7 @@ class AgentRegistered(AgentEvent, name="registered"):
     agent_type: str = "implementer"
     capabilities: dict[Name, float] = Field(min_length=1)
     technologies: tuple[str, ...] = ()
-    capacity: int = Field(default=5, ge=1, le=1_000)
+    capacity: int = Field(default=5, ge=1, le=10_000)
     outside: bool = True
     token_hash: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     version: str | None = None

@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from events.base import EventData
 from events.ids import Name
+from events.task import Kind, Routing
 
 
 class Candidate(BaseModel):
@@ -46,3 +47,24 @@ class RouteFailed(RouteEvent, name="failed"):
 
     reason: Literal["no_capability", "all_busy", "all_open"]
     candidates: tuple[Candidate, ...] = ()
+
+
+class RouteQuestion(BaseModel):
+    """Core NATS, no event: who would take a task with these needs now?"""
+
+    model_config = ConfigDict(frozen=True)
+
+    tenant: Name
+    kind: Kind = "goal"
+    required_capabilities: tuple[Name, ...] = ()
+    routing: Routing | None = None
+
+
+class RouteAnswer(BaseModel):
+    """The router's answer: the agent it would choose, if any has room, and everyone it judged, the best first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    agent_id: Name | None
+    needs: tuple[Name, ...]
+    candidates: tuple[Candidate, ...]

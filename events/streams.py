@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from events.agent import PRESENCE_EVENTS, AgentChanged
+from events.agent import AGENT_STATES, PRESENCE_EVENTS, AgentChanged, AgentHeartbeat
 from events.base import EventData
 from events.proposal import (
     ProposalApproved,
@@ -14,17 +14,21 @@ from events.proposal import (
     ProposalSuperseded,
 )
 from events.route import RouteDecided, RouteFailed
-from events.run import RUN_EVENTS, RunDelayed
+from events.run import RUN_EVENTS, RunDelayed, RunProgress
 from events.subjects import filter_for
 from events.task import (
     TaskAssigned,
     TaskCancelled,
     TaskChecked,
     TaskFailed,
+    TaskPartial,
+    TaskPaused,
     TaskReady,
     TaskSubmitted,
+    TaskSucceeded,
     TaskTimedOut,
     TaskUnchecked,
+    TaskWaiting,
 )
 
 DAY = 86_400.0
@@ -42,6 +46,7 @@ class Stream:
     max_bytes: int = 1024 * MIB
     duplicate_window: float = 120.0
     allow_atomic: bool = False
+    replicas: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +92,19 @@ ADVISORY = Stream(
 STREAMS: tuple[Stream, ...] = (BUS, WORK, TOK, DLQ, ADVISORY)
 
 REFLEX = Durable("reflex", (TaskSubmitted,), outputs=(TaskChecked, TaskUnchecked))
-ROUTER = Durable("router", (TaskReady,), outputs=(RouteDecided, RouteFailed, AgentChanged))
+ROUTER = Durable(
+    "router",
+    (
+        *(TaskReady, TaskWaiting, TaskPaused, TaskSucceeded, TaskPartial, TaskFailed, TaskTimedOut, TaskCancelled),
+        RunProgress,
+        *AGENT_STATES.values(),
+        AgentHeartbeat,
+    ),
+    outputs=(RouteDecided, RouteFailed, AgentChanged),
+)
 RUNNER = Durable("runner", (TaskAssigned,), outputs=(*RUN_EVENTS, *PRESENCE_EVENTS), ack_wait=15.0, slots=64)
+ENGINE_AGENT = "spec-engine"
+"""The agent that runs refinements; its tasks are the consumer spec_engine's."""
 SPEC_ENGINE = Durable(
     "spec_engine",
     (TaskAssigned,),
@@ -103,13 +119,14 @@ ENGINE_CLEANUP = Durable(
         *(TaskCancelled, TaskFailed, TaskTimedOut),
     ),
     ack_wait=15.0,
+    max_deliver=1_000,
     slots=32,
 )
 PROPOSALS = Durable("proposals", (ProposalExtracting,), outputs=(ProposalExtracted,))
 UNDERTAKER = Durable(
     "undertaker", (), stream=ADVISORY.name, subjects=(f"{MAX_DELIVERIES}.{BUS.name}.>",), max_deliver=1_000
 )
-DURABLES: tuple[Durable, ...] = (REFLEX, ROUTER, RUNNER, PROPOSALS, UNDERTAKER)
+DURABLES: tuple[Durable, ...] = (REFLEX, ROUTER, RUNNER, SPEC_ENGINE, ENGINE_CLEANUP, PROPOSALS, UNDERTAKER)
 
 EPOCH_KEY = "ganglion_epoch"
 """Where BUS keeps its epoch token in the stream's metadata (DESIGN 4)."""

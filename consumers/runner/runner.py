@@ -7,12 +7,12 @@ A redelivery means that whoever had the message before fell silent for longer th
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable
-from functools import partial
 
 import structlog
 from nats.aio.client import Client
 
 from consumers._execution import Execution, NotCommittedYetError, lost_of
+from consumers._presence import Offer, Presence
 from consumers._runtime import Resources, Slots
 from consumers._stops import Stop, Stops
 from consumers.runner.agent import Agent, Answer
@@ -147,6 +147,14 @@ def _said(report: Report) -> JsonObject | None:
 
 
 def build(resources: Resources) -> Slots:
-    """The consumer with the agents of this process."""
-    runner = Runner(built_in(), resources.lookup)
-    return Slots(RUNNER, runner.run, start=partial(runner.listen, resources.client))
+    """The consumer with the agents of this process, which are registered while it runs."""
+    agents = built_in()
+    runner = Runner(agents, resources.lookup)
+    offers = [Offer(agent.id, agent.capabilities) for agent in agents]
+    presence = Presence(resources.publisher, RUNNER.name, offers)
+
+    async def start() -> None:
+        await runner.listen(resources.client)
+        await presence.start()
+
+    return Slots(RUNNER, runner.run, start=start)

@@ -44,9 +44,19 @@ def beat(key: str, cause: str) -> Op:
     return ["beat", key, cause]
 
 
-def renew(member: str, key: str) -> Op:
-    """A run lives, at this agent: the slot is its, whatever was known."""
-    return ["renew", member, key]
+def wake(key: str, cause: str) -> Op:
+    """Look whether anything waits for this agent."""
+    return ["wake", key, cause]
+
+
+def hold(member: str, key: str) -> Op:
+    """An attempt runs at this agent; only while building."""
+    return ["hold", member, key]
+
+
+def renew(member: str) -> Op:
+    """A run lives: its slot is its for another 90 s, unless it was freed meanwhile."""
+    return ["renew", member]
 
 
 def release(member: str, outcome: Outcome, cause: str) -> Op:

@@ -6,6 +6,7 @@ the state is built again from what Postgres knows (`building`).
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -67,6 +68,7 @@ class LiveStateUnavailableError(TransientError):
 class Ask(NamedTuple):
     """A slot for one attempt: of the first agent in `order` that has room; else the event waits in its queue.
 
+    `body` is the event, to be kept if it waits; empty if room is expected: if there is none the reason is `again`.
     `queue` names equal needs (`<caps>|<avoided>|<least tier>`), `score` its place there. `cause` is the event because
     of which it asks, `again` whether it was waiting. `why` parks it at once.
     """
@@ -83,7 +85,9 @@ class Ask(NamedTuple):
 
 
 class Given(NamedTuple):
-    """The agent that has a slot for it now; or "" with the reason, and how often the reason has changed."""
+    """The agent that has a slot for it now; or "" with the reason, and how often the reason has changed (0: it was
+    waiting for the same reason before).
+    """
 
     agent: str
     reason: str
@@ -129,6 +133,8 @@ class LiveAgents:
         self._build = self._redis.register_script(_source("build"))
         self._run = ""
         self._seen = 0
+        self._ahead = 0.0
+        self._serving: dict[str, list[LiveAgent]] = {}
         self.view: dict[str, LiveAgent] = {}
 
     async def __aenter__(self) -> Self:
@@ -137,6 +143,11 @@ class LiveAgents:
     async def __aexit__(self, *_: object) -> None:
         await self._redis.aclose()
 
+    async def look(self) -> None:
+        """See all agents, if they were never seen or everything may have changed."""
+        if not self._seen:
+            await self.apply([])
+
     async def apply(self, ops: Sequence[Op], asks: Sequence[Ask] = (), *, builder: str = "") -> Applied:
         """Take what was heard, then give slots; repeating the call changes nothing more."""
         places: dict[str, int] = {}
@@ -144,7 +155,10 @@ class LiveAgents:
         sent: dict[str, object] = {**_SETTINGS, "seen": self._seen, "ops": ops, "asks": encoded, "agents": list(places)}
         if builder:
             sent["builder"] = builder
+        run = self._run
         answer = await self._call(self._apply, [orjson.dumps(sent), *(ask.body for ask in asks)])
+        if run and run != self._run and not builder:
+            raise ColdError("the server is another run; look at everything anew")
         return self._read(answer)
 
     @asynccontextmanager
@@ -163,10 +177,23 @@ class LiveAgents:
             raise ColdError("another one took over")
         self.forget()
 
+    @property
+    def now(self) -> int:
+        """The server's clock, in milliseconds."""
+        return int(time.monotonic() * 1000 + self._ahead)
+
+    def serving(self, tenant: str) -> list[LiveAgent]:
+        """The agents that work for a tenant: its own and ours."""
+        found = self._serving.get(tenant)
+        if found is None:
+            found = self._serving[tenant] = [agent for agent in self.view.values() if agent.serves(tenant)]
+        return found
+
     def forget(self) -> None:
         """Look at everything anew at the next call."""
         self._seen = 0
         self.view.clear()
+        self._serving.clear()
 
     async def ping(self) -> None:
         """Raise LiveStateUnavailableError unless the server answers."""
@@ -177,12 +204,9 @@ class LiveAgents:
 
     def _read(self, answer: object) -> Applied:
         now, waiting, given, offers, changed, last = cast("_Answer", answer)
-        agents = []
-        for row in changed:
-            agent = merged(self.view, row, now)
-            self.view[agent.key] = agent
-            agents.append(agent)
+        self._ahead = now - time.monotonic() * 1000
         self._seen = max(self._seen, last)
+        agents = [self._merge(row, now) for row in changed]
         return Applied(
             now,
             waiting,
@@ -190,6 +214,20 @@ class LiveAgents:
             [Offer(member.decode(), body, cause.decode()) for member, body, cause in offers],
             agents,
         )
+
+    def _merge(self, row: Sequence[object], now: int) -> LiveAgent:
+        """Take a snapshot over, in place: who holds the agent sees it change."""
+        fresh = merged(self.view, row, now)
+        known = self.view.get(fresh.key)
+        if known is not None and fresh.status != "gone":
+            known.become(fresh)
+            return known
+        self._serving.clear()
+        if fresh.status == "gone":
+            self.view.pop(fresh.key, None)
+        else:
+            self.view[fresh.key] = fresh
+        return fresh
 
     async def _call(self, script: AsyncScript, args: Sequence[bytes | str]) -> object:
         give_up_at = asyncio.get_running_loop().time() + self._patience

@@ -54,6 +54,11 @@ class LiveAgent:
         """Its id within the tenant."""
         return self.key.partition("/")[2]
 
+    def become(self, other: "LiveAgent") -> None:
+        """Take over all that a newer snapshot says."""
+        for name in self.__slots__:
+            setattr(self, name, getattr(other, name))
+
     def serves(self, tenant: str) -> bool:
         """Whether tasks of this tenant may go to it."""
         return self.tenant in (tenant, EVERYONE)

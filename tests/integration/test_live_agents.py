@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import pytest
 from redis.asyncio import Redis
 
-from storage.live.heard import Outcome, beat, outcomes, release, renew, said
+from storage.live.heard import Outcome, beat, hold, outcomes, release, renew, said
 from storage.live.store import Ask, ColdError, LiveAgents
 from tests.support.live import ask, build, joins, live_agents
 
@@ -74,17 +74,37 @@ async def test_a_lease_lapses_unless_its_run_is_heard_of(live: LiveAgents, redis
     await given(live, ask("one:1", A), ask("two:1", A))
     redis = Redis.from_url(redis_url)
     await redis.zadd(f"ganglion:agents:leases:{A}", {"one:1": 1, "two:1": 1})
-    await live.apply([renew("two:1", A)])
+    await live.apply([renew("two:1")])
     assert await given(live, ask("three:1", A), ask("four:1", A)) == [A, "all_busy"]
     assert await redis.hkeys("ganglion:agents:lease") == [b"two:1", b"three:1"]
     await redis.aclose()
 
 
-async def test_a_run_that_lives_has_a_slot_where_it_lives(live: LiveAgents) -> None:
-    await live.apply([joins("AGENT-A"), joins("AGENT-B")])
+async def test_what_is_heard_of_a_run_that_ended_holds_no_slot(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A")])
     await given(live, ask("one:1", A))
-    await live.apply([renew("one:1", B), renew("lost:1", B)])
-    assert {key: agent.in_flight for key, agent in live.view.items()} == {A: 0, B: 2}
+    await live.apply([release("one:1", "s", "x"), renew("one:1")])
+    assert live.view[A].in_flight == 0
+
+
+async def test_who_expected_room_and_finds_none_asks_again_with_its_event(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A", capacity=1)])
+    bare = [ask(f"{n}:1", A)._replace(body=b"") for n in range(2)]
+    assert await given(live, *bare) == [A, "again"]
+    assert (await live.apply([])).waiting == 0
+    assert await given(live, ask("1:1", A)) == ["all_busy"]
+
+
+async def test_a_reason_is_told_again_only_when_it_is_another_one(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A", capacity=1)])
+    waits = ask("waits:1", A)
+    assert await given(live, ask("now:1", A)) == [A]
+    first, repeat, later = [
+        (await live.apply([], [one])).given[0].times for one in (waits, waits, waits._replace(again=True))
+    ]
+    assert (first, repeat, later) == (1, 1, 0)
+    alone = (await live.apply([joins("AGENT-A", version=2, status="offline")], [waits._replace(again=True)])).given
+    assert alone[0][1:] == ("no_capability", 2)
 
 
 async def test_older_news_of_an_agent_changes_nothing(live: LiveAgents) -> None:
@@ -92,7 +112,7 @@ async def test_older_news_of_an_agent_changes_nothing(live: LiveAgents) -> None:
     assert live.view[A].capacity == 7
     await live.apply([joins("AGENT-A", version=4, status="gone")])
     await live.apply([beat(A, "x"), joins("AGENT-A", version=3)])
-    assert live.view[A].status == "gone"
+    assert A not in live.view
     assert await given(live, ask("one:1", A)) == ["no_capability"]
 
 
@@ -178,7 +198,7 @@ async def test_a_probe_that_fails_opens_the_breaker_again_and_one_that_is_cancel
     live: LiveAgents, redis_url: str
 ) -> None:
     await live.apply([joins("AGENT-A")])
-    await live.apply([renew(f"bad-{n}:1", A) for n in range(5)])
+    await live.apply([hold(f"bad-{n}:1", A) for n in range(5)])
     await live.apply([release(f"bad-{n}:1", "f", "x") for n in range(5)])
     redis = Redis.from_url(redis_url)
     await redis.hincrby(f"ganglion:agents:agent:{A}", "opened_at", -60_000)
@@ -193,7 +213,7 @@ async def test_a_probe_that_fails_opens_the_breaker_again_and_one_that_is_cancel
 async def test_below_thirty_percent_of_the_last_twenty_opens_it_too(live: LiveAgents) -> None:
     await live.apply([joins("AGENT-A", capacity=30)])
     record = "sffsffsffff"
-    await live.apply([renew(f"{n}:1", A) for n in range(len(record))])
+    await live.apply([hold(f"{n}:1", A) for n in range(len(record))])
     for n, outcome in enumerate(record):
         assert live.view[A].opened_at == 0, n
         await live.apply([release(f"{n}:1", outcome, "x")])  # type: ignore[arg-type]  # letters of the record
@@ -215,7 +235,7 @@ async def test_the_record_of_an_agent_is_built_from_its_runs_as_it_was_made(redi
 async def test_a_transition_is_announced_by_who_counts_further(live: LiveAgents) -> None:
     await live.apply([joins("AGENT-A")])
     await live.apply([said(A, 1, "first"), said(A, 1, "second")])
-    await live.apply([renew("x:1", A)])
+    await live.apply([hold("x:1", A)])
     assert (live.view[A].said, live.view[A].said_count) == ("first", 1)
 
 

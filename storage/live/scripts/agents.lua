@@ -21,6 +21,7 @@ if input.builder then
   if call('GET', P .. 'building') ~= input.builder then
     return redis.error_reply('COLD somebody else builds')
   end
+  call('PEXPIRE', P .. 'building', 30000)
 elseif call('EXISTS', P .. 'live') == 0 then
   return redis.error_reply('COLD the state must be built first')
 end

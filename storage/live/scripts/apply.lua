@@ -66,19 +66,23 @@ function ops.beat(key, cause)
   free_up(agent, cause, BOTH)
 end
 
-function ops.renew(member, key)
-  local held = call('HGET', P .. 'lease', member)
-  if held == key then
-    call('ZADD', P .. 'leases:' .. key, 'XX', now + input.lease, member)
-    return
-  end
+function ops.wake(key, cause)
+  if agent_of(key).known then free_up(agent_of(key), cause, BOTH) end
+end
+
+-- What was running when the state was built.
+function ops.hold(member, key)
   local agent = agent_of(key)
   if not agent.known then return end
-  if held then drop(agent_of(held), member) end
-  local assigned_at, probe = agent.assigned_at, agent.probe
+  local probe = agent.probe
   take(agent, member)
-  agent.assigned_at, agent.probe = assigned_at, probe
-  forget(member)
+  agent.probe = probe
+end
+
+-- Only a slot that is still held: what comes late must not hold one that was freed.
+function ops.renew(member)
+  local held = call('HGET', P .. 'lease', member)
+  if held then call('ZADD', P .. 'leases:' .. held, 'XX', now + input.lease, member) end
 end
 
 function ops.release(member, outcome, cause)
@@ -139,10 +143,13 @@ local function reserve(ask, body)
     if free > 0 then free_up(agent, cause, KINDS) end
     seen[reason] = true
   end
-  if not why or why == '' then
+  -- The caller expected room and left the event out: it has to ask again with it.
+  if body == '' then return { '', 'again', 0 } end
+  if why == '' then
     why = seen.busy and 'all_busy' or seen.open and 'all_open' or 'no_capability'
   end
-  return { '', why, park(member, tenant, queue, score, why, body) }
+  local count, changed = park(member, tenant, queue, score, why, body)
+  return { '', why, (changed or not again) and count or 0 }
 end
 
 for i, ask in ipairs(input.asks) do

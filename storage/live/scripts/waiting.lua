@@ -17,11 +17,12 @@ local function forget(member)
   end
 end
 
--- Returns how often the reason has changed, which makes each route.failed an event of its own.
+-- Returns how often the reason has changed, which makes each route.failed an event of its own, and whether it did now.
 local function park(member, tenant, queue, score, why, body)
   local known = call('HMGET', P .. 'w:' .. member, 'why', 'count')
   local count = tonumber(known[2] or 0)
-  if known[1] ~= why then count = count + 1 end
+  local changed = known[1] ~= why
+  if changed then count = count + 1 end
   call('HSET', P .. 'w:' .. member, 'why', why, 'count', count, 'body', body)
   call('HSET', P .. 'waiting', member, queue)
   call('ZADD', queue, score, member)
@@ -30,7 +31,7 @@ local function park(member, tenant, queue, score, why, body)
   call('SADD', P .. 'queues:' .. kind .. ':' .. tenant, queue)
   call('SREM', P .. 'queues:' .. other .. ':' .. tenant, queue)
   call('SADD', P .. 'tenants', tenant)
-  return count
+  return count, changed
 end
 
 local function suits(agent, queue)

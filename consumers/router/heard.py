@@ -1,0 +1,57 @@
+"""What an event means for the live state of the agents."""
+
+from events.agent import AgentEntered, AgentHeartbeat
+from events.base import Event, EventData
+from events.run import RunProgress
+from events.task import (
+    TaskEntered,
+    TaskFailed,
+    TaskPartial,
+    TaskReady,
+    TaskSucceeded,
+    TaskTimedOut,
+    TaskWaiting,
+)
+from storage.live.heard import Outcome, beat, release, renew, state
+from storage.live.store import Op
+from storage.live.view import key_of, member_of
+
+_LOST = "run_lost"
+_OUR_FAULT = frozenset({"dead_lettered", "internal_error", "unroutable", "loop_detected"})
+
+
+def ops_of(event: Event[EventData]) -> list[Op]:
+    """The operations for one event, in order; none for what says nothing about an agent."""
+    data = event.data
+    if isinstance(data, TaskReady):
+        return [release(member_of(data.task_id, data.attempt - 1), _before(data), event.id)] if data.attempt > 1 else []
+    if isinstance(data, TaskEntered):
+        return [release(member_of(data.task_id, data.attempt), outcome_of(data), event.id)]
+    if isinstance(data, RunProgress):
+        return [renew(member_of(data.task_id, data.attempt))]
+    if isinstance(data, AgentEntered):
+        return [state(event.tenantid, event.ownerid, data, event.id)]
+    if isinstance(data, AgentHeartbeat) and data.status != "offline":
+        return [beat(key_of(event.tenantid, data.agent_id), event.id)]
+    return []
+
+
+def outcome_of(entered: TaskEntered) -> Outcome:
+    """What the end of an attempt says of its agent; nothing, if it was none of the agent's doing."""
+    match entered:
+        case TaskSucceeded():
+            return "s"
+        case TaskPartial():
+            return "p"
+        case TaskWaiting(reason="retry"):
+            return "f"
+        case TaskTimedOut(from_status="running"):
+            return "f"
+        case TaskFailed(from_status="running", reason=reason) if reason not in _OUR_FAULT:
+            return "f"
+    return ""
+
+
+def _before(ready: TaskReady) -> Outcome:
+    """What a new attempt says of the agent of the one before."""
+    return "f" if ready.reason == _LOST else ""

@@ -1,0 +1,191 @@
+"""Who may take a task, and who should (requirements.md O.5): hard filters, then one score that is never clamped.
+
+Pure. Times are milliseconds of the live state's clock.
+"""
+
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from events.agent import Breaker, LoadLevel, Tier
+from events.route import Candidate
+from events.task import Kind, Routing
+from storage.live.view import LiveAgent
+
+WEIGHTS: Mapping[str, float] = {
+    "quality": 0.35,
+    "capability": 0.25,
+    "idle": 0.20,
+    "technology": 0.10,
+    "preference": 0.10,
+}
+WINDOW = 50
+PRIOR_RUNS, PRIOR_QUALITY = 4, 0.75
+TIERS: tuple[tuple[Tier, float], ...] = (
+    ("elite", 0.95),
+    ("advanced", 0.85),
+    ("competent", 0.70),
+    ("trainee", 0.50),
+    ("degraded", 0.0),
+)
+_LOADS: tuple[tuple[LoadLevel, float], ...] = (("idle", 0.2), ("optimal", 0.7), ("high", 0.9), ("critical", 1.0))
+IMPLIED: Mapping[Kind, tuple[str, ...]] = {
+    "goal": ("answer",),
+    "subtask": ("answer",),
+    "turn": ("chat",),
+    "refinement": ("spec",),
+}
+"""What a task needs that names no capability."""
+
+
+class Needs(NamedTuple):
+    """What one task asks of an agent; equal needs wait in one queue."""
+
+    tenant: str
+    capabilities: tuple[str, ...]
+    wishes: Routing
+
+    @classmethod
+    def of(cls, tenant: str, kind: Kind, capabilities: Iterable[str], wishes: Routing | None) -> "Needs":
+        """The needs of a task of this kind; without any capability, what the kind implies."""
+        return cls(tenant, tuple(sorted(set(capabilities))) or IMPLIED[kind], wishes or _NO_WISHES)
+
+    @property
+    def queue(self) -> str:
+        """The name of the queue: everything that decides who may take the task, and nothing else."""
+        avoided = ",".join(sorted(set(self.wishes.avoid_technologies)))
+        return f"{','.join(self.capabilities)}|{avoided}|{self.wishes.min_tier or ''}"
+
+
+_NO_WISHES = Routing()
+
+
+class Ranking(NamedTuple):
+    """`order`: the agents that could ever take it, those with room first, the best before the others. `candidates`:
+    everyone that was looked at, with the parts of the score or what excluded it.
+    """
+
+    order: list[LiveAgent]
+    candidates: list[Candidate]
+    room: int
+
+
+@lru_cache(maxsize=8_192)
+def quality(window: str) -> float:
+    """The share of runs that went well among the last 50, a partial one half; a new agent begins at 0.75."""
+    counted = window[-WINDOW:]
+    went_well = counted.count("s") + 0.5 * counted.count("p")
+    return (went_well + PRIOR_RUNS * PRIOR_QUALITY) / (len(counted) + PRIOR_RUNS)
+
+
+def tier_of(share: float) -> Tier:
+    """The name of a quality."""
+    return next(tier for tier, least in TIERS if share >= least)
+
+
+def load_level(in_flight: int, capacity: int) -> LoadLevel:
+    """The name of a load."""
+    used = in_flight / capacity
+    return next((level for level, most in _LOADS if used <= most), "overloaded")
+
+
+def breaker_of(agent: LiveAgent, now: int) -> Breaker:
+    """What the agent's breaker does with its next task."""
+    if agent.opened_at == 0:
+        return "closed"
+    return "half_open" if agent.half_open(now) else "open"
+
+
+def is_available(agent: LiveAgent, now: int) -> bool:
+    """Whether it takes work at all, however busy it is."""
+    return agent.status == "active" and agent.heard_until > now and breaker_of(agent, now) != "open"
+
+
+def never(agent: LiveAgent, needs: Needs) -> str | None:
+    """Why this agent can never take the task as it is; None if it can."""
+    missing = [name for name in needs.capabilities if name not in agent.spec.capabilities]
+    if missing:
+        return f"lacks {', '.join(missing)}"
+    avoided = agent.spec.technologies.intersection(needs.wishes.avoid_technologies)
+    if avoided:
+        return f"uses {', '.join(sorted(avoided))}"
+    least = needs.wishes.min_tier
+    if least is not None and quality(agent.window) < dict(TIERS)[least]:
+        return f"below {least}"
+    return None
+
+
+def not_now(agent: LiveAgent, now: int) -> str | None:
+    """Why this agent cannot take a task at this moment; None if it can."""
+    if agent.status != "active":
+        return agent.status
+    if agent.heard_until <= now:
+        return "offline"
+    if agent.opened_at:
+        if not agent.half_open(now):
+            return "breaker open"
+        if agent.probing:
+            return "breaker half open, probe under way"
+    if agent.in_flight + 1 > agent.capacity:
+        return f"busy {agent.in_flight}/{agent.capacity}"
+    return None
+
+
+def parts_of(agent: LiveAgent, needs: Needs) -> dict[str, float]:
+    """Each part of the score, from 0 to 1."""
+    wishes = needs.wishes
+    weights = agent.spec.capabilities
+    wanted = wishes.technologies
+    prefers = bool(wishes.preferred_agent_ids or wishes.preferred_agent_type)
+    preferred = agent.agent_id in wishes.preferred_agent_ids or agent.spec.agent_type == wishes.preferred_agent_type
+    return {
+        "quality": quality(agent.window),
+        "capability": sum(weights[name] for name in needs.capabilities) / len(needs.capabilities),
+        "idle": 1 - agent.in_flight / agent.capacity,
+        "technology": len(agent.spec.technologies.intersection(wanted)) / len(wanted) if wanted else 1.0,
+        "preference": float(preferred) if prefers else 1.0,
+    }
+
+
+def score_of(parts: Mapping[str, float]) -> float:
+    """The one score."""
+    return sum(weight * parts[name] for name, weight in WEIGHTS.items())
+
+
+def rank(agents: Iterable[LiveAgent], needs: Needs, now: int) -> Ranking:
+    """Judge every agent that serves the tenant. Ties go to the less busy one, then to the one that waited longest."""
+    free: list[tuple[float, int, int, str, LiveAgent]] = []
+    full: list[tuple[float, int, int, str, LiveAgent]] = []
+    candidates: list[Candidate] = []
+    for agent in agents:
+        excluded = never(agent, needs)
+        if excluded is not None:
+            candidates.append(Candidate.model_construct(agent_id=agent.agent_id, excluded=excluded))
+            continue
+        parts = parts_of(agent, needs)
+        score = score_of(parts)
+        busy = not_now(agent, now)
+        place = (-score, agent.in_flight, agent.assigned_at, agent.key, agent)
+        (free if busy is None else full).append(place)
+        candidates.append(_candidate(agent, parts, score, busy))
+    free.sort(key=_place)
+    full.sort(key=_place)
+    candidates.sort(key=_order)
+    return Ranking([place[-1] for place in (*free, *full)], candidates, len(free))
+
+
+def _candidate(agent: LiveAgent, parts: dict[str, float], score: float, busy: str | None) -> Candidate:
+    return Candidate.model_construct(
+        agent_id=agent.agent_id,
+        score=round(score, 4),
+        parts={name: round(part, 4) for name, part in parts.items()},
+        excluded=busy,
+    )
+
+
+def _place(place: tuple[float, int, int, str, LiveAgent]) -> tuple[float, int, int, str]:
+    return place[:4]
+
+
+def _order(candidate: Candidate) -> tuple[bool, float]:
+    return candidate.excluded is not None, -(candidate.score or 0.0)
