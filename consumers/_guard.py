@@ -12,6 +12,7 @@ from typing import TypeVar
 from prometheus_client import Counter
 
 from events.base import Event, EventData
+from events.errors import TransientError
 from events.run import RunDelta, RunEvent, RunFinished
 from screening.outgoing import Concern, Outgoing, texts_of_fact
 from screening.redaction import Placeholders
@@ -63,8 +64,15 @@ class OutputGuard:
         if concern is None:
             return data
         _CHANGED.labels(data.event_name).inc()
-        names = self._outgoing.names(await self._known(tenant, session), tenant=tenant, session=session)
+        names = self._outgoing.names(await self._names(tenant, session), tenant=tenant, session=session)
         return self._outgoing.settle(data, concern, names, tenant=tenant, session=session)
+
+    async def _names(self, tenant: str, session: str) -> dict[str, str]:
+        """The session's names; when they cannot be had, the keeper puts the numbers right."""
+        try:
+            return await self._known(tenant, session)
+        except TransientError:
+            return {}
 
     async def _concern(self, data: RunEvent, tenant: str) -> Concern | None:
         """Long facts are read beside the event loop."""

@@ -18,7 +18,7 @@ from faststream.nats import NatsBroker
 
 from consumers import keeper, proposals, reflex, router, runner, undertaker
 from consumers._feed import Feed
-from consumers._guard import OutputGuard
+from consumers._guard import Known, OutputGuard
 from consumers._runtime import Consumer, Resources, Service, Slots
 from events.process import settle_memory
 from events.run import RunEvent
@@ -81,17 +81,9 @@ class ConsumerProcess:
             client = await broker.connect()
             publisher = await self._opened.enter_async_context(Publisher(client, atomic=self._atomic))
             resources = Resources(client, publisher, lookup, self._database)
-            await self._start_one(name, self._guarded(CONSUMERS[name](resources)), resources)
+            await self._start_one(name, _guarded(CONSUMERS[name](resources), lookup.placeholders), resources)
         settle_memory()
         log.info("consumers_started", consumers=sorted(self._names))
-
-    def _guarded(self, consumer: Consumer) -> Consumer:
-        """What agents bring back is screened before it is published, whichever consumer they run in."""
-        if isinstance(consumer, Slots) and any(issubclass(output, RunEvent) for output in consumer.durable.outputs):
-            settings = ScreeningSettings()
-            guard = OutputGuard(Outgoing(settings.screener(), settings.sealer()))
-            return replace(consumer, handler=guard.around(consumer.handler))
-        return consumer
 
     async def _start_one(self, name: str, consumer: Consumer, resources: Resources) -> None:
         if isinstance(consumer, Service):
@@ -128,3 +120,12 @@ class ConsumerProcess:
             for task in late:
                 task.cancel()
         await self._opened.aclose()
+
+
+def _guarded(consumer: Consumer, known: Known) -> Consumer:
+    """What agents bring back is screened before it is published, whichever consumer they run in."""
+    if isinstance(consumer, Slots) and any(issubclass(output, RunEvent) for output in consumer.durable.outputs):
+        settings = ScreeningSettings()
+        guard = OutputGuard(Outgoing(settings.screener(), settings.sealer()), known)
+        return replace(consumer, handler=guard.around(consumer.handler))
+    return consumer

@@ -8,7 +8,7 @@ from producers.nkeys import AccountKey
 from producers.permissions import users
 
 _LENGTH = 40
-_OTHERS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "GANGLION_JWT_SECRET", "SPEC_ENGINE_TOKEN")
+_OTHERS = ("POSTGRES_PASSWORD", "VALKEY_PASSWORD", "GANGLION_JWT_SECRET", "GANGLION_SEAL_KEYS", "SPEC_ENGINE_TOKEN")
 
 
 def dotenv() -> str:

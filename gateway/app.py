@@ -43,8 +43,9 @@ from gateway.lag import Lag
 from gateway.lookup import Lookup, Recents
 from gateway.metrics import Metrics
 from gateway.moments import Moments
-from gateway.processing import Processing, ProcessSettings
+from gateway.processing import ProcessSettings
 from gateway.reading import Reading
+from gateway.reflex import ReflexRoutes
 from gateway.replay import Replayer
 from gateway.sockets import Sockets
 from gateway.sse import Streams
@@ -133,9 +134,11 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     controlling = Controlling(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine)
     reading = Reading(authenticator=authenticator, lookup=lookup, engine=engine, streams=streams)
     dlq = Dlq(authenticator=authenticator, acceptor=acceptor, bus=bus, engine=engine)
-    processing = Processing(
+    reflex = ReflexRoutes(
         authenticator=authenticator,
-        registry=metrics.registry,
+        lookup=lookup,
+        engine=engine,
+        metrics=metrics,
         process=settings.process,
         screening=settings.screening,
         cache=settings.cache,
@@ -170,7 +173,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         async with running(background):
             yield
         await engine.dispose()
-        await processing.close()
+        await reflex.close()
 
     app = _application(lifespan)
     app.router.routes.append(Route(SUBMIT.path, submitting.submit, methods=["POST"]))
@@ -183,7 +186,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.include_router(controlling.router())
     app.include_router(dlq.router())
     app.include_router(workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics))
-    app.include_router(processing.router())
+    app.include_router(reflex.router())
     app.include_router(health.router())
     hot = HotRoutes(app, {SUBMIT.path: submitting.submit, CREATE.path: submitting.create})
     return Gateway(Edge(_with_cors(hot, settings.http), metrics), hub, sockets, streams)

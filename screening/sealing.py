@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-_NONCE = 12
+_NONCE, _LEAST = 12, 30
 _TENANTS = 1024
 
 
@@ -30,15 +30,15 @@ class _Keys:
 
 
 class Sealer:
-    """Seals and opens values; `secrets` are of at least 32 bytes, the first seals, all open (so keys can be changed).
+    """Seals and opens values; `secrets` are of at least 30 bytes, the first seals, all open (so keys can be changed).
 
     What is sealed is bound to its tenant, session and kind; `tag` tells equal values of one session apart from others
     without opening them.
     """
 
     def __init__(self, *secrets: bytes) -> None:
-        if not secrets or min(map(len, secrets)) < 32:
-            raise ValueError("a sealing key has at least 32 bytes")
+        if not secrets or min(map(len, secrets)) < _LEAST:
+            raise ValueError("a sealing key has at least 30 bytes")
         self._secrets = {hashlib.sha256(secret).hexdigest()[:8]: secret for secret in secrets}
         self._first = next(iter(self._secrets))
         self._keys = lru_cache(_TENANTS)(self._derived)

@@ -14,7 +14,7 @@ from screening.sealing import Sealer
 
 
 class ScreeningSettings(BaseSettings):
-    """`GANGLION_POLICY`: a policy file instead of the shipped one. `GANGLION_SEAL_KEYS`: base64 keys of 32 bytes or
+    """`GANGLION_POLICY`: a policy file instead of the shipped one. `GANGLION_SEAL_KEYS`: base64 keys of 30 bytes or
     more with commas between them, the newest first; without any, placeholders cannot be opened again.
     """
 

@@ -14,6 +14,7 @@ from events.message import Role
 from events.task import Status, TaskSpec
 from storage.database import DatabaseSettings
 from storage.faults import store_faults
+from storage.placeholders import names_by_tag
 from storage.specifications import BaseFiles, LeftFiles, find_base, find_left
 
 _QUERY = """
@@ -119,6 +120,10 @@ class PostgresLookup:
     async def left_files(self, task_id: UUID) -> LeftFiles | None:
         """The last snapshot of a refinement's last execution. Raises StoreUnavailableError."""
         return await find_left(self._pool, task_id)
+
+    async def placeholders(self, tenant: str, session: str) -> dict[str, str]:
+        """The session's placeholders by the tags of what they stand for. Raises StoreUnavailableError."""
+        return await names_by_tag(self._pool, tenant, session)
 
     def _start(self) -> None:
         wanted, self._wanted = self._wanted, {}

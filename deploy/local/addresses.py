@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from deploy.local.nats import NatsSecrets
 from deploy.local.ports import LOOPBACK
-from producers.permissions import CALLOUT
+from producers.permissions import ADMIN, CALLOUT
 
 ENGINE_CLIENT = "spec_engine"
 """The consumer, and user of NATS, that talks to the engine."""
@@ -29,7 +29,7 @@ class EnginePlace:
 
 @dataclass(frozen=True)
 class Addresses:
-    """URLs with their passwords, and the secret that signs tokens.
+    """URLs with their passwords, the secret that signs tokens, and the keys that seal what placeholders stand for.
 
     `nats_url` is the admin's. Without `nats_secrets` (somebody else's server) every role is given that URL.
     """
@@ -39,6 +39,7 @@ class Addresses:
     database_url: str
     redis_url: str
     jwt_secret: str
+    seal_keys: str = ""
     nats_secrets: NatsSecrets | None = None
     engine: EnginePlace | None = None
 
@@ -53,6 +54,7 @@ class Addresses:
             **inherited,
             **self._nats(nats_users),
             **(self.engine.environment if self.engine and ENGINE_CLIENT in nats_users else {}),
+            **({"GANGLION_SEAL_KEYS": self.seal_keys} if self.seal_keys and ADMIN not in nats_users else {}),
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             "GANGLION_JWT_SECRET": self.jwt_secret,

@@ -33,6 +33,7 @@ class StackSettings(BaseSettings):
     port: int | None = Field(default=None, ge=1, le=65535)
     log_sync: LogSync = "100ms"
     jwt_secret: SecretStr | None = Field(default=None, min_length=32)
+    seal_keys: SecretStr | None = Field(default=None, min_length=40)
 
     @classmethod
     def from_environment(cls) -> Self:

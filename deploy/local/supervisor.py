@@ -143,6 +143,7 @@ class Supervisor:
             database_url=_given(settings.database_url) or self._servers.database_url,
             redis_url=_given(settings.redis_url) or self._servers.redis_url,
             jwt_secret=_given(secret) or kept_password(self._home / "secrets", "jwt"),
+            seal_keys=_given(settings.seal_keys) or kept_password(self._home / "secrets", "seal"),
             nats_secrets=None if settings.nats_url else self._servers.nats_secrets,
             engine=self._engine(),
         )

@@ -60,6 +60,7 @@ class Parts:
             database_url=(urls or {}).get("postgres", servers.database_url),
             redis_url=(urls or {}).get("valkey", servers.redis_url),
             jwt_secret=kept_password(home / "secrets", "jwt"),
+            seal_keys=kept_password(home / "secrets", "seal"),
         )
         self._env = {**self._addresses.environment({**os.environ, **(env or {})}), FOLDER: str(armed)}
         self._roles = {role.name: self._process(role) for role in roles}

@@ -59,14 +59,14 @@ def test_the_roles_get_the_settings_that_the_supervisor_gives_them(services: dic
     everyone = {"NATS_URL", "NATS_PASSWORDS", "DATABASE_URL", "REDIS_URL"}
     nats = NatsSecrets(dict.fromkeys(users(), "p"), "s")
     place = EnginePlace("http://127.0.0.1:1", "/p", "t")
-    addresses = Addresses(1, "nats://h:1", "d", "r", "s", nats, place)
+    addresses = Addresses(1, "nats://h:1", "d", "r", "s", "k", nats, place)
     engine = addresses.engine_environment({})
     assert set(services[ENGINE.name].environment) == set(engine) - {"PYTHONUNBUFFERED"}
     for role in {PROVISION, *ROLES} - {ENGINE}:
         given = services[role.name].environment
         local = addresses.environment({}, role.nats_users)
         expected = set(local) - {"PYTHONUNBUFFERED"} if role.name == "gateway" else everyone
-        expected |= {name for name in local if name.startswith("SPEC_ENGINE_")}
+        expected |= {name for name in local if name.startswith(("SPEC_ENGINE_", "GANGLION_SEAL_"))}
         assert set(given) == expected
         assert (
             set(json.loads(given["NATS_PASSWORDS"])) == set(role.nats_users) == set(json.loads(local["NATS_PASSWORDS"]))
