@@ -24,12 +24,17 @@ _PROJECT = Path(__file__).resolve().parents[1]
 _COLUMNS = ("role", "pid", "state", "restarts", "lag", "last error")
 
 
-def up() -> None:
+def up(
+    nats_nodes: Annotated[int | None, typer.Option(min=1, max=5, help="3 or 5: a cluster, each event on all.")] = None,
+) -> None:
     """Start everything on this machine and keep it running until Ctrl-C."""
     # Imported here: only this command needs the servers' libraries, a tenth of a second for all others.
     from deploy.local.supervisor import up as run_stack  # noqa: PLC0415 - as above
 
-    raise typer.Exit(run_stack(StackSettings()))
+    settings = StackSettings()
+    if nats_nodes is not None:
+        settings = settings.model_copy(update={"nats_nodes": nats_nodes})
+    raise typer.Exit(run_stack(settings))
 
 
 def token(

@@ -16,7 +16,7 @@ import structlog
 from faststream import FastStream
 from faststream.nats import NatsBroker
 
-from consumers import keeper, proposals, reflex, router, runner, undertaker
+from consumers import engine_cleanup, keeper, proposals, reflex, router, runner, spec_engine, undertaker
 from consumers._feed import Feed
 from consumers._guard import Known, OutputGuard
 from consumers._runtime import Consumer, Resources, Service, Slots
@@ -34,11 +34,13 @@ log = structlog.get_logger()
 GRACE = 10.0
 
 CONSUMERS: dict[str, Callable[[Resources], Consumer]] = {
+    "engine_cleanup": engine_cleanup.build,
     "keeper": keeper.build,
     "proposals": proposals.build,
     "reflex": reflex.build,
     "router": router.build,
     "runner": runner.build,
+    "spec_engine": spec_engine.build,
     "undertaker": undertaker.build,
 }
 
@@ -69,7 +71,7 @@ class ConsumerProcess:
 
     def _broker(self, name: str, bus: BusSettings) -> NatsBroker:
         return NatsBroker(
-            bus.url_for(name),
+            bus.servers_for(name),
             logger=None,
             apply_types=False,
             **connect_options(name, self._guard),  # type: ignore[arg-type]  # a wait below 1 s works

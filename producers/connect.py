@@ -24,8 +24,9 @@ log = structlog.get_logger()
 
 
 class BusSettings(BaseSettings):
-    """Where NATS is: `NATS_URL=nats://host:port`, who we are there: `NATS_PASSWORDS={"reflex": "…"}` by user, and
-    whether its log is fsynced with every write (`GANGLION_LOG_SYNC=always`) or every 100 ms.
+    """Where NATS is: `NATS_URL=nats://host:port` (several with commas between: a cluster), who we are there:
+    `NATS_PASSWORDS={"reflex": "…"}` by user, and whether its log is fsynced with every write
+    (`GANGLION_LOG_SYNC=always`) or every 100 ms.
 
     A user without a password is taken from the URL (`nats://user:password@host:port`): one for all, if so wished.
     """
@@ -42,14 +43,18 @@ class BusSettings(BaseSettings):
         return self.ganglion_log_sync == "always"
 
     def url_for(self, user: str) -> str:
-        """The URL with a user's credentials."""
-        url = self.nats_url.get_secret_value()
+        """The URL, or all of them with commas between, with a user's credentials."""
+        return ",".join(self.servers_for(user))
+
+    def servers_for(self, user: str) -> list[str]:
+        """The URL of every node with a user's credentials, as nats-py takes them."""
+        urls = self.nats_url.get_secret_value().split(",")
         password = self.nats_passwords.get(user)
         if password is None:
-            return url
-        parts = urlsplit(url)
-        where = parts.netloc.rpartition("@")[2]
-        return urlunsplit(parts._replace(netloc=f"{user}:{quote(password.get_secret_value(), safe='')}@{where}"))
+            return urls
+        credentials = f"{user}:{quote(password.get_secret_value(), safe='')}"
+        parts = [urlsplit(url) for url in urls]
+        return [urlunsplit(p._replace(netloc=f"{credentials}@{p.netloc.rpartition('@')[2]}")) for p in parts]
 
 
 class ClosedGuard:
@@ -89,7 +94,8 @@ class Connection:
 
     async def __aenter__(self) -> Client:
         options = connect_options(self._name, self._guard)
-        await self.client.connect(self._settings.url_for(self._name), **options)  # type: ignore[arg-type]  # a wait below 1 s works
+        servers = self._settings.servers_for(self._name)
+        await self.client.connect(servers, **options)  # type: ignore[arg-type]  # a wait below 1 s works
         return self.client
 
     async def __aexit__(self, *_: object) -> None:

@@ -20,6 +20,7 @@ from nats.js.api import (
     StreamInfo,
 )
 from nats.js.errors import APIError, NotFoundError
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.errors import TopologyError
@@ -27,16 +28,29 @@ from events.streams import BUS, DURABLES, EPOCH_KEY, STREAMS, Durable, Stream
 
 log = structlog.get_logger()
 
-_COMPARED = ("subjects", "max_age", "max_bytes", "duplicate_window", "discard", "retention", "storage", "allow_direct")
+_COMPARED = (
+    "subjects",
+    "max_age",
+    "max_bytes",
+    "duplicate_window",
+    "discard",
+    "retention",
+    "storage",
+    "allow_direct",
+    "num_replicas",
+)
 _COMPARED_DURABLE = ("ack_wait", "max_deliver", "max_ack_pending", "ack_policy")
 
 
 class TopologySettings(BaseSettings):
-    """`GANGLION_LOG_MAX_BYTES`: the most that BUS keeps; at 80 % new work is refused."""
+    """`GANGLION_LOG_MAX_BYTES`: the most that BUS keeps; at 80 % new work is refused. `GANGLION_LOG_REPLICAS`: on how
+    many nodes of a cluster every stream is kept (1, 3 or 5).
+    """
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_")
 
     log_max_bytes: int = BUS.max_bytes
+    log_replicas: int = Field(default=1, ge=1, le=5)
 
 
 def new_epoch(previous: str = "") -> str:
@@ -58,6 +72,7 @@ def stream_config(stream: Stream, metadata: dict[str, str] | None = None) -> Str
         duplicate_window=stream.duplicate_window,
         allow_direct=True,
         allow_atomic=stream.allow_atomic or None,
+        num_replicas=stream.replicas,
         metadata=metadata,
     )
 
@@ -76,7 +91,8 @@ def consumer_config(durable: Durable) -> ConsumerConfig:
 
 
 def _table(settings: TopologySettings) -> tuple[Stream, ...]:
-    return tuple(replace(s, max_bytes=settings.log_max_bytes) if s.name == BUS.name else s for s in STREAMS)
+    sized = (replace(s, max_bytes=settings.log_max_bytes) if s.name == BUS.name else s for s in STREAMS)
+    return tuple(replace(stream, replicas=settings.log_replicas) for stream in sized)
 
 
 async def _info(js: JetStreamContext, name: str) -> StreamInfo | None:

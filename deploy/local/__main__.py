@@ -1,4 +1,4 @@
-"""`python -m deploy.local up|wipe`: the stack without the `ganglion` command."""
+"""`python -m deploy.local up [--nats-nodes N] | wipe`: the stack without the `ganglion` command."""
 
 import sys
 
@@ -14,13 +14,15 @@ def main(arguments: list[str]) -> int:
         match arguments:
             case ["up"]:
                 return up(StackSettings.from_environment())
+            case ["up", "--nats-nodes", ("1" | "3" | "5") as nodes]:
+                return up(StackSettings.from_environment().model_copy(update={"nats_nodes": int(nodes)}))
             case ["wipe"]:
                 wipe(StackSettings.from_environment().home)
                 return 0
     except GanglionError as error:
         print(error, file=sys.stderr)
         return 1
-    print("usage: python -m deploy.local up|wipe", file=sys.stderr)
+    print("usage: python -m deploy.local up [--nats-nodes 1|3|5] | wipe", file=sys.stderr)
     return 2
 
 

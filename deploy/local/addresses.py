@@ -31,7 +31,8 @@ class EnginePlace:
 class Addresses:
     """URLs with their passwords, the secret that signs tokens, and the keys that seal what placeholders stand for.
 
-    `nats_url` is the admin's. Without `nats_secrets` (somebody else's server) every role is given that URL.
+    `nats_url` is the admin's, one for each node with commas between. Without `nats_secrets` (somebody else's server)
+    every role is given that URL.
     """
 
     gateway_port: int
@@ -80,9 +81,14 @@ class Addresses:
         """Where NATS is, with the role's own passwords and nobody else's."""
         if self.nats_secrets is None:
             return {"NATS_URL": self.nats_url}
-        parts = urlsplit(self.nats_url)
         given = {
-            "NATS_URL": urlunsplit(parts._replace(netloc=f"{parts.hostname}:{parts.port}")),
+            "NATS_URL": ",".join(map(_without_user, self.nats_url.split(","))),
             "NATS_PASSWORDS": json.dumps({user: self.nats_secrets.passwords[user] for user in nats_users}),
+            "GANGLION_LOG_REPLICAS": str(self.nats_url.count(",") + 1),
         }
         return given | ({"NATS_ISSUER_SEED": self.nats_secrets.issuer_seed} if CALLOUT in nats_users else {})
+
+
+def _without_user(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=f"{parts.hostname}:{parts.port}"))

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,7 +22,7 @@ from producers.permissions import ADMIN, users
 LogSync = Literal["100ms", "always"]
 
 _CONFIG = """\
-server_name: ganglion
+server_name: {name}
 listen: "{host}:{port}"
 http: "{host}:{monitor_port}"
 max_payload: 1MB
@@ -31,6 +31,13 @@ max_payload: 1MB
   max_file_store: 8GB
   max_memory_store: 256MB
   sync_interval: {sync}
+}}
+{cluster}"""
+_CLUSTER = """\
+cluster {{
+  name: ganglion
+  listen: "{host}:{port}"
+  routes: {routes}
 }}
 """
 
@@ -51,12 +58,25 @@ class NatsSecrets:
 
 
 class NatsRecipe:
-    """How to run nats-server below `home`; `sync` is how often JetStream flushes to the disk."""
+    """How to run nats-server below `home`; `sync` is how often JetStream flushes to the disk.
 
-    name = "nats"
+    `routes` are the ports on which the nodes of a cluster find each other, `node` says which of them is this one's.
+    """
 
-    def __init__(self, home: Path, log: Path, secrets: NatsSecrets, sync: LogSync = "100ms") -> None:
+    def __init__(
+        self,
+        home: Path,
+        log: Path,
+        secrets: NatsSecrets,
+        sync: LogSync = "100ms",
+        *,
+        node: int = 0,
+        routes: Sequence[int] = (),
+    ) -> None:
+        self.name = "nats" if node == 0 else f"nats-{node + 1}"
         self.data = home / "jetstream"
+        self._route = routes[node] if routes else None
+        self._routes = routes
         self._home = home
         self._log = log
         self._secrets = secrets
@@ -128,6 +148,8 @@ class NatsRecipe:
 
     def _configuration(self) -> str:
         return _CONFIG.format(
+            name="ganglion" if self._route is None else self.name,
+            cluster=self._cluster(),
             host=LOOPBACK,
             port=self._port,
             monitor_port=self._monitor_port,
@@ -135,6 +157,12 @@ class NatsRecipe:
             store=json.dumps(str(self.data)),
             sync=self._sync,
         )
+
+    def _cluster(self) -> str:
+        if self._route is None:
+            return ""
+        others = [f"nats://{LOOPBACK}:{port}" for port in self._routes if port != self._route]
+        return _CLUSTER.format(host=LOOPBACK, port=self._route, routes=json.dumps(others))
 
 
 async def _says_info(port: int) -> bool:

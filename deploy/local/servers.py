@@ -12,6 +12,7 @@ from deploy.local.identity import Identity, unprivileged
 from deploy.local.lock import StateLock
 from deploy.local.nats import LogSync, NatsRecipe, NatsSecrets
 from deploy.local.passwords import kept_password
+from deploy.local.ports import free_port
 from deploy.local.postgres import PostgresRecipe
 from deploy.local.process import Launcher
 from deploy.local.server import Recipe, Server
@@ -22,7 +23,7 @@ _ELSEWHERE = Path("/var/lib/ganglion/data")
 
 
 class Servers:
-    """The chosen servers, started side by side; `async with` starts and stops them.
+    """The chosen servers, started side by side; `async with` starts and stops them. `nats_nodes` make a cluster.
 
     They run as `nobody` when we are root, on free loopback ports, each with a password kept in
     `state/secrets`. They end when this process does, however it ends; their data stays below `state`.
@@ -37,10 +38,12 @@ class Servers:
         postgres: bool = True,
         valkey: bool = True,
         log_sync: LogSync = "100ms",
+        nats_nodes: int = 1,
     ) -> None:
         self._state = state.absolute()
         self._wanted = {"nats": nats, "postgres": postgres, "valkey": valkey}
         self._log_sync: LogSync = log_sync
+        self._nats_nodes = nats_nodes
         self._identity = unprivileged()
         self._lock = StateLock(self._state)
         self._watchdog: Watchdog | None = None
@@ -69,8 +72,8 @@ class Servers:
 
     @property
     def nats_url(self) -> str:
-        """`nats://user:password@host:port` of the admin."""
-        return self.nats.url
+        """`nats://user:password@host:port` of the admin, one for each node with commas between."""
+        return ",".join(server.url for server in self.all if server.name.startswith("nats"))
 
     @property
     def nats_secrets(self) -> NatsSecrets:
@@ -108,7 +111,9 @@ class Servers:
             self._watchdog = Watchdog()
             self._launcher = Launcher(self._watchdog, self._lock.descriptor, self._identity)
             self._servers = {
-                recipe.name: Server(recipe, self._launcher) for recipe in self._recipes() if self._wanted[recipe.name]
+                recipe.name: Server(recipe, self._launcher)
+                for recipe in self._recipes()
+                if self._is_wanted(recipe.name)
             }
             async with asyncio.TaskGroup() as group:
                 for server in self._servers.values():
@@ -141,17 +146,26 @@ class Servers:
             raise StackError(f"{name} has not been started")
         return self._servers[name]
 
+    def _is_wanted(self, name: str) -> bool:
+        return self._wanted["nats" if name.startswith("nats") else name]
+
     def _recipes(self) -> tuple[Recipe, ...]:
         secrets, home = self._state / "secrets", data_home(self._state, self._identity)
         logs = self._state / "logs"
         logs.mkdir(mode=0o700, exist_ok=True)
-        for name in self._wanted:
+        nodes = ["nats", *(f"nats-{node}" for node in range(2, self._nats_nodes + 1))]
+        for name in {*self._wanted, *nodes}:
             folder = home / name
             folder.mkdir(mode=0o700, exist_ok=True)
             if self._identity:
                 self._identity.own(folder)
+        kept = NatsSecrets.kept(secrets)
+        routes = [free_port() for _ in nodes] if len(nodes) > 1 else []
         return (
-            NatsRecipe(home / "nats", logs / "nats.log", NatsSecrets.kept(secrets), self._log_sync),
+            *(
+                NatsRecipe(home / name, logs / f"{name}.log", kept, self._log_sync, node=node, routes=routes)
+                for node, name in enumerate(nodes)
+            ),
             PostgresRecipe(home / "postgres", logs / "postgres.log", kept_password(secrets, "postgres")),
             ValkeyRecipe(home / "valkey", logs / "valkey.log", kept_password(secrets, "valkey")),
         )

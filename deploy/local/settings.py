@@ -15,8 +15,9 @@ class StackSettings(BaseSettings):
 
     `NATS_URL`, `DATABASE_URL`, `REDIS_URL`: a server to use instead of starting one. `GANGLION_HOME`: the state
     folder. `GANGLION_PORT`: the gateway's port, else 8080 or the next free one. `GANGLION_LOG_SYNC`: `100ms` or
-    `always`. `GANGLION_JWT_SECRET`: signs tokens, else one is generated and kept. `SPEC_ENGINE_URL`, with
-    `SPEC_ENGINE_PREFIX` and `SPEC_ENGINE_TOKEN`: a spec engine to use instead of starting ours.
+    `always`. `GANGLION_NATS_NODES`: 3 or 5 make a cluster that keeps every stream on each of them.
+    `GANGLION_JWT_SECRET`: signs tokens, else one is generated and kept. `SPEC_ENGINE_URL`, with `SPEC_ENGINE_PREFIX`
+    and `SPEC_ENGINE_TOKEN`: a spec engine to use instead of starting ours.
     """
 
     model_config = SettingsConfigDict(
@@ -32,6 +33,7 @@ class StackSettings(BaseSettings):
     home: Path = Path(".ganglion")
     port: int | None = Field(default=None, ge=1, le=65535)
     log_sync: LogSync = "100ms"
+    nats_nodes: int = Field(default=1, ge=1, le=5)
     jwt_secret: SecretStr | None = Field(default=None, min_length=32)
     seal_keys: SecretStr | None = Field(default=None, min_length=40)
 

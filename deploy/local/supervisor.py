@@ -60,6 +60,7 @@ class Supervisor:
             postgres=settings.database_url is None,
             valkey=settings.redis_url is None,
             log_sync=settings.log_sync,
+            nats_nodes=settings.nats_nodes,
         )
         self._processes: list[RoleProcess] = []
         self._port: ReservedPort | None = None

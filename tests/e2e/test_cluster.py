@@ -1,0 +1,64 @@
+"""Three NATS nodes keep every event three times: one dies under load, and nobody notices but the operator."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from producers.connect import BusSettings, Connection
+from tests.support.eventually import eventually
+from tests.support.stack import Stack, running_stack
+
+TEXT = {"prompt": "Summarise: the lift stopped on floor three. Two people waited. The engineer came after an hour."}
+
+
+@pytest.mark.timeout(120)
+async def test_the_death_of_the_leader_costs_no_accepted_task_and_heals_by_itself() -> None:
+    async with running_stack({"GANGLION_NATS_NODES": "3"}) as stack, stack.client() as client:
+        assert {"nats", "nats-2", "nats-3"} <= set(stack.runtime.pids)
+        leader = await _leader(stack)
+        asking = asyncio.create_task(_ask(client, 150))
+        await asyncio.sleep(0.5)
+        await stack.kill(leader)
+        accepted = await asking
+        assert len(accepted) == 150
+        await eventually(lambda: _all_succeeded(client, accepted), within=40, every=0.2)
+        assert await eventually(lambda: _leader(stack), within=20, every=0.2)
+
+
+async def _ask(client: httpx.AsyncClient, count: int) -> set[str]:
+    """So many tasks, a few milliseconds apart, each asked for until it is accepted."""
+    accepted = set()
+    for number in range(count):
+        accepted.add(await _accepted(client, f"cluster-{number}"))
+        await asyncio.sleep(0.01)
+    return accepted
+
+
+async def _accepted(client: httpx.AsyncClient, key: str) -> str:
+    while True:
+        answer = await client.post("/api/v1/tasks", json=TEXT, headers={"Idempotency-Key": key})
+        if answer.status_code == httpx.codes.ACCEPTED:
+            return str(answer.json()["task_id"])
+        assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
+        await asyncio.sleep(0.1)
+
+
+async def _all_succeeded(client: httpx.AsyncClient, task_ids: set[str]) -> bool:
+    for task_id in task_ids:
+        answer = await client.get(f"/api/v1/tasks/{task_id}")
+        if answer.status_code != httpx.codes.OK or answer.json()["status"] != "succeeded":
+            return False
+    return True
+
+
+async def _leader(stack: Stack) -> str:
+    """The node that leads BUS, once all three have it."""
+    settings = BusSettings.model_validate({"nats_url": stack.runtime.nats_url})
+    async with Connection(settings, "test") as client:
+        info = await client.jetstream().stream_info("BUS")
+    assert info.config.num_replicas == 3
+    assert info.cluster is not None
+    assert len(info.cluster.replicas or []) == 2
+    assert info.cluster.leader
+    return info.cluster.leader
