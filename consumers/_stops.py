@@ -1,9 +1,9 @@
 """Which runs of this process must stop: heard on core NATS the moment the keeper announces it, from the first look."""
 
-import asyncio
 import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 from uuid import UUID
 
 from nats.aio.client import Client
@@ -18,15 +18,22 @@ STOPPING = (TaskBlocked, TaskCancelled, TaskFailed, TaskPaused, TaskTimedOut)
 """The states that end a run from outside."""
 
 
+class Work(Protocol):
+    """What a stop cancels: a task, or a future that is waited for."""
+
+    def cancel(self) -> bool:
+        """Cancel it."""
+
+
 class Stop:
     """Whether one run must stop; `work` is cancelled then, or at once if it must already."""
 
     def __init__(self, attempt: int) -> None:
         self.attempt = attempt
         self.wanted = False
-        self._work: asyncio.Future[object] | None = None
+        self._work: Work | None = None
 
-    def follow(self, work: "asyncio.Task[object]") -> None:
+    def follow(self, work: Work) -> None:
         """Cancel this work when the run must stop."""
         self._work = work
         if self.wanted:

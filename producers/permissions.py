@@ -114,6 +114,7 @@ _BESIDES: dict[str, Permissions] = {
     "router": Permissions((), (ROUTE_QUESTIONS,)),
     # It stops an agent as soon as its task leaves `running`.
     "runner": Permissions((), tuple(map(filter_for, STATE_EVENTS.values()))),
+    "spec_engine": Permissions((), tuple(map(filter_for, STATE_EVENTS.values()))),
     # It buries what other consumers were given in vain.
     "undertaker": Permissions(("dlq.>", f"{_API}.STREAM.MSG.GET.{BUS.name}", f"{_API}.DIRECT.GET.{BUS.name}.>"), ()),
 }

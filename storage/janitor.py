@@ -32,11 +32,24 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True)
-class Stuck:
-    """A task that has not moved, and where in the log the event is that should have moved it."""
+class DueProposal:
+    """A proposal that nobody decided in time."""
 
     id: UUID
-    status: Status
+    task_id: UUID
+    workflow_id: UUID
+    tenant: str
+    owner: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """A task or proposal that has not moved, and where in the log the event is that should have moved it."""
+
+    id: UUID
+    status: Status | Literal["extracting"]
+    agent_id: str | None
     epoch: str
     seq: int
     body: bytes
@@ -56,12 +69,24 @@ WHERE finished_at IS NULL
 LIMIT {_LIMIT}"""
 
 _STUCK = f"""
-SELECT t.id, t.status, l.epoch, l.seq, l.body
+SELECT t.id, t.status, t.agent_id, l.epoch, l.seq, l.body
 FROM task t JOIN event_log l ON l.id = t.driving_id
 WHERE t.finished_at IS NULL AND t.status IN ('submitted', 'ready', 'assigned')
   AND (l.epoch < $2 OR t.updated_at < now() - make_interval(secs =>
        CASE WHEN t.status = 'ready' AND t.reason = ANY($3::text[]) THEN $4::float8 ELSE $1::float8 END))
 ORDER BY t.updated_at
+LIMIT {_LIMIT}"""
+
+
+_DUE_PROPOSALS = f"""
+SELECT id, task_id, workflow_id, tenant, owner, version FROM proposal
+WHERE status = 'pending' AND expires_at <= now() LIMIT {_LIMIT}"""
+
+_STUCK_PROPOSALS = f"""
+SELECT p.id, p.status, NULL AS agent_id, l.epoch, l.seq, l.body
+FROM proposal p JOIN event_log l ON l.id = p.driving_id
+WHERE p.status = 'extracting' AND (l.epoch < $2 OR p.updated_at < now() - make_interval(secs => $1))
+ORDER BY p.updated_at
 LIMIT {_LIMIT}"""
 
 
@@ -89,11 +114,19 @@ class JanitorStore:
         with store_faults():
             return [Due(**row) for row in await self._connection.fetch(_DUE, silent_after)]
 
+    async def due_proposals(self) -> list[DueProposal]:
+        """Up to 256 proposals whose time to be decided is over."""
+        with store_faults():
+            return [DueProposal(**row) for row in await self._connection.fetch(_DUE_PROPOSALS)]
+
     async def stuck(self, after: float, epoch: str, *, unroutable_after: float) -> list[Stuck]:
-        """Up to 256 tasks unmoved for `after` seconds, or driven by an event of an epoch before this one.
+        """Up to 256 tasks and as many proposals unmoved for `after` s, or driven by an event of an earlier epoch.
 
         A task that the router found no agent for has moved as far as it could: it counts `unroutable_after` seconds.
         """
         with store_faults():
             found = await self._connection.fetch(_STUCK, after, epoch, _UNROUTED, unroutable_after)
-        return [Stuck(r["id"], cast("Status", r["status"]), r["epoch"], r["seq"], r["body"]) for r in found]
+            found += await self._connection.fetch(_STUCK_PROPOSALS, after, epoch)
+        return [
+            Stuck(r["id"], cast("Status", r["status"]), r["agent_id"], r["epoch"], r["seq"], r["body"]) for r in found
+        ]

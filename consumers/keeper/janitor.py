@@ -19,11 +19,12 @@ from events.base import Event, EventData
 from events.codec import decode_structured
 from events.errors import BusUnavailableError, LogFullError, OutcomeUnknownError
 from events.ids import derived_id, new_id
+from events.proposal import ProposalDecide
 from events.run import RunFinished
-from events.streams import BUS, REFLEX, ROUTER, RUNNER
-from events.task import Status, TaskControl, TaskError
+from events.streams import BUS, ENGINE_AGENT, PROPOSALS, REFLEX, ROUTER, RUNNER, SPEC_ENGINE
+from events.task import TaskControl, TaskError
 from producers.publisher import Publisher
-from storage.janitor import Due, JanitorStore, Stuck
+from storage.janitor import Due, DueProposal, JanitorStore, Stuck
 from storage.keeper import Position
 
 log = structlog.get_logger()
@@ -36,7 +37,14 @@ SILENT_AFTER = 90.0
 UNROUTABLE_AFTER = 300.0
 """Seconds after which a task without an agent is offered to the router again: its agents may have changed."""
 
-_DRIVES: dict[Status, str] = {"submitted": REFLEX.name, "ready": ROUTER.name, "assigned": RUNNER.name}
+_DRIVES: dict[str, str] = {
+    "submitted": REFLEX.name,
+    "ready": ROUTER.name,
+    "assigned": RUNNER.name,
+    "extracting": PROPOSALS.name,
+}
+_RUNS: dict[str | None, str] = {ENGINE_AGENT: SPEC_ENGINE.name}
+"""Agents that have a consumer of their own; the runner acknowledges what is for them."""
 
 Resend = Callable[[Sequence[Event[EventData]]], Awaitable[None]]
 
@@ -68,6 +76,8 @@ class Janitor:
     async def _wake_due(self) -> None:
         for due in await self.store.due(SILENT_AFTER):
             await self.publisher.send(_event_for(due))
+        for proposal in await self.store.due_proposals():
+            await self.publisher.send(_expiry(proposal))
 
     async def _sweep(self, resend: Resend, position: Position, swept: dict[UUID, float]) -> None:
         stuck = await self.store.stuck(STUCK_AFTER, position.epoch, unroutable_after=UNROUTABLE_AFTER)
@@ -75,7 +85,7 @@ class Janitor:
         now = time.monotonic()
         again: list[Event[EventData]] = []
         for task in stuck:
-            below = task.epoch == position.epoch and task.seq <= floors.get(_DRIVES[task.status], 0)
+            below = task.epoch == position.epoch and task.seq <= floors.get(_driver(task), 0)
             if now - swept.get(task.id, -STUCK_AFTER) < STUCK_AFTER or not (task.epoch < position.epoch or below):
                 continue
             swept[task.id] = now
@@ -90,10 +100,16 @@ class Janitor:
     async def _ack_floors(self) -> dict[str, int]:
         js = self.client.jetstream()
         floors: dict[str, int] = {}
-        for name in _DRIVES.values():
+        for name in {*_DRIVES.values(), *_RUNS.values()}:
             floor = (await js.consumer_info(BUS.name, name)).ack_floor
             floors[name] = floor.stream_seq if floor is not None else 0
         return floors
+
+
+def _driver(task: Stuck) -> str:
+    """The durable whose work it is to move a task or proposal."""
+    own = _RUNS.get(task.agent_id) if task.status == "assigned" else None
+    return own or _DRIVES[task.status]
 
 
 def _resent(task: Stuck) -> Event[EventData]:
@@ -131,3 +147,16 @@ def _event_for(due: Due) -> Event[EventData]:
         event_id=derived_id(due.id, SOURCE, due.why, due.version),
         traceparent=due.traceparent,
     ).model_copy(update={"correlationid": due.correlation_id})
+
+
+def _expiry(due: DueProposal) -> Event[EventData]:
+    """That nobody decided in time; its id is derived, so ticks do not pile up."""
+    return Event.first(
+        ProposalDecide(proposal_id=due.id, task_id=due.task_id, decision="expire", by=SOURCE),
+        source=SOURCE,
+        tenant=due.tenant,
+        owner=due.owner,
+        session_id=str(due.workflow_id),
+        task_id=due.task_id,
+        event_id=derived_id(due.id, SOURCE, "expire", due.version),
+    )

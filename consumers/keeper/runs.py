@@ -6,13 +6,21 @@ from consumers.keeper.controls import has_attempts_left
 from consumers.keeper.entering import enter
 from consumers.keeper.state import Course, TaskState
 from consumers.keeper.world import Effect, RefusedError
-from events.run import RunEvent, RunFinished, RunProgress, RunStarted, Usage
+from events.run import RunDelayed, RunEvent, RunFinished, RunProgress, RunStarted, Usage
 from events.task import Budget, Status, TaskError
 
 RETRY_AFTER = (timedelta(seconds=2), timedelta(seconds=10))
 OVERTIME = timedelta(seconds=10)
 """What a run that is past its time is left for ending itself, with what it has so far."""
 _OVER_BUDGET = TaskError(code="budget_exceeded", message="The task has spent more than its budget allows.")
+
+
+def delayed(run: RunDelayed, task: TaskState) -> list[Effect]:
+    """The agent waits for something; the task stays with it."""
+    _same_attempt(task, run)
+    if task.status != "assigned":
+        raise RefusedError("already_started")
+    return []
 
 
 def started(run: RunStarted, task: TaskState, at: datetime) -> list[Effect]:

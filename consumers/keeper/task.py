@@ -27,7 +27,7 @@ from consumers.keeper.world import Aggregate, Effect, Key, RefusedError, State, 
 from events import ids
 from events.base import MAX_HOPS, Event, EventData
 from events.route import RouteDecided, RouteEvent, RouteFailed
-from events.run import RunEvent, RunFiles, RunFinished, RunProgress, RunStarted, RunToolCalled
+from events.run import RunDelayed, RunEvent, RunFiles, RunFinished, RunProgress, RunStarted, RunToolCalled
 from events.task import FINAL, TaskChecked, TaskControl, TaskEntered, TaskEvent, TaskSubmitted, TaskUnchecked
 from storage.unnest import Row
 
@@ -96,6 +96,11 @@ def _route_failed(route: RouteFailed, task: TaskState, _: World, __: datetime) -
     if task.status != "ready" or route.attempt != task.attempt:
         raise RefusedError("stale_route")
     return []
+
+
+@_lead_to.register
+def _run_delayed(run: RunDelayed, task: TaskState, _: World, __: datetime) -> list[Effect]:
+    return runs.delayed(run, task)
 
 
 @_lead_to.register
@@ -169,6 +174,11 @@ def _checked_row(data: TaskChecked, task: TaskState, _: datetime) -> TaskState:
 @_noted.register
 def _route_failed_row(data: RouteFailed, task: TaskState, at: datetime) -> TaskState:
     return task._replace(reason=data.reason, updated_at=at)
+
+
+@_noted.register
+def _run_delayed_row(data: RunDelayed, task: TaskState, at: datetime) -> TaskState:
+    return task._replace(reason=data.reason, heartbeat_at=at)
 
 
 @_noted.register

@@ -1,0 +1,69 @@
+"""Engine cleanup: what a resolved refinement left on the spec engine is deleted, tried again until it is.
+
+proposal.{approved, rejected, superseded, expired} and task.{cancelled, failed, timed_out} -> nothing on the bus.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from uuid import UUID
+
+import structlog
+
+from consumers._breaker import BreakerOpenError
+from consumers._engine.client import SpecEngineClient
+from consumers._engine.errors import EngineAwayError, EngineRefusedError
+from consumers._engine.settings import EngineSettings
+from consumers._runtime import Resources, Slots
+from events.base import Event, EventData
+from events.proposal import ProposalEntered
+from events.streams import ENGINE_CLEANUP
+from events.task import TaskEntered
+
+log = structlog.get_logger()
+
+_PAUSES = (1.0, 60.0)
+
+
+class EngineCleanup:
+    """Deletes one thread a message. The message is held while the engine is away: no delivery is used up by waiting."""
+
+    def __init__(self, client: SpecEngineClient, *, pauses: tuple[float, float] = _PAUSES) -> None:
+        self._client = client
+        self._pauses = pauses
+
+    async def clean(self, event: Event[EventData]) -> AsyncGenerator[EventData]:
+        """Delete the thread of the refinement that the event is about, if it is about one."""
+        thread_id = refinement_of(event.data)
+        if thread_id is not None:
+            await self._delete(str(thread_id))
+        return
+        yield  # a slot's handler is a generator, and this one has nothing to say
+
+    async def _delete(self, thread_id: str) -> None:
+        pause, longest = self._pauses
+        while True:
+            try:
+                await self._client.cleanup(thread_id)
+            except (EngineAwayError, BreakerOpenError, EngineRefusedError) as error:
+                # A refusal too: a token that is wrong today is mended by the operator.
+                log.warning("engine_not_cleaned", thread_id=thread_id, code=error.code, again_in=pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, longest)
+            else:
+                return
+
+
+def refinement_of(data: EventData) -> UUID | None:
+    """The task, and thread, that is over; None if the event is not about a refinement."""
+    if isinstance(data, ProposalEntered):
+        return data.task_id
+    return data.task_id if isinstance(data, TaskEntered) and data.kind == "refinement" else None
+
+
+async def _nothing() -> None:
+    """It hears nothing besides."""
+
+
+def build(_: Resources) -> Slots:
+    """The consumer, for the engine that the environment names."""
+    return Slots(ENGINE_CLEANUP, EngineCleanup(SpecEngineClient(EngineSettings())).clean, start=_nothing)
