@@ -90,7 +90,10 @@ def _snapshot(data: RunFiles, world: World, event: Event[EventData], _: datetime
 def _run_finished(data: RunFinished, world: World, event: Event[EventData], _: datetime) -> Decided:
     """A run that names a snapshot we never saw is not over: it falls silent, and is tried again."""
     found = proposal_of_task(world, event)
-    if found is not None and data.snapshot is not None and not names_what_is_known(found, data):
+    task = None if found is None else world.get(TaskState, found.task_id)
+    if found is None or task is None or task.status != "running" or data.snapshot is None:
+        return ()
+    if not names_what_is_known(found, data):
         raise RefusedError("snapshot_missing")
     return ()
 
