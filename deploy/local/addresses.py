@@ -84,8 +84,9 @@ class Addresses:
         given = {
             "NATS_URL": ",".join(map(_without_user, self.nats_url.split(","))),
             "NATS_PASSWORDS": json.dumps({user: self.nats_secrets.passwords[user] for user in nats_users}),
-            "GANGLION_LOG_REPLICAS": str(self.nats_url.count(",") + 1),
         }
+        if nodes := self.nats_url.count(","):
+            given["GANGLION_LOG_REPLICAS"] = str(nodes + 1)
         return given | ({"NATS_ISSUER_SEED": self.nats_secrets.issuer_seed} if CALLOUT in nats_users else {})
 
 
