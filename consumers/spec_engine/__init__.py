@@ -1,12 +1,11 @@
 """The consumer that runs refinements on a spec engine: task.assigned -> run.started … run.files … run.finished."""
 
-from functools import partial
-
 from consumers._engine.client import SpecEngineClient
 from consumers._engine.settings import EngineSettings
+from consumers._presence import Offer, Presence
 from consumers._runtime import Resources, Slots
 from consumers.spec_engine.consumer import SpecEngine
-from events.streams import SPEC_ENGINE
+from events.streams import ENGINE_AGENT, SPEC_ENGINE
 
 __all__ = ["SpecEngine", "build"]
 
@@ -15,4 +14,10 @@ def build(resources: Resources) -> Slots:
     """The consumer, for the engine that the environment names."""
     settings = EngineSettings()
     engine = SpecEngine(SpecEngineClient(settings), resources.lookup, settings)
-    return Slots(SPEC_ENGINE, engine.run, start=partial(engine.stops.listen, resources.client))
+    presence = Presence(resources.publisher, SPEC_ENGINE.name, [Offer(ENGINE_AGENT, frozenset({"spec"}))])
+
+    async def start() -> None:
+        await engine.stops.listen(resources.client)
+        await presence.start()
+
+    return Slots(SPEC_ENGINE, engine.run, start=start)
