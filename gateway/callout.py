@@ -155,7 +155,7 @@ def _user_claims(nkey: str, sender: Sender) -> dict[str, JsonValue]:
         "sub": nkey,
         "name": sender.user_name,
         "aud": OUTSIDE,
-        "exp": int(max(sender.expires_at, time.time())) + LEEWAY,
+        "exp": int(max(sender.expires_at + LEEWAY, time.time() + 1)),
         "nats": {
             "type": "user",
             "version": 2,
