@@ -13,7 +13,7 @@ from screening import Verdict
 from screening.outgoing import notes, sealed
 from screening.sealing import Sealer
 
-_RETRY_AFTER, _LONGEST = 15.0, 600.0
+_RETRY_AFTER, _LONGEST = 5.0, 600.0
 
 _VERDICTS = Counter("ganglion_reflex_verdicts_total", "Verdicts, by decision and engine.", ["decision", "engine"])
 _FINDINGS = Counter(
