@@ -1,129 +1,160 @@
 """Changing a task's course: the wish becomes an event, the answer is that event's outcome (DESIGN rule 2)."""
 
-from dataclasses import replace
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Path
+from fastapi import APIRouter, Depends, Header, Path
+from fastapi.security import HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from events.base import Event
-from events.codec import decode
-from events.errors import GanglionError
+from events.base import Event, EventData
 from events.ids import new_id
-from events.task import TaskControl
-from gateway.accept import SOURCE, Accepted, Acceptor
+from events.task import ControlAction, TaskControl, TaskError
+from gateway.accept import SOURCE, Acceptor
 from gateway.answers import accepted_answer, json_answer
 from gateway.auth import WRITE, Authenticator, Principal, bearer
 from gateway.bodies import read_json
-from gateway.commits import APPLIED, DUPLICATE
 from gateway.documentation import problems, request_body
-from gateway.errors import IdempotencyConflictError, NotFoundError, RefusedError, TaskFinalError
+from gateway.errors import NotFoundError, RefusedError, TaskFinalError
 from gateway.lookup import Lookup, Recent, parsed_id
 from gateway.models import CancelAccepted, Task
 from gateway.preferences import Key, read_key
-from gateway.requests import CancelRequest, read_body
+from gateway.requests import CompleteRequest, ControlRequest, FailRequest, read_body
 from gateway.trail import Trail
 from gateway.views import task_view
-from storage.log import settled
+from gateway.wishes import Answered, Wishes
 from storage.reading import Database
 from storage.tasks import TaskRow
 
-_CANCEL = "/api/v1/tasks/{task_id}/cancel"
-_FINAL = "refused:task_final"
-_UNKNOWN = {"refused:unknown_task", "refused:not_found"}
+_HOME = "/api/v1/tasks"
+_UNKNOWN = {"unknown_task", "no_task", "not_found"}
+_WHY = {
+    "not_running": "it is not running",
+    "not_paused": "it is not paused",
+    "not_held": "it is not on hold",
+    "not_checked": "it was not screened yet",
+    "not_retryable": "only a task that failed or timed out can be tried again",
+    "attempts_used_up": "all its attempts are used up",
+}
+
+Body = ControlRequest | CompleteRequest | FailRequest
+Handler = Callable[..., Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One wish: its name in the path and in the event, what its route says of itself, and its body."""
+
+    name: ControlAction
+    summary: str
+    promise: str
+    body: type[Body] = ControlRequest
+
+    @property
+    def path(self) -> str:
+        """The route's template."""
+        return f"{_HOME}/{{task_id}}/{self.name}"
+
+
+ACTIONS = (
+    Action("cancel", "Cancel a task", "Entered at once unless the task has ended; a running agent sees it within 1 s."),
+    Action("pause", "Pause a running task", "The agent is stopped; what it has so far is kept for the next attempt."),
+    Action("resume", "Let a paused task go on", "A new attempt begins; it counts against nothing."),
+    Action(
+        "retry", "Try a failed or timed out task again", "A new attempt, three in all; a passed deadline is renewed."
+    ),
+    Action("start", "Start a task on hold", "A task created with `hold` waits for this."),
+    Action("complete", "Say that a task is done", "Its agent is stopped; `result` is kept.", CompleteRequest),
+    Action("fail", "Say that a task has failed", "Its agent is stopped; what it has so far is kept.", FailRequest),
+)
 
 
 class Controlling:
-    """Cancelling, for now."""
+    """One route a wish."""
 
     def __init__(self, *, authenticator: Authenticator, acceptor: Acceptor, lookup: Lookup, engine: Database) -> None:
         self._authenticator = authenticator
-        self._acceptor = acceptor
+        self._wishes = Wishes(acceptor, engine)
         self._lookup = lookup
-        self._engine = engine
 
     def router(self) -> APIRouter:
         """The routes."""
-        router = APIRouter(tags=["tasks"])
-        router.add_api_route(
-            _CANCEL,
-            self.cancel,
-            methods=["POST"],
-            summary="Cancel a task",
-            responses={
-                200: {"model": Task},
-                202: {"model": CancelAccepted},
-                **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
-            },
-            openapi_extra=request_body(CancelRequest, required=False),
-        )
+        router = APIRouter(tags=["tasks"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+        for action in ACTIONS:
+            router.add_api_route(
+                action.path,
+                self._handler(action),
+                methods=["POST"],
+                name=f"{action.name}_task",
+                summary=action.summary,
+                description=action.promise,
+                responses={
+                    200: {"model": Task},
+                    202: {"model": CancelAccepted},
+                    **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+                },
+                openapi_extra=request_body(action.body, required=False),
+            )
         return router
 
-    async def cancel(
-        self,
-        request: Request,
-        task_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})],
-        idempotency_key: Annotated[  # noqa: ARG002 - read from the request; named here for the document
-            str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")
-        ] = None,
-    ) -> Response:
-        """Enter `cancelled` at once, if the task has not ended; a running agent sees it within a second."""
+    def _handler(self, action: Action) -> Handler:
+        async def handle(
+            request: Request,
+            task_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})],
+            idempotency_key: Annotated[  # noqa: ARG001 - read from the request; named here for the document
+                str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")
+            ] = None,
+        ) -> Response:
+            return await self._act(action, request, task_id)
+
+        return handle
+
+    async def _act(self, action: Action, request: Request, task_id: str) -> Response:
         principal = await self._authenticator.principal(bearer(request.headers))
         principal.must(WRITE)
         found = await self._lookup.task(principal, parsed_id(task_id))
-        reason, body = await _read_reason(request)
-        key = read_key(request, principal, _CANCEL, f"{found.id}\n".encode() + body)
-        outcome, replayed = await self._earlier(key, found.id)
-        accepted = Accepted(outcome, None)
-        if outcome is None:
-            accepted = await self._acceptor.accept(_event(principal, found, reason, key, Trail.of(request.scope)))
-            if accepted.outcome == DUPLICATE and key is not None:
-                accepted, replayed = replace(accepted, outcome=(await self._earlier(key, found.id))[0]), True
-        return await self._answer(principal, found, accepted, replayed=replayed)
-
-    async def _earlier(self, key: Key | None, task_id: UUID) -> tuple[str | None, bool]:
-        """The outcome of this key's event, if it is committed; it must have been about the same task."""
-        event = await settled(self._engine, SOURCE, str(key.event_id)) if key else None
-        if event is None or key is None:
-            return None, False
-        data = decode(event.body).data
-        if event.task_id != task_id or not isinstance(data, TaskControl):
-            raise IdempotencyConflictError
-        return event.outcome, True
+        wish, body = await _read_wish(action, request, found.id, principal)
+        key = read_key(request, principal, action.path, f"{found.id}\n".encode() + body)
+        answered = await self._wishes.ask(_event(found, wish, key, Trail.of(request.scope)), key)
+        return await self._answer(action, principal, found, answered)
 
     async def _answer(
-        self, principal: Principal, found: TaskRow | Recent, accepted: Accepted, *, replayed: bool
+        self, action: Action, principal: Principal, found: TaskRow | Recent, answered: Answered
     ) -> Response:
-        outcome = accepted.outcome
-        if outcome is None:
+        if answered.outcome is None:
             status = found.status if isinstance(found, TaskRow) else "submitted"
-            return accepted_answer(found.id, status, "log", "/api/v1/tasks", replayed=replayed)
-        if outcome == _FINAL:
+            return accepted_answer(found.id, status, "log", _HOME, replayed=answered.replayed)
+        refusal = answered.refusal
+        if refusal == "task_final":
             raise TaskFinalError
-        if outcome in _UNKNOWN:
+        if refusal in _UNKNOWN:
             raise NotFoundError
-        if outcome.startswith("refused"):
-            raise RefusedError(f"The task cannot be cancelled now ({outcome.partition(':')[2]}).")
-        if outcome != APPLIED:
-            raise GanglionError("The event was not understood by the keeper.")
-        task = await self._lookup.task(principal, found.id)
-        return json_answer(task_view(task), 200, {"Idempotency-Replayed": "true"} if replayed else None)
+        if refusal is not None:
+            raise RefusedError(f"To {action.name} the task is not possible: {_WHY.get(refusal, refusal)}.")
+        return json_answer(task_view(await self._lookup.task(principal, found.id)), 200, answered.headers)
 
 
-async def _read_reason(request: Request) -> tuple[str | None, bytes]:
-    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
-        return None, b""
-    _, body = await read_json(request)
-    return read_body(CancelRequest, body).reason, body
+async def _read_wish(
+    action: Action, request: Request, task_id: UUID, principal: Principal
+) -> tuple[TaskControl, bytes]:
+    body = b""
+    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+        _, body = await read_json(request)
+    said = read_body(action.body, body) if body else action.body()
+    wish = TaskControl(task_id=task_id, action=action.name, by=principal.owner)
+    if isinstance(said, FailRequest):
+        error = TaskError(code=said.code, message=said.message, retryable=False)
+        return wish.model_copy(update={"reason": said.code, "error": error}), body
+    result = said.result if isinstance(said, CompleteRequest) else None
+    return wish.model_copy(update={"reason": said.reason, "result": result}), body
 
 
-def _event(
-    principal: Principal, found: TaskRow | Recent, reason: str | None, key: Key | None, trail: Trail
-) -> Event[TaskControl]:
-    return Event.first(  # type: ignore[return-value]  # the payload is the TaskControl that is given
-        TaskControl(task_id=found.id, action="cancel", by=principal.owner, reason=reason),
+def _event(found: TaskRow | Recent, wish: TaskControl, key: Key | None, trail: Trail) -> Event[EventData]:
+    return Event.first(
+        wish,
         source=SOURCE,
         tenant=found.tenant,
         owner=found.owner,

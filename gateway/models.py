@@ -115,6 +115,13 @@ class TaskError(BaseModel):
     retryable: bool = False
 
 
+class Dependency(BaseModel):
+    """A task that must end before this one begins."""
+
+    task_id: UUID
+    required: bool = True
+
+
 class Task(BaseModel):
     """GET /api/v1/tasks/{task_id}; `cursor` is the place in the log to subscribe after."""
 
@@ -127,6 +134,9 @@ class Task(BaseModel):
     reason: str | None
     detail: str | None
     waiting_for: str | None
+    parent_id: UUID | None
+    depends_on: list[Dependency]
+    effects_done: bool | None
     agent_id: str | None
     run_id: UUID | None
     attempt: int

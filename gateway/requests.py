@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeVar
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -16,7 +17,7 @@ from pydantic import (
 
 from events.base import JsonObject
 from events.ids import Name
-from events.task import Budget, Priority, TaskContext, TaskSpec
+from events.task import Budget, Dependency, Priority, TaskContext, TaskSpec
 from gateway.errors import InvalidBodyError, faults_of
 
 _PRIORITIES: dict[str | int, Priority] = {
@@ -120,6 +121,13 @@ class SubmitRequest(_Body):
         )
 
 
+class DependencyBody(_Body):
+    """A task of yours that must end first; unless `required` is false, end well."""
+
+    task_id: UUID
+    required: bool = True
+
+
 class TaskRequest(_Body):
     """The body of POST /api/v1/tasks; `goal` is taken for `prompt`, a text for `context`."""
 
@@ -138,6 +146,9 @@ class TaskRequest(_Body):
     required_capabilities: list[Name] = Field(default_factory=list, max_length=32)
     metadata: JsonObject = Field(default_factory=dict)
     deadline_at: Moment | None = None
+    parent_id: UUID | None = None
+    depends_on: list[UUID | DependencyBody] = Field(default_factory=list, max_length=64)
+    hold: bool = False
 
     def spec(self) -> TaskSpec:
         """The task this asks for."""
@@ -152,13 +163,30 @@ class TaskRequest(_Body):
             required_capabilities=tuple(self.required_capabilities),
             metadata=self.metadata,
             deadline_at=self.deadline_at,
+            parent_id=self.parent_id,
+            depends_on=tuple(map(_dependency, self.depends_on)),
+            hold=self.hold,
         )
 
 
-class CancelRequest(_Body):
-    """The optional body of a cancel."""
+class ControlRequest(_Body):
+    """The optional body of a wish about a task."""
 
     reason: str | None = Field(default=None, max_length=500)
+
+
+class CompleteRequest(_Body):
+    """The optional body of `complete`."""
+
+    result: JsonObject | None = None
+    reason: str | None = Field(default=None, max_length=500)
+
+
+class FailRequest(_Body):
+    """The optional body of `fail`: a stable code, and a text for people."""
+
+    code: str = Field(default="failed_by_owner", pattern=r"^[a-z][a-z0-9_]{0,63}$")
+    message: str = Field(default="The task was ended by its owner.", min_length=1, max_length=1_000)
 
 
 B = TypeVar("B", bound=BaseModel)
@@ -170,6 +198,12 @@ def read_body(model: type[B], body: bytes) -> B:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise InvalidBodyError(faults_of(error)) from error
+
+
+def _dependency(given: UUID | DependencyBody) -> Dependency:
+    if isinstance(given, UUID):
+        return Dependency(task_id=given)
+    return Dependency(task_id=given.task_id, required=given.required)
 
 
 def _context(given: str | ContextBody | None) -> TaskContext:

@@ -48,7 +48,10 @@ def task_view(task: TaskRow | Recent) -> View:
         "status": task.status,
         "reason": task.reason,
         "detail": task.detail,
-        "waiting_for": task.reason if task.status == "waiting" else None,
+        "waiting_for": _waiting_for(task),
+        "parent_id": task.parent_id,
+        "depends_on": task.spec.get("depends_on") or [],
+        "effects_done": task.effects_done,
         "agent_id": task.agent_id,
         "run_id": task.run_id,
         "attempt": task.attempt,
@@ -118,12 +121,16 @@ def is_shown(entry: LogEntry) -> bool:
     return entry.outcome != "poison"
 
 
+_NEXT = {"submitted": "verdict", "assigned": "start of the agent", "paused": "resume"}
+_UNROUTED = {"no_capability", "all_busy", "all_open"}
+
 _EMPTY: View = dict.fromkeys(
     (
-        *("session_id", "reason", "detail", "waiting_for", "agent_id", "run_id", "result", "error", "verdict"),
+        *("session_id", "reason", "detail", "agent_id", "run_id", "result", "error", "verdict"),
+        *("parent_id", "effects_done"),
         *("deadline_at", "finished_at", "processing_time_ms", "cursor"),
     )
-) | {"attempt": 0, "version": 0}
+) | {"attempt": 0, "version": 0, "waiting_for": "verdict", "depends_on": []}
 
 
 def _common(task: TaskRow | Recent) -> View:
@@ -134,6 +141,15 @@ def _verdict(task: TaskRow) -> View | None:
     if task.decision is None:
         return None
     return {"decision": task.decision, "findings": task.findings or [], "reason": task.verdict_reason}
+
+
+def _waiting_for(task: TaskRow) -> str | None:
+    """What must happen before the task moves on, and where that is known, which one."""
+    if task.status == "waiting":
+        return f"{task.reason}: {task.detail}" if task.detail else task.reason
+    if task.status == "ready":
+        return f"agent: {task.reason}" if task.reason in _UNROUTED else "agent"
+    return _NEXT.get(task.status)
 
 
 def _facade_error(task: TaskRow) -> str | None:

@@ -31,6 +31,8 @@ class TaskRow:
     body_sha256: str | None
     created_at: datetime
     deadline_at: datetime
+    parent_id: UUID | None
+    effects_done: bool | None
     status: str
     version: int
     attempt: int

@@ -10,6 +10,8 @@ from events.run import RunDelayed, RunEvent, RunFinished, RunProgress, RunStarte
 from events.task import Budget, Status, TaskError
 
 RETRY_AFTER = (timedelta(seconds=2), timedelta(seconds=10))
+DECLINED = "declined"
+"""The error code of a run that an agent hands back before it began."""
 OVERTIME = timedelta(seconds=10)
 """What a run that is past its time is left for ending itself, with what it has so far."""
 _OVER_BUDGET = TaskError(code="budget_exceeded", message="The task has spent more than its budget allows.")
@@ -44,6 +46,9 @@ def finished(run: RunFinished, task: TaskState, at: datetime) -> list[Effect]:
     """What the end of a run makes of the task: done, tried again, or ended."""
     if is_late(task, run):
         return []
+    if run.outcome == "lost" and task.status == "assigned":
+        _same_attempt(task, run)
+        return [_elsewhere(task, run)]
     _same_execution(task, run)
     if is_over(task.budget, spent_with(task.course, run.usage)):
         return [
@@ -53,12 +58,25 @@ def finished(run: RunFinished, task: TaskState, at: datetime) -> list[Effect]:
     if run.outcome in ("succeeded", "partial"):
         return [enter(task, run.outcome, result=run.output, run_id=run.run_id, agent_id=run.agent_id)]
     if run.outcome == "lost" and has_attempts_left(task):
-        return [enter(task, "ready", attempt=task.attempt + 1, reason="run_lost")]
+        return [_elsewhere(task, run)]
     if run.outcome == "failed" and error.retryable and has_attempts_left(task):
         due = at + RETRY_AFTER[min(task.attempt, len(RETRY_AFTER)) - 1]
         return [enter(task, "waiting", reason="retry", error=error, due_at=due)]
     final: Status = run.outcome if run.outcome in ("timed_out", "cancelled") else "failed"
     return [enter(task, final, reason=error.code, error=error, result=run.output, run_id=run.run_id)]
+
+
+def _elsewhere(task: TaskState, run: RunFinished) -> Effect:
+    """Another attempt, by whoever the router finds; who hands an assignment back costs it none of its attempts."""
+    if _is_declined(run):
+        return enter(task, "ready", attempt=task.attempt + 1, reason=DECLINED)
+    if has_attempts_left(task):
+        return enter(task, "ready", attempt=task.attempt + 1, reason="run_lost")
+    return enter(task, "failed", reason="run_lost", error=run.error, run_id=run.run_id)
+
+
+def _is_declined(run: RunFinished) -> bool:
+    return run.outcome == "lost" and run.error is not None and run.error.code == DECLINED
 
 
 def is_late(task: TaskState, run: RunFinished) -> bool:
@@ -76,12 +94,14 @@ def after_end(run: RunFinished, task: TaskState) -> TaskState:
     if is_late(task, run):
         return task._replace(
             effects_done=run.outcome in ("succeeded", "partial"),
-            result=task.result if task.result is not None or task.status == "succeeded" else run.output,
+            result=task.result if task.status == "succeeded" else run.output or task.result,
             course=course._replace(left=False),
             steered=True,
         )
+    if _is_declined(run):
+        course = course._replace(granted=course.granted + 1)
     if run.usage == Usage():
-        return task
+        return task if course is task.course else task._replace(course=course, steered=True)
     return task._replace(course=spent_with(course, run.usage), steered=True)
 
 

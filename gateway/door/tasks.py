@@ -27,7 +27,7 @@ class ControlByProducer(Said):
     """How a task's course is to change."""
 
     task_id: UUID
-    action: Literal["cancel", "retry"]
+    action: Literal["start", "cancel", "pause", "resume", "retry"]
     reason: str | None = Field(default=None, max_length=500)
 
 

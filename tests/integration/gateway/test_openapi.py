@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gateway.controlling import ACTIONS
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.running_gateway import RunningGateway, token
 
@@ -23,7 +24,10 @@ async def test_the_document_covers_every_route(alice: httpx.AsyncClient) -> None
         ("get", "/api/v1/tasks/{task_id}"),
         ("get", "/api/v1/tasks/{task_id}/events"),
         ("get", "/api/v1/tasks/{task_id}/stream"),
-        ("post", "/api/v1/tasks/{task_id}/cancel"),
+        *(("post", f"/api/v1/tasks/{{task_id}}/{action.name}") for action in ACTIONS),
+        *((method, "/api/v1/dlq/{number}") for method in ("get", "delete")),
+        ("get", "/api/v1/dlq"),
+        ("post", "/api/v1/dlq/{number}/replay"),
         *((method, "/api/workflows") for method in ("get", "post")),
         *(
             ("get", f"/api/workflows/{{workflow_id}}{path}")
