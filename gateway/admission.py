@@ -1,14 +1,17 @@
 """Who may enter which room: asked when a caller subscribes, and again with every token that follows."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
-from events.ids import checked_name
+from events.ids import checked_name, derived_id
 from events.system import SYSTEM
+from events.task import FINAL
 from gateway.auth import READ, Authenticator, Principal
 from gateway.errors import MissingScopeError, NotFoundError
 from gateway.lookup import Lookup, parsed_id
 from gateway.rooms import LISTS, Room
 from storage.log import session_owner
+from storage.proposals import find_proposal
 from storage.reading import Database
 
 
@@ -40,15 +43,25 @@ class Admission:
         if not colon:
             return Found(self._list(principal, kind))
         if kind == "task":
-            task_id = parsed_id(what)
-            found = await self._lookup.whereabouts(principal, task_id)
-            return Found(Room("task", found.tenant, found.owner, str(task_id)), found.ended)
+            return await self._task(principal, parsed_id(what))
         if kind == "session":
             return Found(await self._session(principal, what))
         if kind == "agent":
             owner = None if principal.is_admin else principal.owner
             return Found(Room("agent", principal.tenant, owner, checked_name(what, "the agent's id")))
         raise NotFoundError("There is no such room.")
+
+    async def _task(self, principal: Principal, task_id: UUID) -> Found:
+        """A task of the caller's, or the thread of a proposal that was shared with it."""
+        try:
+            found = await self._lookup.whereabouts(principal, task_id)
+        except NotFoundError:
+            shared = await find_proposal(self._engine, derived_id(task_id, "proposal"), principal.owner)
+            if shared is None or shared.access is None or shared.tenant != principal.tenant:
+                raise
+            room = Room("task", shared.tenant, shared.owner, str(task_id), guest=principal.owner)
+            return Found(room, shared.task_status in FINAL)
+        return Found(Room("task", found.tenant, found.owner, str(task_id)), found.ended)
 
     def _list(self, principal: Principal, name: str) -> Room:
         kind = next((kind for kind in LISTS if kind == name), None)
@@ -75,4 +88,4 @@ def may_enter(principal: Principal, room: Room) -> bool:
         return principal.is_admin
     if room.tenant != principal.tenant:
         return False
-    return principal.is_admin or room.owner == principal.owner
+    return principal.is_admin or principal.owner in (room.owner, room.guest)

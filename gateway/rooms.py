@@ -45,6 +45,8 @@ class Room:
     tenant: str
     owner: str | None = None
     id: str | None = None
+    guest: str | None = field(default=None, compare=False)
+    """Who entered by a grant although the room is another's."""
     keys: tuple[str, ...] = field(init=False, compare=False)
     """What the hub indexes; an event of any of them is shown here."""
 
