@@ -14,7 +14,7 @@ from events.base import Event, EventData, JsonObject
 from events.errors import OutcomeUnknownError
 from events.ids import derived_id, new_id
 from events.session import SessionSpec
-from events.task import TaskContext, TaskSpec, TaskSubmitted
+from events.task import Budget, TaskContext, TaskSpec, TaskSubmitted
 from gateway.accept import SOURCE, Acceptor
 from gateway.answers import json_answer
 from gateway.auth import WRITE
@@ -35,6 +35,7 @@ from storage.workflows import WorkflowRow
 
 _PATH = f"{HOME}/{{workflow_id}}/refinements"
 _REMEMBERED = 1_000
+_BUDGET = Budget(max_tokens=100_000, max_time_seconds=1_800, max_cost_usd=10.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,7 @@ def _event(row: WorkflowRow, asked: RefinementRequest, key: Key | None, trail: T
             prompt=asked.instructions,
             context=TaskContext(data=context or None),
             workflow_id=row.id,
+            budget=_BUDGET,
         ),
         session=SessionSpec(kind="workflow", title=row.name),
         idempotency_key=key.value if key else None,
