@@ -31,8 +31,7 @@ from gateway.dlq import Dlq
 from gateway.documentation import describe
 from gateway.door.door import Door
 from gateway.door.outside import Outside
-from gateway.door.rules import Rules
-from gateway.door.tasks import ControllingRule, SubmittingRule
+from gateway.door.table import door_rules
 from gateway.edge import Edge
 from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
 from gateway.health import HealthRoutes, running_version
@@ -52,6 +51,7 @@ from gateway.sse import Streams
 from gateway.streaming import Streaming
 from gateway.submitting import CREATE, SUBMIT, Submitting
 from gateway.wellbeing import Watch
+from gateway.workflows.access import Access
 from gateway.workflows.routes import workflow_routes
 from gateway.ws import LiveSockets
 from producers.connect import BusSettings
@@ -145,7 +145,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     )
     health = HealthRoutes(bus=bus, engine=engine, commits=commits, lag=lag, hub=hub, metrics=metrics)
 
-    rules = Rules([SubmittingRule(), ControllingRule(lookup)])
+    rules = door_rules(lookup, Access(authenticator, engine))
     door = Door(rules=rules, acceptor=acceptor, bus=bus, commits=commits, engine=engine, recents=recents)
     outside = Outside(
         settings.outsiders, settings.bus, bus=bus, authenticator=authenticator, agents=NoAgents(), door=door

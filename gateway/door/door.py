@@ -19,7 +19,7 @@ from storage.log import Settled, settled
 from storage.reading import Database
 
 _REFUSED = "refused:"
-_NO_SUCH = {"no_task", "unknown_task", "not_found"}
+_NO_SUCH = ("unknown_", "no_task", "not_found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def _receipt(event: Event[EventData], outcome: str | None, at: Cursor | None, *,
     refused = outcome is not None and outcome.startswith(_REFUSED)
     if outcome is not None and refused and not isinstance(event.data, TaskSubmitted):
         code = outcome.removeprefix(_REFUSED)
-        raise NotFoundError if code in _NO_SUCH else OutcomeError(code)
+        raise NotFoundError if code.startswith(_NO_SUCH) else OutcomeError(code)
     if outcome is not None and not refused and outcome not in {APPLIED, DUPLICATE}:
         raise GanglionError("The event was not understood by the keeper.")
     return Receipt(event, outcome, None if at is None else str(at), replayed)

@@ -32,7 +32,10 @@ class ControlByProducer(Said):
 
 
 class SubmittingRule:
-    """task.submitted: its task id follows from the sender, the event's source and its id."""
+    """task.submitted: its task id follows from the sender, the event's source and its id.
+
+    The attribute `sessionid` puts it into a session of the sender's.
+    """
 
     payload: type[EventData] = TaskSubmitted
     said: type[BaseModel] = SubmittedByProducer
@@ -48,7 +51,8 @@ class SubmittingRule:
             idempotency_key=arrival.attributes.id,
             body_sha256=arrival.fingerprint,
         )
-        return stamped(arrival, data, owner=arrival.sender.name, task_id=arrival.subject_id)
+        session_id = arrival.attributes.sessionid
+        return stamped(arrival, data, owner=arrival.sender.name, task_id=arrival.subject_id, session_id=session_id)
 
 
 class ControllingRule:
