@@ -41,7 +41,7 @@ class Receipt(BaseModel):
     type: str
     subject: str | None
     outcome: str | None
-    durability: Literal["log", "log+database"]
+    durability: Literal["memory", "log", "log+database"]
     cursor: str | None
     task_id: str | None = None
     links: Links | None = None

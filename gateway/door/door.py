@@ -18,6 +18,7 @@ from gateway.lookup import Recent, Recents
 from storage.log import Settled, settled
 from storage.reading import Database
 
+LOGGED = EventData.subject_root
 _REFUSED = "refused:"
 _NO_SUCH = ("unknown_", "no_task", "not_found")
 
@@ -34,12 +35,13 @@ class Receipt:
     def document(self) -> JsonObject:
         """As it is answered; for a task that was asked for, with where to find it."""
         event, data = self.event, self.event.data
+        kept = "log" if self.outcome is None else "log+database"
         said: JsonObject = {
             "event_id": event.id,
             "type": event.type,
             "subject": event.subject,
             "outcome": self.outcome,
-            "durability": "log" if self.outcome is None else "log+database",
+            "durability": kept if data.subject_root == LOGGED else "memory",
             "cursor": self.cursor,
         }
         if isinstance(data, TaskSubmitted):
@@ -71,6 +73,9 @@ class Door:
         """Keep one event, once: a repeat is answered as the first was. Raises a GanglionError that says why not."""
         admitted = await self.rules.rule_for(arrival).admit(arrival)
         event = admitted.model_copy(update={**arrival.stamps, "source": SOURCE, "id": str(arrival.event_id)})
+        if event.data.subject_root != LOGGED:
+            await self._bus.publish(event)  # said, and gone in minutes: nobody folds it
+            return Receipt(event, None, None, replayed=False)
         earlier = await self._earlier(arrival)
         if earlier is not None:
             return _receipt(event, earlier.outcome, earlier.at, replayed=True)
