@@ -11,7 +11,7 @@ import pytest_asyncio
 import yaml
 from pydantic import JsonValue, SecretStr
 
-from cli.sample import load
+from cli.demo.sample import load
 from producers.connect import BusSettings, Connection
 from tests.support.canaries import in_logs, in_redis, in_streams, in_tables
 from tests.support.eventually import eventually

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 from pydantic import JsonValue
 
-from cli.sample import INPUTS
+from cli.demo.sample import INPUTS
 from tests.support.command import ganglion, started
 from tests.support.eventually import eventually
 from tests.support.infrastructure import server_folder

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo import Course
-from cli.sample import Sample, load
+from cli.demo.sample import Sample, load
+from cli.demo.samples import Course
 from deploy.local.runtime import Runtime, read_runtime
 from tests.support.command import ganglion, started
 from tests.support.eventually import eventually

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from cli.sample import load
+from cli.demo.sample import load
 from screening import Screener
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from cli.__main__ import output_first
 from cli.client import Document
+from cli.demo.sample import INPUTS
 from cli.errors import CommandError
-from cli.sample import INPUTS
 from cli.submit import request
 from cli.summary import exit_code, first_line, outcome
 

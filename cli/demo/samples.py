@@ -1,24 +1,16 @@
-"""`ganglion demo`: the whole stack for a moment, realistic requests through it, and a look at what became of each."""
+"""Realistic requests through the public API, and a look at what became of each."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
-from typing import Annotated
 from uuid import UUID
 
-import typer
-from rich.text import Text
-
 from cli.client import Document, Gateway
-from cli.embedded import EmbeddedStack, StackDidNotStartError
-from cli.errors import FAILED, CommandError
-from cli.logs import last_lines
+from cli.demo.sample import Sample, load
+from cli.demo.stage import Ending, Stage
 from cli.output import Output
 from cli.place import Place
-from cli.sample import Sample, load
-from cli.session import Session, run
 from cli.stream import Happening, Subscription
 from cli.summary import first_line, outcome, status_of
 from cli.telling import entry, task_of
@@ -54,34 +46,13 @@ class Course:
         return None
 
 
-def demo(
-    context: typer.Context,
-    within: Annotated[float, typer.Option(min=1, help="Seconds that all samples together may take.")] = 20.0,
-) -> None:
-    """Start a stack of its own, send the sample requests through it, stop it; exit code 0 if all went as it should."""
-    run(_demo(Session.of(context).output, within))
-
-
-async def _demo(output: Output, within: float) -> int:
-    began = perf_counter()
-    samples = load()
-    output.remark("starting nats, postgres, valkey, the gateway and the consumers")
-    try:
-        async with EmbeddedStack() as stack:
-            runtime = stack.runtime()
-            output.remark(f"ready after {perf_counter() - began:.1f} s at {runtime.gateway_url}\n")
-            courses = await walk(Place(runtime.gateway_url, runtime.token), samples, output, within)
-            faults = [fault for course in courses if (fault := course.fault())]
-            if faults:
-                _explain(output, stack.home / "logs")
-    except StackDidNotStartError as error:
-        raise CommandError(str(error)) from None
-    show(output, courses)
-    for fault in faults:
-        output.remarks.print(Text.assemble(("wrong: ", "red"), fault))
-    good = len(courses) - len(faults)
-    output.remark(f"\n{good} of {len(samples)} as they should be; everything took {perf_counter() - began:.1f} s")
-    return FAILED if faults or len(courses) < len(samples) else 0
+async def samples(stage: Stage) -> Ending:
+    """Submit every sample, show what happens live and a table at the end."""
+    chosen = load()
+    courses = await walk(stage.place, chosen, stage.output, stage.within)
+    faults = [fault for course in courses if (fault := course.fault())]
+    show(stage.output, courses)
+    return Ending(len(chosen), tuple(faults))
 
 
 async def walk(where: Place, samples: Sequence[Sample], output: Output, within: float) -> list[Course]:
@@ -111,14 +82,6 @@ def show(output: Output, courses: Sequence[Course]) -> None:
         return
     output.line("")
     output.table(_COLUMNS, [_row(course) for course in courses])
-
-
-def _explain(output: Output, logs: Path) -> None:
-    """The last words of our processes, whose state folder is about to go."""
-    for name in ("consumers", "gateway"):
-        if (logs / f"{name}.log").exists():
-            for line in last_lines(logs / f"{name}.log", 15)[0]:
-                output.remark(f"{name} | {line}")
 
 
 async def _listen(subscription: Subscription, ends: dict[str, float], ended: asyncio.Condition, output: Output) -> None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from events import Priority
 
-INPUTS = Path(__file__).resolve().parents[1] / "examples" / "inputs"
+INPUTS = Path(__file__).resolve().parents[2] / "examples" / "inputs"
 
 
 class Sample(BaseModel):
