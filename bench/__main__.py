@@ -18,6 +18,7 @@ class Part(StrEnum):
     FLOOR = "floor"
     ACCEPT = "accept"
     E2E = "e2e"
+    SOCKETS = "sockets"
 
 
 def measure(

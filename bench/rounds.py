@@ -13,6 +13,7 @@ from bench.floor import Floor
 from bench.http import Requests
 from bench.processes import rss_mib
 from bench.stack import Stack
+from bench.subscribers import SUBSCRIBERS, Sockets, publishing
 from cli.embedded import temporary_home
 from deploy.local.nats import LogSync
 from deploy.local.servers import Servers
@@ -85,7 +86,7 @@ async def measure_endtoend(stack: Stack, requests: Requests, samples: Samples, *
 
 
 async def run(wanted: frozenset[str], rounds: int, say: Say) -> list[Row]:
-    """Measure what is wanted (`floor`, `accept`, `e2e`) and return the rows; the floor is always measured."""
+    """Measure what is wanted (`floor`, `accept`, `e2e`, `sockets`) and return the rows; each has its floor."""
     samples = Samples()
     if wanted == {"floor"}:
         for number in range(rounds):
@@ -94,6 +95,11 @@ async def run(wanted: frozenset[str], rounds: int, say: Say) -> list[Row]:
         return rows(samples)
     async with Stack() as stack:
         requests = Requests(stack.host, stack.port, stack.token)
+        sockets = Sockets()
+        if "sockets" in wanted:
+            await measure_sockets(stack, sockets, rounds, say)
+        if wanted == {"sockets"}:
+            return sockets.rows()
         say("warm-up")
         await throughput(stack, requests, tasks=500, in_flight=64)
         for number in range(rounds):
@@ -107,7 +113,17 @@ async def run(wanted: frozenset[str], rounds: int, say: Say) -> list[Row]:
                 await measure_endtoend(stack, requests, samples)
         for name, mib in rss_mib(stack.pids()).items():
             samples.add(f"rss_mib.{name}", mib)
-    return rows(samples)
+    return [*rows(samples), *sockets.rows()]
+
+
+async def measure_sockets(stack: Stack, sockets: Sockets, rounds: int, say: Say) -> None:
+    """Fan-out beside its own floor, round by round; late and deaf subscribers once."""
+    async with publishing(stack) as client:
+        for number in range(rounds):
+            say(f"round {number + 1} of {rounds}: {SUBSCRIBERS:,} subscribers")
+            await sockets.fan_out(stack, client)
+        say("late and deaf subscribers")
+        await sockets.neighbours(stack, client)
 
 
 _RATES = (

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from cli.embedded import EmbeddedStack
 from deploy.local.runtime import Runtime
+from deploy.local.tokens import mint
 
 
 class Stack:
@@ -37,6 +38,16 @@ class Stack:
     def token(self) -> str:
         """The development token."""
         return self._runtime.token
+
+    def token_of(self, owner: str) -> str:
+        """A user's token, without the scope admin."""
+        secret = (self._embedded.home / "secrets" / "jwt").read_text()
+        return mint(secret, owner=owner, tenant="dev", scopes=("tasks:read", "tasks:write"))
+
+    @property
+    def nats_url(self) -> str:
+        """Where events are published, with the right to publish any."""
+        return self._runtime.nats_url
 
     @property
     def database_url(self) -> str:

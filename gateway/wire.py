@@ -15,11 +15,12 @@ from events.cursor import Cursor
 from gateway.outlet import Closing, resume_point
 
 _KEY = "ganglion.wire"
-_DROP_AFTER = 10.0
+_DROP_AFTER = 60.0
+"""Seconds that a peer which reads nothing has to come and hear why it was sent away; then its socket is dropped."""
 
 
 class Wire(WebSocketsSansIOProtocol):
-    """One WebSocket connection. A peer that reads nothing cannot hold it: what is unsent 10 s after the handler
+    """One WebSocket connection. A peer that reads nothing cannot hold it: what is unsent a minute after the handler
     ended is dropped.
     """
 
