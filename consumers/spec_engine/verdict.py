@@ -73,8 +73,9 @@ def judge(evidence: Evidence, *, quiet: float, settle: float, stall: float) -> V
 def _completed(evidence: Evidence, state: ThreadState, *, is_quiet: bool) -> Verdict | None:
     """Completed counts with files and a second voice, the stream's end or the next poll; without files it must last."""
     files = state.files or (evidence.files if evidence.ended else None)
-    if files and (evidence.ended or evidence.agreed >= _AGREED):
-        return Done(files, state.summary, state.tokens)
+    if files:
+        agreed = evidence.ended or evidence.agreed >= _AGREED
+        return Done(files, state.summary, state.tokens) if agreed else None
     if not is_quiet:
         return None
     return Done(evidence.files, state.summary, state.tokens) if evidence.files else Failure("no_files")
