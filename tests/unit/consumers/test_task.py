@@ -44,7 +44,7 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 # had a verdict waits for one when it is retried.
 LEGAL: dict[Status, set[Status]] = {
     "submitted": {"blocked", "waiting", "ready", "cancelled", "failed", "timed_out"},
-    "waiting": {"ready", "skipped", "cancelled", "failed", "timed_out", "succeeded"},
+    "waiting": {"blocked", "waiting", "ready", "skipped", "cancelled", "failed", "timed_out", "succeeded"},
     "ready": {"assigned", "cancelled", "failed", "timed_out", "succeeded"},
     "assigned": {"running", "ready", "cancelled", "timed_out", "failed", "succeeded"},
     "running": {"succeeded", "partial", "failed", "timed_out", "cancelled", "paused", "ready", "waiting"},
