@@ -1,16 +1,24 @@
 """The aggregates that the keeper folds. A new one is a state, its rules in a file here, and one line below."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
-from consumers.keeper import agent, placeholders, proposal, task, workflow
-from consumers.keeper.refinement import of_task
-from consumers.keeper.world import Aggregate, State
+from consumers.keeper import agent, placeholders, proposal, refinement, session, task, turns, workflow
+from consumers.keeper.world import Aggregate, Key, State
 from events.base import EventData
 
+
+def _of_task(state: State) -> Iterable[Key]:
+    """What is loaded along with a task."""
+    yield from refinement.of_task(state)
+    yield from turns.of_task(state)
+
+
 AGGREGATES: tuple[Aggregate, ...] = (
-    replace(task.AGGREGATE, related=of_task),
+    replace(task.AGGREGATE, related=_of_task),
     task.SPEC,
+    session.AGGREGATE,
     workflow.AGGREGATE,
     proposal.AGGREGATE,
     agent.AGGREGATE,

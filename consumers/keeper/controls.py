@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from consumers.keeper import gate
+from consumers.keeper import gate, turns
 from consumers.keeper.entering import enter, steer
 from consumers.keeper.state import SpecState, TaskState
 from consumers.keeper.submission import DEFAULT_DEADLINE, VERDICT, awaits_verdict
@@ -96,6 +96,8 @@ def _retry(control: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
         raise RefusedError("attempts_used_up")
     if is_due:
         return [enter(task, "ready", attempt=task.attempt + 1, reason="retry")]
+    if not turns.may_retry(scene.world, task):
+        raise RefusedError("later_turns")
     return [gate.pass_or_wait(scene.world, task, attempt=task.attempt + 1, reason="retry")]
 
 

@@ -7,6 +7,7 @@ asks here once more.
 from collections.abc import Callable, Mapping
 from uuid import UUID
 
+from consumers.keeper import turns
 from consumers.keeper.entering import enter
 from consumers.keeper.state import TaskState
 from consumers.keeper.world import Effect, World
@@ -18,7 +19,7 @@ GOOD: frozenset[Status] = frozenset({"succeeded", "partial"})
 _NOTHING: Mapping[UUID, Status] = {}
 _NAMED = 10
 
-GATES: tuple[Callable[[World, TaskState], str | None], ...] = ()
+GATES: tuple[Callable[[World, TaskState], str | None], ...] = (turns.gate,)
 """What else may hold a task back: the reason it has to wait for, or None."""
 
 

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from consumers.keeper import family, gate
+from consumers.keeper import family, gate, session
 from consumers.keeper.entering import enter, fail
 from consumers.keeper.state import Birth, Course, TaskState
 from consumers.keeper.world import Effect, RefusedError, World
@@ -15,7 +15,7 @@ VERDICT = "verdict"
 
 def submitted(data: TaskSubmitted, world: World, event: Event[EventData], at: datetime) -> list[Effect]:
     """Nothing follows at once from a new task, unless it cannot be taken up."""
-    refusal = family.refusal(world, event, data)
+    refusal = family.refusal(world, event, data) or session.refusal(world, event, data)
     if refusal is None:
         return []
     return [fail(born(data, world, event, at), *refusal)]
