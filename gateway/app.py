@@ -32,6 +32,7 @@ from gateway.documentation import describe
 from gateway.door.door import Door
 from gateway.door.outside import Outside
 from gateway.door.table import door_rules
+from gateway.door.watching import NatsWatch
 from gateway.edge import Edge
 from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
 from gateway.health import HealthRoutes, running_version
@@ -148,7 +149,13 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     rules = door_rules(lookup, Access(authenticator, engine))
     door = Door(rules=rules, acceptor=acceptor, bus=bus, commits=commits, engine=engine, recents=recents)
     outside = Outside(
-        settings.outsiders, settings.bus, bus=bus, authenticator=authenticator, agents=NoAgents(), door=door
+        settings.outsiders,
+        settings.bus,
+        bus=bus,
+        authenticator=authenticator,
+        agents=NoAgents(),
+        door=door,
+        watch=NatsWatch(admission, replayer),
     )
 
     async def read_the_log() -> None:

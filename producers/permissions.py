@@ -22,6 +22,7 @@ ADMIN, GATEWAY, CALLOUT, KEEPER = "ganglion", "gateway", "callout", "keeper"
 
 AUTH_REQUESTS = "$SYS.REQ.USER.AUTH"
 REQUESTS = "in.>"
+WATCHES = "watch.*"
 ROUTE_QUESTIONS = "route.ask"
 _API = "$JS.API"
 
@@ -57,6 +58,7 @@ class Export:
 
 EXPORTS = (
     Export(REQUESTS, says_who=True),
+    Export(WATCHES, answers="stream", forget_after=120, says_who=True),
     # Each pull is one request, and the server keeps it until the puller's inbox closes, or for so long (measured).
     Export(f"{_API}.CONSUMER.MSG.NEXT.{WORK.name}.*", answers="stream", forget_after=60),
     Export(f"{_API}.CONSUMER.INFO.{WORK.name}.*"),
@@ -78,7 +80,7 @@ def users() -> dict[str, Permissions]:
 
 def producer(tenant: str, owner: str) -> Permissions:
     """An outsider with a user's token."""
-    return Permissions((f"in.{tenant}.>",), (f"_INBOX.{tenant}.{owner}.>",))
+    return Permissions((f"in.{tenant}.>", f"watch.{tenant}"), (f"_INBOX.{tenant}.{owner}.>",))
 
 
 def agent(tenant: str, agent_id: str, durable: str) -> Permissions:
@@ -141,7 +143,7 @@ def _gateway() -> Permissions:
         f"{_API}.CONSUMER.CREATE.{WORK.name}.>",
         f"{_API}.CONSUMER.DELETE.{WORK.name}.*",
     )
-    return Permissions(publish, (f"{inbox_of(GATEWAY)}.>", COMMITTED, REQUESTS), _of_durables())
+    return Permissions(publish, (f"{inbox_of(GATEWAY)}.>", COMMITTED, REQUESTS, WATCHES), _of_durables())
 
 
 def _callout() -> Permissions:
@@ -160,6 +162,7 @@ def _keeper() -> Permissions:
         *_reading(BUS.name),
         *(f"{_API}.STREAM.{verb}.*" for verb in ("INFO", "CREATE", "UPDATE")),
         f"{_API}.STREAM.PURGE.{BUS.name}",
+        f"{_API}.CONSUMER.LIST.{BUS.name}",
         f"{_API}.CONSUMER.INFO.*.*",
         f"{_API}.CONSUMER.DURABLE.CREATE.*.*",
         f"{_API}.CONSUMER.CREATE.>",

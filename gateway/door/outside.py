@@ -1,5 +1,6 @@
 """All that serves the outside: who is let in, the two doors, and what may be said at them."""
 
+import asyncio
 from collections.abc import Coroutine
 
 from fastapi import APIRouter
@@ -12,6 +13,7 @@ from gateway.door.door import Door
 from gateway.door.over_http import HttpDoor
 from gateway.door.over_nats import NatsDoor
 from gateway.door.schemas import Schemas
+from gateway.door.watching import NatsWatch
 from producers.connect import BusSettings
 
 
@@ -27,11 +29,13 @@ class Outside:
         authenticator: Authenticator,
         agents: AgentRegistry,
         door: Door,
+        watch: NatsWatch,
     ) -> None:
         self._bus_settings = bus_settings
         self._bus = bus
         self._callout = Callout(settings, authenticator, agents)
         self._over_nats = NatsDoor(door)
+        self._watch = watch
         self._over_http = HttpDoor(door, authenticator, agents)
         self._schemas = Schemas(door.rules)
 
@@ -50,4 +54,6 @@ class Outside:
 
     async def _serve(self) -> None:
         client: Client = await self._bus.client()
-        await self._over_nats.run(client)
+        async with asyncio.TaskGroup() as serving:
+            serving.create_task(self._over_nats.run(client))
+            serving.create_task(self._watch.run(client))

@@ -24,6 +24,7 @@ from producers.pull import Pull
 from producers.topology import apply
 from tests.support.eventually import eventually
 from tests.support.infrastructure import server_folder
+from tests.support.nats_hello import LET_IN, REFUSED, hello
 from tests.support.running_keeper import checked, submitted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -234,18 +235,7 @@ async def test_the_gateway_cannot_change_a_consumers_durable(servers: Servers, a
 
 
 async def test_nobody_comes_in_without_a_password_or_with_anothers(servers: Servers) -> None:
-    where = servers.nats_url.rpartition("@")[2]
-    secrets = servers.nats_secrets.passwords
-
-    async def enter(credentials: str) -> None:
-        async def ignore(_: Exception) -> None: ...
-
-        client = await nats.connect(
-            f"nats://{credentials}{where}", allow_reconnect=False, max_reconnect_attempts=1, error_cb=ignore
-        )
-        await client.close()
-
-    for credentials in (f"reflex:{secrets['router']}@", f"{KEEPER}:@"):
-        with pytest.raises((nats.errors.Error, TimeoutError)):
-            await enter(credentials)
-    await enter(f"reflex:{secrets['reflex']}@")
+    where, secrets = servers.nats_url.rpartition("@")[2], servers.nats_secrets.passwords
+    assert await hello(where, user="reflex", **{"pass": secrets["reflex"]}) == LET_IN
+    for user, password in (("reflex", secrets["router"]), (KEEPER, ""), (ADMIN, secrets[KEEPER])):
+        assert await hello(where, user=user, **{"pass": password}) == REFUSED

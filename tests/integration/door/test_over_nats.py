@@ -10,8 +10,9 @@ import pytest
 
 from tests.support.doorstep import CONTROL, SUBMITTED, Doorstep, Json, event
 from tests.support.eventually import eventually
+from tests.support.nats_hello import LET_IN, REFUSED, hello
 from tests.support.running_gateway import token
-from tests.support.tokens import REFUSED
+from tests.support.tokens import REFUSED as BAD
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -253,28 +254,13 @@ async def test_an_answer_goes_to_the_outsiders_own_world(doorstep: Doorstep) -> 
     assert (await doorstep.bus.client.jetstream().stream_info("BUS")).state.messages > 0
 
 
-async def said_to(doorstep: Doorstep, bearer: str) -> bytes:
-    """What nats-server answers who comes with a token: by hand, as nats-py leaves refused sockets open."""
-    host, port = doorstep.where.split(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    try:
-        await reader.readline()
-        hello = json.dumps({"auth_token": bearer, "verbose": False, "protocol": 1}).encode()
-        writer.write(b"CONNECT " + hello + b"\r\nPING\r\n")
-        async with asyncio.timeout(5):
-            return await reader.readline()
-    finally:
-        writer.close()
-        await writer.wait_closed()
-
-
 async def test_a_good_token_is_let_in(doorstep: Doorstep) -> None:
-    assert await said_to(doorstep, token()) == b"PONG\r\n"
+    assert await hello(doorstep.where, auth_token=token()) == LET_IN
 
 
-@pytest.mark.parametrize("what", [name for name in REFUSED if name != "64 kB"])
+@pytest.mark.parametrize("what", [name for name in BAD if name != "64 kB"])
 async def test_a_token_that_is_refused_over_http_is_refused_by_nats(what: str, doorstep: Doorstep) -> None:
-    assert await said_to(doorstep, REFUSED[what]()) == b"-ERR 'Authorization Violation'\r\n"
+    assert await hello(doorstep.where, auth_token=BAD[what]()) == REFUSED
 
 
 async def test_an_answer_can_be_heard_at_the_own_inbox_only(doorstep: Doorstep) -> None:
