@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from events.task import Status
+from storage import absence
 from storage.faults import AWAY, store_faults
 
 _LIMIT = 256
@@ -72,6 +73,8 @@ _STUCK = f"""
 SELECT t.id, t.status, t.agent_id, l.epoch, l.seq, l.body
 FROM task t JOIN event_log l ON l.id = t.driving_id
 WHERE t.finished_at IS NULL AND t.status IN ('submitted', 'ready', 'assigned')
+  AND NOT (t.status = 'assigned' AND l.epoch = $2 AND EXISTS (
+    SELECT FROM agent a WHERE a.id = t.tenant || '/' || t.agent_id))  -- it may lie in the outside agent's queue
   AND (l.epoch < $2 OR t.updated_at < now() - make_interval(secs =>
        CASE WHEN t.status = 'ready' AND t.reason = ANY($3::text[]) THEN $4::float8 ELSE $1::float8 END))
 ORDER BY t.updated_at
@@ -110,9 +113,19 @@ class JanitorStore:
             self._connection.terminate()
 
     async def due(self, silent_after: float) -> list[Due]:
-        """Up to 256 tasks that are due; an agent is silent after so many seconds without a heartbeat."""
+        """Tasks that are due, at most 512; an agent is silent after so many seconds without a heartbeat."""
         with store_faults():
-            return [Due(**row) for row in await self._connection.fetch(_DUE, silent_after)]
+            due = await self._connection.fetch(_DUE, silent_after)
+            due += await self._connection.fetch(absence.ABANDONED, silent_after)
+        return [Due(**row) for row in {row["id"]: row for row in reversed(due)}.values()]
+
+    async def silent_agents(self, after: float) -> list[absence.Absent]:
+        """Agents that were not heard of for so many seconds."""
+        return await absence.silent_agents(self._connection, after)
+
+    async def drained_agents(self) -> list[absence.Absent]:
+        """Agents that are leaving and have nothing left in hand."""
+        return await absence.drained_agents(self._connection)
 
     async def due_proposals(self) -> list[DueProposal]:
         """Up to 256 proposals whose time to be decided is over."""

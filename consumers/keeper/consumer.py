@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from consumers._runtime import Resources, Service
 from consumers.keeper.epoch import settle_epoch
-from consumers.keeper.janitor import Janitor
+from consumers.keeper.janitor import SILENT_AFTER, Janitor
 from consumers.keeper.term import ReconnectedError, Term
 from events.errors import GanglionError
 from events.ids import new_id
@@ -43,11 +43,15 @@ class NotDurableError(Exception):
 
 
 class KeeperSettings(BaseSettings):
-    """`GANGLION_SWEEP=off` leaves the sweep out, for campaigns that must not be saved by it."""
+    """`GANGLION_SWEEP=off` leaves the sweep out, for campaigns that must not be saved by it.
+
+    `GANGLION_SILENT_AFTER`: seconds without a sign of life after which an agent is offline and its runs are lost.
+    """
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_")
 
     sweep: bool = True
+    silent_after: float = SILENT_AFTER
 
 
 class Keeper:
@@ -89,7 +93,13 @@ class Keeper:
             self.term = Term(
                 client=self._client, publisher=self._publisher, store=store, lease=lease, position=position
             )
-            clockwork = Janitor(self._client, janitor, self._publisher, sweeping=self._settings.sweep)
+            clockwork = Janitor(
+                self._client,
+                janitor,
+                self._publisher,
+                sweeping=self._settings.sweep,
+                silent_after=self._settings.silent_after,
+            )
             try:
                 await self.term.run(clockwork)
             except asyncio.CancelledError:

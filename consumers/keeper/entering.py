@@ -11,6 +11,7 @@ from events.task import FINAL, STATE_EVENTS, Status, TaskEntered, TaskError
 
 _GOOD = ("succeeded", "partial")
 _AT_WORK = ("assigned", "running")
+_UNASSIGNED = ("ready", "waiting")
 
 
 def enter(
@@ -38,7 +39,7 @@ def enter(
         required_capabilities=task.required_capabilities,
         routing=task.routing if status == "ready" else None,
         priority=task.priority if status == "ready" and task.priority != "normal" else None,
-        agent_id=agent_id,
+        agent_id=agent_id or (task.agent_id if status not in _UNASSIGNED else None),
         run_id=run_id,
         reason=reason,
         detail=detail,

@@ -15,6 +15,8 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from consumers.keeper.absence import absences
+from consumers.keeper.headroom import Headroom
 from events.base import Event, EventData
 from events.codec import decode_structured
 from events.errors import BusUnavailableError, LogFullError, OutcomeUnknownError
@@ -57,14 +59,17 @@ class Janitor:
     store: JanitorStore
     publisher: Publisher
     sweeping: bool = True
+    silent_after: float = SILENT_AFTER
     resent: int = 0
 
     async def run(self, resend: Resend, position: Callable[[], Position]) -> None:
         """Tick until cancelled. Errors of the database end the term; an absent bus only skips a beat."""
         swept: dict[UUID, float] = {}
         next_sweep = 0.0
+        room = Headroom(self.client)
         while True:
             try:
+                await room.look(position().seq)
                 await self._wake_due()
                 if self.sweeping and time.monotonic() >= next_sweep:
                     await self._sweep(resend, position(), swept)
@@ -74,8 +79,10 @@ class Janitor:
             await asyncio.sleep(TICK)
 
     async def _wake_due(self) -> None:
-        for due in await self.store.due(SILENT_AFTER):
+        for due in await self.store.due(self.silent_after):
             await self.publisher.send(_event_for(due))
+        for absence in await absences(self.store, self.silent_after):
+            await self.publisher.send(absence)
         for proposal in await self.store.due_proposals():
             await self.publisher.send(_expiry(proposal))
 
@@ -121,12 +128,12 @@ def _resent(task: Stuck) -> Event[EventData]:
 def _event_for(due: Due) -> Event[EventData]:
     """The event for a due time; its id is derived from the state it is due in, so ticks do not pile up."""
     data: EventData
-    if due.why == "silent" and due.run_id is not None and due.execution_id is not None:
+    if due.why == "silent" and due.run_id is not None:
         data = RunFinished(
             run_id=due.run_id,
             task_id=due.id,
             attempt=due.attempt,
-            execution_id=due.execution_id,
+            execution_id=due.execution_id or derived_id(due.run_id, "never started"),
             agent_id=due.agent_id or "unknown",
             outcome="lost",
             error=TaskError(code="run_lost", message="The agent stopped without a word.", retryable=True),

@@ -46,8 +46,8 @@ def finished(run: RunFinished, task: TaskState, at: datetime) -> list[Effect]:
     """What the end of a run makes of the task: done, tried again, or ended."""
     if is_late(task, run):
         return []
-    if run.outcome == "lost" and task.status == "assigned":
-        _same_attempt(task, run)
+    if run.outcome == "lost":
+        (_same_attempt if task.status == "assigned" else _same_execution)(task, run)
         return [_elsewhere(task, run)]
     _same_execution(task, run)
     if is_over(task.budget, spent_with(task.course, run.usage)):
@@ -57,8 +57,6 @@ def finished(run: RunFinished, task: TaskState, at: datetime) -> list[Effect]:
     error = run.error or TaskError(code=f"run_{run.outcome}", message="The run ended without saying why.")
     if run.outcome in ("succeeded", "partial"):
         return [enter(task, run.outcome, result=run.output, run_id=run.run_id, agent_id=run.agent_id)]
-    if run.outcome == "lost" and has_attempts_left(task):
-        return [_elsewhere(task, run)]
     if run.outcome == "failed" and error.retryable and has_attempts_left(task):
         due = at + RETRY_AFTER[min(task.attempt, len(RETRY_AFTER)) - 1]
         return [enter(task, "waiting", reason="retry", error=error, due_at=due)]

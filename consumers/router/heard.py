@@ -16,8 +16,7 @@ from storage.live.heard import Outcome, beat, release, renew, state
 from storage.live.store import Op
 from storage.live.view import key_of, member_of
 
-_LOST = "run_lost"
-_OUR_FAULT = frozenset({"dead_lettered", "internal_error", "unroutable", "loop_detected"})
+_GIVEN_UP = frozenset({"run_lost", "declined"})
 
 
 def ops_of(event: Event[EventData]) -> list[Op]:
@@ -47,11 +46,11 @@ def outcome_of(entered: TaskEntered) -> Outcome:
             return "f"
         case TaskTimedOut(from_status="running"):
             return "f"
-        case TaskFailed(from_status="running", reason=reason) if reason not in _OUR_FAULT:
+        case TaskFailed(run_id=run_id) if run_id is not None:  # its own run.finished said so, nobody else did
             return "f"
     return ""
 
 
 def _before(ready: TaskReady) -> Outcome:
     """What a new attempt says of the agent of the one before."""
-    return "f" if ready.reason == _LOST else ""
+    return "f" if ready.reason in _GIVEN_UP else ""

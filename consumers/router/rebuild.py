@@ -114,9 +114,9 @@ def _parked(tasks: Sequence[Unrouted]) -> list[Ask]:
             log.exception("ready_event_unreadable")
             continue
         if isinstance(ready.data, TaskReady):
-            parked.append(
-                ask_for(
-                    ready, ready.data, (), cause=ready.id, why=str(task.reason) if task.reason in _REASONS else "all_busy"
-                )
-            )
+            parked.append(ask_for(ready, ready.data, (), cause=ready.id, why=_why(task)))
     return parked
+
+
+def _why(task: Unrouted) -> str:
+    return task.reason if task.reason in _REASONS and task.reason is not None else "all_busy"

@@ -1,0 +1,114 @@
+"""Agents that fall silent, leave or hand work back, under the real keeper: their runs go to others, as new attempts."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from deploy.local.server import Server
+from events import Event, EventData, TaskError
+from tests.support.accounting import assert_accounted
+from tests.support.eventually import eventually
+from tests.support.registering import NAME, about, heartbeat, leaving, offer
+from tests.support.running_keeper import Bus, a_bus, checked, decided, finished, started
+
+
+@pytest.fixture
+async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
+    async with a_bus(module_nats_server.url, database_url) as bus:
+        await bus.keeper()
+        await bus.publisher.publish(about(offer()))
+        await bus.folded()
+        yield bus
+        await assert_accounted(database_url)
+
+
+async def assigned(bus: Bus) -> Event[EventData]:
+    """A task in the hands of the agent."""
+    cause = await bus.submit()
+    await bus.say(cause, checked(cause))
+    await bus.say(cause, decided(cause).model_copy(update={"agent_id": NAME}))
+    await bus.enters(cause.taskid, "assigned")
+    return cause
+
+
+async def age(bus: Bus, table: str, column: str, where: str = "true") -> None:
+    await bus.database.execute(f"UPDATE {table} SET {column} = now() - interval '91 s' WHERE {where}")  # noqa: S608  # own names
+
+
+async def becomes(bus: Bus, status: str) -> None:
+    async def is_so() -> bool:
+        found = await bus.database.fetchval("SELECT status FROM agent")
+        assert found == status
+        return True
+
+    await eventually(is_so, within=15)
+
+
+async def attempt(bus: Bus, cause: Event[EventData]) -> tuple[int, str | None]:
+    await bus.enters(cause.taskid, "ready")
+    row = await bus.database.fetchrow("SELECT attempt, reason FROM task WHERE id = $1", cause.taskid)
+    assert row is not None
+    return row["attempt"], row["reason"]
+
+
+async def test_the_runs_of_an_agent_that_falls_silent_go_to_others(bus: Bus) -> None:
+    running, waiting = await assigned(bus), await assigned(bus)
+    await bus.say(running, started(running, agent_id=NAME))
+    await bus.enters(running.taskid, "running")
+    await age(bus, "agent", "heartbeat_at")
+    await becomes(bus, "offline")
+    assert await attempt(bus, running) == (2, "run_lost")
+    assert await attempt(bus, waiting) == (2, "run_lost")
+    await bus.publisher.publish(about(heartbeat()))
+    await becomes(bus, "active")
+
+
+async def test_what_an_agent_does_not_begin_within_its_silence_goes_to_others(bus: Bus) -> None:
+    cause = await assigned(bus)
+    await age(bus, "task", "updated_at")
+    assert await attempt(bus, cause) == (2, "run_lost")
+
+
+async def test_a_task_of_an_agent_of_ours_may_wait_in_its_durable_for_long(bus: Bus) -> None:
+    cause = await bus.submit()
+    await bus.say(cause, checked(cause))
+    await bus.say(cause, decided(cause))
+    await bus.enters(cause.taskid, "assigned")
+    await age(bus, "task", "updated_at")
+    other = await assigned(bus)
+    await age(bus, "task", "updated_at", f"id = '{other.taskid}'")
+    await attempt(bus, other)
+    assert await bus.status(cause.taskid) == "assigned"
+
+
+async def test_the_runs_of_an_agent_that_leaves_go_to_others_at_once(bus: Bus) -> None:
+    cause = await assigned(bus)
+    await bus.publisher.publish(about(leaving()))
+    assert await attempt(bus, cause) == (2, "run_lost")
+
+
+async def test_an_agent_that_drains_is_gone_when_its_last_run_has_ended(bus: Bus) -> None:
+    cause = await assigned(bus)
+    await bus.publisher.publish(about(leaving(drain=True)))
+    await bus.say(cause, started(cause, agent_id=NAME))
+    await bus.enters(cause.taskid, "running")
+    await becomes(bus, "draining")
+    await bus.say(cause, finished(cause, agent_id=NAME))
+    await becomes(bus, "gone")
+    assert await bus.status(cause.taskid) == "succeeded"
+
+
+async def test_an_assignment_that_is_handed_back_costs_no_attempt(bus: Bus) -> None:
+    cause = await assigned(bus)
+    back = TaskError(code="declined", message="It is leaving.", retryable=True)
+    await bus.say(cause, finished(cause, "lost", agent_id=NAME, error=back, output=None))
+    assert await attempt(bus, cause) == (2, "declined")
+    assert await bus.database.fetchval("SELECT course->>'granted' FROM task WHERE id = $1", cause.taskid) == "1"
+
+
+async def test_an_agent_loses_no_run_that_another_has_taken_over(bus: Bus) -> None:
+    cause = await assigned(bus)
+    event = await bus.say(cause, finished(cause, "lost", agent_id="AGENT-OTHER", output=None))
+    await bus.folded()
+    assert await bus.outcome(event) == "refused:stale_run"
+    assert await bus.status(cause.taskid) == "assigned"
