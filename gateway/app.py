@@ -22,6 +22,8 @@ from gateway.auth import Authenticator, AuthSettings
 from gateway.background import running
 from gateway.bus import Bus
 from gateway.callout import NoAgents, OutsiderSettings
+from gateway.chat.assembly import chat_routes
+from gateway.chat.waiting import Waiting
 from gateway.commits import Commits
 from gateway.compat.routes import compat_routes
 from gateway.compat.socket import Surroundings
@@ -99,10 +101,12 @@ class Gateway:
     hub: Hub
     sockets: Sockets
     streams: Streams
+    waiting: Waiting
 
     async def drain(self) -> None:
         """Answer who waits, and send subscribers away in good order: `drain`, close 1012, come back with `after`."""
         self.hub.release()
+        self.waiting.drain()
         self.streams.drain()
         await self.sockets.drain()
 
@@ -120,7 +124,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     lookup = Lookup(engine, recents)
     admission = Admission(authenticator, lookup, engine)
     replayer = Replayer(engine, hub, commits, Moments(engine))
-    streams = Streams(replayer)
+    streams, waiting = Streams(replayer), Waiting(hub, replayer)
     sockets = Sockets(metrics, settings.http.allowed_origins)
     live = LiveSockets(sockets, admission, replayer)
     submitting = Submitting(
@@ -192,10 +196,20 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.include_router(controlling.router())
     app.include_router(dlq.router())
     app.include_router(workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics))
+    app.include_router(
+        chat_routes(
+            authenticator=authenticator,
+            acceptor=acceptor,
+            commits=commits,
+            engine=engine,
+            metrics=metrics,
+            waiting=waiting,
+        )
+    )
     app.include_router(reflex.router())
     app.include_router(health.router())
     hot = HotRoutes(app, {SUBMIT.path: submitting.submit, CREATE.path: submitting.create}, live.serve)
-    return Gateway(Edge(_with_cors(hot, settings.http), metrics), hub, sockets, streams)
+    return Gateway(Edge(_with_cors(hot, settings.http), metrics), hub, sockets, streams, waiting)
 
 
 def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

@@ -71,12 +71,6 @@ class BadRequestError(PermanentError):
     code = "bad_request"
 
 
-class UnprocessableError(PermanentError):
-    """The request was understood and will not be done."""
-
-    code = "unprocessable"
-
-
 class BadGatewayError(PermanentError):
     """What works behind us failed at this."""
 
@@ -182,7 +176,6 @@ class UnansweredError(OutcomeUnknownError):
 STATUSES: dict[type[GanglionError], HTTPStatus] = {
     BadJsonError: HTTPStatus.BAD_REQUEST,
     BadRequestError: HTTPStatus.BAD_REQUEST,
-    UnprocessableError: HTTPStatus.UNPROCESSABLE_ENTITY,
     BadGatewayError: HTTPStatus.BAD_GATEWAY,
     GatewayTimeoutError: HTTPStatus.GATEWAY_TIMEOUT,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,

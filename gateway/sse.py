@@ -17,7 +17,7 @@ from gateway.subscription import Fields, Subscription
 
 HEARTBEAT = 15.0
 
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class EventStream:
@@ -53,7 +53,7 @@ class Streams:
     ) -> StreamingResponse:
         """The stream of a room: a task's ends after a final state, any at the token's expiry or for a slow reader."""
         frames = self._frames(principal, room, after, ended=ended)
-        return StreamingResponse(frames, media_type="text/event-stream", headers=_HEADERS)
+        return StreamingResponse(frames, media_type="text/event-stream", headers=HEADERS)
 
     def drain(self) -> None:
         """End all streams; an EventSource comes back by itself."""
@@ -71,7 +71,7 @@ class Streams:
         try:
             yield b"retry: 1000\n\n"
             while not (encoding.ended and outlet.empty):
-                item = await _next(outlet)
+                item = await next_frame(outlet)
                 if isinstance(item, Closing):
                     yield encoding.control("error", {"code": str(item.code), "detail": item.reason})
                     return
@@ -82,7 +82,7 @@ class Streams:
             self._replayer.stop(subscription)
 
 
-async def _next(outlet: QueueOutlet) -> bytes | Closing:
+async def next_frame(outlet: QueueOutlet) -> bytes | Closing:
     """What comes out of the outlet, or a comment line when nothing came for 15 s."""
     try:
         async with asyncio.timeout(HEARTBEAT):

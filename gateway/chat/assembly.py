@@ -1,0 +1,30 @@
+"""The conversation routes, put together from what the gateway has."""
+
+from fastapi import APIRouter
+
+from gateway.accept import Acceptor
+from gateway.auth import Authenticator
+from gateway.chat.conversations import Conversations
+from gateway.chat.routes import Chat
+from gateway.chat.turn import Turns
+from gateway.chat.waiting import Waiting
+from gateway.commits import Commits
+from gateway.metrics import Metrics
+from gateway.wishes import Wishes
+from storage.reading import Database
+
+
+def chat_routes(
+    *,
+    authenticator: Authenticator,
+    acceptor: Acceptor,
+    commits: Commits,
+    engine: Database,
+    metrics: Metrics,
+    waiting: Waiting,
+) -> APIRouter:
+    """The routes of `/api/{user_id}`."""
+    wishes = Wishes(acceptor, engine)
+    turns = Turns(acceptor=acceptor, commits=commits, wishes=wishes, engine=engine, metrics=metrics)
+    chat = Chat(authenticator=authenticator, turns=turns, waiting=waiting, conversations=Conversations(engine))
+    return chat.router()

@@ -1,0 +1,245 @@
+"""The routes of `/api/{user_id}`: chat, conversations, what was said in them, and the tools that were used."""
+
+from collections.abc import AsyncGenerator, Awaitable
+from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from events.errors import GanglionError
+from gateway.accept import Durability
+from gateway.answers import json_answer
+from gateway.auth import READ, WRITE, Authenticator, Principal, bearer
+from gateway.bodies import read_json
+from gateway.chat.conversations import MAX_MESSAGES, Conversations
+from gateway.chat.errors import AgentTimeoutError, ForeignUserError, InvalidMessageError, about, failure_of
+from gateway.chat.models import ChatAccepted, ChatProblem, ChatRequest, ChatResponse, Conversation, ListedToolCall
+from gateway.chat.streaming import TurnStream
+from gateway.chat.turn import Turn, Turns, make_turn
+from gateway.chat.waiting import TurnWire, Waiting
+from gateway.documentation import problems, request_body
+from gateway.errors import InvalidBodyError
+from gateway.preferences import read_key
+from gateway.requests import read_body
+from gateway.sse import HEADERS
+from gateway.trail import Trail
+from storage.tasks import TaskRow
+
+POST = "/api/{user_id}/chat"
+
+_TOLD: dict[Durability, str] = {
+    "log+database": "The message is kept and waits for its turn.",
+    "log": "The message is kept in the log; the database will follow.",
+}
+_FAILURES = {
+    422: "Blocked by policy; the message is not part of the conversation",
+    502: "The agent failed at it",
+    504: "The agent did not answer within 30 s and was stopped",
+}
+
+User = Annotated[str, Path(max_length=64, description="The token's `sub`")]
+ConversationId = Annotated[str, Path(max_length=64)]
+Skip = Annotated[int, Query(ge=0, le=1_000_000)]
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+
+
+class Chat:
+    """One handler a route; nothing is remembered from one request to the next."""
+
+    def __init__(
+        self, *, authenticator: Authenticator, turns: Turns, waiting: Waiting, conversations: Conversations
+    ) -> None:
+        self._authenticator = authenticator
+        self._turns = turns
+        self._waiting = waiting
+        self._conversations = conversations
+        self._stream = TurnStream(turns, conversations)
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["chat"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+        streamed = {"text/event-stream": {"schema": {"type": "object", "required": ["data"]}}}
+        router.add_api_route(
+            POST,
+            self.chat,
+            methods=["POST"],
+            summary="Say something and get the answer",
+            responses={
+                200: {"model": ChatResponse, "content": streamed},
+                202: {"model": ChatAccepted},
+                **problems(400, 401, 403, 404, 409, 413, 415, 503),
+                **{status: {"model": ChatProblem, "description": words} for status, words in _FAILURES.items()},
+            },
+            openapi_extra=request_body(ChatRequest),
+        )
+        for path, handler, model, summary in (
+            ("", self.conversations, list[Conversation], "Your conversations, newest activity first"),
+            ("/{conversation_id}/history", self.history, ChatResponse, "What was said, oldest first"),
+            ("/{conversation_id}/tool_calls", self.tool_calls, list[ListedToolCall], "The tools that were used"),
+        ):
+            router.add_api_route(
+                f"/api/{{user_id}}/conversations{path}",
+                handler,
+                methods=["GET"],
+                summary=summary,
+                responses={200: {"model": model}, **problems(401, 403, 404, 422, 503)},
+            )
+        return router
+
+    async def chat(
+        self,
+        request: Request,
+        user_id: User,
+        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named for the document
+    ) -> Response:
+        """The whole conversation with the answer in it; 202 if its turn has not come after 30 s.
+
+        `Accept: text/event-stream` gives `accepted`, then `status`, `token` and `tool_call` as they happen, then the
+        stored `message` or an `error`, then `end`.
+        """
+        return await _named(self._post(request, user_id))
+
+    async def conversations(
+        self, request: Request, user_id: User, skip: Skip = 0, limit: Annotated[int, Query(ge=1, le=100)] = 20
+    ) -> Response:
+        """Those in which something was said."""
+        principal = await self._caller(request, user_id, READ)
+        return json_answer(await self._conversations.list(principal, skip=skip, limit=limit))
+
+    async def history(
+        self,
+        request: Request,
+        user_id: User,
+        conversation_id: ConversationId,
+        skip: Skip | None = None,
+        limit: Annotated[int | None, Query(ge=1, le=MAX_MESSAGES)] = None,
+    ) -> Response:
+        """Without `skip` and `limit` all of it, at most the newest 1,000 messages; with them a page from its start."""
+        return await _named(self._history(request, user_id, conversation_id, skip, limit))
+
+    async def tool_calls(
+        self,
+        request: Request,
+        user_id: User,
+        conversation_id: ConversationId,
+        skip: Skip = 0,
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    ) -> Response:
+        """In order, those of turns without an answer too."""
+        return await _named(self._tool_calls(request, user_id, conversation_id, skip, limit))
+
+    async def _caller(self, request: Request, user_id: str, scope: str) -> Principal:
+        principal = await self._authenticator.principal(bearer(request.headers))
+        principal.must(scope)
+        if user_id != principal.owner:
+            raise ForeignUserError
+        return principal
+
+    async def _history(
+        self, request: Request, user_id: str, conversation_id: str, skip: int | None, limit: int | None
+    ) -> Response:
+        principal = await self._caller(request, user_id, READ)
+        session = await self._conversations.find(principal, conversation_id)
+        if skip is None and limit is None:
+            return json_answer(await self._conversations.whole(session))
+        return json_answer(await self._conversations.page(session, skip=skip or 0, limit=limit or 50))
+
+    async def _tool_calls(
+        self, request: Request, user_id: str, conversation_id: str, skip: int, limit: int
+    ) -> Response:
+        principal = await self._caller(request, user_id, READ)
+        session = await self._conversations.find(principal, conversation_id)
+        return json_answer(await self._conversations.tool_calls(session, skip=skip, limit=limit))
+
+    async def _post(self, request: Request, user_id: str) -> Response:
+        principal = await self._caller(request, user_id, WRITE)
+        asked, body = await _read(request)
+        key = read_key(request, principal, POST, body)
+        if asked.conversation_id is not None:
+            await self._conversations.find(principal, asked.conversation_id)
+        turn = make_turn(principal, asked, key, Trail.of(request.scope))
+        if "text/event-stream" in request.headers.get("accept", ""):
+            return await self._streamed(turn, Trail.of(request.scope))
+        wire = TurnWire(streaming=False)
+        with self._waiting.on(turn.room, wire):
+            turn = await self._accepted(turn)
+            return await self._answer(turn, wire)
+
+    async def _accepted(self, turn: Turn) -> Turn:
+        try:
+            return await self._turns.accept(turn)
+        except GanglionError as error:
+            raise about(error, turn.conversation_id, turn.task_id) from error
+
+    async def _answer(self, turn: Turn, wire: TurnWire) -> Response:
+        row = await self._turns.ended(turn) if turn.replayed else None
+        if row is None:
+            outcome = await wire.outcome()
+            row = await self._turns.ended(turn)
+            if row is None and outcome == "timeout":
+                raise about(AgentTimeoutError(), turn.conversation_id, turn.task_id)
+        return await self._ended(turn, row) if row is not None else _still_waiting(turn)
+
+    async def _ended(self, turn: Turn, row: TaskRow) -> Response:
+        if row.status not in ("succeeded", "partial"):
+            raise failure_of(row, turn.conversation_id)
+        session = await self._conversations.find(turn.principal, turn.conversation_id)
+        return json_answer(await self._conversations.whole(session, turn.task_id), 200, turn.headers)
+
+    async def _streamed(self, turn: Turn, trail: Trail) -> Response:
+        """What is refused is refused with its own status: the first event is there before the answer begins."""
+        frames = self._frames(turn, trail)
+        first = await anext(frames)
+        return StreamingResponse(_joined(first, frames), media_type="text/event-stream", headers=HEADERS)
+
+    async def _frames(self, turn: Turn, trail: Trail) -> AsyncGenerator[bytes]:
+        wire = TurnWire(streaming=True)
+        with self._waiting.on(turn.room, wire) as outlet:
+            turn = await self._accepted(turn)
+            async with aclosing(self._stream.frames(turn, wire, outlet, trail)) as frames:
+                async for frame in frames:
+                    yield frame
+
+
+async def _named(answer: Awaitable[Response]) -> Response:
+    """Every error of these routes names itself as their document wants it (`error_code`)."""
+    try:
+        return await answer
+    except GanglionError as error:
+        raise about(error) from error
+
+
+async def _read(request: Request) -> tuple[ChatRequest, bytes]:
+    try:
+        _, body = await read_json(request)
+        return read_body(ChatRequest, body), body
+    except InvalidBodyError as error:
+        raise InvalidMessageError(error.faults) from error
+
+
+def _still_waiting(turn: Turn) -> Response:
+    here = f"/api/v1/tasks/{turn.task_id}"
+    body = {
+        "status": "accepted",
+        "conversation_id": turn.conversation_id,
+        "task_id": turn.task_id,
+        "durability": turn.durability,
+        "message": _TOLD[turn.durability],
+        "links": {
+            "self": here,
+            "events": f"{here}/events",
+            "stream": f"{here}/stream",
+            "room": f"task:{turn.task_id}",
+        },
+    }
+    return json_answer(body, 202, {"Location": here, **turn.headers})
+
+
+async def _joined(first: bytes, frames: AsyncGenerator[bytes]) -> AsyncGenerator[bytes]:
+    yield first
+    async with aclosing(frames):
+        async for frame in frames:
+            yield frame
