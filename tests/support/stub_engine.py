@@ -17,6 +17,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from tests.support.eventually import eventually
 
 Frame = dict[str, JsonValue]
+Script = list[Frame | float | int | None]
 Answer = tuple[int, dict[str, JsonValue]]
 
 RECORDED: list[Frame] = json.loads((Path(__file__).parents[1] / "data" / "recorded_run.json").read_text())
@@ -38,7 +39,9 @@ def state(status: str, files: dict[str, str] | None = None, **more: JsonValue) -
 
 
 class StubEngine:
-    """`streams`: what each connection is sent, one list a connection (the last one again and again), None to hang.
+    """`streams`: what each connection is sent, one list a connection, the last one again and again.
+
+    In it None hangs until `drop`, a float waits so many seconds, an int closes with that code.
 
     `is_ready`, `state` and `invoked` answer; lists count what was asked.
     """
@@ -52,7 +55,7 @@ class StubEngine:
         self.state: Callable[[], Answer] = state("running")
         self.invoked: Callable[[], Answer] = lambda: (200, {"thread_id": "t", "status": "started"})
         self.cleaned: Callable[[], Answer] = lambda: (204, {})
-        self.streams: list[list[Frame | None]] = [[]]
+        self.streams: list[Script] = [[]]
         self.jobs: list[dict[str, JsonValue]] = []
         self.cleanups: list[str] = []
         self.asked_ready = self.states = self.connections = 0
@@ -99,7 +102,13 @@ class StubEngine:
                     cut = self._cut
                     await cut.wait()
                     break
-                await socket.send_text(json.dumps(frame))
+                if isinstance(frame, int):
+                    await socket.close(frame)
+                    return
+                if isinstance(frame, float):
+                    await asyncio.sleep(frame)
+                else:
+                    await socket.send_text(json.dumps(frame))
             await socket.close()
         except (WebSocketDisconnect, RuntimeError):
             return

@@ -6,6 +6,9 @@ from typing import cast
 
 import pytest
 
+from consumers._engine.client import SpecEngineClient
+from consumers.spec_engine.watch import Watch
+from deploy.local.ports import free_port
 from events.run import RunDelayed, RunDelta, RunFiles, RunProgress
 from events.task import TaskCancelled
 from tests.support.eventually import eventually
@@ -72,10 +75,10 @@ async def test_the_engine_is_given_the_redacted_request_and_the_draft(engine: St
 
 
 async def test_a_stream_that_breaks_is_taken_up_again(engine: StubEngine) -> None:
-    engine.streams = [[snapshot(A)], [], [snapshot(B), END]]
-    engine.runs_until(lambda: engine.connections >= 3, B)
+    engine.streams = [[snapshot(A), 1011], [1012], [], [snapshot(B), END]]
+    engine.runs_until(lambda: engine.connections >= 4, B)
     driven = await ran(engine.url)
-    assert engine.connections >= 3
+    assert engine.connections >= 4
     assert driven.files() == {"a.md": "two", "b.md": ""}
 
 
@@ -119,11 +122,11 @@ async def test_an_end_that_no_state_confirms_counts_when_it_stands(engine: StubE
 
 async def test_words_that_change_with_the_clock_are_no_progress(engine: StubEngine) -> None:
     """Fault of the origin: its stream says "in progress (n s)" once a second, whatever happens."""
-    empty: list[Frame | None] = [
-        {"event_type": "on_state_update", "data": {"messages": f"Execution in progress… ({n}s)", "status": "running"}}
-        for n in range(3)
-    ]
-    engine.streams = [[*empty, None]]
+    idle: list[Frame | float | int | None] = []
+    for n in range(40):
+        said: Frame = {"messages": f"Execution in progress… ({n}s)", "status": "running"}
+        idle += [{"event_type": "on_state_update", "data": said}, 0.05]
+    engine.streams, engine.state = [[*idle, snapshot(A), END]], state("running")
     driven = await ran(engine.url, stall=0.5)
     error = driven.finished().error
     assert error is not None
@@ -315,3 +318,12 @@ async def test_a_second_attempt_yields_only_its_own_snapshots(engine: StubEngine
     assert isinstance(first, RunFiles)
     assert (first.snapshot_seq, first.attempt) == (1, 2)
     assert engine.jobs[0]["job_id"] == str(refinement.task_id)
+
+
+async def test_an_engine_that_is_away_is_not_stalled() -> None:
+    """The clock of progress stands while nobody could have told us of any."""
+    settings = engine_settings(f"http://127.0.0.1:{free_port()}", stall=0.1)
+    async with SpecEngineClient(settings) as client, Watch(client, "t", settings) as watch:
+        assert (await watch.step(5.0)).away
+        steps = [await watch.step(0.15) for _ in range(3)]
+        assert [(step.away, step.verdict) for step in steps] == [(True, None)] * 3
