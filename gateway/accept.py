@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from events.base import Event, EventData
-from events.errors import OutcomeUnknownError, OverloadedError
+from events.errors import LogFullError, OutcomeUnknownError, OverloadedError
 from gateway.bus import Bus
 from gateway.commits import NEW_EPOCH, Commits
+from gateway.headroom import Headroom
 from gateway.inspecting import Inspector
 from gateway.lag import Lag
 from gateway.metrics import Metrics
@@ -41,9 +42,17 @@ class Acceptor:
     """Publishes and waits for the outcome."""
 
     def __init__(
-        self, bus: Bus, commits: Commits, lag: Lag, metrics: Metrics, inspector: Inspector | None = None
+        self,
+        bus: Bus,
+        commits: Commits,
+        lag: Lag,
+        metrics: Metrics,
+        *,
+        inspector: Inspector | None = None,
+        headroom: Headroom | None = None,
     ) -> None:
         self._bus = bus
+        self._headroom = headroom
         self._inspector = inspector
         self._commits = commits
         self._lag = lag
@@ -51,10 +60,16 @@ class Acceptor:
         self._counted = {kept: metrics.accepted.labels(kept) for kept in ("log", "log+database")}
 
     def refuse_if_overloaded(self) -> None:
-        """Raise OverloadedError while the keeper lags over 5 s though Postgres answers.
+        """Raise LogFullError near the log's limit, and OverloadedError while the keeper lags over 5 s.
 
         With Postgres away the keeper cannot but lag; work is then taken with durability `log`.
         """
+        try:
+            if self._headroom is not None:
+                self._headroom.refuse_if_full()
+        except LogFullError:
+            self._metrics.shed.inc()
+            raise
         if self._commits.store_answers and self._lag.seconds > _MAX_LAG:
             self._metrics.shed.inc()
             raise OverloadedError(retry_after=min(30.0, self._lag.seconds))

@@ -37,6 +37,7 @@ from gateway.door.table import door_rules
 from gateway.door.watching import NatsWatch
 from gateway.edge import Edge
 from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
+from gateway.headroom import Headroom
 from gateway.health import HealthRoutes, running_version
 from gateway.hot import HotRoutes
 from gateway.hub import Hub
@@ -120,7 +121,9 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     commits = Commits(partial(outcomes, engine, SOURCE), lag)
     hub = Hub(partial(latest_ids, engine), lag, metrics)
     commits.epoch_listeners.append(hub.epoch_changed)
-    acceptor = Acceptor(bus, commits, lag, metrics, Inspector(settings.screening))
+    headroom = Headroom(bus)
+    inspector = Inspector(settings.screening)
+    acceptor = Acceptor(bus, commits, lag, metrics, inspector=inspector, headroom=headroom)
     lookup = Lookup(engine, recents)
     admission = Admission(authenticator, lookup, engine)
     replayer = Replayer(engine, hub, commits, Moments(engine))
@@ -175,6 +178,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         background = (
             bus.run(commits.on_announce),
             commits.run(),
+            headroom.run(),
             read_the_log(),
             listen(),
             watch.run(),

@@ -81,6 +81,13 @@ class Bus:
             raise BusUnavailableError
         return LetterBox(self._connection.client)
 
+    async def log_size(self) -> tuple[int, int]:
+        """How many bytes BUS holds, and how many it may hold (0: any number)."""
+        if self._publisher is None:
+            raise BusUnavailableError
+        info = await self._connection.client.jetstream(timeout=PUBLISH_TIMEOUT).stream_info(BUS.name)
+        return info.state.bytes, max(0, info.config.max_bytes or 0)
+
     async def stored(self, seq: int) -> bytes | None:
         """The body of a message of BUS, or None if it is gone."""
         js = self._connection.client.jetstream(timeout=PUBLISH_TIMEOUT)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from consumers.app import CONSUMERS
 from deploy.local.addresses import Addresses
 from deploy.local.errors import StackError
 from deploy.local.passwords import kept_password
@@ -28,14 +29,14 @@ _PROVISION = Role("provision", ("-m", "tests.support.kill_provision"))
 _ROLES = (
     Role("gateway", ("-m", "tests.support.kill_gateway")),
     Role("keeper", ("-m", "tests.support.kill_consumers", "keeper")),
-    Role("reactors", ("-m", "tests.support.kill_consumers", "reflex", "router")),
+    Role("reactors", ("-m", "tests.support.kill_consumers", *(n for n in CONSUMERS if n not in ("keeper", "runner")))),
     Role("runner", ("-m", "tests.support.kill_consumers", "runner")),
 )
 USER = ("tasks:read", "tasks:write")
 
 
 class Parts:
-    """Roles `gateway`, `keeper`, `reactors` (reflex and router) and `runner`, or those given; servers in `servers`.
+    """Roles `gateway`, `keeper`, `runner` and `reactors` (all other consumers), or those given; servers in `servers`.
 
     `urls` names servers that the roles reach elsewhere (through a proxy), `env` is added to their environment.
     """
