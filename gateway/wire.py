@@ -15,6 +15,7 @@ from events.cursor import Cursor
 from gateway.outlet import Closing, resume_point
 
 _KEY = "ganglion.wire"
+_LINGER = 1.0
 _DROP_AFTER = 60.0
 """Seconds that a peer which reads nothing has to come and hear why it was sent away; then its socket is dropped."""
 
@@ -38,6 +39,25 @@ class Wire(WebSocketsSansIOProtocol):
             await super().run_asgi()
         finally:
             self.loop.call_later(_DROP_AFTER, self.transport.abort)
+
+    def handle_parser_exception(self) -> None:
+        """Say what was wrong and read on for a moment: a close frame is lost if the rest of a message meets a closed
+        socket (RFC 6455, 7.1.1).
+        """
+        if self.close_sent:
+            return
+        said = self.conn.close_sent
+        assert said is not None  # noqa: S101 - the parser has put it there
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": said.code, "reason": said.reason})
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.close_timer = self.loop.call_later(_LINGER, self.transport.close)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        if self.read_paused:
+            self.read_paused = False
+            self.transport.resume_reading()
 
     def pause_writing(self) -> None:
         """The peer is behind (asyncio.Protocol)."""
