@@ -16,7 +16,7 @@ import structlog
 from faststream import FastStream
 from faststream.nats import NatsBroker
 
-from consumers import engine_cleanup, keeper, proposals, reflex, router, runner, spec_engine, undertaker
+from consumers import dispatch, engine_cleanup, keeper, proposals, reflex, router, runner, spec_engine, undertaker
 from consumers._feed import Feed
 from consumers._guard import Known, OutputGuard
 from consumers._runtime import Consumer, Resources, Service, Slots
@@ -35,6 +35,7 @@ GRACE = 10.0
 
 CONSUMERS: dict[str, Callable[[Resources], Consumer]] = {
     "engine_cleanup": engine_cleanup.build,
+    "dispatch": dispatch.build,
     "keeper": keeper.build,
     "proposals": proposals.build,
     "reflex": reflex.build,

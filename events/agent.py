@@ -16,6 +16,11 @@ EVERYONE = "_"
 """The tenant of the agents that run in processes of ours: they work for every tenant."""
 
 
+def is_outside(agent_id: str) -> bool:
+    """Whether an agent of this id pulls its work: those have upper-case ids (`AGENT-…`), ours lower-case ones."""
+    return agent_id.isupper()
+
+
 class AgentEvent(EventData, aggregate="agent"):
     """Any event about one agent."""
 

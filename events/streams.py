@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from events.agent import AGENT_STATES, PRESENCE_EVENTS, AgentChanged, AgentHeartbeat
+from events.agent import AGENT_STATES, PRESENCE_EVENTS, AgentActive, AgentChanged, AgentGone, AgentHeartbeat
 from events.base import EventData
 from events.proposal import (
     ProposalApproved,
@@ -30,6 +30,7 @@ from events.task import (
     TaskUnchecked,
     TaskWaiting,
 )
+from events.work import WorkAssigned, WorkStopped
 
 DAY = 86_400.0
 MIB = 1024 * 1024
@@ -102,6 +103,7 @@ ROUTER = Durable(
     ),
     outputs=(RouteDecided, RouteFailed, AgentChanged),
 )
+DISPATCH = Durable("dispatch", (TaskAssigned, AgentActive, AgentGone), outputs=(WorkAssigned, WorkStopped))
 RUNNER = Durable("runner", (TaskAssigned,), outputs=(*RUN_EVENTS, *PRESENCE_EVENTS), ack_wait=15.0, slots=64)
 ENGINE_AGENT = "spec-engine"
 """The agent that runs refinements; its tasks are the consumer spec_engine's."""
@@ -126,7 +128,7 @@ PROPOSALS = Durable("proposals", (ProposalExtracting,), outputs=(ProposalExtract
 UNDERTAKER = Durable(
     "undertaker", (), stream=ADVISORY.name, subjects=(f"{MAX_DELIVERIES}.{BUS.name}.>",), max_deliver=1_000
 )
-DURABLES: tuple[Durable, ...] = (REFLEX, ROUTER, RUNNER, SPEC_ENGINE, ENGINE_CLEANUP, PROPOSALS, UNDERTAKER)
+DURABLES: tuple[Durable, ...] = (REFLEX, ROUTER, DISPATCH, RUNNER, SPEC_ENGINE, ENGINE_CLEANUP, PROPOSALS, UNDERTAKER)
 
 EPOCH_KEY = "ganglion_epoch"
 """Where BUS keeps its epoch token in the stream's metadata (DESIGN 4)."""

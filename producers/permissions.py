@@ -114,6 +114,16 @@ def _consumer(durable: Durable) -> Permissions:
 _BESIDES: dict[str, Permissions] = {
     # It answers what it would decide.
     "router": Permissions((), (ROUTE_QUESTIONS,)),
+    # It makes and removes the queues of outside agents, and tells them what to stop.
+    "dispatch": Permissions(
+        (
+            f"{_API}.CONSUMER.DURABLE.CREATE.{WORK.name}.*",
+            f"{_API}.CONSUMER.CREATE.{WORK.name}.>",
+            f"{_API}.CONSUMER.DELETE.{WORK.name}.*",
+            f"{_API}.STREAM.PURGE.{WORK.name}",
+        ),
+        tuple(map(filter_for, STATE_EVENTS.values())),
+    ),
     # It stops an agent as soon as its task leaves `running`.
     "runner": Permissions((), tuple(map(filter_for, STATE_EVENTS.values()))),
     "spec_engine": Permissions((), tuple(map(filter_for, STATE_EVENTS.values()))),

@@ -22,6 +22,7 @@ from events.agent import (
     AgentHeartbeat,
     AgentRegistered,
     AgentStatus,
+    is_outside,
 )
 from events.base import About, Event, EventData
 
@@ -50,6 +51,8 @@ def _registered(
 ) -> AgentEntered | None:
     if offer.outside == (event.tenantid == EVERYONE):
         raise RefusedError("not_of_this_tenant")
+    if offer.outside != is_outside(offer.agent_id):
+        raise RefusedError("wrong_name")
     if agent is not None and agent.status != "gone" and agent.owner != event.ownerid:
         raise RefusedError("name_taken")
     after = _offered(event, offer, agent, at)

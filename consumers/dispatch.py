@@ -1,0 +1,116 @@
+"""Dispatch: what is assigned to an outside agent is put into its queue, as policy lets it see it.
+
+task.assigned -> work.assigned on `work.<tenant>.<agent>`. An agent has a durable of its own on that stream, made when
+it registers and deleted when it is gone. Who must stop a run is told on core NATS, at once; a hint that is not kept.
+"""
+
+import contextlib
+from collections.abc import Sequence
+
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from consumers._runtime import Flow, Output, Resources
+from consumers._stops import STOPPING
+from events import ids
+from events.agent import AgentActive, AgentGone, is_outside
+from events.base import Event, EventData
+from events.codec import decode, encode
+from events.errors import InvalidEventError, TransientError
+from events.streams import DISPATCH
+from events.subjects import filter_for, subject_of
+from events.task import TaskAssigned, TaskEntered
+from events.texts import with_texts
+from events.work import WorkAssigned, WorkStopped
+from producers.work_queues import WorkQueues
+from storage.lookup import Lookup, TaskView
+
+_SOURCE = f"/consumers/{DISPATCH.name}"
+
+
+class NotCommittedYetError(TransientError):
+    """The task's row is not where its event says it is; the event is committed first, so this passes."""
+
+    code = "not_committed_yet"
+
+
+class Dispatch:
+    """Hands out the work of outside agents."""
+
+    def __init__(self, lookup: Lookup, queues: WorkQueues) -> None:
+        self._lookup = lookup
+        self._queues = queues
+
+    async def hand_out(self, event: Event[EventData]) -> Sequence[Output]:
+        """The assignment, if the task is an outside agent's and still so; nothing for all other tasks."""
+        data = event.data
+        if isinstance(data, TaskAssigned) and data.agent_id is not None and is_outside(data.agent_id):
+            return await self._assignment(event, data, data.agent_id)
+        if isinstance(data, AgentActive) and data.outside:
+            await self._queues.ensure(event.tenantid, data.agent_id)
+        elif isinstance(data, AgentGone) and data.outside:
+            await self._queues.remove(event.tenantid, data.agent_id)
+        return ()
+
+    async def _assignment(self, event: Event[EventData], data: TaskAssigned, agent_id: str) -> Sequence[Output]:
+        task = await self._lookup.task(data.task_id)
+        if task is None:
+            raise NotCommittedYetError
+        if task.attempt != data.attempt or task.status != "assigned" or task.agent_id != agent_id:
+            return ()
+        await self._queues.ensure(event.tenantid, agent_id)
+        return [work_of(task, agent_id)]
+
+
+class Stops:
+    """Tells outside agents which of their runs are over, as soon as the keeper has said so."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def listen(self) -> None:
+        """Tell until the connection closes; of several processes one tells."""
+        for state in STOPPING:
+            await self._client.subscribe(filter_for(state), queue=DISPATCH.name, cb=self._on_state)
+
+    async def _on_state(self, message: Msg) -> None:
+        with contextlib.suppress(InvalidEventError):
+            event = decode(message.data, message.headers)
+            data = event.data
+            if isinstance(data, TaskEntered) and data.agent_id is not None and is_outside(data.agent_id):
+                stopped = WorkStopped(
+                    task_id=data.task_id,
+                    run_id=ids.run_id(data.task_id, data.attempt),
+                    attempt=data.attempt,
+                    agent_id=data.agent_id,
+                    reason=data.reason or data.status,
+                )
+                told = event.caused(stopped, source=_SOURCE)
+                await self._client.publish(subject_of(told), encode(told))
+
+
+def work_of(task: TaskView, agent_id: str) -> WorkAssigned:
+    """What the agent may see of a task: every text as policy redacts it."""
+    spec = with_texts(task.spec, task.redacted)
+    return WorkAssigned(
+        task_id=task.id,
+        run_id=ids.run_id(task.id, task.attempt),
+        attempt=task.attempt,
+        agent_id=agent_id,
+        kind=spec.kind,
+        prompt=spec.prompt,
+        context=spec.context,
+        constraints=spec.constraints,
+        acceptance_criteria=spec.acceptance_criteria,
+        metadata=spec.metadata,
+        required_capabilities=spec.required_capabilities,
+        budget=spec.budget,
+        priority=spec.priority,
+        deadline_at=spec.deadline_at,
+    )
+
+
+def build(resources: Resources) -> Flow:
+    """The consumer."""
+    dispatch = Dispatch(resources.lookup, WorkQueues(resources.client))
+    return Flow(DISPATCH, dispatch.hand_out, start=Stops(resources.client).listen)

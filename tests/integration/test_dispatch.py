@@ -1,0 +1,117 @@
+"""Work for outside agents under the real keeper and runtime: queued as policy shows it, stopped at once, removed."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+
+import pytest
+from nats.js.api import StreamInfo
+from nats.js.errors import NotFoundError
+from pydantic import SecretStr
+
+from consumers._feed import Feed
+from consumers._runtime import Flow
+from consumers.dispatch import Dispatch, Stops
+from deploy.local.server import Server
+from events import Event, EventData, TaskControl, WorkAssigned, WorkStopped
+from events.codec import decode
+from events.streams import DISPATCH
+from events.work import stop_subject, work_durable, work_subject
+from producers.work_queues import WorkQueues
+from storage.database import DatabaseSettings
+from storage.lookup import PostgresLookup
+from tests.support.eventually import eventually
+from tests.support.registering import NAME, about, leaving, offer
+from tests.support.running_keeper import Bus, a_bus, checked, decided, started
+
+
+@pytest.fixture
+async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
+    async with a_bus(module_nats_server.url, database_url) as bus:
+        await bus.keeper()
+        lookup = PostgresLookup(DatabaseSettings(database_url=SecretStr(database_url)))
+        bus.opened.push_async_exit(lookup)
+        await lookup.__aenter__()
+        await Stops(bus.client).listen()
+        feed = Feed(bus.client, bus.publisher, Flow(DISPATCH, Dispatch(lookup, WorkQueues(bus.client)).hand_out))
+        feeding = asyncio.create_task(feed.run())
+        await bus.publisher.publish(about(offer()))
+        await eventually(lambda: queue_exists(bus), within=10)
+        yield bus
+        feeding.cancel()
+        await asyncio.wait({feeding})
+
+
+async def queue_exists(bus: Bus) -> bool:
+    try:
+        await bus.client.jetstream().consumer_info("WORK", work_durable("t", NAME))
+    except NotFoundError:
+        return False
+    return True
+
+
+async def work(bus: Bus) -> StreamInfo:
+    return await bus.client.jetstream().stream_info("WORK")
+
+
+async def assigned(bus: Bus, agent: str = NAME, redacted: dict[str, str] | None = None) -> Event[EventData]:
+    cause = await bus.submit("The card is 4111 1111 1111 1111.", metadata={"note": "call 0171 secret"})
+    await bus.say(cause, checked(cause, "redact" if redacted else "allow", redacted=redacted))
+    await bus.say(cause, decided(cause).model_copy(update={"agent_id": agent}))
+    await bus.enters(cause.taskid, "assigned")
+    return cause
+
+
+async def test_an_assignment_is_in_the_agents_queue_as_policy_shows_it(bus: Bus) -> None:
+    redacted = {"goal": "The card is [CARD_1].", "metadata/note": "call [PHONE_1]"}
+    cause = await assigned(bus, redacted=redacted)
+    pull = await bus.client.jetstream().pull_subscribe_bind(durable=work_durable("t", NAME), stream="WORK")
+    (message,) = await pull.fetch(1, timeout=10)
+    assert message.subject == work_subject("t", NAME)
+    event = decode(message.data, message.headers)
+    assert isinstance(event.data, WorkAssigned)
+    assert (event.data.prompt, event.data.metadata) == ("The card is [CARD_1].", {"note": "call [PHONE_1]"})
+    assert (event.taskid, event.data.attempt, event.correlationid) == (cause.taskid, 1, cause.id)
+    assert b"4111" not in message.data
+    assert b"0171" not in message.data
+
+
+async def test_what_is_an_agents_of_ours_goes_to_no_queue(bus: Bus) -> None:
+    await assigned(bus, "extractive")
+    await assigned(bus)
+    await eventually(lambda: has_messages(bus, 1), within=10)
+    assert (await work(bus)).state.messages == 1
+
+
+async def has_messages(bus: Bus, count: int) -> bool:
+    return (await work(bus)).state.messages == count
+
+
+async def test_an_agent_hears_within_a_second_that_its_run_is_over(bus: Bus) -> None:
+    heard: asyncio.Queue[WorkStopped] = asyncio.Queue()
+
+    async def hear(message: object) -> None:
+        data = decode(message.data).data  # type: ignore[attr-defined]  # a message of nats-py
+        assert isinstance(data, WorkStopped)
+        heard.put_nowait(data)
+
+    await bus.client.subscribe(stop_subject("t", NAME), cb=hear)
+    cause = await assigned(bus)
+    assert cause.taskid is not None
+    await bus.say(cause, started(cause, agent_id=NAME))
+    await bus.enters(cause.taskid, "running")
+    await bus.say(cause, TaskControl(task_id=cause.taskid, action="cancel", by="o"))
+    async with asyncio.timeout(1):
+        stopped = await heard.get()
+    assert (stopped.task_id, stopped.attempt, stopped.reason) == (cause.taskid, 1, "cancelled_by_owner")
+
+
+async def test_a_queue_goes_with_its_agent_and_comes_back_with_the_next_assignment(bus: Bus) -> None:
+    await bus.client.jetstream().delete_consumer("WORK", work_durable("t", NAME))
+    await assigned(bus)
+    await eventually(lambda: queue_exists(bus), within=10)
+    await bus.publisher.publish(about(leaving()))
+
+    async def gone() -> bool:
+        return not await queue_exists(bus) and (await work(bus)).state.messages == 0
+
+    await eventually(gone, within=10)
