@@ -24,11 +24,12 @@ class StubModel:
         self.gate = asyncio.Event()
         self.fails: int | None = None
         self.leaves_out = ""
+        self.tokens = 12
 
     def reset(self) -> None:
         """As new; who waits is let go first."""
         self.gate.set()
-        self.asked, self.free, self.fails, self.leaves_out = 0, 1_000, None, ""
+        self.asked, self.free, self.fails, self.leaves_out, self.tokens = 0, 1_000, None, "", 12
         self.gate = asyncio.Event()
 
     @property
@@ -49,13 +50,15 @@ class StubModel:
             if self.leaves_out
             else "A model said:\n\n" + outline
         )
-        return StreamingResponse(_pieces(text), media_type="text/event-stream")
+        return StreamingResponse(_pieces(text, self.tokens), media_type="text/event-stream")
 
 
-async def _pieces(text: str) -> AsyncIterator[bytes]:
+async def _pieces(text: str, tokens: int) -> AsyncIterator[bytes]:
     for start in range(0, len(text), 40):
         yield _event({"choices": [{"index": 0, "delta": {"content": text[start : start + 40]}}]})
-    yield _event({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 7, "total_tokens": 12}})
+    yield _event(
+        {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": tokens - 5, "total_tokens": tokens}}
+    )
     yield b"data: [DONE]\n\n"
 
 
