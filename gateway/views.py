@@ -149,6 +149,8 @@ def _waiting_for(task: TaskRow) -> str | None:
         return f"{task.reason}: {task.detail}" if task.detail else task.reason
     if task.status == "ready":
         return f"agent: {task.reason}" if task.reason in _UNROUTED else "agent"
+    if task.status == "assigned" and task.reason:
+        return f"agent: {task.reason}"
     return _NEXT.get(task.status)
 
 
