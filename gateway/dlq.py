@@ -1,7 +1,8 @@
 """Dead letters for those who operate a tenant (scope admin): look, replay, throw away.
 
-A replay puts the task back on its way if the letter ended it, then publishes the same event again under the same id:
-what is derived from it has the ids it had before, so whatever was done the first time is not done twice.
+A replay lets the task that the letter ended go on: a new attempt, or another look by the reflex layer. Where there is
+no such task, the same event is published again under the same id: what is derived from it has the ids it had before,
+so whatever was done the first time is not done twice.
 """
 
 from typing import Annotated
@@ -20,6 +21,7 @@ from gateway.accept import SOURCE, Acceptor
 from gateway.answers import json_answer
 from gateway.auth import ADMIN, Authenticator, Principal, bearer
 from gateway.bus import Bus
+from gateway.commits import APPLIED, DUPLICATE
 from gateway.dlq_models import Letter, LetterPage, Replayed
 from gateway.documentation import problems
 from gateway.errors import LetterGoneError, NotFoundError
@@ -88,7 +90,8 @@ class Dlq:
         letter = (await self._find(principal, number)).letter
         body = await self._event_of(letter)
         outcome = await self._put_back(principal, letter, Trail.of(request.scope))
-        await self._bus.publish_bytes(letter.subject, body, f"replay-{letter.identity}", letter.headers)
+        if outcome not in (APPLIED, DUPLICATE):  # else its task has gone on, and brings events of its own
+            await self._bus.publish_bytes(letter.subject, body, f"replay-{letter.identity}", letter.headers)
         await self._bus.letters.drop(number)
         return json_answer({"number": number, "task_id": letter.task_id, "task": outcome})
 
@@ -132,7 +135,7 @@ class Dlq:
         if letter.task_id is None or letter.owner is None:
             return None
         control = Event.first(
-            TaskControl(task_id=letter.task_id, action="retry", by=principal.owner, reason="replayed"),
+            TaskControl(task_id=letter.task_id, action="replay", by=principal.owner),
             source=SOURCE,
             tenant=letter.tenant,
             owner=letter.owner,

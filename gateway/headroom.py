@@ -12,7 +12,8 @@ log = structlog.get_logger()
 
 SHED_AT = 0.8
 RETRY_AFTER = 2.0
-_EVERY = 0.25
+_EVERY, _OFTEN, _NEAR = 0.25, 0.05, 0.6
+"""Seconds between two looks, usually and once the log is nearly full."""
 
 
 class Headroom:
@@ -35,4 +36,4 @@ class Headroom:
                 self.fullness = used / limit if limit > 0 else 0.0
             except (BusUnavailableError, NatsError, TimeoutError, OSError) as error:
                 log.debug("log_size_unknown", error=type(error).__name__)
-            await asyncio.sleep(_EVERY)
+            await asyncio.sleep(_EVERY if self.fullness < _NEAR else _OFTEN)
