@@ -49,11 +49,14 @@ class Report:
     took: float = 0.0
     refused: Counter[int] = field(default_factory=Counter)
     rebuilt_the_same: bool = True
+    stuck: list[str] = field(default_factory=list)
 
     @property
     def problems(self) -> dict[str, list[str]]:
         """All that must not be."""
         found = dict(self.verdict.violations)
+        if self.stuck:
+            found["recovery"] = [f"nothing was accepted for a minute after: {name}" for name in self.stuck]
         if not self.rebuilt_the_same:
             found["rebuild"] = ["the log gives other rows"]
         return found
@@ -89,7 +92,12 @@ class Campaign:
             self._dice.shuffle(order)
             for fault in order:
                 await self._strike(fault)
-            await asyncio.gather(*asking)
+                if self._report.stuck:
+                    break
+            async with asyncio.timeout(None if not self._report.stuck else 0):
+                await asyncio.gather(*asking)
+        except TimeoutError:
+            pass  # nothing is accepted any more, and the report says after what
         finally:
             for task in asking:
                 task.cancel()
@@ -110,7 +118,10 @@ class Campaign:
         if fault.loses_log:
             await self._exempt_what_may_be_lost()
         healed = time.monotonic()
-        await eventually(lambda: self._accepts_again(healed), within=_RECOVERED_WITHIN, every=0.02)
+        try:
+            await eventually(lambda: self._accepts_again(healed), within=_RECOVERED_WITHIN, every=0.02)
+        except AssertionError:
+            self._report.stuck.append(fault.name)
         self._report.longest_recovery = max(self._report.longest_recovery, time.monotonic() - healed)
 
     async def _exempt_what_may_be_lost(self) -> None:
