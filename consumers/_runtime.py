@@ -19,7 +19,7 @@ from prometheus_client import Counter
 from consumers._dead_letter import DeadLetters
 from consumers._pause import Pause
 from consumers._suspects import deliveries_of, place_of
-from events.base import Event, EventData
+from events.base import MAX_HOPS, Event, EventData
 from events.codec import decode
 from events.errors import GanglionError, PermanentError, TransientError
 from events.run import RunEvent
@@ -45,6 +45,12 @@ class UndeclaredOutputError(PermanentError):
     """A consumer publishes its durable's `outputs` and nothing else: its NATS user has no right to more."""
 
     code = "undeclared_output"
+
+
+class LoopDetectedError(PermanentError):
+    """More events led to one another than any honest course of work needs."""
+
+    code = "loop_detected"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,7 @@ class Worker:
         failure: Exception | None = None
         try:
             event = decode(message.data, message.headers)
+            _refuse_loop(event)
             async for output in handler(event):
                 waiting.append(await self._publisher.send(self._stamp(event, output, len(waiting))))
         except Exception as error:  # noqa: BLE001  # whatever a handler raises, the message is settled
@@ -145,6 +152,8 @@ class Worker:
         events: list[Event[EventData]] = []
         try:
             events += [decode(message.data, message.headers) for message in messages]
+            for event in events:
+                _refuse_loop(event)
             outputs = await handler(events)
             return [
                 (message, event, [self._stamp(event, output, i) for i, output in enumerate(given)], None)
@@ -161,6 +170,7 @@ class Worker:
         event = None
         try:
             event = decode(message.data, message.headers)
+            _refuse_loop(event)
             outputs = await handler(event)
             return message, event, [self._stamp(event, output, i) for i, output in enumerate(outputs)], None
         except Exception as failure:  # noqa: BLE001  # whatever a handler raises, the message is settled
@@ -223,3 +233,9 @@ class Worker:
         delays = self._durable.retry
         await message.nak(delay=delays[min(deliveries, len(delays)) - 1])
         return "delayed"
+
+
+def _refuse_loop(event: Event[EventData]) -> None:
+    """Hops are counted by `Event.caused`; the keeper ends the task, if there is one."""
+    if event.hopcount > MAX_HOPS:
+        raise LoopDetectedError

@@ -29,7 +29,7 @@ def relatives(data: TaskSubmitted) -> Iterator[Key]:
 def refusal(world: World, event: Event[EventData], data: TaskSubmitted) -> tuple[str, str] | None:
     """Why a new task cannot be taken up, as code and text; it is kept all the same, as failed."""
     spec = data.spec
-    if event.hopcount > MAX_HOPS:
+    if event.hopcount >= MAX_HOPS:
         return "loop_detected", "Too many events led to one another before this task."
     parent = world.get(TaskState, spec.parent_id) if spec.parent_id is not None else None
     if spec.parent_id is not None and (parent is None or not _same_owner(parent, event)):

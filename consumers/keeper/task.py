@@ -56,7 +56,7 @@ def decide(world: World, event: Event[EventData], at: datetime) -> Sequence[Effe
         raise RefusedError("unknown_task")
     if event.tenantid != task.tenant:
         raise RefusedError("foreign_tenant")
-    if event.hopcount > MAX_HOPS and task.status not in FINAL:
+    if event.hopcount >= MAX_HOPS and task.status not in FINAL:
         return [fail(task, "loop_detected", f"More than {MAX_HOPS} events led to one another.")]
     return _lead_to(data, task, world, at)
 

@@ -11,7 +11,7 @@ from consumers._pause import Pause
 from consumers._runtime import Flow
 from consumers.undertaker import Undertaker
 from deploy.local.server import Server
-from events import Event, EventData, TaskChecked, TaskSubmitted
+from events import MAX_HOPS, Event, EventData, TaskChecked, TaskSubmitted
 from events.errors import InvalidEventError, StoreUnavailableError
 from events.letter import DeadLetter
 from events.streams import Durable
@@ -168,3 +168,17 @@ async def test_what_comes_from_outside_never_makes_a_consumer_pause(bus: Bus) ->
     assert not pause.due
     assert not pause.probing
     assert len(await letters(bus)) == 60
+
+
+async def test_an_event_that_came_round_too_often_is_not_worked_on(bus: Bus) -> None:
+    async def check(event: Event[EventData]) -> Sequence[EventData]:
+        return [checked(event)]
+
+    await bus.client.jetstream().add_consumer("BUS", consumer_config(FAILING))
+    async with fed(bus, Flow(FAILING, check)):
+        for hops in (MAX_HOPS, MAX_HOPS + 1):
+            await bus.publisher.publish(submitted().model_copy(update={"hopcount": hops}))
+        await eventually(lambda: settled(bus), within=15)
+    assert [letter.reason for letter in await letters(bus)] == ["loop_detected"]
+    said = [event for _, event in await bus.stream() if str(event["type"]).endswith("checked.v1")]
+    assert [event["hopcount"] for event in said] == [MAX_HOPS + 1]
