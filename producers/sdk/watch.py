@@ -1,0 +1,72 @@
+"""One room, followed: a lost connection is picked up at the last event seen, so that each is told once and in order."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+from producers.sdk.errors import TryAgainError
+from producers.sdk.frames import Delta, Ended, Happening, Snapshot, Subscribed, Told
+from producers.sdk.pauses import Pauses
+from producers.sdk.transport import Transport
+
+
+class Watch:
+    """Iterate over it: `async for told in watch`. It ends with the room's task, or never.
+
+    `cursor` is where the reading stands, to go on from later; None before the first word. `ready` is set as soon as
+    what happens from then on will be told.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        room: str,
+        *,
+        after: str | None = None,
+        deltas: bool = False,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        self._transport = transport
+        self._room = room
+        self._deltas = deltas
+        self._say = say
+        self._said: dict[str, int] = {}
+        self.cursor = after
+        self.ready = asyncio.Event()
+
+    async def __aiter__(self) -> AsyncIterator[Told]:
+        """Every event from the cursor on. Raises RefusedError when the room is not the caller's to see."""
+        pauses = Pauses()
+        while True:
+            try:
+                async for frame in self._transport.frames(self._room, self.cursor):
+                    pauses.reset()
+                    if isinstance(frame, Ended):
+                        return
+                    if (told := self._took(frame)) is not None:
+                        yield told
+            except TryAgainError as error:
+                pause = pauses.next(error.after)
+                if self._say is not None and pause:
+                    self._say(f"connection lost ({error.why}); trying again in {pause:.1f} s")
+                await asyncio.sleep(pause)
+
+    def _took(self, frame: Told | Subscribed) -> Told | None:
+        match frame:
+            case Subscribed(cursor):
+                self.cursor = self.cursor or cursor
+                self.ready.set()
+                return None
+            case Happening() | Snapshot():
+                self.cursor = frame.cursor
+                return frame
+            case Delta():
+                return self._heard(frame) if self._deltas else None
+
+    def _heard(self, delta: Delta) -> Delta | None:
+        """The part that is new: who comes back is told from the start what an agent has said so far."""
+        known = self._said.get(delta.subject, 0)
+        new = delta.text[max(0, known - delta.offset) :]
+        if not new:
+            return None
+        self._said[delta.subject] = delta.offset + len(delta.text)
+        return Delta(delta.subject, max(known, delta.offset), new)

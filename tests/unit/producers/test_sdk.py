@@ -1,0 +1,222 @@
+"""The producer's own part: what it tries again, what it keeps for later, and where it goes on reading."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from uuid import uuid4
+
+import pytest
+
+from events.base import JsonObject
+from producers.sdk import (
+    BufferFullError,
+    EventProducer,
+    Happening,
+    ProducerError,
+    Receipt,
+    RefusedError,
+    Told,
+    UnavailableError,
+    UndeliveredError,
+    producer,
+)
+from producers.sdk.errors import TryAgainError, judged
+from producers.sdk.frames import Delta, Ended, Frame, Subscribed, read_frame
+from producers.sdk.pauses import Pauses
+
+TASK = uuid4()
+
+
+class Line:
+    """A way to Ganglion that does what a test says, in turn; then it works."""
+
+    def __init__(self) -> None:
+        self.sent: list[JsonObject] = []
+        self.failures: list[Exception] = []
+        self.rooms: list[tuple[str, str | None]] = []
+        self.parts: list[list[Frame | Exception]] = []
+        self.away = False
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def send(self, event: JsonObject, within: float) -> Receipt:  # noqa: ARG002 - the protocol's
+        self.sent.append(event)
+        if self.away:
+            raise TryAgainError("away")
+        if self.failures:
+            raise self.failures.pop(0)
+        return Receipt(event_id="e", type=str(event["type"]), durability="log+database", task_id=TASK)
+
+    async def frames(self, room: str, after: str | None) -> AsyncGenerator[Frame]:
+        self.rooms.append((room, after))
+        for item in self.parts.pop(0):
+            if isinstance(item, Exception):
+                raise item
+            yield item
+
+
+@pytest.fixture
+def line(monkeypatch: pytest.MonkeyPatch) -> Line:
+    made = Line()
+    monkeypatch.setattr(producer, "transport_to", lambda *_: made)
+    return made
+
+
+def happening(name: str, place: int) -> Happening:
+    return Happening.model_validate(
+        {"cursor": f"e-{place}", "event": f"task.{name}", "time": "2026-01-01T00:00:00Z", "subject": str(TASK)}
+    )
+
+
+async def told_by(watch: object) -> list[Told]:
+    return [told async for told in watch]  # type: ignore[attr-defined]  # it is a Watch
+
+
+async def test_the_same_event_is_tried_again_until_it_is_kept(line: Line) -> None:
+    line.failures = [TryAgainError("503"), TryAgainError("cut", 0.01)]
+    async with EventProducer("http://x", "t") as outside:
+        task = await outside.submit("Do it.", priority="high")
+    assert task.id == TASK
+    assert len(line.sent) == 3
+    assert line.sent[0] == line.sent[1] == line.sent[2]
+    assert line.sent[0]["data"] == {"spec": {"prompt": "Do it.", "priority": "high"}}
+
+
+async def test_what_is_refused_is_not_tried_again(line: Line) -> None:
+    line.failures = [RefusedError(422, {"code": "invalid_request"})]
+    async with EventProducer("http://x", "t") as outside:
+        with pytest.raises(RefusedError, match="invalid_request"):
+            await outside.publish("task.submitted", {})
+    assert len(line.sent) == 1
+
+
+async def test_it_gives_up_after_the_time_it_was_given(line: Line) -> None:
+    line.away = True
+    async with EventProducer("http://x", "t") as outside:
+        with pytest.raises(UnavailableError, match="away"):
+            await outside.publish("task.submitted", {}, within=0.3)
+    assert len(line.sent) > 1
+
+
+async def test_what_is_sent_while_nobody_is_there_arrives_later_in_order(line: Line) -> None:
+    line.away = True
+    async with EventProducer("http://x", "t") as outside:
+        ids = [outside.send("task.control", {"n": n}) for n in range(5)]
+        await asyncio.sleep(0.05)
+        assert outside.buffered == 5
+        line.away, line.sent = False, []
+        await outside.flush(5)
+        assert outside.buffered == 0
+    assert [event["id"] for event in line.sent] == ids
+
+
+async def test_the_buffer_is_bounded_in_number_and_in_bytes(line: Line) -> None:
+    line.away = True
+    bounded = EventProducer("http://x", "t", max_buffered=2, max_buffered_bytes=4_000, linger=0.05)
+    await bounded.__aenter__()
+    bounded.send("task.control", {"text": "a" * 3_000})
+    with pytest.raises(BufferFullError, match="3"):
+        bounded.send("task.control", {"text": "b" * 3_000})
+    bounded.send("task.control", {})
+    with pytest.raises(BufferFullError):
+        bounded.send("task.control", {})
+    with pytest.raises(UndeliveredError) as left:
+        await bounded.__aexit__(None, None, None)
+    assert [event["data"] for event in left.value.events] == [{"text": "a" * 3_000}, {}]
+
+
+async def test_one_refused_event_does_not_hold_up_the_others(line: Line) -> None:
+    told: list[tuple[object, str]] = []
+    line.failures = [RefusedError(403, {"code": "missing_scope"})]
+    async with EventProducer(
+        "http://x", "t", on_refused=lambda event, error: told.append((event["id"], error.code))
+    ) as p:
+        first, _ = p.send("task.control", {}), p.send("task.control", {})
+        await p.flush(5)
+    assert told == [(first, "missing_scope")]
+    assert len(line.sent) == 2
+
+
+async def test_a_watch_goes_on_after_the_last_event_it_saw(line: Line) -> None:
+    line.parts = [
+        [Subscribed("e-1"), happening("ready", 2), TryAgainError("cut", 0.0)],
+        [TryAgainError("cut", 0.0)],
+        [Subscribed("e-2"), happening("running", 3), happening("succeeded", 4), Ended()],
+    ]
+    async with EventProducer("http://x", "t") as outside:
+        watch = outside.watch(TASK)
+        seen = [told.event for told in await told_by(watch) if isinstance(told, Happening)]
+    assert seen == ["task.ready", "task.running", "task.succeeded"]
+    assert line.rooms == [(f"task:{TASK}", after) for after in ("0", "e-2", "e-2")]
+    assert watch.cursor == "e-4"
+
+
+async def test_a_room_is_watched_from_where_the_gateway_began(line: Line) -> None:
+    line.parts = [[Subscribed("e-7"), TryAgainError("cut", 0.0)], [Ended()]]
+    async with EventProducer("http://x", "t") as outside:
+        assert await told_by(outside.watch("tasks")) == []
+    assert line.rooms == [("tasks", None), ("tasks", "e-7")]
+
+
+async def test_what_an_agent_says_is_told_once_though_it_is_said_again_after_a_cut(line: Line) -> None:
+    def said(offset: int, text: str) -> Delta:
+        return Delta("run", offset, text)
+
+    parts: list[list[Frame | Exception]] = [
+        [said(0, "one "), said(4, "two "), TryAgainError("cut", 0.0)],
+        [said(0, "one two three "), said(8, "three "), said(14, "four"), Ended()],
+    ]
+    line.parts = parts.copy()
+    async with EventProducer("http://x", "t") as outside:
+        seen = await told_by(outside.watch(TASK, deltas=True))
+        line.parts = [[said(0, "one "), Ended()]]
+        assert await told_by(outside.watch(TASK)) == []
+    assert [told.text for told in seen if isinstance(told, Delta)] == ["one ", "two ", "three ", "four"]
+
+
+async def test_a_finished_task_gives_its_last_event(line: Line) -> None:
+    line.parts = [[happening("running", 1), happening("succeeded", 2), Ended()], [Ended()]]
+    async with EventProducer("http://x", "t") as outside:
+        assert await outside.finished(TASK) == happening("succeeded", 2)
+        with pytest.raises(ProducerError):
+            await outside.finished(TASK)
+
+
+@pytest.mark.parametrize(
+    ("make", "again"),
+    [
+        (lambda: judged(503, {"code": "overloaded", "retryable": True}, "2"), True),
+        (lambda: judged(429, {}, None), True),
+        (lambda: judged(502, {"code": "no_json"}, None), True),
+        (lambda: judged(409, {"code": "task_final"}, None), False),
+        (lambda: judged(500, {"code": "internal_error", "retryable": False}, None), False),
+    ],
+)
+def test_an_answer_says_whether_to_try_again(make: Callable[[], Exception], again: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    assert isinstance(make(), TryAgainError) is again
+
+
+def test_pauses_grow_to_five_seconds_and_begin_anew() -> None:
+    pauses = Pauses()
+    seen = [pauses.next() for _ in range(20)]
+    assert seen[0] <= 0.1
+    assert max(seen) <= 5.0
+    assert min(seen[10:]) >= 1.25
+    assert pauses.next(7.0) == 7.0
+    pauses.reset()
+    assert pauses.next() <= 0.1
+
+
+def test_frames_that_keep_the_line_alive_say_nothing() -> None:
+    assert read_frame({"type": "hello", "protocol": 1}) is None
+    assert read_frame({"type": "gap", "from": "0"}) is None
+    assert isinstance(read_frame({"type": "end"}), Ended)
+    with pytest.raises(RefusedError):
+        read_frame({"type": "error", "code": "not_found"})
+
+
+@pytest.mark.parametrize("url", ["", "ftp://x", "localhost:8080"])
+def test_a_url_names_a_way(url: str) -> None:
+    with pytest.raises(ProducerError):
+        EventProducer(url, "t")
