@@ -19,6 +19,7 @@ class Part(StrEnum):
     ACCEPT = "accept"
     E2E = "e2e"
     SOCKETS = "sockets"
+    REFINEMENTS = "refinements"
 
 
 def measure(

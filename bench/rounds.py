@@ -12,6 +12,8 @@ from bench.figures import Row, median, percentile
 from bench.floor import Floor
 from bench.http import Requests
 from bench.processes import rss_mib
+from bench.refinements import AT_ONCE, Refinements
+from bench.refinements import Refinements
 from bench.stack import Stack
 from bench.subscribers import SUBSCRIBERS, Sockets, publishing
 from cli.embedded import temporary_home
@@ -86,7 +88,7 @@ async def measure_endtoend(stack: Stack, requests: Requests, samples: Samples, *
 
 
 async def run(wanted: frozenset[str], rounds: int, say: Say) -> list[Row]:
-    """Measure what is wanted (`floor`, `accept`, `e2e`, `sockets`) and return the rows; each has its floor."""
+    """Measure what is wanted (`floor`, `accept`, `e2e`, `sockets`, `refinements`); rates have their floor beside them."""
     samples = Samples()
     if wanted == {"floor"}:
         for number in range(rounds):
@@ -95,11 +97,13 @@ async def run(wanted: frozenset[str], rounds: int, say: Say) -> list[Row]:
         return rows(samples)
     async with Stack() as stack:
         requests = Requests(stack.host, stack.port, stack.token)
-        sockets = Sockets()
+        sockets, refinements = Sockets(), Refinements()
         if "sockets" in wanted:
             await measure_sockets(stack, sockets, rounds, say)
-        if wanted == {"sockets"}:
-            return sockets.rows()
+        if "refinements" in wanted:
+            await measure_refinements(stack, refinements, rounds, say)
+        if wanted <= {"sockets", "refinements"}:
+            return [*sockets.rows(), *refinements.rows()]
         say("warm-up")
         await throughput(stack, requests, tasks=500, in_flight=64)
         for number in range(rounds):
@@ -113,7 +117,7 @@ async def run(wanted: frozenset[str], rounds: int, say: Say) -> list[Row]:
                 await measure_endtoend(stack, requests, samples)
         for name, mib in rss_mib(stack.pids()).items():
             samples.add(f"rss_mib.{name}", mib)
-    return [*rows(samples), *sockets.rows()]
+    return [*rows(samples), *sockets.rows(), *refinements.rows()]
 
 
 async def measure_sockets(stack: Stack, sockets: Sockets, rounds: int, say: Say) -> None:
@@ -124,6 +128,14 @@ async def measure_sockets(stack: Stack, sockets: Sockets, rounds: int, say: Say)
             await sockets.fan_out(stack, client)
         say("late and deaf subscribers")
         await sockets.neighbours(stack, client)
+
+
+async def measure_refinements(stack: Stack, refinements: Refinements, rounds: int, say: Say) -> None:
+    """Ten at once, round by round, after one round that only warms up."""
+    await Refinements().measure(stack)
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}: {AT_ONCE} refinements at once")
+        await refinements.measure(stack)
 
 
 _RATES = (
