@@ -18,10 +18,11 @@ from starlette.types import ASGIApp
 from events.errors import GanglionError
 from gateway.accept import SOURCE, Acceptor
 from gateway.admission import Admission
+from gateway.agents.routes import Agents, agent_routes
 from gateway.auth import Authenticator, AuthSettings
 from gateway.background import running
 from gateway.bus import Bus
-from gateway.callout import NoAgents, OutsiderSettings
+from gateway.callout import OutsiderSettings
 from gateway.chat.assembly import chat_routes
 from gateway.chat.waiting import Waiting
 from gateway.commits import Commits
@@ -153,14 +154,14 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     )
     health = HealthRoutes(bus=bus, engine=engine, commits=commits, lag=lag, hub=hub, metrics=metrics)
 
-    rules = door_rules(lookup, Access(authenticator, engine))
+    rules = door_rules(lookup, Access(authenticator, engine), engine)
     door = Door(rules=rules, acceptor=acceptor, bus=bus, commits=commits, engine=engine, recents=recents)
     outside = Outside(
         settings.outsiders,
         settings.bus,
         bus=bus,
         authenticator=authenticator,
-        agents=NoAgents(),
+        agents=Agents(engine),
         door=door,
         watch=NatsWatch(admission, replayer),
     )
@@ -194,11 +195,8 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.router.routes.append(Route(SUBMIT.path, submitting.submit, methods=["POST"]))
     app.router.routes.append(Route(CREATE.path, submitting.create, methods=["POST"]))
     app.router.routes.extend(compat_routes(Surroundings(sockets, admission, replayer, Texts())))
-    app.include_router(reading.router())
-    app.include_router(Streaming(admission, streams).router())
-    app.include_router(outside.router())
-    app.include_router(controlling.router())
-    app.include_router(dlq.router())
+    for part in (reading, Streaming(admission, streams), outside, controlling, dlq, reflex, health):
+        app.include_router(part.router())
     app.include_router(workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics))
     app.include_router(
         chat_routes(
@@ -210,8 +208,9 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             waiting=waiting,
         )
     )
-    app.include_router(reflex.router())
-    app.include_router(health.router())
+    app.include_router(
+        agent_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, bus=bus, settings=settings.bus)
+    )
     hot = HotRoutes(app, {SUBMIT.path: submitting.submit, CREATE.path: submitting.create}, live.serve)
     return Gateway(Edge(_with_cors(hot, settings.http), metrics), hub, sockets, streams, waiting)
 

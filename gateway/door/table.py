@@ -1,12 +1,15 @@
 """All that may come from outside."""
 
+from gateway.agents.facts import agent_rules
 from gateway.door.rules import Rules
 from gateway.door.tasks import ControllingRule, SubmittingRule
 from gateway.door.wishes import DecisionRule, SessionRule, WorkflowRule
 from gateway.lookup import Lookup
 from gateway.workflows.access import Access
+from storage.reading import Database
 
 
-def door_rules(lookup: Lookup, access: Access) -> Rules:
+def door_rules(lookup: Lookup, access: Access, engine: Database) -> Rules:
     """The table of rules; a type that is not in it is refused."""
-    return Rules([SubmittingRule(), ControllingRule(lookup), SessionRule(), DecisionRule(access), WorkflowRule(access)])
+    users = (SubmittingRule(), ControllingRule(lookup), SessionRule(), DecisionRule(access), WorkflowRule(access))
+    return Rules([*users, *agent_rules(engine)])
