@@ -1,0 +1,208 @@
+"""What outside agents state at the door: of their own assignments only, stamped from the task's own row."""
+
+from collections.abc import Callable
+from typing import Literal, TypeVar
+from uuid import UUID
+
+import orjson
+from pydantic import BaseModel, Field
+
+from events.agent import AgentDeregistered, AgentHeartbeat
+from events.base import Event, EventData, JsonObject
+from events.ids import run_id
+from events.run import (
+    File,
+    Outcome,
+    RunEvent,
+    RunFiles,
+    RunFinished,
+    RunProgress,
+    RunStarted,
+    RunToolCalled,
+    Snapshot,
+    Usage,
+)
+from events.task import TaskError
+from gateway.accept import SOURCE
+from gateway.agents.errors import OutputTooLargeError
+from gateway.door.arrival import Arrival
+from gateway.door.rules import Rule, Said, read_said
+from gateway.errors import NotFoundError
+from gateway.requests import Whole
+from gateway.sender import Kind
+from storage.agents import find_agent, find_assignment
+from storage.reading import Database
+
+MAX_FACT = 700 * 1024
+MAX_SHARED_FILE = 256 * 1024
+"""Bytes of a file that may travel with others; a larger one has an event of its own."""
+
+
+class RunSaid(Said):
+    """What every fact of a run names."""
+
+    task_id: UUID
+    attempt: Whole = Field(ge=1)
+    execution_id: UUID
+
+
+class StartedSaid(RunSaid):
+    """The agent began."""
+
+
+class ProgressSaid(RunSaid):
+    """The agent lives."""
+
+    seq: Whole = Field(ge=1)
+    percent: float | None = Field(default=None, ge=0, le=100)
+    note: str | None = Field(default=None, max_length=2_000)
+    usage: Usage | None = None
+
+
+class FilesSaid(RunSaid):
+    """All files as they are now, or one large one alone (`part`)."""
+
+    snapshot_seq: Whole = Field(ge=1)
+    files: dict[str, File] = Field(max_length=500)
+    part: bool = False
+
+
+class ToolCalledSaid(RunSaid):
+    """A tool was used."""
+
+    seq: Whole = Field(ge=1)
+    tool: str = Field(min_length=1, max_length=200)
+    parameters: JsonObject = Field(default_factory=dict)
+    result: JsonObject | None = None
+    status: Literal["succeeded", "failed"] = "succeeded"
+
+
+class FinishedSaid(RunSaid):
+    """The agent ended."""
+
+    outcome: Outcome
+    output: JsonObject | None = None
+    error: TaskError | None = None
+    usage: Usage = Usage()
+    quality: float | None = Field(default=None, ge=0, le=1)
+    snapshot: Snapshot | None = None
+
+
+class BeatSaid(Said):
+    """The agent lives, and says how busy it believes itself to be."""
+
+    status: Literal["healthy", "degraded", "busy", "offline"] = "healthy"
+    in_flight: Whole | None = Field(default=None, ge=0)
+    load: float | None = Field(default=None, ge=0)
+    metrics: JsonObject = Field(default_factory=dict)
+
+
+class LeavingSaid(Said):
+    """The agent leaves."""
+
+    drain: bool = False
+    reason: str | None = Field(default=None, max_length=500)
+
+
+S = TypeVar("S", bound=RunSaid)
+
+
+class RunRule:
+    """One kind of fact about a run: the task must be in this agent's hands, whatever it says of itself."""
+
+    who: Kind = "agent"
+    scope: str | None = None
+
+    def __init__(self, payload: type[RunEvent], said: type[RunSaid], engine: Database) -> None:
+        self.payload: type[EventData] = payload
+        self.said: type[BaseModel] = said
+        self._make = payload
+        self._read = said
+        self._engine = engine
+
+    async def admit(self, arrival: Arrival) -> Event[EventData]:
+        """The fact, stamped. Raises NotFoundError for what is not the agent's, OutputTooLargeError."""
+        _must_fit(arrival.attributes.data)
+        said = read_said(self._read, arrival)
+        sender = arrival.sender
+        found = await find_assignment(self._engine, sender.tenant, sender.name, said.task_id)
+        if found is None:
+            raise NotFoundError("There is no such task in your hands.")
+        values = {name: getattr(said, name) for name in type(said).model_fields}
+        data = self._make(run_id=run_id(said.task_id, said.attempt), agent_id=sender.name, **values)
+        event: Event[EventData] = Event.first(
+            data,
+            source=SOURCE,
+            tenant=found.tenant,
+            owner=found.owner,
+            task_id=said.task_id,
+            session_id=found.session_id,
+            event_id=arrival.event_id,
+            traceparent=arrival.traceparent,
+        )
+        return event.model_copy(update={"correlationid": found.correlation_id})
+
+
+class SelfRule:
+    """What an agent says of itself."""
+
+    who: Kind = "agent"
+    scope: str | None = None
+
+    def __init__(
+        self, payload: type[EventData], said: type[Said], make: Callable[[str, Said], EventData], engine: Database
+    ) -> None:
+        self.payload = payload
+        self.said: type[BaseModel] = said
+        self._make = make
+        self._read = said
+        self._engine = engine
+
+    async def admit(self, arrival: Arrival) -> Event[EventData]:
+        """The event about the agent itself. Raises NotFoundError."""
+        said, sender = read_said(self._read, arrival), arrival.sender
+        row = await find_agent(self._engine, sender.tenant, sender.name)
+        if row is None or row.tenant != sender.tenant or row.status == "gone":
+            raise NotFoundError("You are not registered.")
+        return Event.first(
+            self._make(sender.name, said),
+            source=SOURCE,
+            tenant=sender.tenant,
+            owner=row.owner,
+            event_id=arrival.event_id,
+            traceparent=arrival.traceparent,
+        )
+
+
+def agent_rules(engine: Database) -> list[Rule]:
+    """All that an outside agent may state."""
+    return [
+        RunRule(RunStarted, StartedSaid, engine),
+        RunRule(RunProgress, ProgressSaid, engine),
+        RunRule(RunFiles, FilesSaid, engine),
+        RunRule(RunToolCalled, ToolCalledSaid, engine),
+        RunRule(RunFinished, FinishedSaid, engine),
+        SelfRule(AgentHeartbeat, BeatSaid, _beat, engine),
+        SelfRule(AgentDeregistered, LeavingSaid, _leaving, engine),
+    ]
+
+
+def _beat(agent_id: str, said: Said) -> EventData:
+    return AgentHeartbeat(agent_id=agent_id, **said.model_dump())
+
+
+def _leaving(agent_id: str, said: Said) -> EventData:
+    return AgentDeregistered(agent_id=agent_id, by=agent_id, **said.model_dump())
+
+
+def _must_fit(data: JsonObject) -> None:
+    """Raise OutputTooLargeError for a fact, or a file among others, that is too large."""
+    if len(orjson.dumps(data)) > MAX_FACT:
+        raise OutputTooLargeError
+    files = data.get("files")
+    if not isinstance(files, dict) or data.get("part"):
+        return
+    for file in files.values():
+        content = file.get("content") if isinstance(file, dict) else None
+        if isinstance(content, str) and len(content.encode("utf-8", "surrogatepass")) > MAX_SHARED_FILE:
+            raise OutputTooLargeError

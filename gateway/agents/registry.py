@@ -1,0 +1,265 @@
+"""Who may work: register, deregister, drain, and say that one lives. The answer is the event's own outcome."""
+
+import secrets
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi.security import HTTPBearer
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
+
+from events.agent import EVERYONE, AgentDeregistered, AgentHeartbeat, AgentRegistered
+from events.base import Event, EventData
+from events.codec import decode
+from events.ids import Name
+from gateway.accept import SOURCE
+from gateway.agents.errors import agent_refusal
+from gateway.agents.models import Agent, Kept, RegisteredAgent
+from gateway.agents.requests import (
+    DeregisterAgentRequest,
+    HeartbeatRequest,
+    RegisterAgentRequest,
+    RegisterExternalAgentRequest,
+)
+from gateway.agents.views import agent_view, registered_view
+from gateway.answers import json_answer
+from gateway.auth import Authenticator, Principal, bearer
+from gateway.bodies import read_json
+from gateway.documentation import problems, request_body
+from gateway.errors import IdempotencyConflictError, NotFoundError, UnauthorizedError
+from gateway.preferences import Key, read_key
+from gateway.requests import read_body
+from gateway.trail import Trail
+from gateway.wishes import Answered, Wishes
+from gateway.workflows.bodies import IdempotencyKey, read_optional
+from storage.agents import AgentRow, find_agent, hash_of, verify_agent
+from storage.log import settled
+from storage.reading import Database
+
+HOME = "/api/v1/agents"
+ONE = f"{HOME}/{{agent_id}}"
+EXTERNAL = f"{HOME}/external"
+AGENTS = "agents:write"
+"""The scope to register agents: whoever has it sees the work of the whole tenant."""
+
+Responses = dict[int | str, dict[str, object]]
+AgentId = Annotated[Name, Path()]
+_TOKEN = "gat_"  # noqa: S105 - how such a token begins; its tenant follows
+_KEPT = "The wish is kept in the log; the database will follow."
+
+
+class PlaceSettings(BaseSettings):
+    """`GANGLION_PUBLIC_NATS_URL`: where outside agents find NATS; without it, as the gateway itself does."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_")
+
+    public_nats_url: str | None = None
+
+
+class Registry:
+    """The routes that change an agent."""
+
+    def __init__(self, authenticator: Authenticator, wishes: Wishes, engine: Database, nats_url: str) -> None:
+        self._authenticator = authenticator
+        self._wishes = wishes
+        self._engine = engine
+        self._nats_url = nats_url
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["agents"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+        errors: Responses = {202: {"model": Kept}, **problems(400, 401, 403, 404, 409, 413, 415, 422, 503)}
+        made: Responses = {201: {"model": RegisteredAgent}, **errors}
+        for path in (HOME, f"{HOME}/register"):
+            router.post(
+                path,
+                status_code=201,
+                summary="Register an agent, or change one",
+                responses=made,
+                openapi_extra=request_body(RegisterAgentRequest),
+            )(self.register)
+        router.post(
+            f"{EXTERNAL}/register",
+            status_code=201,
+            summary="Register an agent, in the words of the External Agent Protocol",
+            responses=made,
+            openapi_extra=request_body(RegisterExternalAgentRequest),
+        )(self.register_external)
+        router.delete(ONE, summary="Deregister an agent", responses={200: {"model": Agent}, **errors})(self.delete)
+        for verb, handler in (("deregister", self.deregister), ("drain", self.drain)):
+            router.post(
+                f"{ONE}/{verb}",
+                summary=f"{verb.capitalize()} an agent",
+                responses={200: {"model": Agent}, **errors},
+                openapi_extra=request_body(DeregisterAgentRequest, required=False),
+            )(handler)
+        for path in (f"{ONE}/heartbeat", f"{EXTERNAL}/{{agent_id}}/heartbeat"):
+            router.post(
+                path,
+                status_code=204,
+                summary="Say that an agent lives",
+                responses=errors,
+                openapi_extra=request_body(HeartbeatRequest, required=False),
+            )(self.heartbeat)
+        return router
+
+    async def register(self, request: Request, idempotency_key: IdempotencyKey = None) -> Response:  # noqa: ARG002 - as documented
+        """Its token is shown once. Who registers a name again changes that agent and draws a new token."""
+        principal = await self._caller(request)
+        _, body = await read_json(request)
+        asked = read_body(RegisterAgentRequest, body)
+        offer = AgentRegistered(
+            agent_id=asked.name,
+            name=asked.name,
+            agent_type=asked.agent_type,
+            capabilities=asked.weights(),
+            technologies=tuple(asked.technologies),
+            capacity=asked.max_concurrent_capacity,
+            version=asked.version,
+            metadata=asked.metadata,
+        )
+        return await self._register(request, principal, offer, body)
+
+    async def register_external(self, request: Request, idempotency_key: IdempotencyKey = None) -> Response:  # noqa: ARG002 - as documented
+        """The same; its capacity is 5."""
+        principal = await self._caller(request)
+        _, body = await read_json(request)
+        asked = read_body(RegisterExternalAgentRequest, body)
+        kept = {"protocol_version": asked.protocol_version, "endpoint_url": asked.endpoint_url}
+        offer = AgentRegistered(
+            agent_id=asked.name,
+            name=asked.name,
+            agent_type=asked.agent_type,
+            capabilities=dict.fromkeys(asked.capabilities, 1.0),
+            version=asked.version,
+            metadata={**asked.metadata, **{name: value for name, value in kept.items() if value is not None}},
+        )
+        return await self._register(request, principal, offer, body)
+
+    async def delete(
+        self,
+        request: Request,
+        agent_id: AgentId,
+        drain: Annotated[bool, Query(description="Let it end what it has first")] = False,  # noqa: FBT002 - a query parameter
+    ) -> Response:
+        """Its token is worth nothing at once, its tasks go to others; with `drain` it ends them first."""
+        return await self._leave(request, agent_id, DeregisterAgentRequest(drain=drain))
+
+    async def deregister(self, request: Request, agent_id: AgentId) -> Response:
+        """As DELETE, with a reason."""
+        asked, _ = await read_optional(request, DeregisterAgentRequest)
+        return await self._leave(request, agent_id, asked)
+
+    async def drain(self, request: Request, agent_id: AgentId) -> Response:
+        """No new task; when the last one has ended, it is gone."""
+        asked, _ = await read_optional(request, DeregisterAgentRequest)
+        return await self._leave(request, agent_id, asked.model_copy(update={"drain": True}))
+
+    async def heartbeat(
+        self,
+        request: Request,
+        agent_id: AgentId,
+        x_agent_token: Annotated[str | None, Header(description="The agent's token, instead of a bearer token")] = None,
+    ) -> Response:
+        """With the agent's own token or its owner's."""
+        tenant, owner = await self._who_beats(request, agent_id, x_agent_token)
+        asked, _ = await read_optional(request, HeartbeatRequest)
+        beat = AgentHeartbeat(
+            agent_id=agent_id,
+            status=asked.status,
+            in_flight=asked.tasks_in_progress,
+            load=asked.current_load,
+            metrics=asked.metrics,
+        )
+        answered = await self._wishes.ask(_event(request, beat, tenant, owner, None), None)
+        if answered.refusal is not None:
+            raise agent_refusal(answered.refusal)
+        return Response(status_code=204)
+
+    async def _register(self, request: Request, principal: Principal, offer: AgentRegistered, body: bytes) -> Response:
+        key = read_key(request, principal, HOME, body)
+        token = f"{_TOKEN}{principal.tenant}.{secrets.token_urlsafe(32)}"
+        if key is not None and await self._was_registered(key, offer):
+            return await self._registered(principal, offer.agent_id, None, {"Idempotency-Replayed": "true"})
+        data = offer.model_copy(update={"token_hash": hash_of(token)})
+        event = _event(request, data, principal.tenant, principal.owner, key)
+        answered = await self._wishes.ask(event, key)
+        if answered.refusal is not None:
+            raise agent_refusal(answered.refusal)
+        if answered.outcome is None:
+            return _kept(offer.agent_id)
+        return await self._registered(principal, offer.agent_id, token, answered.headers)
+
+    async def _was_registered(self, key: Key, offer: AgentRegistered) -> bool:
+        """Whether this key's event is committed; the token it drew is not told again. Raises on another body."""
+        found = await settled(self._engine, SOURCE, str(key.event_id))
+        if found is None:
+            return False
+        logged = decode(found.body).data
+        if not isinstance(logged, AgentRegistered) or logged.model_copy(update={"token_hash": None}) != offer:
+            raise IdempotencyConflictError
+        return True
+
+    async def _registered(
+        self, principal: Principal, agent_id: str, token: str | None, headers: dict[str, str]
+    ) -> Response:
+        row = await self._found(principal.tenant, agent_id)
+        headers = {"Location": f"{HOME}/{agent_id}", **headers}
+        return json_answer(registered_view(row, token, self._nats_url), 201, headers)
+
+    async def _leave(self, request: Request, agent_id: str, asked: DeregisterAgentRequest) -> Response:
+        principal = await self._caller(request)
+        row = await self._own(principal, agent_id)
+        data = AgentDeregistered(agent_id=agent_id, drain=asked.drain, by=principal.owner, reason=asked.reason)
+        answered = await self._wishes.ask(_event(request, data, row.tenant, row.owner, None), None)
+        return await self._changed(row, answered)
+
+    async def _changed(self, row: AgentRow, answered: Answered) -> Response:
+        if answered.refusal is not None:
+            raise agent_refusal(answered.refusal)
+        if answered.outcome is None:
+            return _kept(row.agent_id)
+        return json_answer(agent_view(await self._found(row.tenant, row.agent_id)))
+
+    async def _caller(self, request: Request) -> Principal:
+        principal = await self._authenticator.principal(bearer(request.headers))
+        principal.must(AGENTS)
+        return principal
+
+    async def _who_beats(self, request: Request, agent_id: str, token: str | None) -> tuple[str, str]:
+        """Tenant and owner of the agent that lives. Raises UnauthorizedError, NotFoundError."""
+        if token is None:
+            row = await self._own(await self._caller(request), agent_id)
+            return row.tenant, row.owner
+        tenant = token.removeprefix(_TOKEN).partition(".")[0]
+        if not await verify_agent(self._engine, tenant, agent_id, token):
+            raise UnauthorizedError
+        return tenant, (await self._found(tenant, agent_id)).owner
+
+    async def _own(self, principal: Principal, agent_id: str) -> AgentRow:
+        row = await self._found(principal.tenant, agent_id)
+        if row.tenant == EVERYONE or not principal.may_see(row.tenant, row.owner) or row.status == "gone":
+            raise NotFoundError
+        return row
+
+    async def _found(self, tenant: str, agent_id: str) -> AgentRow:
+        row = await find_agent(self._engine, tenant, agent_id)
+        if row is None:
+            raise NotFoundError
+        return row
+
+
+def _event(request: Request, data: EventData, tenant: str, owner: str, key: Key | None) -> Event[EventData]:
+    return Event.first(
+        data,
+        source=SOURCE,
+        tenant=tenant,
+        owner=owner,
+        event_id=key.event_id if key else None,
+        traceparent=Trail.of(request.scope).traceparent,
+    )
+
+
+def _kept(agent_id: str) -> Response:
+    return json_answer({"id": agent_id, "message": _KEPT}, 202, {"Location": f"{HOME}/{agent_id}"})
