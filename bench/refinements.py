@@ -62,11 +62,17 @@ class Refinements:
         began = perf_counter()
         tasks = await asyncio.gather(*(_refine(client, home, number) for number, home in enumerate(homes)))
         async with asyncio.timeout(_WITHIN):
-            while await database.fetchval(_PENDING, tasks) < count:
-                await asyncio.sleep(0.02)
+            await _all_pending(database, tasks)
         wall = perf_counter() - began
         self._delays += [float(row["delay"]) for row in await database.fetch(_DELAYS, tasks)]
         return wall
+
+
+async def _all_pending(database: "asyncpg.Connection[asyncpg.Record]", tasks: list[UUID]) -> None:
+    while True:
+        if await database.fetchval(_PENDING, tasks) == len(tasks):
+            return
+        await asyncio.sleep(0.02)
 
 
 async def _workflow(client: httpx.AsyncClient, number: int) -> str:

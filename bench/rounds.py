@@ -13,7 +13,6 @@ from bench.floor import Floor
 from bench.http import Requests
 from bench.processes import rss_mib
 from bench.refinements import AT_ONCE, Refinements
-from bench.refinements import Refinements
 from bench.stack import Stack
 from bench.subscribers import SUBSCRIBERS, Sockets, publishing
 from cli.embedded import temporary_home
@@ -88,7 +87,7 @@ async def measure_endtoend(stack: Stack, requests: Requests, samples: Samples, *
 
 
 async def run(wanted: frozenset[str], rounds: int, say: Say) -> list[Row]:
-    """Measure what is wanted (`floor`, `accept`, `e2e`, `sockets`, `refinements`); rates have their floor beside them."""
+    """Measure what is wanted (the parts of `python -m bench`) and return the rows; rates have their floor."""
     samples = Samples()
     if wanted == {"floor"}:
         for number in range(rounds):
@@ -131,11 +130,11 @@ async def measure_sockets(stack: Stack, sockets: Sockets, rounds: int, say: Say)
 
 
 async def measure_refinements(stack: Stack, refinements: Refinements, rounds: int, say: Say) -> None:
-    """Ten at once, round by round, after one round that only warms up."""
-    await Refinements().measure(stack)
+    """One alone and ten at once, round by round, after a round that only warms up."""
+    await Refinements().round(stack)
     for number in range(rounds):
         say(f"round {number + 1} of {rounds}: {AT_ONCE} refinements at once")
-        await refinements.measure(stack)
+        await refinements.round(stack)
 
 
 _RATES = (
