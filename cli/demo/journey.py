@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from cli.demo.refinements import refinements
 from cli.demo.samples import samples
 from cli.demo.stage import Act, Ending, Stage
 from cli.embedded import EmbeddedStack, StackDidNotStartError
@@ -18,6 +19,7 @@ from cli.session import Session, run
 
 ACTS: dict[str, Act] = {
     "Requests of many kinds": samples,
+    "A specification, refined and decided": refinements,
 }
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.demo.refinements import Decided, faults_of
 from cli.demo.sample import Sample, load
 from cli.demo.samples import Course
 from deploy.local.runtime import Runtime, read_runtime
@@ -22,6 +23,11 @@ async def test_the_demo_carries_every_sample_to_the_state_it_should_reach(tmp_pa
     expected = {sample.name: sample.expect for sample in load()}
     assert {record["sample"]: record["status"] for record in records} == expected
     assert all(record["first_line"] and record["ms"] > 0 for record in records)
+    refined = done.documents[1]
+    assert isinstance(refined, dict)
+    assert [decided["code"] for decided in refined["decisions"]] == ["approved", "rejected", "base_moved"]
+    assert all(decided["diff"].startswith("diff --git ") for decided in refined["decisions"])
+    assert len(refined["draft"]) >= 10
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -57,3 +63,18 @@ def test_a_success_without_a_result_is_a_fault() -> None:
     sample = Sample(name="s", goal="g", expect="succeeded")
     course = Course(sample, "id", posted=0.0, ended=1.0, task={"status": "succeeded"})
     assert course.fault() == "s: succeeded without a result"
+
+
+def proposal(code: str, digest: str = "d") -> Decided:
+    """A decision and its answer."""
+    wish = "reject" if code == "rejected" else "approve"
+    status = 409 if code == "base_moved" else 200
+    return Decided({"digest": digest}, "", wish, status, {"code": code})
+
+
+def test_a_decision_that_ends_otherwise_or_another_draft_is_a_fault() -> None:
+    good = (proposal("approved"), proposal("rejected"), proposal("base_moved"))
+    assert faults_of(good, {"digest": "d"}) == ()
+    assert faults_of(good, {"digest": "e"}) == ("the draft is not what was approved",)
+    late = (*good[:2], proposal("approved"))
+    assert faults_of(late, {"digest": "d"}) == ("a proposal was approved instead of base_moved",)
