@@ -11,10 +11,13 @@ from cli.client import Document, Gateway
 from cli.errors import MISUSED, CommandError
 from cli.output import Output
 from cli.session import Session, run
-from cli.stream import Snapshot, Subscription
 from cli.summary import exit_code, is_final, outcome, status_of
 from cli.telling import step
 from events import Priority
+from producers.sdk import EventProducer, Happening, RefusedError, Snapshot, UnavailableError
+
+_SOURCE = "/cli"
+_WITHIN = 10.0
 
 _FIELDS = {
     "goal",
@@ -91,24 +94,36 @@ def _document(content: str, file: Path) -> Document:
 
 
 async def _submit(session: Session, body: Document, *, key: str | None, wait: int | None, watch: bool) -> int:
-    async with Gateway(session.place) as gateway:
-        answer = await gateway.submit(body, key=key, wait=None if watch else wait)
-        task_id = UUID(str(answer.get("task_id") or answer.get("id")))
-        if not watch:
-            return show(session.output, answer, task_id)
-        await _watch(session, task_id)
-        return show(session.output, await gateway.task(task_id), task_id)
+    where, output = session.place, session.output
+    try:
+        async with EventProducer(where.url, where.token, source=_SOURCE, say=output.remark) as producer:
+            receipt = await producer.publish("task.submitted", {"spec": body}, event_id=key, within=_WITHIN)
+            task_id = UUID(str(receipt.task_id))
+            if watch:
+                await _watch(output, producer, task_id)
+            elif not wait or not await _ends(producer, task_id, wait):
+                return show(output, {**receipt.model_dump(mode="json"), "status": "submitted"}, task_id)
+    except (RefusedError, UnavailableError) as error:
+        raise CommandError(f"{where.url}: {error}" if isinstance(error, UnavailableError) else str(error)) from None
+    async with Gateway(where) as gateway:
+        return show(output, await gateway.task(task_id), task_id)
 
 
-async def _watch(session: Session, task_id: UUID) -> None:
-    output = session.output
-    subscription = Subscription(session.place, f"task:{task_id}", after="0", say=output.remark)
+async def _ends(producer: EventProducer, task_id: UUID, within: int) -> bool:
+    try:
+        await producer.finished(task_id, within=within)
+    except UnavailableError:
+        return False
+    return True
+
+
+async def _watch(output: Output, producer: EventProducer, task_id: UUID) -> None:
     began = None
     output.remark(f"task {task_id}")
-    async for told in subscription.follow():
-        if isinstance(told, Snapshot):
-            if isinstance(told.data, dict) and is_final(told.data):
-                return
+    async for told in producer.watch(task_id):
+        if isinstance(told, Snapshot) and isinstance(told.data, dict) and is_final(told.data):
+            return
+        if not isinstance(told, Happening):
             continue
         began = began or told.time
         if output.is_json:

@@ -72,10 +72,10 @@ class HttpTransport:
         except InvalidStatus as refusal:
             status = refusal.response.status_code
             if 400 <= status < 500:
-                raise RefusedError(status, {"code": "refused", "detail": "the gateway refused the socket"}) from None
+                raise _refused(status, "the gateway refused the socket") from None
             raise TryAgainError(f"status {status}") from None
         except ConnectionClosed as closed:
-            raise _why(closed) from None
+            raise _why(closed, renewable=callable(self._token)) from None
         except (InvalidHandshake, OSError, TimeoutError) as error:
             raise TryAgainError(str(error) or type(error).__name__) from None
 
@@ -90,10 +90,14 @@ def _read(answer: httpx.Response) -> JsonObject:
         return {"code": "no_json", "detail": f"status {answer.status_code}, and not with JSON"}
 
 
-def _why(closed: ConnectionClosed) -> Exception:
+def _why(closed: ConnectionClosed, *, renewable: bool) -> Exception:
     """4401 may pass: the next connection comes with a fresh token, if there is who gives one."""
     code = closed.rcvd.code if closed.rcvd is not None else 1006
-    if code in _FOR_GOOD and code != 4401:
+    if code in _FOR_GOOD and not (code == 4401 and renewable):
         reason = closed.rcvd.reason if closed.rcvd is not None else ""
-        return RefusedError(_FOR_GOOD[code], {"code": "refused", "detail": reason or f"closed with {code}"})
+        return _refused(_FOR_GOOD[code], f"the gateway closed the socket: {reason or code}")
     return TryAgainError(f"code {code}")
+
+
+def _refused(status: int, detail: str) -> RefusedError:
+    return RefusedError(status, {"code": "refused", "detail": detail})
