@@ -68,9 +68,16 @@ _MESSAGES: Select[Anything] = select(
 ).select_from(message.join(task, task.c.id == message.c.task_id))
 
 
-async def newest_messages(engine: AsyncEngine, session_id: str, limit: int) -> list[MessageRow]:
-    """The end of a session's history, at most `limit` messages, in order."""
+async def newest_messages(
+    engine: AsyncEngine, session_id: str, limit: int, *, until: UUID | None = None
+) -> list[MessageRow]:
+    """The end of a session's history, or of what it was when a turn (`until`) was answered: at most `limit` messages,
+    in order.
+    """
     statement = _MESSAGES.where(message.c.session_id == session_id).order_by(message.c.seq.desc()).limit(limit)
+    if until is not None:
+        last = select(func.max(message.c.seq)).where(message.c.task_id == until)
+        statement = statement.where(message.c.seq <= last.scalar_subquery())
     return [_message(row) for row in reversed(await fetch(engine, statement))]
 
 

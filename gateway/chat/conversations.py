@@ -34,8 +34,8 @@ class Conversations:
         return row
 
     async def whole(self, session: SessionRow, task_id: UUID | None = None) -> View:
-        """The conversation with its newest 1,000 messages, oldest first."""
-        messages = await newest_messages(self._engine, session.id, MAX_MESSAGES)
+        """The conversation with its newest 1,000 messages, oldest first; that of a turn ends with its answer."""
+        messages = await newest_messages(self._engine, session.id, MAX_MESSAGES, until=task_id)
         return conversation_view(session, messages, task_id)
 
     async def page(self, session: SessionRow, *, skip: int, limit: int) -> View:

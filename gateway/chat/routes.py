@@ -166,6 +166,8 @@ class Chat:
         wire = TurnWire(streaming=False)
         with self._waiting.on(turn.room, wire):
             turn = await self._accepted(turn)
+            if turn.durability == "log":  # the database is away, and the answer with it
+                return _still_waiting(turn)
             return await self._answer(turn, wire)
 
     async def _accepted(self, turn: Turn) -> Turn:

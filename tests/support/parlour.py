@@ -6,7 +6,9 @@ import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import cast
+from uuid import UUID
 
 import httpx
 from nats.aio.msg import Msg
@@ -17,7 +19,7 @@ from consumers._runtime import Slots
 from consumers.runner import Runner
 from consumers.runner.agent import Agent, Answer, Reporter, Work
 from consumers.runner.extractive import ExtractiveAgent
-from events import RouteDecided, TaskChecked, TaskReady, TaskSubmitted
+from events import Event, RouteDecided, SessionControl, TaskChecked, TaskControl, TaskReady, TaskSubmitted
 from events.codec import decode
 from events.streams import RUNNER
 from events.subjects import filter_for
@@ -39,6 +41,10 @@ class Guest:
     history_tokens = 8_000
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as if new."""
         self.given: list[Work] = []
         self.at_work = 0
         self.most_at_work = 0
@@ -48,6 +54,10 @@ class Guest:
         self.says: Sequence[str] = ()
         self.go_on = asyncio.Event()
         self.go_on.set()
+
+    async def called(self, times: int) -> None:
+        """Wait until so many turns have reached it."""
+        await eventually(lambda: len(self.given) >= times, within=15)
 
     async def run(self, work: Work, reporter: Reporter) -> Answer:
         self.given.append(work)
@@ -86,9 +96,63 @@ class Parlour:
         client = await self.opened.enter_async_context(self.gateway.client(bearer))
         return Talker(owner, client)
 
-    async def another_gateway(self) -> RunningGateway:
-        """One more, on the same servers."""
-        settings = settings_for(self.bus.nats_url, self.bus.database_url)
+    async def task_of(self, prompt: str) -> str:
+        """The id of the latest turn with this message."""
+        query = "SELECT id FROM task WHERE spec ->> 'prompt' = $1 ORDER BY created_at DESC LIMIT 1"
+        found = await eventually(lambda: self.bus.database.fetchval(query, prompt))
+        return str(found)
+
+    async def waits(self, prompt: str) -> bool:
+        """Whether a turn waits for another one."""
+        query = "SELECT count(*) FROM task WHERE spec ->> 'prompt' = $1 AND reason = 'session_busy'"
+        return bool(await self.bus.database.fetchval(query, prompt))
+
+    async def answered(self, prompt: str) -> bool:
+        """Whether the latest turn with this message has its answer in the history."""
+        query = "SELECT count(*) FROM message WHERE task_id = $1 AND role = 'assistant'"
+        return bool(await self.bus.database.fetchval(query, UUID(await self.task_of(prompt))))
+
+    async def settled(self) -> None:
+        """Wait until no turn is open."""
+
+        async def none_open() -> bool:
+            return not await self.bus.database.fetchval("SELECT count(*) FROM task WHERE finished_at IS NULL")
+
+        await eventually(none_open, within=60, every=0.1)
+
+    async def retry_at_once(self, attempts: int, prompt: str) -> None:
+        """Do not wait for the pauses between the attempts of a turn that fails."""
+        for attempt in range(1, attempts):
+            await eventually(partial(self._retry, attempt, prompt), within=15)
+
+    async def _retry(self, attempt: int, prompt: str) -> bool:
+        query = (
+            "SELECT id, tenant, owner, session_id FROM task"
+            " WHERE spec ->> 'prompt' = $1 AND reason = 'retry' AND attempt = $2"
+        )
+        row = await self.bus.database.fetchrow(query, prompt, attempt)
+        if row is None:
+            return False
+        data = TaskControl(task_id=row["id"], action="retry", by="/janitor", attempt=attempt)
+        named = {"tenant": row["tenant"], "owner": row["owner"], "session_id": row["session_id"]}
+        await self.bus.publisher.publish(Event.first(data, source="/janitor", task_id=row["id"], **named))
+        return True
+
+    async def archive(self, conversation: Json, talker: "Talker") -> None:
+        """Put a conversation away."""
+        session = id_of(conversation)
+        data = SessionControl(session_id=session, action="archive", by=talker.owner)
+        event = Event.first(data, source="/gateway", tenant="acme", owner=talker.owner, session_id=session)
+        await self.bus.publisher.publish(event)
+        await self.bus.folded()
+
+    async def hears(self, client: httpx.AsyncClient) -> None:
+        """Wait until a gateway is ready."""
+        await eventually(lambda: _hears(client), within=15)
+
+    async def another_gateway(self, database_url: str | None = None) -> RunningGateway:
+        """One more, on the same servers or with its own way to the database."""
+        settings = settings_for(self.bus.nats_url, database_url or self.bus.database_url)
         return await self.opened.enter_async_context(running_gateway(settings))
 
 

@@ -17,6 +17,8 @@ class Proxy:
         self._flowing.set()
         self.port = 0
         self.cuts = 0
+        self.refuses = False
+        """Whether new connections are ended at once."""
         self.delay = 0.0
         """Seconds that every piece waits before it is passed on."""
 
@@ -41,6 +43,9 @@ class Proxy:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Connect one client to the server."""
+        if self.refuses:
+            writer.transport.abort()
+            return
         try:
             far_reader, far_writer = await asyncio.open_connection(self._target.hostname, self._target.port)
         except OSError:

@@ -1,0 +1,66 @@
+"""Many turns at once, to one conversation and to many: dense numbers, none lost or doubled, one order for all."""
+
+import asyncio
+import time
+from typing import cast
+
+import pytest
+
+from tests.support.parlour import Json, Parlour, Talker, id_of, texts
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_two_hundred_turns_at_once_to_one_conversation(parlour: Parlour, alice: Talker) -> None:
+    conversation = id_of(await alice.say("first"))
+    answers = await asyncio.gather(*(alice.post(f"turn {number}", conversation) for number in range(200)))
+    assert {answer.status_code for answer in answers} <= {200, 202}
+    await parlour.settled()
+    whole = await alice.history(conversation)
+    messages = cast("list[Json]", whole["messages"])
+    assert [message["seq"] for message in messages] == list(range(1, 403))
+    assert [message["role"] for message in messages] == ["user", "assistant"] * 201
+    asked = [str(message["content"]) for message in messages[::2]]
+    assert sorted(asked) == sorted(["first", *(f"turn {number}" for number in range(200))])
+    assert [str(message["content"]) for message in messages[1::2]] == [f"re: {text}" for text in asked]
+    assert parlour.guest.most_at_work == 1
+    assert [given.prompt for given in parlour.guest.given] == asked
+    assert all(len(given.history) == 2 * place for place, given in enumerate(parlour.guest.given))
+    for answer in answers:
+        if answer.status_code == 200:  # what each reader saw is the beginning of the one order there is
+            seen = texts(answer.json())
+            assert seen == texts(whole)[: len(seen)]
+            assert seen[-1][0] == "assistant"
+
+
+async def test_forty_conversations_at_once_do_not_mix(alice: Talker) -> None:
+    first = await asyncio.gather(*(alice.say(f"opens {number}") for number in range(40)))
+    second = await asyncio.gather(
+        *(alice.say(f"goes on {number}", id_of(one)) for number, one in enumerate(first)),
+    )
+    for number, one in enumerate(second):
+        opens, on = f"opens {number}", f"goes on {number}"
+        assert [text for _, text in texts(one)] == [opens, f"re: {opens}", on, f"re: {on}"]
+
+
+async def test_conversations_do_not_wait_for_each_other(parlour: Parlour, alice: Talker) -> None:
+    parlour.guest.go_on.clear()
+    turns = [asyncio.create_task(alice.say(f"opens {number}")) for number in range(5)]
+    await parlour.guest.called(5)
+    assert parlour.guest.at_work == 5
+    parlour.guest.go_on.set()
+    await asyncio.gather(*turns)
+
+
+async def test_ten_messages_take_less_than_five_seconds_and_a_long_history_loads(alice: Talker) -> None:
+    began = time.monotonic()
+    conversation = id_of(await alice.say("0"))
+    for number in range(1, 10):
+        await alice.say(str(number), conversation)
+    assert time.monotonic() - began < 5.0
+    for number in range(10, 60):
+        await alice.say(str(number), conversation)
+    began = time.monotonic()
+    whole = await alice.history(conversation)
+    assert time.monotonic() - began < 1.0
+    assert [text for role, text in texts(whole) if role == "user"] == [str(number) for number in range(60)]
