@@ -60,13 +60,19 @@ def checked_path(path: str) -> str:
         raise InvalidPathError(f"a path has 1 to {MAX_PATH} characters")
     if path.startswith("/"):
         raise InvalidPathError("a path is relative")
-    if any(character in _NEVER or unicodedata.category(character) in _UNSEEN for character in path):
+    if any(character in _NEVER or _is_unseen(character) for character in path):
         raise InvalidPathError("a path holds no control or invisible characters and none of " + "".join(sorted(_NEVER)))
     if not unicodedata.is_normalized("NFC", path):
         raise InvalidPathError("a path is in Unicode's normal form C")
     for name in path.split("/"):
         _check_name(name)
     return path
+
+
+def _is_unseen(character: str) -> bool:
+    """The space is the one blank that is taken for what it is."""
+    category = unicodedata.category(character)
+    return category in _UNSEEN or (category == "Zs" and character != " ")
 
 
 def _check_name(name: str) -> None:

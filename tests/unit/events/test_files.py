@@ -41,6 +41,8 @@ HOSTILE = [
     "plan\u200b.md",
     "\ufeffplan.md",
     "plan\u2028.md",
+    "the\u00a0plan.md",
+    "the\u1680plan.md",
     "\ud800.md",
     "e\u0301.md",
     "plan.md.",
