@@ -19,11 +19,12 @@ demo: $(STAMP) ## submit the examples, show them live, then a table
 test: $(STAMP) ## run the tests on real, embedded servers
 	$(BIN)/python -m pytest
 
-check: $(STAMP) ## format, lint, types, layers
+check: $(STAMP) ## format, lint, types, layers, the AsyncAPI document
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/contract/test_asyncapi.py
 
 bench: $(STAMP) ## measure the stack beside its floor
 	$(BIN)/python -m bench

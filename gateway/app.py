@@ -53,7 +53,7 @@ from gateway.reflex import ReflexRoutes
 from gateway.replay import Replayer
 from gateway.sockets import Sockets
 from gateway.sse import Streams
-from gateway.streaming import Streaming
+from gateway.streaming import Streaming, description_router
 from gateway.submitting import CREATE, SUBMIT, Submitting
 from gateway.wellbeing import Watch
 from gateway.workflows.access import Access
@@ -197,6 +197,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.router.routes.extend(compat_routes(Surroundings(sockets, admission, replayer, Texts())))
     for part in (reading, Streaming(admission, streams), outside, controlling, dlq, reflex, health):
         app.include_router(part.router())
+    app.include_router(description_router())
     app.include_router(workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics))
     app.include_router(
         chat_routes(

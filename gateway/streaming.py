@@ -9,6 +9,8 @@ from starlette.responses import Response
 
 from events.cursor import Cursor
 from gateway.admission import Admission
+from gateway.answers import json_answer
+from gateway.asyncapi import document
 from gateway.auth import bearer
 from gateway.documentation import CURSOR, EVENT_STREAM, problems
 from gateway.sse import Streams
@@ -51,3 +53,20 @@ class Streaming:
         places = [Cursor.parse(text) for text in (last_event_id, after) if text]
         found = await self._admission.room(principal, room)
         return self._streams.response(principal, found.room, places[0] if places else None, ended=found.ended)
+
+
+def description_router() -> APIRouter:
+    """`/asyncapi.json`, for everybody."""
+    router = APIRouter(tags=["operations"])
+    router.get(
+        "/asyncapi.json",
+        summary="The AsyncAPI 3 document of all sockets and streams",
+        openapi_extra={"security": []},
+        responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+    )(_asyncapi)
+    return router
+
+
+async def _asyncapi() -> Response:
+    """Made from the event classes."""
+    return json_answer(document())

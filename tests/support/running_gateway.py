@@ -19,6 +19,7 @@ from gateway.auth import AuthSettings
 from gateway.server import Server, server_for
 from producers.connect import BusSettings
 from storage.database import DatabaseSettings
+from tests.support.described import check_described
 from tests.support.eventually import eventually
 
 SECRET = secrets.token_hex(32)
@@ -93,6 +94,7 @@ class Socket:
         async with asyncio.timeout(within):
             while True:
                 frame: Frame = json.loads(await self.connection.recv())
+                check_described(frame)
                 if frame["type"] != "ping":
                     return frame
 

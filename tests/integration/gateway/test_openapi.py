@@ -24,6 +24,8 @@ async def test_the_document_covers_every_route(alice: httpx.AsyncClient) -> None
         ("get", "/api/v1/tasks/{task_id}"),
         ("get", "/api/v1/tasks/{task_id}/events"),
         ("get", "/api/v1/tasks/{task_id}/stream"),
+        ("get", "/api/v1/stream"),
+        ("get", "/asyncapi.json"),
         *(("post", f"/api/v1/tasks/{{task_id}}/{action.name}") for action in ACTIONS),
         *((method, "/api/v1/dlq/{number}") for method in ("get", "delete")),
         ("get", "/api/v1/dlq"),
