@@ -10,7 +10,7 @@ import pytest_asyncio
 from pydantic import JsonValue
 from websockets.exceptions import InvalidStatus
 
-from engine.author import RuleAuthor
+from engine.author import RuleAuthor, Written
 from tests.support.databases import fresh_database
 from tests.support.eventually import eventually
 from tests.support.infrastructure import SharedServers
@@ -231,3 +231,40 @@ async def test_text_that_postgres_cannot_hold_as_json_passes_through(
 async def test_a_job_larger_than_the_engine_reads_is_413(client: httpx.AsyncClient) -> None:
     answer = await client.post("/invoke", content=b" " * (16 * 1024 * 1024 + 1))
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+
+
+async def test_counters_of_open_streams_and_running_threads_go_back_to_zero(
+    engine: EngineAddress, client: httpx.AsyncClient
+) -> None:
+    """Fault of the origin: its count of sockets raised an AttributeError when one closed."""
+    thread = new_id()
+    await client.post("/invoke", json=job(thread))
+    await engine.frames(thread)
+    await engine.ended(thread)
+
+    async def are_zero() -> bool:
+        async with httpx.AsyncClient(base_url=engine.url, trust_env=False) as plain:
+            shown = (await plain.get("/metrics")).text
+        return "ganglion_engine_streams_open 0.0" in shown and "ganglion_engine_threads_running 0.0" in shown
+
+    await eventually(are_zero)
+
+
+class Breaking(RuleAuthor):
+    """Raises what no author should."""
+
+    async def write(self, *_: object) -> Written:
+        raise RuntimeError("a secret of the engine's inside")
+
+
+async def test_a_node_that_breaks_fails_its_thread_and_shows_nothing_of_its_inside(database_url: str) -> None:
+    thread = new_id()
+    async with local_engine(database_url, Breaking()) as engine:
+        await engine.invoke(thread)
+        state = await engine.ended(thread)
+        assert state["error"] == {
+            "code": "engine_error",
+            "message": "The engine failed unexpectedly.",
+            "retryable": True,
+        }
+        assert "secret" not in str(await engine.frames(thread))
