@@ -19,7 +19,7 @@ from events.errors import GanglionError
 from gateway.accept import SOURCE, Acceptor
 from gateway.admission import Admission
 from gateway.agents.routes import Agents, agent_routes
-from gateway.auth import Authenticator, AuthSettings
+from gateway.auth import AuthSettings
 from gateway.background import running
 from gateway.bus import Bus
 from gateway.callout import OutsiderSettings
@@ -48,6 +48,7 @@ from gateway.lookup import Lookup, Recents
 from gateway.metrics import Metrics
 from gateway.moments import Moments
 from gateway.processing import ProcessSettings
+from gateway.rates import CountingAuthenticator, Rates, RateSettings
 from gateway.reading import Reading
 from gateway.reflex import ReflexRoutes
 from gateway.replay import Replayer
@@ -85,6 +86,7 @@ class GatewaySettings:
     bus: BusSettings
     database: DatabaseSettings
     outsiders: OutsiderSettings = field(default_factory=OutsiderSettings)
+    rates: RateSettings = field(default_factory=RateSettings)
     process: ProcessSettings = field(default_factory=ProcessSettings)
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
@@ -117,7 +119,8 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     """Build everything; nothing connects before the lifespan starts."""
     engine = create_engine(settings.database)
     metrics, lag, recents = Metrics(), Lag(time.monotonic), Recents()
-    authenticator = Authenticator(settings.auth)
+    rates = Rates(settings.rates, metrics)
+    authenticator = CountingAuthenticator(settings.auth, rates)
     bus = Bus(settings.bus)
     commits = Commits(partial(outcomes, engine, SOURCE), lag)
     hub = Hub(partial(latest_ids, engine), lag, metrics)
@@ -164,6 +167,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         agents=Agents(engine),
         door=door,
         watch=NatsWatch(admission, replayer),
+        rates=rates,
     )
 
     async def read_the_log() -> None:
@@ -190,6 +194,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             yield
         await engine.dispose()
         await reflex.close()
+        await rates.close()
 
     app = _application(lifespan)
     app.router.routes.append(Route(SUBMIT.path, submitting.submit, methods=["POST"]))

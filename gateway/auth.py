@@ -40,12 +40,16 @@ class AuthSettings(BaseSettings):
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """The bearer of a valid token. `expires_at` is a Unix time; scope admin includes all others."""
+    """The bearer of a valid token. `expires_at` is a Unix time; scope admin includes all others.
+
+    `tier` is how much it may ask for (gateway/rates.py), if the token says so.
+    """
 
     tenant: str
     owner: str
     scopes: frozenset[str]
     expires_at: float
+    tier: str | None = None
 
     @property
     def is_admin(self) -> bool:
@@ -149,6 +153,7 @@ def _principal(claims: dict[str, object]) -> Principal:
         owner=checked_name(_text(claims["sub"]) or "", "sub"),
         scopes=frozenset((_text(claims.get("scope")) or "").split()),
         expires_at=expires_at,
+        tier=_text(claims.get("tier")),
     )
 
 

@@ -33,6 +33,9 @@ class Metrics:
             registry=self.registry,
         )
         self.shed = Counter("gateway_shed_total", "Requests refused because the keeper lags", registry=self.registry)
+        self.rate_limited = Counter(
+            "gateway_rate_limited_total", "Requests refused because of their number", ["tier"], registry=self.registry
+        )
         self.sockets = Gauge("gateway_ws_connections", "Open WebSockets", registry=self.registry)
         self.subscriptions = Gauge("gateway_subscriptions", "Live subscriptions", registry=self.registry)
         self.delivered = Counter(

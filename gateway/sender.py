@@ -8,8 +8,10 @@ import orjson
 
 from gateway.auth import ADMIN, READ, WRITE, Principal
 from gateway.errors import UnauthorizedError
+from storage.limits import TIERS
 
 _INFO = "Nats-Request-Info"
+_NONE = "-"
 
 Kind = Literal["user", "agent"]
 
@@ -23,11 +25,12 @@ class Sender:
     name: str
     scopes: frozenset[str]
     expires_at: float
+    tier: str | None = None
 
     @classmethod
     def of(cls, principal: Principal) -> Self:
         """The bearer of a user's token."""
-        return cls("user", principal.tenant, principal.owner, principal.scopes, principal.expires_at)
+        return cls("user", principal.tenant, principal.owner, principal.scopes, principal.expires_at, principal.tier)
 
     @classmethod
     def agent(cls, tenant: str, agent_id: str) -> Self:
@@ -37,16 +40,17 @@ class Sender:
     @property
     def principal(self) -> Principal:
         """As the handlers of HTTP know a caller."""
-        return Principal(self.tenant, self.name, self.scopes, self.expires_at)
+        return Principal(self.tenant, self.name, self.scopes, self.expires_at, self.tier)
 
     @property
     def user_name(self) -> str:
         """What nats-server is told to call this connection; it repeats that with each request (`from_headers`).
 
-        Ids and scopes of ours hold no space. Scopes of others mean nothing here and are left out.
+        Ids, scopes and tiers of ours hold no space. Scopes and tiers of others mean nothing here and are left out.
         """
-        scopes = sorted(self.scopes & {READ, WRITE, ADMIN})
-        return " ".join((self.kind, self.tenant, self.name, str(int(self.expires_at)), ",".join(scopes) or "-"))
+        scopes = ",".join(sorted(self.scopes & {READ, WRITE, ADMIN})) or _NONE
+        tier = self.tier if self.tier in TIERS else _NONE
+        return " ".join((self.kind, self.tenant, self.name, str(int(self.expires_at)), tier, scopes))
 
     @classmethod
     def from_headers(cls, headers: dict[str, str] | None) -> Self:
@@ -57,10 +61,11 @@ class Sender:
         """
         try:
             user = orjson.loads((headers or {})[_INFO])["user"]
-            kind, tenant, name, expires_at, scopes = user.split(" ")
+            kind, tenant, name, expires_at, tier, scopes = user.split(" ")
             if kind not in {"user", "agent"}:
                 raise UnauthorizedError
-            granted = frozenset(scopes.split(",")) - {"-"}
-            return cls(cast("Kind", kind), tenant, name, granted, float(expires_at))
+            granted = frozenset(scopes.split(",")) - {_NONE}
+            given = None if tier == _NONE else tier
+            return cls(cast("Kind", kind), tenant, name, granted, float(expires_at), given)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UnauthorizedError from error

@@ -14,6 +14,7 @@ from gateway.door.over_http import HttpDoor
 from gateway.door.over_nats import NatsDoor
 from gateway.door.schemas import Schemas
 from gateway.door.watching import NatsWatch
+from gateway.rates import Rates
 from producers.connect import BusSettings
 
 
@@ -30,13 +31,14 @@ class Outside:
         agents: AgentRegistry,
         door: Door,
         watch: NatsWatch,
+        rates: Rates,
     ) -> None:
         self._bus_settings = bus_settings
         self._bus = bus
         self._callout = Callout(settings, authenticator, agents)
-        self._over_nats = NatsDoor(door)
+        self._over_nats = NatsDoor(door, rates)
         self._watch = watch
-        self._over_http = HttpDoor(door, authenticator, agents)
+        self._over_http = HttpDoor(door, authenticator, agents, rates)
         self._schemas = Schemas(door.rules)
 
     def router(self) -> APIRouter:

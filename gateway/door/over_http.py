@@ -23,6 +23,7 @@ from gateway.door import documents
 from gateway.door.arrival import Arrival, attributes_of, data_of, structured
 from gateway.door.door import Door, Receipt
 from gateway.errors import Fault, InvalidBodyError, UnauthorizedError, WrongMediaTypeError, refusal_of
+from gateway.rates import Rates
 from gateway.sender import Sender
 from gateway.trail import TEMPLATE, Trail
 
@@ -39,10 +40,11 @@ _VERSION = "ce-specversion"
 class HttpDoor:
     """The route, and the handshake of CloudEvents' webhooks on it."""
 
-    def __init__(self, door: Door, authenticator: Authenticator, agents: AgentRegistry) -> None:
+    def __init__(self, door: Door, authenticator: Authenticator, agents: AgentRegistry, rates: Rates) -> None:
         self._door = door
         self._authenticator = authenticator
         self._agents = agents
+        self._rates = rates
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -101,7 +103,7 @@ class HttpDoor:
         return Sender.agent(tenant, agent_id)
 
     async def _batch(self, sender: Sender, body: bytes, trail: Trail) -> Response:
-        """Each event is taken for itself, in no particular order."""
+        """Each event is taken for itself, in no particular order, and counts as a request."""
         events = parse_json(body)
         if not isinstance(events, list):
             raise InvalidEventError("a batch is a JSON array of events")
@@ -117,6 +119,7 @@ class HttpDoor:
 
     async def _item(self, sender: Sender, value: object, trail: Trail) -> dict[str, object]:
         try:
+            await self._rates.take(sender.principal)
             receipt = await self._door.take(Arrival.read(sender, attributes_of(value), trail.traceparent))
         except GanglionError as error:
             told = refusal_of(trail, error)

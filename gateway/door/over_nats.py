@@ -20,6 +20,7 @@ from gateway.door.arrival import Arrival, data_of, structured
 from gateway.door.door import Door, Receipt
 from gateway.encoding import to_json
 from gateway.errors import BUG, PROBLEM, Fault, InvalidBodyError, UnauthorizedError, refusal_of
+from gateway.rates import Rates
 from gateway.sender import Sender
 from gateway.trail import Trail
 from producers.permissions import GATEWAY, REQUESTS
@@ -37,8 +38,9 @@ Answer = tuple[bytes, dict[str, str]]
 class NatsDoor:
     """Serves requests; of several gateways one gets each."""
 
-    def __init__(self, door: Door) -> None:
+    def __init__(self, door: Door, rates: Rates) -> None:
         self._door = door
+        self._rates = rates
         self._answering: set[asyncio.Task[None]] = set()
 
     async def run(self, client: Client) -> None:
@@ -73,7 +75,9 @@ class NatsDoor:
         if len(self._answering) > _AT_ONCE:
             return _refused(trail, OverloadedError())
         try:
-            return _accepted(await self._door.take(_arrival(message, headers, trail)))
+            sender = Sender.from_headers(headers)
+            await self._rates.take(sender.principal)
+            return _accepted(await self._door.take(_arrival(message, headers, sender, trail)))
         except GanglionError as error:
             return _refused(trail, error)
         except Exception:  # a bug: its traceback goes to the log, nothing of it to the client
@@ -81,9 +85,8 @@ class NatsDoor:
             return _refused(trail, GanglionError(BUG))
 
 
-def _arrival(message: Msg, headers: dict[str, str], trail: Trail) -> Arrival:
+def _arrival(message: Msg, headers: dict[str, str], sender: Sender, trail: Trail) -> Arrival:
     """The event of a request. Raises UnauthorizedError, BadJsonError, InvalidBodyError, InvalidEventError."""
-    sender = Sender.from_headers(headers)
     tokens = message.subject.split(".")
     if len(tokens) != 4:
         raise InvalidBodyError([Fault(field="subject", message="is in.<tenant>.<aggregate>.<name>")])
