@@ -32,7 +32,7 @@ class Refinements:
         self._at_once: list[float] = []
         self._delays: list[float] = []
 
-    async def measure(self, stack: Stack) -> None:
+    async def round(self, stack: Stack) -> None:
         """One alone, then ten at once; each on a workflow of its own."""
         headers = {"Authorization": f"Bearer {stack.token}"}
         url = f"http://{stack.host}:{stack.port}"
