@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from cli import demo, dlq, logs, operation, screen, submit, tail, tasks
+from cli import demo, dlq, doctor, logs, operation, screen, submit, tail, tasks
 from cli.errors import CommandError
 from cli.output import Format, Output
 from cli.session import Session
@@ -38,7 +38,9 @@ app.command()(submit.submit)
 app.command()(tail.tail)
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(dlq.app, name="dlq")
+app.command()(doctor.doctor)
 app.command()(screen.screen)
+app.add_typer(contract.app, name="contract")
 app.command()(operation.token)
 app.command()(operation.status)
 app.command()(logs.logs)

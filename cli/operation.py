@@ -81,7 +81,7 @@ async def _status(session: Session) -> int:
     local = runtime(session.settings)
     readiness = await _readiness(session.settings, local)
     rows = roles(local, readiness)
-    is_well = all(row["state"] == "running" for row in rows) and readiness.get("status") in {"ready", "ok"}
+    is_well = all(row["state"] == "running" for row in rows) and readiness.get("status") in {"ready", "degraded"}
     if session.output.is_json:
         session.output.document({"gateway_url": local.gateway_url, "roles": list(rows), "readiness": readiness})
     else:

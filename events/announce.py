@@ -10,10 +10,14 @@ Outcome = str
 
 
 class Committed(BaseModel):
-    """Everything up to `position` of `epoch` is in Postgres; `outcomes` maps request event ids to outcomes."""
+    """Everything up to `position` of `epoch` is in Postgres; `outcomes` maps request event ids to outcomes.
+
+    `resent`: how many events the sweep has sent again since this keeper leads.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     epoch: str
     position: int
     outcomes: dict[str, Outcome] = {}
+    resent: int = 0

@@ -22,6 +22,7 @@ from gateway.agents.routes import Agents, agent_routes
 from gateway.auth import AuthSettings
 from gateway.background import running
 from gateway.bus import Bus
+from gateway.checkup import Checkup
 from gateway.callout import OutsiderSettings
 from gateway.chat.assembly import chat_routes
 from gateway.chat.waiting import Waiting
@@ -155,7 +156,8 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         screening=settings.screening,
         cache=settings.cache,
     )
-    health = HealthRoutes(bus=bus, engine=engine, commits=commits, lag=lag, hub=hub, metrics=metrics)
+    checkup = Checkup(bus, engine, commits, log_sync=settings.bus.ganglion_log_sync)
+    health = HealthRoutes(bus=bus, engine=engine, commits=commits, lag=lag, hub=hub, metrics=metrics, checkup=checkup)
 
     rules = door_rules(lookup, Access(authenticator, engine), engine)
     door = Door(rules=rules, acceptor=acceptor, bus=bus, commits=commits, engine=engine, recents=recents)
@@ -184,6 +186,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             bus.run(commits.on_announce),
             commits.run(),
             headroom.run(),
+            checkup.run(),
             read_the_log(),
             listen(),
             watch.run(),
@@ -245,7 +248,16 @@ def _with_cors(app: ASGIApp, http: HttpSettings) -> ASGIApp:
     return CORSMiddleware(
         app,
         allow_origins=http.allowed_origins,
-        allow_methods=["GET", "POST", "DELETE"],
-        allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "X-Request-Id", "traceparent"],
-        expose_headers=["Location", "X-Request-Id", "Retry-After", "Idempotency-Replayed", "Preference-Applied"],
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=[
+            *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent")
+        ],
+        expose_headers=[
+            "ETag",
+            "Location",
+            "X-Request-Id",
+            "Retry-After",
+            "Idempotency-Replayed",
+            "Preference-Applied",
+        ],
     )

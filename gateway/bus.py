@@ -81,6 +81,12 @@ class Bus:
             raise BusUnavailableError
         return LetterBox(self._connection.client)
 
+    def connected_client(self) -> Client:
+        """The client, if it is connected now. Raises BusUnavailableError."""
+        if not self.connected:
+            raise BusUnavailableError
+        return self._connection.client
+
     async def log_size(self) -> tuple[int, int]:
         """How many bytes BUS holds, and how many it may hold (0: any number)."""
         if self._publisher is None:

@@ -49,6 +49,7 @@ class Commits:
         self._probed = 0.0
         self.at = Cursor("", 0)
         self.store_answers = True
+        self.resent = 0
         self.epoch_listeners: list[Callable[[str], None]] = []
 
     @property
@@ -87,6 +88,7 @@ class Commits:
         outcomes: dict[str, str] = said.get("outcomes") or {}
         for event_id, outcome in outcomes.items():
             self._settle(event_id, outcome)
+        self.resent = said.get("resent", 0)
         self._move(Cursor(said["epoch"], said["position"]))
 
     async def reached(self, place: Cursor, *, within: float = 5.0) -> bool:

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from events.errors import GanglionError, OverloadedError
 from gateway.answers import json_answer
 from gateway.bus import Bus
+from gateway.checkup import Checkup
 from gateway.commits import Commits
 from gateway.documentation import problems
 from gateway.hub import Hub
@@ -40,8 +41,19 @@ def running_version() -> str:
 class HealthRoutes:
     """Routes without authentication; none shows a user's data."""
 
-    def __init__(self, *, bus: Bus, engine: Database, commits: Commits, lag: Lag, hub: Hub, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        *,
+        bus: Bus,
+        engine: Database,
+        commits: Commits,
+        lag: Lag,
+        hub: Hub,
+        metrics: Metrics,
+        checkup: Checkup,
+    ) -> None:
         self._bus = bus
+        self._checkup = checkup
         self._engine = engine
         self._commits = commits
         self._lag = lag
@@ -88,10 +100,16 @@ class HealthRoutes:
     async def readyz(
         self, verbose: Annotated[str | None, Query(description="Show each dependency")] = None
     ) -> Response:
-        """503 while NATS or Postgres is away or no keeper was heard yet; a keeper's lag is shown and does not count."""
+        """503 while NATS or Postgres is away or no keeper was heard yet: then no work can be taken.
+
+        `degraded` (200): work is taken, but a consumer is paused or missing, or a promise is weaker than it should be.
+        """
         checks = await self._checks()
         fine = bool(checks["nats"]["ok"] and checks["postgres"]["ok"] and self._commits.has_begun)
-        body: Checked = {"status": "ready" if fine else "not_ready"}
+        if verbose is not None:
+            checks |= {finding.name: finding.shown() for finding in await self._checkup.now()}
+        best = "degraded" if self._checkup.is_degraded else "ready"
+        body: Checked = {"status": best if fine else "not_ready"}
         if verbose is not None:
             body["checks"] = checks
         return json_answer(body, 200 if fine else 503)

@@ -199,9 +199,11 @@ class Live(BaseModel):
 
 
 class Check(BaseModel):
-    """One dependency: milliseconds to answer, or why not; the keeper's lag in seconds."""
+    """One dependency: milliseconds to answer, or why not; the keeper's lag in seconds; what to do about it."""
 
     ok: bool
+    level: Literal["ok", "warn", "fail"] | None = None
+    advice: str | None = None
     ms: float | None = None
     detail: str | None = None
     lag_seconds: float | None = None
@@ -210,7 +212,7 @@ class Check(BaseModel):
 class Readiness(BaseModel):
     """Whether work can be taken; `checks` only with ?verbose."""
 
-    status: Literal["ready", "not_ready"]
+    status: Literal["ready", "degraded", "not_ready"]
     checks: dict[str, Check] | None = None
 
 

@@ -74,6 +74,7 @@ class Term:
         self._outbox = Outbox(publisher, self._lease_is_fresh)
         self._renewed = time.monotonic()
         self._next_outbox = 0
+        self._resent = 0
         self._open_tasks: OrderedDict[Key, State] = OrderedDict()
         self._turn = asyncio.Lock()
         self._reconnects = client.stats["reconnects"]
@@ -117,7 +118,8 @@ class Term:
     async def _tell(self, outcomes: dict[str, str]) -> None:
         if not self._client.is_connected:
             return
-        said = Committed(epoch=self._position.epoch, position=self._position.seq, outcomes=outcomes)
+        place = self._position
+        said = Committed(epoch=place.epoch, position=place.seq, outcomes=outcomes, resent=self._resent)
         await self._client.publish(COMMITTED, said.model_dump_json().encode())
 
     async def _catch_up(self, reader: Reader) -> None:
@@ -166,6 +168,7 @@ class Term:
                 fold.publish(event)
             await self._store.add_to_outbox(fold.changes.of("sent"))
             self._next_outbox = fold.next_outbox
+            self._resent += len(events)
             await self._outbox.publish(fold.outgoing)
 
     async def _commit_batch(self, items: Sequence[Item]) -> Fold | None:

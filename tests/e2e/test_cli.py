@@ -9,9 +9,10 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 
 from cli.demo.sample import INPUTS
+from producers.connect import BusSettings, Connection
 from tests.support.command import ganglion, started
 from tests.support.eventually import eventually
 from tests.support.infrastructure import server_folder
@@ -131,6 +132,44 @@ async def test_status_shows_every_role_running(stack: Supervised) -> None:
         "running",
     )
     assert [role["lag"] for role in roles if isinstance(role, dict) and role["role"] == "consumers"] != [None]
+
+
+async def test_the_doctor_finds_a_whole_stack_well_and_says_how_safe_it_is(stack: Supervised) -> None:
+    done = await ganglion(stack.home, "doctor", "-o", "json")
+    assert done.code == 0, done.out
+    checks = done.documents[0]["checks"]
+    assert isinstance(checks, dict)
+    assert {"durability", "topology", "consumers", "keeper", "dead_letters", "disk", "schema", "clock"} <= set(checks)
+    shown = await ganglion(stack.home, "doctor")
+    assert shown.code == 0
+    assert "fsync on, synchronous_commit on" in shown.out
+
+
+async def test_dead_letters_are_listed_shown_replayed_and_thrown_away(stack: Supervised) -> None:
+    assert (await ganglion(stack.home, "dlq", "ls", "-o", "json")).documents[0]["items"] == []
+    settings = BusSettings(nats_url=SecretStr(stack.runtime.nats_url))
+    async with Connection(settings, "test") as client:
+        await client.jetstream().publish("bus.dev.task.control.0", b"{")
+
+    async def letters(count: int) -> list[object]:
+        listed = await ganglion(stack.home, "dlq", "ls", "-o", "json")
+        items = listed.documents[0]["items"]
+        assert isinstance(items, list)
+        return list(items) if len(items) == count else []
+
+    (letter,) = await eventually(lambda: letters(1), within=20)
+    assert isinstance(letter, dict)
+    number = str(letter["number"])
+    assert "keeper" in (await ganglion(stack.home, "dlq", "ls")).out
+    assert "ew==" in (await ganglion(stack.home, "dlq", "show", number)).out
+    assert f"letter {number} replayed" in (await ganglion(stack.home, "dlq", "replay", number)).out
+    (again,) = await eventually(lambda: letters(1), within=20)
+    assert isinstance(again, dict)
+    assert again["number"] != letter["number"]
+    assert "-> look with `ganglion dlq ls`" in (await ganglion(stack.home, "doctor")).out
+    assert (await ganglion(stack.home, "dlq", "discard", str(again["number"]))).code == 0
+    gone = await ganglion(stack.home, "dlq", "show", number)
+    assert (gone.code, "not_found" in gone.err) == (1, True)
 
 
 async def test_logs_show_the_role_that_was_asked_for(stack: Supervised) -> None:

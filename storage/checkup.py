@@ -1,0 +1,56 @@
+"""What the database can say of itself: how safely it commits, how its clock runs, what it lacks, what the log lost."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+
+from alembic.script import ScriptDirectory
+from sqlalchemy import Text, column, func, select, table
+
+from storage.migrate import config_for
+from storage.models import event_gap, keeper
+from storage.reading import Database, fetch
+
+_SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "synchronous_standby_names")
+_NEVER_USED = "postgresql://nowhere/none"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseState:
+    """One look. `lost` counts the sequences that the log of the present epoch is known to have lost."""
+
+    settings: dict[str, str]
+    now: datetime
+    bytes: int
+    schema: str | None
+    lost: int
+
+
+async def look(engine: Database) -> DatabaseState:
+    """Ask Postgres. Raises StoreUnavailableError."""
+    lost = select(func.coalesce(func.sum(event_gap.c.last_seq - event_gap.c.first_seq + 1), 0)).where(
+        event_gap.c.epoch == select(keeper.c.epoch).scalar_subquery()
+    )
+    schema = select(func.max(column("version_num", Text))).select_from(table("alembic_version"))
+    statement = select(
+        *(func.current_setting(name).label(name) for name in _SETTINGS),
+        func.clock_timestamp().label("now"),
+        func.pg_database_size(func.current_database()).label("bytes"),
+        schema.scalar_subquery().label("schema"),
+        lost.scalar_subquery().label("lost"),
+    )
+    row = (await fetch(engine, statement))[0]
+    values = row._mapping  # noqa: SLF001 - SQLAlchemy's public name for a row's columns
+    return DatabaseState(
+        settings={name: str(values[name]) for name in _SETTINGS},
+        now=values["now"],
+        bytes=int(values["bytes"]),
+        schema=values["schema"],
+        lost=int(values["lost"]),
+    )
+
+
+@cache
+def newest_schema() -> str | None:
+    """The newest migration that this program brings along."""
+    return ScriptDirectory.from_config(config_for(_NEVER_USED)).get_current_head()
