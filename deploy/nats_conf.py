@@ -80,6 +80,7 @@ def _user(role: str, password: str, rights: Permissions) -> list[str]:
         f"      {{ user: {role}, password: {password}, permissions: {{",
         f"        publish: {{ allow: {_listed(rights.publish)}{_denied(rights)} }}",
         f"        subscribe: {{ allow: {_listed(rights.subscribe)} }}",
+        *(['        allow_responses: { max: 1, expires: "1s" }'] if rights.answers else []),
         "      } }",
     ]
 

@@ -35,11 +35,15 @@ _NEVER_OF_THE_KEEPER: Payloads = (*_NEVER_OF_THE_GATEWAY, RunStarted, RunProgres
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Subjects that may be published and subscribed to; what is denied is denied although it is allowed."""
+    """Subjects that may be published and subscribed to; what is denied is denied although it is allowed.
+
+    `answers`: one reply to each request that it hears, for a second, wherever the asker wants it.
+    """
 
     publish: tuple[str, ...]
     subscribe: tuple[str, ...]
     deny_publish: tuple[str, ...] = ()
+    answers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,12 +112,13 @@ def _consumer(durable: Durable) -> Permissions:
         f"{_API}.STREAM.INFO.{BUS.name}",
     )
     besides = _BESIDES.get(durable.name, Permissions((), ()))
-    return Permissions((*publish, *besides.publish), (f"{inbox_of(durable.name)}.>", *besides.subscribe))
+    subscribe = (f"{inbox_of(durable.name)}.>", *besides.subscribe)
+    return Permissions((*publish, *besides.publish), subscribe, answers=besides.answers)
 
 
 _BESIDES: dict[str, Permissions] = {
     # It answers what it would decide.
-    "router": Permissions((), (ROUTE_QUESTIONS,)),
+    "router": Permissions((), (ROUTE_QUESTIONS,), answers=True),
     # It makes and removes the queues of outside agents, and tells them what to stop.
     "dispatch": Permissions(
         (

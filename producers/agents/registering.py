@@ -1,0 +1,95 @@
+"""Registering over HTTP: the name and what it can do, for a token and the way to the work."""
+
+import asyncio
+from collections.abc import Sequence
+
+import httpx
+from pydantic import BaseModel, ConfigDict
+
+from events.base import JsonObject
+from producers.sdk.errors import RefusedError
+from producers.sdk.pauses import Pauses
+from producers.sdk.transport import Token, text_of
+
+_AGENTS = "/api/v1/agents"
+
+
+class Offer(BaseModel):
+    """What an agent says of itself."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    capabilities: dict[str, float]
+    agent_type: str = "implementer"
+    max_concurrent_capacity: int = 1
+    technologies: Sequence[str] = ()
+    version: str | None = None
+    metadata: JsonObject = {}
+
+
+class Connection(BaseModel):
+    """Where the work is."""
+
+    url: str
+    user: str
+    inbox_prefix: str
+    queue: str
+    stop_subject: str
+
+
+class Registration(BaseModel):
+    """The agent as it was taken in; `auth_token` is a secret."""
+
+    agent_id: str
+    auth_token: str
+    heartbeat_interval_seconds: float
+    connection: Connection
+
+    @property
+    def tenant(self) -> str:
+        """The tenant that it works for."""
+        return self.connection.user.partition(".")[0]
+
+
+async def register(url: str, token: Token, offer: Offer) -> Registration:
+    """Register, and go on trying while Ganglion is away. Raises RefusedError."""
+    pauses = Pauses()
+    async with httpx.AsyncClient(base_url=url.rstrip("/"), trust_env=False, timeout=10.0) as client:
+        while True:
+            try:
+                headers = {"Authorization": f"Bearer {text_of(token)}"}
+                answer = await client.post(_AGENTS, content=_body(offer), headers={**headers, **_JSON})
+            except httpx.HTTPError:
+                answer = None
+            if answer is not None and answer.status_code == httpx.codes.CREATED:
+                return Registration.model_validate(answer.json())
+            if answer is not None and httpx.codes.is_client_error(answer.status_code) and answer.status_code != 429:
+                raise RefusedError(answer.status_code, _problem(answer))
+            await asyncio.sleep(pauses.next())
+
+
+async def is_good(url: str, registration: Registration) -> bool | None:
+    """Whether the agent's token is good; None if nobody can say now."""
+    path = f"{_AGENTS}/{registration.agent_id}/heartbeat"
+    try:
+        async with httpx.AsyncClient(base_url=url.rstrip("/"), trust_env=False, timeout=5.0) as client:
+            answer = await client.post(path, headers={"X-Agent-Token": registration.auth_token})
+    except httpx.HTTPError:
+        return None
+    return {204: True, 401: False, 404: False}.get(answer.status_code)
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _body(offer: Offer) -> bytes:
+    return offer.model_dump_json(exclude_none=True).encode()
+
+
+def _problem(answer: httpx.Response) -> JsonObject:
+    try:
+        problem = answer.json()
+    except ValueError:
+        return {"code": "no_json", "detail": f"status {answer.status_code}, and not with JSON"}
+    return problem if isinstance(problem, dict) else {}
