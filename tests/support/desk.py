@@ -22,7 +22,7 @@ from storage.database import DatabaseSettings
 from storage.lookup import PostgresLookup
 from tests.support.eventually import eventually
 from tests.support.running_gateway import RunningGateway, running_gateway, settings_for, token
-from tests.support.running_keeper import Bus, a_bus
+from tests.support.running_keeper import Bus, Led, a_bus
 
 AGENT = "spec-engine"
 Json = dict[str, JsonValue]
@@ -35,6 +35,7 @@ class Desk:
     bus: Bus
     gateway: RunningGateway
     alice: httpx.AsyncClient
+    keeper: Led
     clients: list[httpx.AsyncClient] = field(default_factory=list)
 
     def client(self, owner: str, tenant: str = "acme") -> httpx.AsyncClient:
@@ -164,14 +165,14 @@ def texts(shown: Json) -> dict[str, str]:
 async def a_desk(nats_url: str, database_url: str) -> AsyncGenerator[Desk]:
     """Everything is there and heard of; all of it stops afterwards."""
     async with a_bus(nats_url, database_url) as bus:
-        await bus.keeper()
+        keeper = await bus.keeper()
         async with (
             _extracting(bus, database_url),
             running_gateway(settings_for(nats_url, database_url)) as gateway,
             gateway.client() as alice,
         ):
             await eventually(lambda: _hears(alice))
-            desk = Desk(bus, gateway, alice)
+            desk = Desk(bus, gateway, alice, keeper)
             yield desk
             for client in desk.clients:
                 await client.aclose()
