@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from cli import demo, dlq, doctor, logs, operation, screen, submit, tail, tasks
+from cli import contract, demo, dlq, doctor, logs, operation, screen, submit, tail, tasks
 from cli.errors import CommandError
 from cli.output import Format, Output
 from cli.session import Session
