@@ -11,7 +11,7 @@ NAMES = sorted(path.parent.name for path in ROOT.glob("*/__init__.py"))
 
 
 def test_every_folder_with_modules_is_a_package() -> None:
-    folders = {path.parent for path in ROOT.glob("[a-z]*/**/*.py")}
+    folders = {path.parent for path in ROOT.glob("[a-z]*/**/*.py") if "examples" not in path.parts}
     assert not [folder for folder in folders if not (folder / "__init__.py").exists()]
 
 

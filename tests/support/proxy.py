@@ -27,6 +27,11 @@ class Proxy:
         user, _, _ = self._target.netloc.rpartition("@")
         return urlunsplit(self._target._replace(netloc=f"{user}@127.0.0.1:{self.port}"))
 
+    @property
+    def connections(self) -> int:
+        """How many are open, counted from both sides."""
+        return len(self._writers)
+
     def cut(self) -> None:
         """Reset every connection, with whatever is under way on it."""
         self.cuts += 1

@@ -1,0 +1,46 @@
+"""Follow a room of Ganglion's WebSocket and come back after every interruption: `websockets` and nothing of ours.
+
+TOKEN=… python examples/subscribe.py ws://127.0.0.1:8080/ws task:ID [CURSOR]
+"""
+
+import asyncio
+import json
+import os
+import random
+import sys
+
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+
+FOR_GOOD = {4400, 4401, 4403, 4404}
+
+
+async def follow(url: str, token: str, room: str, cursor: str) -> str:
+    """Print every frame; say why it is over."""
+    failures = 0
+    while True:
+        try:
+            async with connect(url, additional_headers={"Authorization": f"Bearer {token}"}) as socket:
+                await socket.send(json.dumps({"type": "subscribe", "id": "it", "room": room, "after": cursor}))
+                async for text in socket:
+                    frame = json.loads(text)
+                    if frame["type"] == "error" and not frame["retryable"]:
+                        return f"refused {frame['code']}"
+                    if frame["type"] in {"event", "snapshot"}:
+                        cursor, failures = frame["cursor"], 0
+                    if frame["type"] in {"event", "delta", "gap", "snapshot", "end"}:
+                        print(text, flush=True)  # noqa: T201 - a command prints
+                    if frame["type"] == "end":
+                        return "end"
+        except ConnectionClosed as closed:
+            if closed.rcvd is not None and closed.rcvd.code in FOR_GOOD:
+                return f"closed {closed.rcvd.code} {closed.rcvd.reason}"
+        except (InvalidHandshake, OSError):
+            pass
+        failures += 1
+        await asyncio.sleep(random.uniform(0, min(10, 0.1 * 2**failures)))
+
+
+if __name__ == "__main__":
+    why = asyncio.run(follow(sys.argv[1], os.environ["TOKEN"], sys.argv[2], (*sys.argv[3:], "0")[0]))
+    sys.exit(0 if why == "end" else why)

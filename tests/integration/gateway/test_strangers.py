@@ -1,0 +1,74 @@
+"""Clients with nothing of ours in them follow a room to its end, through a network that cuts them off."""
+
+import asyncio
+import json
+import shutil
+import sys
+from pathlib import Path
+from uuid import UUID
+
+import httpx
+import pytest
+
+from events.task import Status
+from tests.integration.gateway.test_sockets import submitted
+from tests.support.fake_keeper import FakeKeeper
+from tests.support.proxy import Proxy, proxied
+from tests.support.running_gateway import RunningGateway, token
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+LIFE: tuple[Status, ...] = ("waiting", "ready", "assigned", "running", "paused", "running", "succeeded")
+STRANGERS = {
+    "websockets": ("ws", (sys.executable, "-I", str(EXAMPLES / "subscribe.py"))),
+    "node": ("ws", ("node", "--experimental-websocket", "--no-warnings", str(EXAMPLES / "subscribe.mjs"))),
+    "curl": ("http", ("sh", str(EXAMPLES / "subscribe.sh"))),
+}
+
+
+def cursors_of(output: str) -> list[str]:
+    """The cursors of the events that a stranger printed: JSON lines, or server-sent events."""
+    found = []
+    for line in output.splitlines():
+        if line.startswith("data: "):
+            found.append(json.loads(line[6:]).get("cursor"))
+        elif line.startswith("{"):
+            found.append(json.loads(line).get("cursor"))
+    return [cursor for cursor in found if cursor is not None]
+
+
+async def live(keeper: FakeKeeper, task_id: UUID, proxy: Proxy) -> int:
+    """The task's whole life, with the network cut after each step; how often that cut somebody off."""
+    cut_off = 0
+    for status in LIFE:
+        await keeper.enter(task_id, status)
+        await asyncio.sleep(0.15)
+        cut_off += proxy.connections > 0
+        proxy.cut()
+    return cut_off
+
+
+@pytest.mark.parametrize("name", STRANGERS)
+async def test_a_stranger_sees_each_event_once_and_in_order_though_it_is_cut_off(
+    gateway: RunningGateway, alice: httpx.AsyncClient, keeper: FakeKeeper, name: str
+) -> None:
+    scheme, command = STRANGERS[name]
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"not run: there is no {command[0]} here")
+    task_id = await submitted(alice)
+    async with proxied(gateway.url) as proxy:
+        address = f"{scheme}://127.0.0.1:{proxy.port}{'/ws' if scheme == 'ws' else ''}"
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            address,
+            f"task:{task_id}",
+            env={"PATH": "/usr/bin:/bin", "TOKEN": token()},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        living = asyncio.create_task(live(keeper, task_id, proxy))
+        async with asyncio.timeout(30):
+            output, errors = await process.communicate()
+        assert await living > 1, "it was never cut off"
+    assert process.returncode == 0, errors.decode()
+    history = (await alice.get(f"/api/v1/tasks/{task_id}/events")).json()["items"]
+    assert cursors_of(output.decode()) == [item["cursor"] for item in history]
