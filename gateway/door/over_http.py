@@ -1,7 +1,7 @@
 """The door over HTTP: POST /api/v1/events takes CloudEvents in binary, structured and batch mode (HTTP binding 1.0.2).
 
 Events are read by our own codec and not by the `cloudevents` SDK, which makes up an id where there is none: a
-producer that tries again would be a second event (docs/adr/0012). The SDK is the oracle of the tests.
+producer that tries again would be a second event (docs/adr/0009). The SDK is the oracle of the tests.
 """
 
 import asyncio
