@@ -6,6 +6,7 @@ from uuid import UUID
 
 from events.cursor import Cursor
 from events.task import FINAL
+from gateway.encoding import to_json
 from gateway.errors import NotFoundError
 from gateway.rooms import Kind, Room
 from gateway.views import page_view, task_view
@@ -14,6 +15,8 @@ from storage.reading import Database
 from storage.tasks import TaskFilter, find_task, list_moment
 
 _LIST = 50
+_MAX_BYTES = 512 * 1024
+"""Of a list: client libraries refuse messages of more than a mebibyte; the rest of the list is a GET away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,4 +51,7 @@ class Moments:
 
     async def _tasks(self, room: Room) -> Moment:
         rows, place = await list_moment(self._engine, TaskFilter(room.tenant, room.owner), _LIST + 1)
-        return Moment(place, page_view(rows, _LIST))
+        fitting = _LIST
+        while len(to_json(page := page_view(rows[: fitting + 1], fitting))) > _MAX_BYTES and fitting > 1:
+            fitting //= 2
+        return Moment(place, page)

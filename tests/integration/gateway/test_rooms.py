@@ -339,3 +339,18 @@ async def test_a_gateway_that_starts_late_knows_what_was_said(
             assert put_together(await heard(socket, "after")) == "before after"
     finally:
         listening.cancel()
+
+
+async def test_a_snapshot_of_long_tasks_still_fits_into_a_message(
+    gateway: RunningGateway, alice: httpx.AsyncClient, keeper: FakeKeeper
+) -> None:
+    for _ in range(12):
+        assert (await alice.post("/api/v1/tasks", json={"prompt": "x" * 100_000})).status_code == 202
+    async with gateway.socket() as socket:
+        await socket.send(type="subscribe", id="a", room="tasks", after="000000000001-5")
+        data = (await socket.until("snapshot"))[-1]["data"]
+    assert isinstance(data, dict)
+    assert isinstance(data["items"], list)
+    assert 0 < len(data["items"]) < 6
+    rest = await alice.get("/api/v1/tasks", params={"cursor": str(data["next_cursor"])})
+    assert len(data["items"]) + len(rest.json()["items"]) == 12
