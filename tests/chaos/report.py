@@ -17,6 +17,7 @@ def lines(report: Report) -> list[str]:
         f"  not accepted at once: {answers or 'nothing'}",
         f"  faults {faults.total()}: {kinds}",
         f"  lost {len(verdict.lost)}, doubled {len(verdict.doubled)}, re-sends {report.resent}",
+        f"  agents called again under the same run {verdict.recalled}",
         f"  gaps {verdict.gaps}, repeats recognised {verdict.repeats}, told of a gap {verdict.cut_short}",
         f"  longest recovery {report.longest_recovery:.1f} s, drained in {report.drained_in:.1f} s",
     ]
