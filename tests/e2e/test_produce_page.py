@@ -1,0 +1,90 @@
+"""Every block of docs/produce.md and the shell example are run, as a stranger would run them."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.stack import Stack
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "produce.md").read_text()
+
+
+@dataclass
+class Ran:
+    code: int
+    out: str
+    err: str
+
+
+async def run(stack: Stack, *command: str) -> Ran:
+    env: Mapping[str, str] = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("GANGLION")},
+        "GATEWAY": stack.runtime.gateway_url,
+        "NATS": f"nats://{stack.runtime.nats_url.rpartition('@')[2]}",
+        "TOKEN": stack.token(),
+        "NO_PROXY": "*",
+    }
+    process = await asyncio.create_subprocess_exec(
+        *command, env=env, cwd=ROOT, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    out, err = await asyncio.wait_for(process.communicate(), 40)
+    return Ran(process.returncode or 0, out.decode(), err.decode())
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+
+
+async def test_every_python_block_does_what_it_says(module_stack: Stack) -> None:
+    sdk, plain, ours, buffered = blocks("python")
+    for block, expected in (
+        (sdk, ["202 applied"]),
+        (plain, ["202 applied"]),
+        (ours, ["task.succeeded", "praised"]),
+        (buffered, ["0 left"]),
+    ):
+        ran = await run(module_stack, sys.executable, "-c", block)
+        assert ran.code == 0, ran.err
+        assert all(text in ran.out for text in expected), ran.out
+        assert ran.out.count("task.succeeded") == (2 if block == ours else 0)
+
+
+async def test_the_curl_line_is_answered_with_the_receipt_that_is_shown(module_stack: Stack) -> None:
+    export, curl = blocks("sh")
+    assert set(re.findall(r"([A-Z]+)=", export)) == {"GATEWAY", "NATS", "TOKEN"}
+    ran = await run(module_stack, "sh", "-c", curl)
+    assert ran.code == 0, ran.err
+    (shown,) = (json.loads(block) for block in blocks("json"))
+    assert set(json.loads(ran.out)) == set(shown)
+
+
+async def test_the_table_names_what_may_be_sent(module_stack: Stack) -> None:
+    async with module_stack.client() as client:
+        items = (await client.get("/schemas")).json()["items"]
+    sent = {item["type"].removeprefix("io.ganglion.").removesuffix(".v1"): item for item in items if item["sent"]}
+    named = set(re.findall(r"^\| `([a-z_.]+)` ", PAGE, re.MULTILINE))
+    assert named == {name for name, item in sent.items() if item["by"] == "user"}
+    assert {name.split(".")[0] for name, item in sent.items() if item["by"] == "agent"} <= {"run", "agent"}
+    assert {item["scope"] for item in sent.values() if item["by"] == "user"} == {"tasks:write"}
+
+
+async def test_the_shell_example_asks_waits_and_prints(module_stack: Stack) -> None:
+    script = str(ROOT / "examples" / "producers" / "ask.sh")
+    prompt = 'Summarise: the "blue" pump\nfailed at C:\\plant twice.'
+    first, second = [await run(module_stack, "sh", script, prompt, "pump-1") for _ in range(2)]
+    assert first.code == 0, first.err
+    assert json.loads(first.out)["task_id"] == json.loads(second.out)["task_id"]
+    assert '"blue" pump failed' in json.loads(first.out)["prompt"]
+    refused = await run(module_stack, "sh", script, " ")
+    assert refused.code == 2
+    assert json.loads(refused.err)["code"] == "invalid_request"
