@@ -48,9 +48,8 @@ class RuleAuthor:
     name = "rules"
     note = "Written by Ganglion's built-in engine from the request and the draft; no model wrote it."
 
-    async def write(self, page: Page, budget: int, tell: Tell) -> Written:  # noqa: ARG002  # rules cost no tokens
+    async def write(self, page: Page, budget: int, tell: Tell) -> Written:  # noqa: ARG002  # rules spend and say nothing
         """The outline."""
-        tell(page.outline)
         return Written(page.outline)
 
     async def close(self) -> None:

@@ -14,7 +14,6 @@ from uuid import UUID
 import structlog
 
 from consumers._breaker import BreakerOpenError
-from consumers._engine.answers import Failure
 from consumers._engine.client import SpecEngineClient
 from consumers._engine.errors import EngineAwayError, EngineRefusedError, UnknownThreadError
 from consumers._engine.settings import EngineSettings
@@ -22,11 +21,12 @@ from consumers._execution import Execution, NotCommittedYetError, lost_of
 from consumers._stops import Stop, Stops
 from consumers.spec_engine.facts import Facts, specification_of
 from consumers.spec_engine.job import job_for
-from consumers.spec_engine.verdict import Done
+from consumers.spec_engine.verdict import Done, Verdict
 from consumers.spec_engine.watch import Step, Watch
 from events.base import Event, EventData, JsonObject
 from events.errors import GanglionError
 from events.ids import new_id
+from events.run import RunFinished
 from events.streams import ENGINE_AGENT
 from events.task import TaskAssigned, TaskError
 from storage.lookup import Lookup, TaskView
@@ -35,6 +35,8 @@ log = structlog.get_logger()
 
 UNAVAILABLE = "engine_unavailable"
 HEARTBEAT = 20.0
+SNAPSHOTS = 0.5
+"""Seconds between two snapshots of a run: each is all of its files, screened, kept and sent to every reader."""
 _PAUSES = (0.25, 5.0)
 _NOTES = 1.0
 """Seconds between two things that the engine says about its progress."""
@@ -104,6 +106,8 @@ class Refinement:
         stop.follow(self._stopped)
         self._facts = Facts(Execution(task.run_id, task.id, task.attempt, new_id(), ENGINE_AGENT))
         self._began = 0.0
+        self._unsaid: dict[str, str] | None = None
+        self._snapshot_at = float("-inf")
 
     async def facts(self) -> AsyncGenerator[EventData]:
         """All facts of the run."""
@@ -151,41 +155,56 @@ class Refinement:
         beaten = self._began
         was_away = False
         while True:
-            step = await watch.step(max(0.0, min(until, beaten + HEARTBEAT) - time.monotonic()))
+            step = await watch.step(self._pause(min(until, beaten + HEARTBEAT)))
             for fact in self._said(step):
                 yield fact
-            if self._stop.wanted:
-                yield self._facts.finished("cancelled", self._ms(), error=_error("cancelled", "The run was stopped."))
+            if (end := self._cut_short(until)) is not None:
+                if end.outcome == "timed_out":
+                    await self._forget()
+                yield end
                 return
             if step.verdict is not None:
-                async for fact in self._ended(step):
+                async for fact in self._ended(step.verdict):
                     yield fact
-                return
-            if time.monotonic() >= until:
-                await self._forget()
-                error = _error("agent_timeout", "The engine did not end in time and was stopped.")
-                yield self._facts.finished("timed_out", self._ms(), error=error)
                 return
             silent = time.monotonic() - beaten
             if step.away != was_away or silent >= HEARTBEAT or (step.note and silent >= _NOTES):
                 was_away, beaten = step.away, time.monotonic()
                 yield self._facts.alive(UNAVAILABLE if step.away else step.note)
 
+    def _pause(self, until: float) -> float:
+        """Seconds to wait for news: shorter when a snapshot is held back."""
+        if self._unsaid is not None:
+            until = min(until, self._snapshot_at + SNAPSHOTS)
+        return max(0.0, until - time.monotonic())
+
+    def _cut_short(self, until: float) -> RunFinished | None:
+        """The end of a run that is not the thread's: it was stopped, or its time is up."""
+        if self._stop.wanted:
+            return self._facts.finished("cancelled", self._ms(), error=_error("cancelled", "The run was stopped."))
+        if time.monotonic() >= until:
+            error = _error("agent_timeout", "The engine did not end in time and was stopped.")
+            return self._facts.finished("timed_out", self._ms(), error=error)
+        return None
+
     def _said(self, step: Step) -> list[EventData]:
+        """What came. Snapshots are whole, so of those that come fast only the newest is published."""
         facts: list[EventData] = [self._facts.said(step.text)] if step.text else []
-        if step.files is not None:
-            facts += self._facts.snapshot(specification_of(step.files))
+        self._unsaid = self._unsaid if step.files is None else step.files
+        now = time.monotonic()
+        if self._unsaid is not None and now - self._snapshot_at >= SNAPSHOTS:
+            facts += self._facts.snapshot(specification_of(self._unsaid))
+            self._unsaid, self._snapshot_at = None, now
         return facts
 
-    async def _ended(self, step: Step) -> AsyncGenerator[EventData]:
-        verdict = step.verdict
+    async def _ended(self, verdict: Verdict) -> AsyncGenerator[EventData]:
         if isinstance(verdict, Done):
             files = specification_of(verdict.files)
             for fact in self._facts.snapshot(files):
                 yield fact
             text = verdict.summary or f"The spec engine wrote {len(files)} files."
             yield self._facts.finished("succeeded", self._ms(), text=text, tokens=verdict.tokens)
-        elif isinstance(verdict, Failure):
+        else:
             if verdict.code in ("engine_stalled", "no_files"):
                 await self._forget()
             message = _MESSAGES.get(verdict.code, "The spec engine failed.")

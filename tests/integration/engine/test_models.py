@@ -87,6 +87,7 @@ async def test_the_models_words_are_streamed_as_they_come(engine: EngineAddress,
         frame = json.loads(await socket.recv())
         assert frame["event_type"] == "on_llm_stream"
         assert frame["data"]["text"].startswith("A model said:")
+        assert frame["data"]["raw_event"] == frame["data"]["text"]  # where the origin sent a repr
         assert frame["data"]["path"] == "/THE_SPEC/requirements.md"
 
 

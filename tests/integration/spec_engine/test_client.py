@@ -124,7 +124,7 @@ async def test_the_client_and_our_engine_agree(database_url: str) -> None:
         async with client.stream("t-1") as frames:
             kinds = [type(frame).__name__ async for frame in frames]
         assert kinds[-1] == "End"
-        assert {"Update", "Said"} <= set(kinds)
+        assert "Update" in kinds
         found = await client.state("t-1")
         assert (found.status, len(found.files)) == ("completed", 10)
         assert found.summary is not None
