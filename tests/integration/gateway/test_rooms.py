@@ -354,3 +354,28 @@ async def test_a_snapshot_of_long_tasks_still_fits_into_a_message(
     assert 0 < len(data["items"]) < 6
     rest = await alice.get("/api/v1/tasks", params={"cursor": str(data["next_cursor"])})
     assert len(data["items"]) + len(rest.json()["items"]) == 12
+
+
+@pytest.mark.parametrize(
+    ("room", "path"),
+    [
+        ("session:s-1", "/api/v1/sessions/s-1"),
+        ("sessions", "/api/v1/sessions"),
+        ("agents", "/api/v1/agents"),
+        ("proposals", "/api/proposals"),
+    ],
+)
+async def test_a_snapshot_is_what_get_shows(
+    gateway: RunningGateway, alice: httpx.AsyncClient, keeper: FakeKeeper, room: str, path: str
+) -> None:
+    await keeper.open_session("s-1", "alice")
+    async with gateway.socket() as socket:
+        await socket.send(type="subscribe", id="a", room=room, after="000000000001-5")
+        snapshot = (await socket.until("snapshot"))[-1]["data"]
+    shown = (await alice.get(path)).json()
+    assert isinstance(snapshot, dict)
+    assert snapshot.keys() == shown.keys()
+    if "items" in shown:
+        assert snapshot["items"] == shown["items"]
+    else:
+        assert {**shown, **snapshot} == shown
