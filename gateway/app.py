@@ -22,10 +22,10 @@ from gateway.agents.routes import Agents, agent_routes
 from gateway.auth import AuthSettings
 from gateway.background import running
 from gateway.bus import Bus
-from gateway.checkup import Checkup
 from gateway.callout import OutsiderSettings
 from gateway.chat.assembly import chat_routes
 from gateway.chat.waiting import Waiting
+from gateway.checkup import Checkup
 from gateway.commits import Commits
 from gateway.compat.routes import compat_routes
 from gateway.compat.socket import Surroundings
@@ -53,6 +53,7 @@ from gateway.rates import CountingAuthenticator, Rates, RateSettings
 from gateway.reading import Reading
 from gateway.reflex import ReflexRoutes
 from gateway.replay import Replayer
+from gateway.sessions.assembly import session_routes
 from gateway.sockets import Sockets
 from gateway.sse import Streams
 from gateway.streaming import Streaming, description_router
@@ -205,9 +206,10 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.router.routes.extend(compat_routes(Surroundings(sockets, admission, replayer, Texts())))
     for part in (reading, Streaming(admission, streams), outside, controlling, dlq, reflex, health):
         app.include_router(part.router())
-    app.include_router(description_router())
-    app.include_router(workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics))
-    app.include_router(
+    for router in (
+        description_router(),
+        workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics),
+        session_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics),
         chat_routes(
             authenticator=authenticator,
             acceptor=acceptor,
@@ -215,11 +217,10 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             engine=engine,
             metrics=metrics,
             waiting=waiting,
-        )
-    )
-    app.include_router(
-        agent_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, bus=bus, settings=settings.bus)
-    )
+        ),
+        agent_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, bus=bus, settings=settings.bus),
+    ):
+        app.include_router(router)
     hot = HotRoutes(app, {SUBMIT.path: submitting.submit, CREATE.path: submitting.create}, live.serve)
     return Gateway(Edge(_with_cors(hot, settings.http), metrics), hub, sockets, streams, waiting)
 

@@ -42,6 +42,11 @@ AnyPriority = Literal["critical", "blocker", "high", "normal", "medium", "low", 
 _NOT_BLANK = r"\S"
 
 
+def priority_of(said: AnyPriority) -> Priority:
+    """The priority in our own words."""
+    return _PRIORITIES[said]
+
+
 def _in_utc(moment: datetime) -> datetime:
     """The years 1 and 9999 do not exist in every time zone."""
     try:

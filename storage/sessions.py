@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, false, func, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, cast, false, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.base import JsonObject
-from storage.models import keeper, run, session, task
+from storage.models import keeper, run, session, task, tool_call
 from storage.reading import fetch, one_moment
 
 Anything = tuple[object, ...]
@@ -49,6 +49,19 @@ class SessionRow:
     started_at: datetime | None
     log_epoch: str
     log_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMetrics:
+    """What the tasks of a session took so far."""
+
+    tasks: int
+    runs: int
+    failed_runs: int
+    tool_calls: int
+    tokens: int
+    cost_usd: float
+    run_ms: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +149,23 @@ async def conversations(
         .limit(limit)
     )
     return await fetch(engine, statement)
+
+
+async def metrics_of(engine: AsyncEngine, session_id: str) -> SessionMetrics:
+    """Counts and sums over all tasks of the session."""
+    own = select(task.c.id).where(task.c.session_id == session_id)
+    tasks = select(func.count()).select_from(task).where(task.c.session_id == session_id).scalar_subquery()
+    calls = select(func.count()).select_from(tool_call).where(tool_call.c.task_id.in_(own)).scalar_subquery()
+    statement: Select[Anything] = select(
+        tasks,
+        func.count(),
+        func.count().filter(run.c.status.in_(("failed", "timed_out", "lost"))),
+        calls,
+        cast(func.coalesce(func.sum(run.c.tokens), 0), BigInteger),
+        func.coalesce(func.sum(run.c.cost_usd), 0.0),
+        func.coalesce(func.sum(run.c.ms), 0.0),
+    ).where(run.c.task_id.in_(own))
+    return SessionMetrics(*(await fetch(engine, statement))[0])  # type: ignore[arg-type,call-arg]  # as listed
 
 
 def _conditions(wanted: SessionFilter) -> list[ColumnElement[bool]]:

@@ -67,6 +67,7 @@ class TaskFilter:
     priority: Sequence[str] = field(default=())
     created_after: datetime | None = None
     created_before: datetime | None = None
+    session_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,8 @@ def _page(wanted: TaskFilter, before: Place | None, limit: int) -> Select[Anythi
     ):
         if values:
             conditions.append(column.in_(list(values)))
+    if wanted.session_id is not None:
+        conditions.append(task.c.session_id == wanted.session_id)
     if wanted.created_after is not None:
         conditions.append(task.c.created_at > wanted.created_after)
     if wanted.created_before is not None:

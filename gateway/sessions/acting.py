@@ -1,0 +1,163 @@
+"""What is done to a session: its own wishes go to the keeper as session.control, the others to its task."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from events.base import Event, EventData
+from events.errors import GanglionError
+from events.ids import derived_id, new_id
+from events.session import SessionControl
+from events.task import ControlAction, TaskControl, TaskError
+from gateway.accept import SOURCE
+from gateway.auth import Principal
+from gateway.errors import NotFoundError, RefusedError
+from gateway.preferences import Key
+from gateway.sessions.requests import (
+    ActionRequest,
+    CompleteSessionRequest,
+    FailSessionRequest,
+    UpdateSessionRequest,
+)
+from gateway.trail import Trail
+from gateway.wishes import Wishes
+from storage.reading import Database
+from storage.sessions import SessionRow, find_session
+
+_UNKNOWN = {"unknown_session", "unknown_task", "no_task", "session_archived"}
+
+Wish = ActionRequest | CompleteSessionRequest | FailSessionRequest
+
+
+class InvalidTransitionError(RefusedError):
+    """The session cannot do that in the status it is in."""
+
+    code = "invalid_transition"
+
+
+class VersionConflictError(RefusedError):
+    """Somebody was quicker: the session has another version than you expect."""
+
+    code = "version_conflict"
+
+
+@dataclass(frozen=True, slots=True)
+class Wished:
+    """One action with what was said about it, and the key it came with."""
+
+    action: ControlAction
+    said: Wish
+    key: Key | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The session after a wish, and whether it was wished before with the same key."""
+
+    row: SessionRow
+    replayed: bool
+
+
+class Sessions:
+    """Finds sessions for a caller and passes wishes on; what is not the caller's is not found."""
+
+    def __init__(self, wishes: Wishes, engine: Database) -> None:
+        self._wishes = wishes
+        self._engine = engine
+
+    async def find(self, principal: Principal, session_id: str, *, archived: bool = False) -> SessionRow:
+        """The session. Raises NotFoundError, for a deleted one too unless `archived`."""
+        row = await find_session(self._engine, session_id)
+        if row is None or not principal.may_see(row.tenant, row.owner):
+            raise NotFoundError
+        if row.status == "archived" and not archived:
+            raise NotFoundError
+        return row
+
+    async def act(self, principal: Principal, row: SessionRow, wished: Wished, trail: Trail) -> Done:
+        """Start, pause, resume, cancel, complete or fail it. Raises InvalidTransitionError."""
+        if row.task_id is None:
+            raise InvalidTransitionError
+        wish = _task_wish(row.task_id, wished, principal.owner)
+        answered = await self._wishes.ask(_event(row, wish, wished.key, trail, row.task_id), wished.key)
+        after = await self.find(principal, row.id)
+        if answered.refusal != "task_final" or not _is_already(after, wished.action):
+            _raise(answered.refusal, wished.action)
+        return Done(after, answered.replayed)
+
+    async def update(
+        self, principal: Principal, row: SessionRow, said: UpdateSessionRequest, key: Key | None, trail: Trail
+    ) -> Done:
+        """Describe it anew. Raises VersionConflictError."""
+        wish = SessionControl(
+            session_id=row.id,
+            action="update",
+            by=principal.owner,
+            title=said.title,
+            tags=None if said.tags is None else tuple(said.tags),
+            metadata=said.metadata,
+            expected_version=said.expected_version,
+        )
+        answered = await self._wishes.ask(_event(row, wish, key, trail), key)
+        _raise(answered.refusal, "update")
+        return Done(await self.find(principal, row.id), answered.replayed)
+
+    async def delete(self, principal: Principal, row: SessionRow, key: Key | None, trail: Trail) -> bool:
+        """Archive it, and cancel what is still to be done in it; whether that was wished before."""
+        wish = SessionControl(session_id=row.id, action="archive", by=principal.owner)
+        answered = await self._wishes.ask(_event(row, wish, key, trail), key)
+        _raise(answered.refusal, "delete")
+        return answered.replayed
+
+
+def key_for(key: Key | None, session_id: str) -> Key | None:
+    """The key of one session among many."""
+    if key is None:
+        return None
+    subject = derived_id(key.subject_id, session_id)
+    return Key(key.value, subject, derived_id(subject, "event"), key.body_sha256)
+
+
+def _task_wish(task_id: UUID, wished: Wished, by: str) -> TaskControl:
+    wish, said = TaskControl(task_id=task_id, action=wished.action, by=by), wished.said
+    match said:
+        case CompleteSessionRequest():
+            return wish.model_copy(update={"result": said.kept()})
+        case FailSessionRequest():
+            error = TaskError(code=said.error_code, message=said.error_message, retryable=said.retryable)
+            context = None if said.error_context is None else {"error_context": said.error_context}
+            return wish.model_copy(update={"reason": said.error_code, "error": error, "result": context})
+        case _:
+            return wish.model_copy(update={"reason": said.reason})
+
+
+def _event(
+    row: SessionRow, wish: EventData, key: Key | None, trail: Trail, task_id: UUID | None = None
+) -> Event[EventData]:
+    return Event.first(
+        wish,
+        source=SOURCE,
+        tenant=row.tenant,
+        owner=row.owner,
+        task_id=task_id,
+        session_id=row.id,
+        event_id=key.event_id if key else new_id(),
+        traceparent=trail.traceparent,
+    )
+
+
+def _is_already(row: SessionRow, action: str) -> bool:
+    """Whether the wish had come true before it was made: an agent may be quicker than its owner."""
+    return action == "complete" and row.task_status == "succeeded"
+
+
+def _raise(refusal: str | None, action: str) -> None:
+    if refusal is None:
+        return
+    if refusal in _UNKNOWN:
+        raise NotFoundError
+    error: GanglionError = (
+        VersionConflictError()
+        if refusal == "version_conflict"
+        else InvalidTransitionError(f"To {action} the session is not possible now: {refusal.replace('_', ' ')}.")
+    )
+    raise error

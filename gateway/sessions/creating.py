@@ -1,0 +1,102 @@
+"""Creating a session: one event opens it and holds its first task."""
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from events.base import Event
+from events.errors import OutcomeUnknownError
+from events.ids import derived_id, new_id
+from events.task import TaskSubmitted
+from gateway.accept import SOURCE, Acceptor
+from gateway.answers import json_answer
+from gateway.auth import Principal
+from gateway.errors import Fault, ForbiddenError, InvalidBodyError, NotFoundError, UnansweredError
+from gateway.metrics import Metrics
+from gateway.preferences import Key
+from gateway.sessions.acting import Sessions
+from gateway.sessions.requests import CreateSessionRequest
+from gateway.sessions.view import session_payload
+from gateway.trail import Trail
+from gateway.wishes import Wishes
+
+
+class ForeignCreatorError(ForbiddenError):
+    """A session is created by the bearer of the token and by nobody else."""
+
+    code = "foreign_creator"
+
+
+class Creating:
+    """Takes new sessions."""
+
+    def __init__(self, *, acceptor: Acceptor, wishes: Wishes, sessions: Sessions, metrics: Metrics) -> None:
+        self._acceptor = acceptor
+        self._wishes = wishes
+        self._sessions = sessions
+        self._metrics = metrics
+
+    async def create(
+        self, principal: Principal, asked: CreateSessionRequest, key: Key | None, request: Request
+    ) -> Response:
+        """201 with the session, or 202 while the database is away. Raises ForeignCreatorError, InvalidBodyError."""
+        if asked.created_by not in (None, principal.owner):
+            raise ForeignCreatorError
+        if asked.parent_session_id is not None:
+            await self._find_parent(principal, asked.parent_session_id)
+        self._acceptor.refuse_if_overloaded()
+        task_id = key.subject_id if key else new_id()
+        session_id = str(derived_id(task_id, "session"))
+        spec = asked.task()
+        data = TaskSubmitted(
+            task_id=task_id,
+            spec=spec,
+            session=asked.session(),
+            idempotency_key=key.value if key else None,
+            body_sha256=key.body_sha256 if key else None,
+        )
+        event = Event.first(
+            data,
+            source=SOURCE,
+            tenant=principal.tenant,
+            owner=principal.owner,
+            task_id=task_id,
+            session_id=session_id,
+            event_id=key.event_id if key else None,
+            traceparent=Trail.of(request.scope).traceparent,
+        )
+        try:
+            answered = await self._wishes.ask(event, key)
+        except OutcomeUnknownError as error:
+            raise UnansweredError(task_id, key.value if key else None) from error
+        if not answered.replayed:
+            self._metrics.submitted(spec.priority)
+        here = f"/api/v1/sessions/{session_id}"
+        headers = {"Location": here, **answered.headers}
+        if answered.outcome is None:
+            return json_answer(_accepted(session_id, str(task_id)), 202, headers)
+        row = await self._sessions.find(principal, session_id, archived=True)
+        return json_answer(session_payload(row), 201, headers)
+
+    async def _find_parent(self, principal: Principal, session_id: str) -> None:
+        try:
+            await self._sessions.find(principal, session_id)
+        except NotFoundError:
+            fault = Fault(field="parent_session_id", message="there is no session of yours under this id")
+            raise InvalidBodyError([fault]) from None
+
+
+def _accepted(session_id: str, task_id: str) -> dict[str, object]:
+    task = f"/api/v1/tasks/{task_id}"
+    return {
+        "id": session_id,
+        "task_id": task_id,
+        "status": "pending",
+        "durability": "log",
+        "message": "The session is kept in the log; the database will follow.",
+        "links": {
+            "self": f"/api/v1/sessions/{session_id}",
+            "events": f"{task}/events",
+            "stream": f"{task}/stream",
+            "room": f"session:{session_id}",
+        },
+    }

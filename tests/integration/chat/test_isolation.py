@@ -1,0 +1,168 @@
+"""Nobody sees or changes somebody else's conversation: by no route, no socket, and no guess of an id."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import httpx
+import pytest
+import pytest_asyncio
+from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
+
+from tests.support.parlour import Parlour, Talker, id_of, texts
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WORDS = "the heron at noon"
+"""What nobody else may ever read."""
+
+
+@dataclass
+class Secret:
+    """A conversation of alice's, with a tool call in it."""
+
+    session: str
+    task: str
+    alice: Talker
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def secret(parlour: Parlour, alice: Talker) -> Secret:
+    parlour.guest.tools = [("look_up", {"q": WORDS}, {"a": WORDS})]
+    said = await alice.say(f"Remember {WORDS}.")
+    parlour.guest.tools = []
+    return Secret(id_of(said), str(said["task_id"]), alice)
+
+
+@pytest_asyncio.fixture(loop_scope="module", params=["same tenant", "other tenant", "same name in another tenant"])
+async def stranger(parlour: Parlour, secret: Secret, request: pytest.FixtureRequest) -> Talker:
+    kinds = {
+        "same tenant": ("mallory", "acme"),
+        "other tenant": ("mallory", "evil"),
+        "same name in another tenant": (secret.alice.owner, "evil"),
+    }
+    owner, tenant = kinds[request.param]
+    return await parlour.client(owner, tenant)
+
+
+READS = (
+    "/api/{user}/conversations/{session}/history",
+    "/api/{user}/conversations/{session}/tool_calls",
+    "/api/{user}/conversations",
+    "/api/v1/sessions",
+    "/api/v1/sessions/{session}",
+    "/api/v1/sessions/{session}?include=messages&include=tasks&include=metrics&archived=true",
+    "/api/v1/tasks",
+    "/api/v1/tasks/{task}",
+    "/api/v1/tasks/{task}/events",
+    "/api/v1/tasks/{task}/stream",
+    "/api/v1/tasks/{task}/placeholders",
+    "/api/v1/stream?room=session:{session}&after=0",
+    "/api/v1/stream?room=task:{task}&after=0",
+    "/tasks/{task}",
+)
+WRITES: tuple[tuple[str, str, object], ...] = (
+    ("POST", "/api/{user}/chat", {"message": "What was it?", "conversation_id": "{session}"}),
+    ("PATCH", "/api/v1/sessions/{session}", {"title": "Mine now"}),
+    ("DELETE", "/api/v1/sessions/{session}", None),
+    *(("POST", f"/api/v1/sessions/{{session}}/{action}", {}) for action in ("start", "complete", "fail", "cancel")),
+    *(("POST", f"/api/v1/tasks/{{task}}/{action}", {}) for action in ("cancel", "retry", "complete", "fail", "pause")),
+    ("POST", "/api/v1/sessions", {"title": "Mine", "initial_prompt": "x", "parent_session_id": "{session}"}),
+)
+
+
+async def ask(stranger: Talker, secret: Secret, method: str, path: str, body: object = None) -> httpx.Response:
+    named = {"user": stranger.owner, "session": secret.session, "task": secret.task}
+    if isinstance(body, dict):
+        body = {name: str(value).format(**named) for name, value in body.items()}
+    return await stranger.http.request(method, path.format(**named), json=body)
+
+
+@pytest.mark.parametrize("path", READS)
+async def test_no_read_shows_it(stranger: Talker, secret: Secret, path: str) -> None:
+    answer = await asyncio.wait_for(ask(stranger, secret, "GET", path), 10)
+    assert answer.status_code in {200, 403, 404}
+    if answer.status_code == 200:
+        assert path in {"/api/{user}/conversations", "/api/v1/sessions", "/api/v1/tasks"}
+    for trace in (WORDS, secret.session, secret.task):
+        assert trace not in answer.text.replace(str(answer.request.url), "")
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda write: f"{write[0]} {write[1]}")
+async def test_no_write_reaches_it(
+    parlour: Parlour, stranger: Talker, secret: Secret, write: tuple[str, str, object]
+) -> None:
+    method, path, body = write
+    called = len(parlour.guest.given)
+    answer = await ask(stranger, secret, method, path, body)
+    assert answer.status_code in {403, 404, 422}
+    assert WORDS not in answer.text
+    assert len(texts(await secret.alice.history(secret.session))) == 2
+    assert len(parlour.guest.given) == called
+
+
+async def test_a_bulk_action_passes_it_by(stranger: Talker, secret: Secret) -> None:
+    asked = {"action": "delete", "session_ids": [secret.session]}
+    answer = await stranger.http.post("/api/v1/sessions/bulk", json=asked)
+    assert answer.json()["results"] == [
+        {
+            "session_id": secret.session,
+            "ok": False,
+            "status": 404,
+            "code": "not_found",
+            "detail": "There is nothing of yours under this id.",
+        }
+    ]
+    assert len(texts(await secret.alice.history(secret.session))) == 2
+
+
+@pytest.mark.parametrize("room", ["session:{session}", "task:{task}", "sessions", "tasks"])
+async def test_no_room_of_the_socket_shows_it(parlour: Parlour, stranger: Talker, secret: Secret, room: str) -> None:
+    bearer = stranger.http.headers["authorization"].removeprefix("Bearer ")
+    async with parlour.gateway.socket(bearer) as socket:
+        await socket.until("hello")
+        await socket.send(
+            type="subscribe", id="1", room=room.format(session=secret.session, task=secret.task), after="0"
+        )
+        first = await socket.receive()
+        if ":" in room:
+            assert (first["type"], first["code"]) == ("error", "not_found")
+        await secret.alice.say(f"Again: {WORDS}.", secret.session)
+        own = await stranger.say("my own")
+        heard = [first]
+        while str(own["task_id"]) not in str(heard[-1]) and ":" not in room:
+            heard.append(await socket.receive())
+    assert WORDS not in str(heard)
+    assert secret.session not in str(heard)
+
+
+@pytest.mark.parametrize("path", ["/ws/sessions/{session}", "/ws/sessions", "/ws/tasks/{task}"])
+async def test_no_compatible_socket_shows_it(parlour: Parlour, stranger: Talker, secret: Secret, path: str) -> None:
+    async with _compatible(parlour, stranger, path.format(session=secret.session, task=secret.task)) as heard:
+        await secret.alice.say(f"Again: {WORDS}.", secret.session)
+        await stranger.say("my own")
+        await asyncio.sleep(0.2)  # what would be shown is shown by now: nothing tells that nothing comes
+    assert WORDS not in str(heard)
+    assert secret.session not in str(heard)
+
+
+@asynccontextmanager
+async def _compatible(parlour: Parlour, stranger: Talker, path: str) -> AsyncGenerator[list[str]]:
+    heard: list[str] = []
+
+    async def listen() -> None:
+        url = f"ws://127.0.0.1:{parlour.gateway.port}{path}"
+        headers = {"Authorization": stranger.http.headers["authorization"]}
+        with suppress(WebSocketException):
+            async with connect(url, additional_headers=headers, proxy=None) as socket:
+                while True:
+                    heard.append(str(await socket.recv()))
+
+    listening = asyncio.create_task(listen())
+    try:
+        yield heard
+    finally:
+        listening.cancel()
+        await asyncio.wait({listening})
