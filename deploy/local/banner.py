@@ -21,10 +21,16 @@ def curl_line(runtime: Runtime) -> str:
     return shlex.join(words)
 
 
+def nats_for_outsiders(runtime: Runtime) -> str:
+    """The NATS servers without the admin's password: outsiders come with a token."""
+    return ",".join(f"nats://{url.rpartition('@')[2].removeprefix('nats://')}" for url in runtime.nats_url.split(","))
+
+
 def banner(runtime: Runtime, home: Path) -> str:
     """The text printed once everything is ready."""
     return f"""
 Ganglion is ready: {runtime.gateway_url}
+For producers and agents on NATS, with a token: {nats_for_outsiders(runtime)}
 
 Development token (owner dev, tenant dev, 24 h):
 {runtime.token}
