@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from cli.demo.conversation import conversation
 from cli.demo.refinements import refinements
 from cli.demo.samples import samples
 from cli.demo.stage import Act, Ending, Stage
@@ -20,6 +21,7 @@ from cli.session import Session, run
 ACTS: dict[str, Act] = {
     "Requests of many kinds": samples,
     "A specification, refined and decided": refinements,
+    "A conversation": conversation,
 }
 
 

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from cli.demo.conversation import Turn
+from cli.demo.conversation import faults_of as faults_of_talk
 from cli.demo.refinements import Decided, faults_of
 from cli.demo.sample import Sample, load
 from cli.demo.samples import Course
@@ -28,6 +30,10 @@ async def test_the_demo_carries_every_sample_to_the_state_it_should_reach(tmp_pa
     assert [decided["code"] for decided in refined["decisions"]] == ["approved", "rejected", "base_moved"]
     assert all(decided["diff"].startswith("diff --git ") for decided in refined["decisions"])
     assert len(refined["draft"]) >= 10
+    talked = done.documents[2]
+    assert isinstance(talked, dict)
+    assert "Pepper" in talked["turns"][2]["answer"]
+    assert (len(talked["turns"]), talked["messages"]) == (3, 6)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -78,3 +84,15 @@ def test_a_decision_that_ends_otherwise_or_another_draft_is_a_fault() -> None:
     assert faults_of(good, {"digest": "e"}) == ("the draft is not what was approved",)
     late = (*good[:2], proposal("approved"))
     assert faults_of(late, {"digest": "d"}) == ("a proposal was approved instead of base_moved",)
+
+
+def test_a_conversation_without_its_answer_or_with_another_history_is_a_fault() -> None:
+    turns = (Turn("My dog is Pepper.", "Noted.", ()), Turn("Who?", "Pepper.", (), words=1))
+    told = [text for turn in turns for text in (turn.said, turn.answer)]
+    read: dict[str, object] = {"messages": [{"content": text} for text in told]}
+    assert faults_of_talk(turns, read) == ()  # type: ignore[arg-type]  # what of a history is looked at
+    assert faults_of_talk(turns[::-1], read) == (  # type: ignore[arg-type]  # as above
+        "the last answer does not say Pepper: Noted.",
+        "no word of the last answer came before its end",
+        "the history is not what was said",
+    )
