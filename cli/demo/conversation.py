@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import httpx
+from pydantic import JsonValue
 from rich.text import Text
 
 from cli.client import Document
@@ -105,8 +106,8 @@ def _user(token: str) -> str:
 
 def _show(output: Output, turns: tuple[Turn, ...], read: Document) -> None:
     if output.is_json:
-        told = [{"said": turn.said, "answer": turn.answer, "tools": ", ".join(turn.tools)} for turn in turns]
-        output.document({"title": read["title"], "turns": [*told], "messages": read["total"]})
+        told: list[JsonValue] = [{"said": turn.said, "answer": turn.answer, "tools": [*turn.tools]} for turn in turns]
+        output.document({"title": read["title"], "turns": told, "messages": read["total"]})
         return
     output.line(Text(str(read["title"]), style="bold"))
     for turn in turns:
