@@ -31,3 +31,10 @@ async def test_a_refinement_whose_part_dies_ends_in_one_proposal_with_all_files(
     # Each of the four met the others' deaths too: up to three attempts.
     assert [faults for one in found for faults in faults_of(one, whole) if "attempts" not in faults] == []
     assert max(one.attempts for one in found) <= 3
+
+
+@pytest.mark.parametrize("server", ["valkey", "nats", "postgres"])
+async def test_a_server_that_dies_in_the_middle_costs_nothing_but_time(site: Site, server: str) -> None:
+    parts, whole = site
+    found = await refined(parts, kill=server, at="run.files")
+    assert faults_of(found, whole) == []

@@ -86,7 +86,7 @@ class Refined:
 
 
 async def refined(parts: Parts, *, kill: str | None = None, at: str = "") -> Refined:
-    """One refinement from its request to its proposal, while one role dies when a stage is seen on the bus."""
+    """One refinement from its request to its proposal, while a role or server dies as a stage is seen on the bus."""
     bus = await connect(parts.servers.nats_url)
     seen: dict[str, int] = {}
     struck = asyncio.Event()
@@ -104,9 +104,10 @@ async def refined(parts: Parts, *, kill: str | None = None, at: str = "") -> Ref
                 seen[name] = seen.get(name, 0) + 1
                 if kill is not None and name == stage and seen[name] == int(number or 1) and not struck.is_set():
                     struck.set()
-                    pid = parts.pid(kill)
-                    assert pid is not None
-                    os.kill(pid, signal.SIGKILL)
+                    if kill in parts.names:
+                        pid = parts.pid(kill)
+                        assert pid is not None
+                        os.kill(pid, signal.SIGKILL)
 
         await bus.subscribe("bus.>", cb=look)
         await bus.flush()
@@ -114,7 +115,7 @@ async def refined(parts: Parts, *, kill: str | None = None, at: str = "") -> Ref
         assert asked.status_code == 202, asked.text
         if kill is not None:
             await asyncio.wait_for(struck.wait(), 20)
-            await parts.died(kill)
+            await (parts.died(kill) if kill in parts.names else parts.kill(kill))
             await parts.start(kill)
         try:
             return await _ended(alice, asked.json(), workflow_id, seen)
@@ -127,7 +128,8 @@ async def _ended(alice: httpx.AsyncClient, asked: dict[str, str], workflow_id: s
 
     async def is_there() -> bool:
         with suppress(httpx.TransportError):
-            found.update((await alice.get(f"/api/proposals/{asked['proposal_id']}")).json())
+            answer = await alice.get(f"/api/proposals/{asked['proposal_id']}")
+            found.update(answer.json() if answer.status_code == httpx.codes.OK else {})
         assert found.get("status") == "completed", found.get("status")
         return True
 
