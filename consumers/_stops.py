@@ -12,10 +12,11 @@ from nats.aio.msg import Msg
 from events.codec import decode
 from events.errors import InvalidEventError
 from events.subjects import filter_for
-from events.task import TaskBlocked, TaskCancelled, TaskEntered, TaskFailed, TaskPaused, TaskTimedOut
+from events.task import TaskBlocked, TaskCancelled, TaskEntered, TaskFailed, TaskPaused, TaskSucceeded, TaskTimedOut
 
-STOPPING = (TaskBlocked, TaskCancelled, TaskFailed, TaskPaused, TaskTimedOut)
-"""The states that end a run from outside."""
+STOPPING = (TaskBlocked, TaskCancelled, TaskFailed, TaskPaused, TaskSucceeded, TaskTimedOut)
+"""The states that end a run from outside; that a task has succeeded may be its owner's word."""
+_TASK = b'"taskid":"'
 
 
 class Work(Protocol):
@@ -51,6 +52,7 @@ class Stops:
 
     def __init__(self) -> None:
         self._stops: dict[UUID, Stop] = {}
+        self._texts: dict[str, None] = {}
 
     async def listen(self, client: Client) -> None:
         """Hear the keeper's announcements."""
@@ -61,15 +63,18 @@ class Stops:
     def watching(self, task_id: UUID, attempt: int) -> Iterator[Stop]:
         """Enter before the task's row is read: what is announced after that row was true is not missed."""
         stop = self._stops[task_id] = Stop(attempt)
+        self._texts[str(task_id)] = None
         try:
             yield stop
         finally:
             if self._stops.get(task_id) is stop:  # a later attempt may have taken the place
                 del self._stops[task_id]
+                del self._texts[str(task_id)]
 
     async def _on_state(self, message: Msg) -> None:
-        if not self._stops:
-            return
+        start = message.data.find(_TASK) + len(_TASK)
+        if message.data[start : start + 36].decode("ascii", "replace") not in self._texts:
+            return  # nearly always: it is not decoded for that
         with contextlib.suppress(InvalidEventError):
             data = decode(message.data, message.headers).data
             if isinstance(data, TaskEntered):
