@@ -221,7 +221,8 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         agent_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, bus=bus, settings=settings.bus),
     ):
         app.include_router(router)
-    hot = HotRoutes(app, {SUBMIT.path: submitting.submit, CREATE.path: submitting.create}, live.serve)
+    posts = {SUBMIT.path: submitting.submit, CREATE.path: submitting.create, **outside.hot()}
+    hot = HotRoutes(app, posts, live.serve)
     return Gateway(Edge(_with_cors(hot, settings.http), metrics), hub, sockets, streams, waiting)
 
 

@@ -76,9 +76,6 @@ class Door:
         if event.data.subject_root != LOGGED:
             await self._bus.publish(event)  # said, and gone in minutes: nobody folds it
             return Receipt(event, None, None, replayed=False)
-        earlier = await self._earlier(arrival)
-        if earlier is not None:
-            return _receipt(event, earlier.outcome, earlier.at, replayed=True)
         if isinstance(event.data, TaskSubmitted):
             self._acceptor.refuse_if_overloaded()
         accepted = await self._accept(event, arrival)

@@ -10,10 +10,12 @@ from gateway.auth import Authenticator
 from gateway.bus import Bus
 from gateway.callout import AgentRegistry, Callout, OutsiderSettings
 from gateway.door.door import Door
+from gateway.door.over_http import PATH as EVENTS
 from gateway.door.over_http import HttpDoor
 from gateway.door.over_nats import NatsDoor
 from gateway.door.schemas import Schemas
 from gateway.door.watching import NatsWatch
+from gateway.hot import Handler
 from gateway.rates import Rates
 from producers.connect import BusSettings
 
@@ -47,6 +49,10 @@ class Outside:
         router.include_router(self._over_http.router())
         router.include_router(self._schemas.router())
         return router
+
+    def hot(self) -> dict[str, Handler]:
+        """What is asked for most, for gateway/hot.py."""
+        return {EVENTS: self._over_http.publish}
 
     def parts(self) -> tuple[Coroutine[object, object, None], ...]:
         """What runs beside the requests."""
