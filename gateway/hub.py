@@ -44,7 +44,7 @@ class Hub:
 
     def __init__(
         self,
-        latest_ids: Callable[[int], Awaitable[list[Identity]]],
+        latest_ids: Callable[[Cursor, int], Awaitable[list[Identity]]],
         lag: Lag,
         metrics: Metrics,
     ) -> None:
@@ -167,8 +167,9 @@ class Hub:
         self.recent.begin(at)
 
     async def _remember_latest(self) -> None:
+        """Of what lies before the place where reading begins: what lies behind it has not been shown."""
         try:
-            for identity in await self._latest_ids(_REMEMBERED // 4):
+            for identity in await self._latest_ids(self.position, _REMEMBERED // 4):
                 self._is_new(identity)
         except StoreUnavailableError:
             log.warning("hub_starts_without_latest_ids")

@@ -115,10 +115,11 @@ async def has_gap(engine: AsyncEngine, after: Cursor, until: Cursor) -> bool:
     return bool(await fetch(engine, statement))
 
 
-async def latest_ids(engine: AsyncEngine, limit: int) -> list[tuple[str, str]]:
-    """Source and id of the newest `limit` events, oldest first."""
+async def latest_ids(engine: AsyncEngine, until: Cursor, limit: int) -> list[tuple[str, str]]:
+    """Source and id of the newest `limit` events up to a place, oldest first."""
     newest = (
         select(event_log.c.source, event_log.c.id, event_log.c.epoch, event_log.c.seq)
+        .where(tuple_(event_log.c.epoch, event_log.c.seq) <= _place(until))
         .order_by(event_log.c.epoch.desc(), event_log.c.seq.desc())
         .limit(limit)
     )

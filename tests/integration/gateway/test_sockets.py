@@ -10,6 +10,7 @@ from nats.aio.client import Client
 
 from deploy.local.server import Server
 from events.base import Event
+from events.cursor import Cursor
 from events.task import Status, TaskControl
 from gateway.ws import MAX_SUBSCRIPTIONS
 from producers.topology import apply
@@ -349,3 +350,22 @@ async def test_a_subscription_outlives_a_restart_of_nats(
 
 async def _ready(client: httpx.AsyncClient) -> bool:
     return (await client.get("/readyz")).status_code == 200
+
+
+async def test_what_is_committed_while_the_hub_starts_is_shown(
+    gateway: RunningGateway, alice: httpx.AsyncClient, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = await submitted(alice)
+    hub = gateway.gateway.hub
+    remembered = hub._latest_ids
+
+    async def slowly(until: Cursor, limit: int) -> list[tuple[str, str]]:
+        await keeper.enter(task_id, "running")
+        await eventually(lambda: keeper.has_folded(until.seq + 1))
+        return await remembered(until, limit)
+
+    async with gateway.socket() as socket:
+        await subscribed(socket, f"task:{task_id}")
+        monkeypatch.setattr(hub, "_latest_ids", slowly)
+        hub.epoch_changed("another")
+        assert names([await socket.receive()]) == ["task.running"]
