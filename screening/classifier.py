@@ -37,9 +37,16 @@ class Artefact(TypedDict):
 
 
 def cue_patterns() -> dict[str, str]:
-    """The cues by name (data/cues.yaml)."""
-    raw: dict[str, str] = yaml.safe_load((resources.files("screening") / "data" / "cues.yaml").read_text("utf-8"))
-    return raw
+    """The cues by name (data/cues.yaml), with their words in more languages (data/cues-languages.yaml)."""
+    raw, more = (_patterns(name) for name in ("cues.yaml", "cues-languages.yaml"))
+    if unknown := more.keys() - raw.keys():
+        raise ValueError(f"cues-languages.yaml adds to cues that do not exist: {sorted(unknown)}")
+    return {name: f"{pattern}|{more[name]}" if name in more else pattern for name, pattern in raw.items()}
+
+
+def _patterns(name: str) -> dict[str, str]:
+    patterns: dict[str, str] = yaml.safe_load((resources.files("screening") / "data" / name).read_text("utf-8"))
+    return patterns
 
 
 def windows(text: str) -> Iterator[str]:

@@ -41,7 +41,7 @@ class InjectionPolicy(_Part):
 
     action: Literal["block", "flag"] = "block"
     flag_score: float = Field(0.5, ge=0, le=1)
-    block_score: float = Field(0.995, ge=0, le=1)
+    block_score: float = Field(0.99, ge=0, le=1)
     block_families: tuple[str, ...] = ("delimiter", "template", "command", "exfiltration")
 
 

@@ -12,20 +12,34 @@ Slots = Mapping[str, list[str]]
 
 
 def load(name: str) -> dict[str, Slots]:
-    """One grammar file of this folder: slots by language."""
-    raw: dict[str, Slots] = yaml.safe_load((Path(__file__).parent / name).read_text("utf-8"))
-    return raw
+    """The grammar of this folder's files `name*.yaml`: slots by language, a slot's entries from all of them."""
+    grammar: dict[str, dict[str, list[str]]] = {}
+    for path in sorted(Path(__file__).parent.glob(f"{name}*.yaml")):
+        for language, slots in yaml.safe_load(path.read_text("utf-8")).items():
+            known = grammar.setdefault(language, {})
+            for slot, entries in slots.items():
+                known[slot] = [*known.get(slot, []), *map(str, entries)]
+    return grammar
 
 
-def expand(template: str, slots: Slots, rng: random.Random) -> str:
-    """`template` with each `{slot}` replaced by an entry drawn for it, recursively; unknown slots stay."""
+def expand(template: str, slots: Slots, rng: random.Random, fixed: dict[str, str] | None = None) -> str:
+    """`template` with each `{slot}` replaced by an entry drawn for it, recursively; unknown slots stay.
+
+    The slots named in the slot `once` are drawn once: everywhere in a text they are the same.
+    """
+    fixed = {} if fixed is None else fixed
     head, mark, rest = template.partition("{")
     if not mark:
         return template
     name, mark, tail = rest.partition("}")
-    if mark and name in slots:
-        return head + expand(rng.choice(slots[name]), slots, rng) + expand(tail, slots, rng)
-    return head + "{" + expand(rest, slots, rng)
+    if not mark or name not in slots:
+        return head + "{" + expand(rest, slots, rng, fixed)
+    if name not in fixed:
+        drawn = expand(rng.choice(slots[name]), slots, rng, fixed)
+        if name not in slots.get("once", ()):
+            return head + drawn + expand(tail, slots, rng, fixed)
+        fixed[name] = drawn
+    return head + fixed[name] + expand(tail, slots, rng, fixed)
 
 
 def _styled(text: str, rng: random.Random) -> str:
@@ -41,7 +55,7 @@ def _styled(text: str, rng: random.Random) -> str:
 
 def attacks(rng: random.Random, count: int, *, english: float = 0.6) -> Iterator[str]:
     """`count` injections, about a third of them next to an innocent text."""
-    grammars = load("attacks.yaml")
+    grammars = load("attacks")
     others = [code for code in grammars if code != "en"]
     for _ in range(count):
         slots = grammars["en" if rng.random() < english else rng.choice(others)]
@@ -56,7 +70,7 @@ def attacks(rng: random.Random, count: int, *, english: float = 0.6) -> Iterator
 
 def requests(rng: random.Random, count: int, *, english: float = 0.7) -> Iterator[str]:
     """`count` harmless texts, one in five made of two."""
-    grammars, carriers = load("benign.yaml"), load("attacks.yaml")
+    grammars, carriers = load("benign"), load("attacks")
     others = [code for code in grammars if code != "en"]
     for _ in range(count):
         code = "en" if rng.random() < english else rng.choice(others)
