@@ -22,6 +22,7 @@ from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from events.base import JsonObject
+from events.process import configure_logs
 from producers.agents.context import Context
 from producers.agents.errors import AgentError, NotMineError, SupersededError
 from producers.agents.registering import Offer, register
@@ -104,6 +105,7 @@ class Agent:
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then drain. Raises RefusedError, SupersededError."""
+        configure_logs()
         asyncio.run(self._run())
 
     async def serve(self) -> None:

@@ -5,7 +5,7 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 from events.base import JsonObject
-from events.files import checked_tree, digest_of
+from events.files import MAX_FILE_BYTES, checked_tree, digest_of
 from events.run import File
 from producers.agents.errors import AgentError, NotMineError
 from producers.agents.line import Lines, is_over
@@ -13,10 +13,9 @@ from producers.agents.work import Task
 from producers.sdk.errors import RefusedError
 
 FACT_WITHIN = 120.0
-MAX_FACT = 700 * 1024
 MAX_SHARED_FILE = 256 * 1024
 _MAX_TOGETHER = 512 * 1024
-"""Bytes of the files that travel in one event; the rest of MAX_FACT is for paths, digests and JSON's escapes."""
+"""Bytes of the files that travel in one event; a fact may have 700 KiB, with paths, digests and JSON's escapes."""
 
 
 class Context:
@@ -64,9 +63,12 @@ class Context:
         """Say what all files are now (path -> text): it replaces what was said before.
 
         What has not changed is not sent again; what is large travels alone. Raises AgentError (`output_too_large`) for
-        a file above 700 KiB, InvalidPathError for paths that are not safe.
+        a file above 700,000 bytes, InvalidPathError for paths that are not safe.
         """
         checked_tree(files)
+        for path, text in files.items():
+            if len(text.encode()) > MAX_FILE_BYTES:
+                raise AgentError(f"{path} is larger than Ganglion takes.", code="output_too_large")
         made = {path: File.of(path, text) for path, text in files.items()}
         seq = self._snapshots = self._snapshots + 1
         for path in self._alone(made):
@@ -121,8 +123,6 @@ class Context:
         return alone
 
     async def _send_alone(self, path: str, file: File, seq: int) -> None:
-        if _size(file) > MAX_FACT:
-            raise AgentError(f"{path} is larger than Ganglion takes.", code="output_too_large")
         said: JsonObject = {"snapshot_seq": seq, "files": {path: _dumped(file)}, "part": True}
         receipt = await self.state("run.files", said)
         self._kept[path, file.sha256] = str(receipt["event_id"])
