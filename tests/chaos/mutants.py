@@ -145,6 +145,8 @@ MUTANTS = (
         (Edit("gateway/lookup.py", "principal.may_see(row.tenant, row.owner)", "principal is not None"),),
         ("kill valkey",),
         times=1,
+        requests=400,
+        per_second=40.0,
     ),
 )
 
