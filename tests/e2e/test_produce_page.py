@@ -8,9 +8,11 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from producers.sdk import EventProducer, Happening
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -88,3 +90,28 @@ async def test_the_shell_example_asks_waits_and_prints(module_stack: Stack) -> N
     refused = await run(module_stack, "sh", script, " ")
     assert refused.code == 2
     assert json.loads(refused.err)["code"] == "invalid_request"
+
+
+async def test_a_gateway_that_is_killed_again_and_again_costs_no_event_and_doubles_none(module_stack: Stack) -> None:
+    stack = module_stack
+    urls = {"http": stack.runtime.gateway_url, "nats": f"nats://{stack.runtime.nats_url.rpartition('@')[2]}"}
+
+    async def produce(kind: str) -> list[tuple[str, str]]:
+        async with EventProducer(urls[kind], stack.token(f"kill-{kind}"), source="/killed") as producer:
+            made = []
+            for number in range(15):
+                task = await producer.submit(f"Summarise: number {number}.", event_id=f"n-{number}", within=60)
+                made.append((f"n-{number}", str(task.id)))
+            last = [await producer.finished(UUID(task_id), within=60) for _, task_id in made]
+        assert all(isinstance(told, Happening) and told.event == "task.succeeded" for told in last)
+        return made
+
+    producing = [asyncio.create_task(produce(kind)) for kind in urls]
+    for _ in range(2):
+        await asyncio.sleep(0.3)  # while they produce
+        await stack.kill("gateway")
+    for kind, made in zip(urls, await asyncio.gather(*producing), strict=True):
+        async with stack.client(f"kill-{kind}", scopes=("tasks:read",)) as client:
+            listed = (await client.get("/api/v1/tasks", params={"limit": 100})).json()["items"]
+        assert {task["task_id"] for task in listed} == {task_id for _, task_id in made}
+        assert len(listed) == len(made) == 15
