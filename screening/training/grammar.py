@@ -11,7 +11,7 @@ import yaml
 Slots = Mapping[str, list[str]]
 
 
-def load(name: str) -> dict[str, Slots]:
+def load(name: str) -> Mapping[str, Slots]:
     """The grammar of this folder's files `name*.yaml`: slots by language, a slot's entries from all of them."""
     grammar: dict[str, dict[str, list[str]]] = {}
     for path in sorted(Path(__file__).parent.glob(f"{name}*.yaml")):
