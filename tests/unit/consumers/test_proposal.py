@@ -53,6 +53,15 @@ def test_a_run_that_crashes_after_five_snapshots_and_ends_with_three_leaves_the_
     assert digests(refinement.proposal.files or {}) == shas(second[-1])
 
 
+def test_a_second_attempt_that_ends_without_files_does_not_leave_the_first_ones(ledger: Ledger) -> None:
+    refinement = ledger.request(ledger.workflow())
+    refinement.start()
+    refinement.snapshot(1, ONE)
+    refinement.crash()
+    refinement.run([])
+    assert (refinement.proposal.status, refinement.proposal.reason) == ("expired", "no_files")
+
+
 def test_a_snapshot_of_an_execution_that_is_over_changes_nothing(ledger: Ledger) -> None:
     refinement = ledger.request(ledger.workflow())
     refinement.start()
