@@ -28,7 +28,8 @@ def create_app(settings: EngineSettings, author: Author) -> Starlette:
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with Checkpoints(settings.database_url.get_secret_value()) as checkpoints:
+        url = settings.database_url.get_secret_value()
+        async with Checkpoints(url, timeout=settings.store_timeout) as checkpoints:
             graph = build_graph(author, checkpoints.saver)
             threads = Threads(graph, checkpoints, running=settings.running, waiting=settings.waiting)
             app.router.routes.extend(_routes(threads, checkpoints, settings))

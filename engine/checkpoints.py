@@ -44,13 +44,13 @@ class Record(TypedDict):
 class Checkpoints:
     """Saver and records on one pool; `async with` opens it. Every method raises StoreAwayError."""
 
-    def __init__(self, url: str, *, connections: int = 8) -> None:
+    def __init__(self, url: str, *, connections: int = 8, timeout: float = 5.0) -> None:
         self._pool: AsyncConnectionPool[AsyncConnection[DictRow]] = AsyncConnectionPool(
             url,
             open=False,
             min_size=1,
             max_size=connections,
-            timeout=5.0,
+            timeout=timeout,
             kwargs={
                 "autocommit": True,
                 "row_factory": dict_row,

@@ -11,7 +11,8 @@ class EngineSettings(BaseSettings):
 
     `SPEC_ENGINE_HOST`, `SPEC_ENGINE_PORT`: where to listen. `SPEC_ENGINE_PREFIX`: the path before the routes.
     `SPEC_ENGINE_RUNNING`: threads that work at once. `SPEC_ENGINE_KEEP_DAYS`: how long an ended thread that nobody
-    cleaned up is kept. `DATABASE_URL`: where checkpoints are kept.
+    cleaned up is kept. `SPEC_ENGINE_STORE_TIMEOUT`: seconds to wait for a connection. `DATABASE_URL`: where
+    checkpoints are kept.
     """
 
     model_config = SettingsConfigDict(
@@ -26,6 +27,7 @@ class EngineSettings(BaseSettings):
     running: int = Field(default=16, ge=1)
     waiting: int = Field(default=1_000, ge=0)
     keep_days: float = Field(default=7.0, gt=0)
+    store_timeout: float = Field(default=5.0, gt=0)
 
     @field_validator("prefix")
     @classmethod

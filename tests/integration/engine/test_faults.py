@@ -5,6 +5,8 @@ import json
 import signal
 import uuid
 
+from structlog.testing import capture_logs
+
 from deploy.local.servers import Servers
 from engine.model import ModelAuthor, ModelSettings
 from tests.support.eventually import eventually
@@ -55,7 +57,10 @@ async def test_the_engine_waits_through_an_outage_of_its_database(servers: Serve
     thread = str(uuid.uuid4())
     async with stub_model() as model:
         author = ModelAuthor(ModelSettings(base_url=model.url))
-        async with local_engine(servers.database_url, author) as engine, engine.client() as client:
+        async with (
+            local_engine(servers.database_url, author, store_timeout=0.3) as engine,
+            engine.client() as client,
+        ):
             model.free = 1
             await engine.invoke(thread)
             await eventually(lambda: model.asked == 2)
@@ -65,6 +70,8 @@ async def test_the_engine_waits_through_an_outage_of_its_database(servers: Serve
             assert (ready.status_code, ready.json()["services"]["postgres"]) == (503, "unavailable")
             refused = await client.post("/invoke", json=job(str(uuid.uuid4())))
             assert (refused.status_code, refused.json()["retryable"]) == (503, True)
-            model.gate.set()
+            with capture_logs() as logs:
+                model.gate.set()
+                await eventually(lambda: "store_away" in [entry["event"] for entry in logs])
             await servers.postgres.start()
             assert (await engine.ended(thread))["status"] == "completed"
