@@ -24,7 +24,7 @@ async def site() -> AsyncGenerator[Site]:
         yield parts, await refined(parts)
 
 
-@pytest.mark.parametrize("stage", ["task.assigned", "run.files", "run.finished", "proposal.extracting"])
+@pytest.mark.parametrize("stage", ["run.files", "run.finished", "proposal.extracting"])
 async def test_a_refinement_whose_part_dies_ends_in_one_proposal_with_all_files(site: Site, stage: str) -> None:
     parts, whole = site
     found = await asyncio.gather(*(refined(parts, kill=role, at=stage) for role in KILLED))
