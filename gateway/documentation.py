@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 from gateway.errors import PROBLEM
 from gateway.models import Accepted, FacadeTask, Problem, SubmitAccepted, Task
 from gateway.requests import SubmitRequest, TaskRequest
+from gateway.sessions.requests import BulkRequest
 
 JsonMap = dict[str, object]
 
@@ -31,10 +32,12 @@ _WORDS = {
     415: "The body must be application/json",
     422: "The request does not fit the contract",
     429: "Too many requests; Retry-After says when to come back",
+    502: "The agent failed at it",
     503: "Not now: see `code` and Retry-After",
+    504: "The agent did not answer in time and was stopped",
 }
 _REF = "#/components/schemas/{model}"
-_DOCUMENTED = (SubmitRequest, TaskRequest, Accepted, SubmitAccepted, FacadeTask, Task, Problem)
+_DOCUMENTED = (SubmitRequest, TaskRequest, BulkRequest, Accepted, SubmitAccepted, FacadeTask, Task, Problem)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, object]]:

@@ -288,12 +288,8 @@ def _allowed(request: Request) -> str:
     """The methods of a path; it may be served by several routes, of which each knows its own only."""
     documented: dict[str, dict[str, object]] = request.app.openapi()["paths"]
     path = request.scope["path"]
-    methods = {
-        name.upper()
-        for template in documented
-        if compile_path(template)[0].match(path)
-        for name in documented[template]
-    }
+    matching = [path] if path in documented else [one for one in documented if compile_path(one)[0].match(path)]
+    methods = {name.upper() for template in matching for name in documented[template]}
     return ", ".join(sorted(methods))
 
 

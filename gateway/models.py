@@ -33,6 +33,8 @@ class Problem(BaseModel):
     errors: list[Fault] | None = None
     task_id: UUID | None = None
     idempotency_key: str | None = None
+    error_code: str | None = None
+    conversation_id: str | None = None
 
 
 class Links(BaseModel):

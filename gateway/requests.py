@@ -68,6 +68,8 @@ def _not_a_timestamp(value: object) -> object:
 
 
 Whole = Annotated[int, BeforeValidator(_whole)]
+Version = Annotated[int, Field(ge=1), BeforeValidator(_whole)]
+"""The version of a thing, as its answer showed it."""
 Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_not_a_timestamp), AfterValidator(_in_utc)]
 """An RFC 3339 date and time with its offset, brought to UTC."""
 

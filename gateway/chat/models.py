@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from events.base import JsonObject
-from gateway.models import Links, Problem
+from gateway.models import Links
 
 MAX_MESSAGE = 5_000
 
@@ -67,13 +67,6 @@ class ChatAccepted(BaseModel):
     durability: Literal["log", "log+database"]
     message: str
     links: Links
-
-
-class ChatProblem(Problem):
-    """RFC 9457, with the conversation it is about."""
-
-    error_code: str
-    conversation_id: str | None = None
 
 
 class Conversation(BaseModel):

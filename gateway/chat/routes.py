@@ -16,7 +16,7 @@ from gateway.auth import READ, WRITE, Authenticator, Principal, bearer
 from gateway.bodies import read_json
 from gateway.chat.conversations import MAX_MESSAGES, Conversations
 from gateway.chat.errors import AgentTimeoutError, ForeignUserError, InvalidMessageError, about, failure_of
-from gateway.chat.models import ChatAccepted, ChatProblem, ChatRequest, ChatResponse, Conversation, ListedToolCall
+from gateway.chat.models import ChatAccepted, ChatRequest, ChatResponse, Conversation, ListedToolCall
 from gateway.chat.streaming import TurnStream
 from gateway.chat.turn import Turn, Turns, make_turn
 from gateway.chat.waiting import TurnWire, Waiting
@@ -34,12 +34,6 @@ _TOLD: dict[Durability, str] = {
     "log+database": "The message is kept and waits for its turn.",
     "log": "The message is kept in the log; the database will follow.",
 }
-_FAILURES = {
-    422: "Blocked by policy; the message is not part of the conversation",
-    502: "The agent failed at it",
-    504: "The agent did not answer within 30 s and was stopped",
-}
-
 User = Annotated[str, Path(max_length=64, description="The token's `sub`")]
 ConversationId = Annotated[str, Path(max_length=64)]
 Skip = Annotated[int, Query(ge=0, le=1_000_000)]
@@ -70,8 +64,7 @@ class Chat:
             responses={
                 200: {"model": ChatResponse, "content": streamed},
                 202: {"model": ChatAccepted},
-                **problems(400, 401, 403, 404, 409, 413, 415, 503),
-                **{status: {"model": ChatProblem, "description": words} for status, words in _FAILURES.items()},
+                **problems(400, 401, 403, 404, 409, 413, 415, 422, 502, 503, 504),
             },
             openapi_extra=request_body(ChatRequest),
         )

@@ -8,7 +8,7 @@ from events.base import JsonObject
 from events.ids import Name
 from events.session import SessionSpec
 from events.task import Budget, TaskSpec
-from gateway.requests import AnyPriority, Whole, priority_of
+from gateway.requests import AnyPriority, Version, Whole, priority_of
 
 SessionType = Literal["planning", "execution", "review", "debug", "integration"]
 BulkAction = Literal["start", "pause", "resume", "complete", "fail", "cancel", "delete"]
@@ -18,6 +18,7 @@ MAX_RUN = 3_600
 
 _NOT_BLANK = r"\S"
 Tags = Annotated[list[Annotated[str, Field(min_length=1, max_length=64)]], Field(max_length=20)]
+Score = Annotated[float, Field(ge=0, le=1)]
 Title = Annotated[str, Field(min_length=3, max_length=100, pattern=_NOT_BLANK)]
 
 
@@ -72,7 +73,7 @@ class UpdateSessionRequest(_Body):
     title: Title | None = None
     tags: Tags | None = None
     metadata: JsonObject | None = None
-    expected_version: Whole | None = Field(default=None, ge=1)
+    expected_version: Version | None = None
 
 
 class ActionRequest(_Body):
@@ -85,8 +86,8 @@ class CompleteSessionRequest(_Body):
     """What came of it."""
 
     result: JsonObject = Field(default_factory=dict)
-    success_rate: float | None = Field(default=None, ge=0, le=1)
-    confidence_score: float | None = Field(default=None, ge=0, le=1)
+    success_rate: Score | None = None
+    confidence_score: Score | None = None
 
     def kept(self) -> JsonObject:
         """The task's result: what is said, and the two scores where they are given."""
