@@ -65,6 +65,6 @@ class RouteAnswer(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    agent_id: Name | None
+    agent_id: Name | None = None
     needs: tuple[Name, ...]
     candidates: tuple[Candidate, ...]

@@ -133,11 +133,14 @@ class Agency:
         self.agents.clear()
 
     async def clear(self) -> None:
-        """End what waits: it would be another test's work."""
+        """End what waits and deregister who is left: they would be another test's."""
         async with self.http(scopes=("admin",)) as http:
             asked = {"status": ["submitted", "ready", "waiting", "assigned", "running"], "limit": 100}
             for task in (await http.get("/api/v1/tasks", params=asked)).json()["items"]:  # type: ignore[arg-type]  # a list of texts
                 await http.post(f"/api/v1/tasks/{task['task_id']}/cancel")
+            for agent in (await http.get("/api/v1/agents", params={"limit": 100})).json()["items"]:
+                if not agent["built_in"]:
+                    await http.delete(f"/api/v1/agents/{agent['id']}")
 
     async def submit(self, http: httpx.AsyncClient, prompt: str = "Do it.", **more: JsonValue) -> str:
         answer = await http.post("/api/v1/tasks", json={"prompt": prompt, **more})
