@@ -52,6 +52,12 @@ class OneTask:
     async def said_before(self, *_: object) -> Sequence[Line]:
         return ()
 
+    async def base_files(self, _: UUID) -> None:
+        return None
+
+    async def left_files(self, _: UUID) -> None:
+        return None
+
 
 def state(kind: type[TaskEntered], task_id: UUID, attempt: int = 1) -> Event[EventData]:
     data = kind(task_id=task_id, kind="goal", from_status="ready", version=3, attempt=attempt, agent_id="endless")
