@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from gateway.models import Links, Problem
 
@@ -61,6 +61,23 @@ class BatchAnswer(BaseModel):
     items: list[BatchItem]
 
 
+class SchemaPlace(BaseModel):
+    """A type of event and where its schema is; `by` and `scope` say who may send it, if anybody may."""
+
+    type: str
+    schema_: str = Field(alias="schema")
+    sent: bool
+    by: Literal["user", "agent"] | None
+    scope: str | None
+
+
+class SchemaIndex(BaseModel):
+    """Every type of event, and the schema of the attributes around each."""
+
+    envelope: str
+    items: list[SchemaPlace]
+
+
 def request_bodies() -> JsonMap:
     """The three content modes."""
     return {
@@ -68,7 +85,13 @@ def request_bodies() -> JsonMap:
             "required": True,
             "content": {
                 "application/cloudevents+json": {"schema": _EVENT},
-                "application/cloudevents-batch+json": {"schema": {"type": "array", "maxItems": 100, "items": _EVENT}},
+                "application/cloudevents-batch+json": {
+                    "schema": {
+                        "type": "array",
+                        "maxItems": 100,
+                        "items": {"description": "Events, each judged for itself"},
+                    }
+                },
                 "application/json": {
                     "schema": {"type": "object", "description": "The data alone: attributes are `ce-` headers"}
                 },

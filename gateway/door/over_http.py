@@ -61,7 +61,13 @@ class HttpDoor:
             },
             openapi_extra=documents.request_bodies(),
         )(self.publish)
-        router.options(PATH, summary="May I deliver here?", responses={200: {"description": "Yes"}})(self.handshake)
+        router.options(
+            PATH,
+            summary="May I deliver here?",
+            response_class=Response,
+            responses={200: {"description": "Yes, with a token"}},
+            openapi_extra={"security": []},
+        )(self.handshake)
         return router
 
     async def publish(self, request: Request) -> Response:

@@ -14,13 +14,15 @@ from starlette.responses import Response
 from events.base import CATALOGUE, TYPE_PREFIX, JsonObject
 from gateway.answers import json_answer
 from gateway.documentation import problems
+from gateway.door import documents
 from gateway.door.arrival import Attributes
 from gateway.door.rules import Rules
 from gateway.errors import NotFoundError
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MEDIA_TYPE = "application/schema+json"
-_CACHED = {"Cache-Control": "public, max-age=300", "Content-Type": _MEDIA_TYPE}
+_KEPT = {"Cache-Control": "public, max-age=300"}
+_PUBLIC: dict[str, object] = {"security": []}
 ENVELOPE = "cloudevent"
 
 
@@ -33,12 +35,18 @@ class Schemas:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["events"])
-        router.get("/schemas", summary="Every type of event and where its schema is", response_model=None)(self.index)
+        router.get(
+            "/schemas",
+            summary="Every type of event and where its schema is",
+            responses={200: {"model": documents.SchemaIndex}},
+            openapi_extra=_PUBLIC,
+        )(self.index)
         router.get(
             "/schemas/{name}/v1",
             summary="The JSON Schema of a type's data; `cloudevent` for the attributes around it",
-            response_model=None,
-            responses={200: {"content": {_MEDIA_TYPE: {"schema": {"type": "object"}}}}, **problems(404)},
+            response_class=Response,
+            responses={200: {"content": {_MEDIA_TYPE: {"schema": {"type": "object"}}}}, **problems(404, 422)},
+            openapi_extra=_PUBLIC,
         )(self.schema)
         return router
 
@@ -55,7 +63,7 @@ class Schemas:
             }
             for kind, rule in sorted(rules.items())
         ]
-        return json_answer({"envelope": f"/schemas/{ENVELOPE}/v1", "items": items}, headers=dict(_CACHED))
+        return json_answer({"envelope": f"/schemas/{ENVELOPE}/v1", "items": items}, headers=dict(_KEPT))
 
     async def schema(self, request: Request, name: Annotated[str, Path(max_length=128)]) -> Response:
         """`name` is `task.submitted`, or the whole `io.ganglion.task.submitted`."""
@@ -64,7 +72,7 @@ class Schemas:
             raise NotFoundError("There is no such type of event; /schemas lists them.")
         where = str(request.url.replace(query=None))
         document = {"$schema": _DIALECT, "$id": where, **_schema_of(model)}
-        return json_answer(document, headers=dict(_CACHED))
+        return json_answer(document, headers={**_KEPT, "Content-Type": _MEDIA_TYPE})
 
     def _model(self, name: str) -> type[BaseModel] | None:
         event_type = f"{TYPE_PREFIX}.{name.removeprefix(TYPE_PREFIX + '.')}.v1"

@@ -32,6 +32,8 @@ async def test_the_document_covers_every_route(alice: httpx.AsyncClient) -> None
         ("get", "/api/v1/tasks/{task_id}/stream"),
         ("get", "/api/v1/stream"),
         ("get", "/asyncapi.json"),
+        *((method, "/api/v1/events") for method in ("post", "options")),
+        *(("get", path) for path in ("/schemas", "/schemas/{name}/v1")),
         *(("post", f"/api/v1/tasks/{{task_id}}/{action.name}") for action in ACTIONS),
         *((method, "/api/v1/dlq/{number}") for method in ("get", "delete")),
         ("get", "/api/v1/dlq"),
