@@ -18,8 +18,8 @@ _EVENT: JsonMap = {
         "id": {**_ATTRIBUTE, "description": "With `source`: the same event is taken once"},
         "source": _ATTRIBUTE,
         "type": {**_ATTRIBUTE, "examples": ["io.ganglion.task.submitted.v1"]},
-        "datacontenttype": {"type": "string", "pattern": "json"},
-        "traceparent": {"type": "string"},
+        "datacontenttype": {"type": ["string", "null"], "pattern": "json"},
+        "traceparent": {"type": ["string", "null"]},
         "data": {"type": "object"},
     },
     "examples": [
