@@ -115,3 +115,9 @@ async def test_a_gateway_that_is_killed_again_and_again_costs_no_event_and_doubl
             listed = (await client.get("/api/v1/tasks", params={"limit": 100})).json()["items"]
         assert {task["task_id"] for task in listed} == {task_id for _, task_id in made}
         assert len(listed) == len(made) == 15
+
+
+async def test_no_role_of_ours_was_refused_anything_that_it_does(module_stack: Stack) -> None:
+    written = "".join(path.read_text() for path in (module_stack.supervisor.home / "logs").glob("nats*.log"))
+    assert "Server is ready" in written
+    assert [line for line in written.splitlines() if "Violation" in line and '"GANGLION/' in line] == []
