@@ -106,6 +106,11 @@ class Checkpoints:
         with store_faults():
             await self._records.aput(_THREADS, thread_id, dict(record))
 
+    async def prune(self, thread_id: str) -> None:
+        """Keep a thread's newest checkpoint only: each holds all of its files."""
+        with store_faults():
+            await self.saver.aprune([thread_id], strategy="keep_latest")
+
     async def forget(self, thread_id: str) -> None:
         """Delete checkpoints and record; harmless when there are none."""
         with store_faults():

@@ -158,6 +158,7 @@ class Threads:
         record["status"] = "completed" if failure is None else "failed"
         record["error"] = failure
         await self._checkpoints.note(thread_id, record)
+        await self._checkpoints.prune(thread_id)
         ENDED.labels(record["status"]).inc()
         log.info("thread_ended", thread_id=thread_id, trace_id=record["trace_id"], status=record["status"])
 

@@ -23,6 +23,7 @@ from consumers.spec_engine.facts import Facts, specification_of
 from consumers.spec_engine.job import job_for
 from consumers.spec_engine.verdict import Done, Verdict
 from consumers.spec_engine.watch import Step, Watch
+from events import trace
 from events.base import Event, EventData, JsonObject
 from events.errors import GanglionError
 from events.ids import new_id
@@ -68,13 +69,13 @@ class SpecEngine:
         self._running.add(place)
         try:
             with self.stops.watching(data.task_id, data.attempt) as stop:
-                async with contextlib.aclosing(self._look(data, stop)) as facts:
+                async with contextlib.aclosing(self._look(data, stop, trace.trace_id(event.traceparent))) as facts:
                     async for fact in facts:
                         yield fact
         finally:
             self._running.discard(place)
 
-    async def _look(self, data: TaskAssigned, stop: Stop) -> AsyncGenerator[EventData]:
+    async def _look(self, data: TaskAssigned, stop: Stop, trace_id: str | None) -> AsyncGenerator[EventData]:
         task = await self._lookup.task(data.task_id)
         if task is None:
             raise NotCommittedYetError
@@ -83,7 +84,7 @@ class SpecEngine:
         if task.status == "running":
             yield lost_of(task)
             return
-        run = Refinement(self._client, self._lookup, self._settings, task, stop)
+        run = Refinement(self._client, self._lookup, self._settings, task, stop, trace_id=trace_id)
         async with contextlib.aclosing(run.facts()) as facts:
             async for fact in facts:
                 yield fact
@@ -93,13 +94,21 @@ class Refinement:
     """One attempt: hand the job over, watch the thread, keep what it writes, say how it ended."""
 
     def __init__(
-        self, client: SpecEngineClient, lookup: Lookup, settings: EngineSettings, task: TaskView, stop: Stop
+        self,
+        client: SpecEngineClient,
+        lookup: Lookup,
+        settings: EngineSettings,
+        task: TaskView,
+        stop: Stop,
+        *,
+        trace_id: str | None,
     ) -> None:
         assert task.run_id is not None  # noqa: S101 - looked at by the caller
         self._client = client
         self._lookup = lookup
         self._settings = settings
         self._task = task
+        self._trace_id = trace_id
         self._thread_id = str(task.id)
         self._stop = stop
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -111,7 +120,7 @@ class Refinement:
 
     async def facts(self) -> AsyncGenerator[EventData]:
         """All facts of the run."""
-        job = job_for(self._task, await self._lookup.base_files(self._task.id))
+        job = job_for(self._task, await self._lookup.base_files(self._task.id), self._trace_id)
         refused: EngineRefusedError | None = None
         try:
             async for delayed in self._until_taken(job):

@@ -10,8 +10,10 @@ from storage.specifications import BaseFiles
 _MAX = 100_000
 
 
-def job_for(task: TaskView, base: BaseFiles | None) -> JsonObject:
+def job_for(task: TaskView, base: BaseFiles | None, trace: str | None = None) -> JsonObject:
     """The redacted request and the draft it is for; the thread is named by the task, over all attempts.
+
+    `trace` is the request's trace id (W3C), by which the engine's log lines are found.
 
     Whatever else an engine of this contract reads is there too: messages, and the request in the definition.
     """
@@ -23,7 +25,7 @@ def job_for(task: TaskView, base: BaseFiles | None) -> JsonObject:
         "selection": _text(data.get("context_selection")),
     }
     return {
-        "trace_id": str(task.id),
+        "trace_id": trace or task.id.hex,
         "job_id": str(task.id),
         "agent_definition": _definition(spec.prompt),
         "input_payload": {

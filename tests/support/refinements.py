@@ -92,12 +92,13 @@ class Driven:
         self.consumer = SpecEngine(self.client, refinement, settings)
         self.refinement = refinement
         self.facts: list[EventData] = []
+        self.event = refinement.assigned()
 
-    async def run(self, within: float = 20.0, event: Event[EventData] | None = None) -> list[EventData]:
+    async def run(self, within: float = 60.0, event: Event[EventData] | None = None) -> list[EventData]:
         """Run to the end."""
         try:
             async with asyncio.timeout(within):
-                async for fact in self.consumer.run(event or self.refinement.assigned()):
+                async for fact in self.consumer.run(event or self.event):
                     self.facts.append(fact)
         finally:
             await self.client.close()

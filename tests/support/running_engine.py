@@ -63,7 +63,7 @@ class EngineAddress:
         async with connect(url, additional_headers=headers, proxy=None, max_size=2**24) as socket:
             yield socket
 
-    async def frames(self, thread_id: str, within: float = 20) -> list[Frame]:
+    async def frames(self, thread_id: str, within: float = 60) -> list[Frame]:
         """All frames of a thread from now to its end."""
         async with asyncio.timeout(within), self.stream(thread_id) as socket:
             return [json.loads(text) async for text in socket]
@@ -75,7 +75,7 @@ class EngineAddress:
             assert answer.status_code == httpx.codes.OK, answer.text
             return str(answer.json()["status"])
 
-    async def ended(self, thread_id: str, within: float = 20) -> EngineState:
+    async def ended(self, thread_id: str, within: float = 60) -> EngineState:
         """The state of a thread that does not run any more."""
         async with self.client() as client:
 
@@ -109,12 +109,12 @@ class RunningEngine(EngineAddress):
             sys.executable, "-m", "engine", cwd=ROOT, env=self._environment
         )
         async with self.client() as client:
-            await eventually(lambda: _answers(client), within=20)
+            await eventually(lambda: _answers(client), within=60)
 
     async def ready(self) -> None:
         """Wait until it is ready too."""
         async with self.client() as client:
-            await eventually(lambda: _is_ready(client), within=20)
+            await eventually(lambda: _is_ready(client), within=60)
 
     async def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal that ends it, and wait for that; harmless when it has ended."""
@@ -155,7 +155,7 @@ async def local_engine(database_url: str, author: Author, **settings: object) ->
         await eventually(lambda: server.started or serving.done())
         engine = EngineAddress(server.servers[0].sockets[0].getsockname()[1], chosen.prefix)
         async with engine.client() as client:
-            await eventually(lambda: _is_ready(client), within=20)
+            await eventually(lambda: _is_ready(client), within=60)
         yield engine
     finally:
         server.should_exit = True

@@ -246,7 +246,7 @@ async def test_counters_of_open_streams_and_running_threads_go_back_to_zero(
             shown = (await plain.get("/metrics")).text
         return "ganglion_engine_streams_open 0.0" in shown and "ganglion_engine_threads_running 0.0" in shown
 
-    await eventually(are_zero)
+    await eventually(are_zero, within=30)
 
 
 class Breaking(RuleAuthor):

@@ -79,7 +79,7 @@ async def test_what_a_model_leaves_out_is_not_lost(engine: EngineAddress, model:
 async def test_the_models_words_are_streamed_as_they_come(engine: EngineAddress, model: StubModel, thread: str) -> None:
     model.free = 0
     await engine.invoke(thread)
-    await eventually(lambda: model.asked == 1)
+    await eventually(lambda: model.asked == 1, within=30)
     async with engine.stream(thread) as socket:
         first = json.loads(await socket.recv())
         assert sorted(first["data"]["files"]) == ["/orchestrator_plan.md", "/user_request.md"]
@@ -121,7 +121,7 @@ async def test_a_model_that_refuses_us_fails_the_thread_for_good(
 async def test_cleanup_stops_a_thread_that_runs(engine: EngineAddress, model: StubModel, thread: str) -> None:
     model.free = 0
     await engine.invoke(thread)
-    await eventually(lambda: model.asked == 1)
+    await eventually(lambda: model.asked == 1, within=30)
     async with engine.client() as client, engine.stream(thread) as socket:
         await socket.recv()
         assert (await client.delete(f"/cleanup/{thread}")).status_code == httpx.codes.NO_CONTENT

@@ -13,10 +13,11 @@ from events.proposal import PROPOSAL_EVENTS, ProposalEntered
 from events.streams import ENGINE_CLEANUP
 from events.task import TaskCancelled, TaskEntered, TaskFailed, TaskTimedOut
 from tests.support.eventually import eventually
-from tests.support.refinements import engine_settings
+from tests.support.refinements import OneRefinement, engine_settings
 from tests.support.stub_engine import StubEngine, stub_engine
 
-TASK = new_id()
+REFINEMENT = OneRefinement()
+TASK = REFINEMENT.task_id
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def proposal_event(kind: type[ProposalEntered]) -> Event[EventData]:
 
 async def clean(engine: StubEngine, *events: Event[EventData]) -> None:
     async with SpecEngineClient(engine_settings(engine.url)) as client:
-        cleanup = EngineCleanup(client, pauses=(0.02, 0.05))
+        cleanup = EngineCleanup(client, REFINEMENT, pauses=(0.02, 0.05))
         for each in events:
             assert [output async for output in cleanup.clean(each)] == []
 
@@ -64,7 +65,18 @@ async def test_it_tries_until_the_engine_has_done_it(engine: StubEngine) -> None
     answers = iter([500, 503, 500, 500, 500, 401, 500])
     engine.cleaned = lambda: (next(answers, 204), {})
     cleaning = asyncio.create_task(clean(engine, proposal_event(PROPOSAL_EVENTS["rejected"])))
-    await eventually(lambda: len(engine.cleanups) >= 5)
+    await eventually(lambda: len(engine.cleanups) >= 5, within=30)
     assert not cleaning.done()
     await asyncio.wait_for(cleaning, 10)
     assert len(engine.cleanups) == 8
+
+
+async def test_a_thread_that_a_later_attempt_works_on_is_not_deleted(engine: StubEngine) -> None:
+    """Who retried a failed task while the engine was away finds the thread in work."""
+    engine.cleaned = lambda: (503, {})
+    cleaning = asyncio.create_task(clean(engine, task_event(TaskFailed)))
+    await eventually(lambda: bool(engine.cleanups), within=30)
+    engine.cleaned = lambda: (204, {}) if REFINEMENT.view.attempt == 1 else (500, {})
+    REFINEMENT.enter("ready", attempt=2)
+    await asyncio.wait_for(cleaning, 10)
+    REFINEMENT.enter("assigned", attempt=1)

@@ -11,6 +11,7 @@ from consumers.spec_engine.watch import Watch
 from deploy.local.ports import free_port
 from events.run import RunDelayed, RunDelta, RunFiles, RunProgress
 from events.task import TaskCancelled
+from events.trace import trace_id
 from tests.support.eventually import eventually
 from tests.support.refinements import Driven, OneRefinement, about, engine_settings, ran
 from tests.support.stub_engine import END, RECORDED, Frame, StubEngine, snapshot, state, stub_engine
@@ -59,9 +60,10 @@ async def test_the_engine_is_given_the_redacted_request_and_the_draft(engine: St
         acceptance_criteria=("it calls",),
     )
     refinement.view.redacted["goal"] = "Call [PHONE_1]."
-    await ran(engine.url, refinement)
+    driven = await ran(engine.url, refinement)
     job = engine.jobs[0]
-    assert (job["job_id"], job["trace_id"]) == (str(refinement.task_id), str(refinement.task_id))
+    assert job["job_id"] == str(refinement.task_id)
+    assert job["trace_id"] == trace_id(driven.event.traceparent)
     assert job["input_payload"] == {
         "instructions": "Call [PHONE_1].",
         "messages": [{"role": "user", "content": "Call [PHONE_1]."}],
@@ -96,7 +98,7 @@ async def test_completed_without_files_is_not_believed_while_the_stream_goes_on(
     engine.streams = [[snapshot(A), None]]
     driven = Driven(engine_settings(engine.url, stall=60.0), OneRefinement())
     running = asyncio.create_task(driven.run())
-    await eventually(lambda: engine.states >= 4)
+    await eventually(lambda: engine.states >= 4, within=30)
     assert not running.done()
     engine.state, engine.streams = state("completed", B), [[snapshot(B), END]]
     engine.drop()
@@ -188,7 +190,7 @@ async def test_files_above_a_quarter_mebibyte_travel_alone_and_once(engine: Stub
     engine.streams = [[snapshot(large), None]]
     driven = Driven(engine_settings(engine.url, stall=60.0), OneRefinement())
     running = asyncio.create_task(driven.run())
-    await eventually(lambda: len(driven.of(RunFiles)) == 2)
+    await eventually(lambda: len(driven.of(RunFiles)) == 2, within=30)
     second = large | {"/small.md": "y"}
     engine.streams, engine.state = [[snapshot(second), END]], state("completed", second)
     engine.drop()
@@ -205,7 +207,7 @@ async def test_an_engine_that_is_away_keeps_the_task_waiting_with_that_reason(en
     engine.streams, engine.state = [[snapshot(A), END]], state("completed", A)
     driven = Driven(engine_settings(engine.url), OneRefinement())
     running = asyncio.create_task(driven.run())
-    await eventually(lambda: driven.names() == ["delayed"])
+    await eventually(lambda: driven.names() == ["delayed"], within=30)
     delayed = driven.facts[0]
     assert isinstance(delayed, RunDelayed)
     assert delayed.reason == "engine_unavailable"
@@ -237,14 +239,14 @@ async def test_an_engine_that_goes_away_in_the_middle_is_said_and_waited_for(eng
     engine.streams = [[snapshot(A), None]]
     driven = Driven(engine_settings(engine.url, stall=0.3), OneRefinement())
     running = asyncio.create_task(driven.run())
-    await eventually(lambda: bool(driven.of(RunFiles)))
+    await eventually(lambda: bool(driven.of(RunFiles)), within=30)
     engine.streams, engine.is_ready, engine.state = [[]], False, lambda: (503, {})
     engine.drop()
     await eventually(
         lambda: any(cast("RunProgress", fact).note == "engine_unavailable" for fact in driven.of(RunProgress))
     )
     asked = engine.asked_ready
-    await eventually(lambda: engine.asked_ready >= asked + 5)  # longer than a stall would take
+    await eventually(lambda: engine.asked_ready >= asked + 5, within=30)  # longer than a stall would take
     assert not running.done()
     engine.streams, engine.is_ready, engine.state = [[snapshot(B), END]], True, state("completed", B)
     await running
@@ -255,7 +257,7 @@ async def test_a_cancelled_run_ends_within_a_second(engine: StubEngine) -> None:
     engine.streams = [[snapshot(A), None]]
     driven = Driven(engine_settings(engine.url, stall=60.0), OneRefinement())
     running = asyncio.create_task(driven.run())
-    await eventually(lambda: bool(driven.of(RunFiles)))
+    await eventually(lambda: bool(driven.of(RunFiles)), within=30)
     driven.consumer.stops.heard(driven.refinement.entered(TaskCancelled))
     async with asyncio.timeout(1.0):
         await running
@@ -266,7 +268,7 @@ async def test_a_task_cancelled_while_the_engine_is_away_leaves_the_queue(engine
     engine.is_ready = False
     driven = Driven(engine_settings(engine.url), OneRefinement())
     running = asyncio.create_task(driven.run())
-    await eventually(lambda: driven.names() == ["delayed"])
+    await eventually(lambda: driven.names() == ["delayed"], within=30)
     driven.consumer.stops.heard(driven.refinement.entered(TaskCancelled))
     async with asyncio.timeout(1.0):
         await running
@@ -301,7 +303,7 @@ async def test_a_resend_while_the_task_waits_starts_nothing_twice(engine: StubEn
     engine.streams, engine.state = [[snapshot(A), END]], state("completed", A)
     driven = Driven(engine_settings(engine.url), OneRefinement())
     running = asyncio.create_task(driven.run())
-    await eventually(lambda: driven.names() == ["delayed"])
+    await eventually(lambda: driven.names() == ["delayed"], within=30)
     assert [fact async for fact in driven.consumer.run(driven.refinement.assigned())] == []
     engine.is_ready = True
     await running

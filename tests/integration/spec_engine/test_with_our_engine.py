@@ -14,7 +14,7 @@ async def test_a_run_survives_the_kill_of_the_engine_and_keeps_what_was_written(
         model.free = 2
         driven = Driven(engine_settings(engine.url, stall=60.0), OneRefinement("Greet users by name."))
         running = asyncio.create_task(driven.run(within=60))
-        await eventually(lambda: model.asked == 3 and bool(driven.of(RunFiles)), within=20)
+        await eventually(lambda: model.asked == 3 and bool(driven.of(RunFiles)), within=40)
         await engine.kill()
         model.free = 1_000
         await engine.start()
