@@ -1,6 +1,7 @@
 """`python -m tests.support.kill_consumers [NAME…]`: the consumers, which die at armed points (kill_points.py)."""
 
 import asyncio
+import signal
 from collections.abc import Sequence
 
 from nats.aio.msg import Msg
@@ -18,6 +19,7 @@ from tests.support.kill_points import (
     AGENT_HANGS,
     BEFORE_ANNOUNCE,
     BEFORE_PUBLISH,
+    FROZEN_BEFORE_PUBLISH,
     REFLEX_BEFORE_ACK,
     ROUTER_BEFORE_ACK,
     STRANGE_RESULT,
@@ -40,6 +42,7 @@ def _wrap_keeper(points: Points) -> None:
     async def dying_publish(self: Outbox, events: Sequence[Outgoing]) -> None:
         if events:
             points.strike(BEFORE_PUBLISH)
+            points.strike(FROZEN_BEFORE_PUBLISH, signal.SIGSTOP)
         await publish(self, events)
         if events and points.is_armed(AFTER_PUBLISH):
             await self._publisher._client.flush()

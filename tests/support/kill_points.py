@@ -17,6 +17,7 @@ from events.streams import BUS, DURABLES
 
 BEFORE_ANNOUNCE = "keeper-before-announce"
 BEFORE_PUBLISH = "keeper-before-publish"
+FROZEN_BEFORE_PUBLISH = "keeper-frozen-before-publish"
 AFTER_PUBLISH = "keeper-after-publish"
 AFTER_ANNOUNCE = "keeper-after-announce"
 REFLEX_BEFORE_ACK = "reflex-before-ack"
@@ -53,9 +54,9 @@ class Points:
             return False
         return True
 
-    def strike(self, point: str) -> None:
+    def strike(self, point: str, number: signal.Signals = signal.SIGKILL) -> None:
         if self.taken(point):
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
 
 def replace_method(owner: type, name: str, function: object) -> None:
