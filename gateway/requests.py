@@ -15,9 +15,10 @@ from pydantic import (
     ValidationError,
 )
 
+from events.agent import Tier
 from events.base import JsonObject
 from events.ids import Name
-from events.task import Budget, Dependency, Priority, TaskContext, TaskSpec
+from events.task import Budget, Dependency, Priority, Routing, TaskContext, TaskSpec
 from gateway.errors import InvalidBodyError, faults_of
 
 _PRIORITIES: dict[str | int, Priority] = {
@@ -135,6 +136,26 @@ class DependencyBody(_Body):
     required: bool = True
 
 
+class RoutingBody(_Body):
+    """What you wish of the agent: some wishes weigh, `avoid_technologies` and `min_tier` exclude."""
+
+    preferred_agent_ids: list[Name] = Field(default_factory=list, max_length=32)
+    preferred_agent_type: Name | None = None
+    technologies: list[Name] = Field(default_factory=list, max_length=32)
+    avoid_technologies: list[Name] = Field(default_factory=list, max_length=32)
+    min_tier: Tier | None = None
+
+    def routing(self) -> Routing:
+        """As the events have it."""
+        return Routing(
+            preferred_agent_ids=tuple(self.preferred_agent_ids),
+            preferred_agent_type=self.preferred_agent_type,
+            technologies=tuple(self.technologies),
+            avoid_technologies=tuple(self.avoid_technologies),
+            min_tier=self.min_tier,
+        )
+
+
 class TaskRequest(_Body):
     """The body of POST /api/v1/tasks; `goal` is taken for `prompt`, a text for `context`."""
 
@@ -151,6 +172,7 @@ class TaskRequest(_Body):
     budget: BudgetBody = BudgetBody()
     priority: AnyPriority = "normal"
     required_capabilities: list[Name] = Field(default_factory=list, max_length=32)
+    routing: RoutingBody | None = None
     metadata: JsonObject = Field(default_factory=dict)
     deadline_at: Moment | None = None
     parent_id: UUID | None = None
@@ -168,6 +190,7 @@ class TaskRequest(_Body):
             budget=self.budget.budget(),
             priority=_PRIORITIES[self.priority],
             required_capabilities=tuple(self.required_capabilities),
+            routing=self.routing.routing() if self.routing else None,
             metadata=self.metadata,
             deadline_at=self.deadline_at,
             parent_id=self.parent_id,
