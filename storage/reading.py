@@ -51,6 +51,8 @@ async def one_moment(engine: AsyncEngine) -> AsyncGenerator[AsyncConnection]:
 
 async def _once(engine: AsyncEngine, statement: Select[*Columns]) -> Sequence[Row[*Columns]]:
     async with engine.connect() as connection:
+        # One statement is a transaction of its own: BEGIN and ROLLBACK around it would be two round trips more.
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
         return (await connection.execute(statement)).all()
 
 

@@ -18,7 +18,7 @@ from gateway.chat.conversations import MAX_MESSAGES, Conversations
 from gateway.chat.errors import AgentTimeoutError, ForeignUserError, InvalidMessageError, about, failure_of
 from gateway.chat.models import ChatAccepted, ChatRequest, ChatResponse, Conversation, ListedToolCall
 from gateway.chat.streaming import TurnStream
-from gateway.chat.turn import Turn, Turns, make_turn
+from gateway.chat.turn import GOOD, Turn, Turns, make_turn
 from gateway.chat.waiting import TurnWire, Waiting
 from gateway.documentation import problems, request_body
 from gateway.errors import InvalidBodyError
@@ -26,7 +26,6 @@ from gateway.preferences import read_key
 from gateway.requests import read_body
 from gateway.sse import HEADERS
 from gateway.trail import Trail
-from storage.tasks import TaskRow
 
 POST = "/api/{user_id}/chat"
 
@@ -173,14 +172,18 @@ class Chat:
         row = await self._turns.ended(turn) if turn.replayed else None
         if row is None:
             outcome = await wire.outcome()
+            if wire.status in GOOD:
+                return await self._succeeded(turn)
             row = await self._turns.ended(turn)
             if row is None and outcome == "timeout":
                 raise about(AgentTimeoutError(), turn.conversation_id, turn.task_id)
-        return await self._ended(turn, row) if row is not None else _still_waiting(turn)
-
-    async def _ended(self, turn: Turn, row: TaskRow) -> Response:
-        if row.status not in ("succeeded", "partial"):
+        if row is None:
+            return _still_waiting(turn)
+        if row.status not in GOOD:
             raise failure_of(row, turn.conversation_id)
+        return await self._succeeded(turn)
+
+    async def _succeeded(self, turn: Turn) -> Response:
         session = await self._conversations.find(turn.principal, turn.conversation_id)
         return json_answer(await self._conversations.whole(session, turn.task_id), 200, turn.headers)
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 from gateway.chat.conversations import Conversations
 from gateway.chat.errors import AgentTimeoutError, about, failure_of
-from gateway.chat.turn import Turn, Turns
+from gateway.chat.turn import GOOD, Turn, Turns
 from gateway.chat.views import message_view
 from gateway.chat.waiting import TurnWire, sse
 from gateway.errors import refusal_of
@@ -42,7 +42,7 @@ class TurnStream:
                 error = about(AgentTimeoutError(), turn.conversation_id, turn.task_id)
                 return sse("error", refusal_of(trail, error).body)
             return sse("left", {"task_id": turn.task_id, "stream": f"/api/v1/tasks/{turn.task_id}/stream"})
-        if row.status not in ("succeeded", "partial"):
+        if row.status not in GOOD:
             return sse("error", refusal_of(trail, failure_of(row, turn.conversation_id)).body)
         answer = await self._conversations.answer(turn.task_id)
         return sse("message", None if answer is None else message_view(answer))

@@ -32,7 +32,7 @@ class TurnWire:
     def __init__(self, *, streaming: bool) -> None:
         self.streaming = streaming
         self._changed = asyncio.Event()
-        self.final = False
+        self.status = ""
         self.lost = False
         self.running_since: float | None = None
 
@@ -68,6 +68,11 @@ class TurnWire:
         return None
 
     @property
+    def final(self) -> bool:
+        """Whether the turn has ended."""
+        return self.status in FINAL
+
+    @property
     def is_overdue(self) -> bool:
         """Whether the run has gone on for longer than any turn may."""
         since = self.running_since
@@ -93,7 +98,7 @@ class TurnWire:
         return "final" if self.final else "queued"
 
     def _note(self, status: str) -> None:
-        self.final = status in FINAL
+        self.status = status
         self.running_since = asyncio.get_running_loop().time() if status == "running" else None
         self._changed.set()
 
