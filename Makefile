@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check bench chaos chaos-release clean
+.PHONY: help up demo test check check-browser bench soak chaos chaos-release clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ check: $(STAMP) ## format, lint, types, layers, the AsyncAPI document
 
 bench: $(STAMP) ## measure the stack beside its floor
 	$(BIN)/python -m bench
+
+soak: $(STAMP) ## ten minutes of a thousand wandering subscribers while gateways are killed
+	$(BIN)/python -m tests.soak
 
 chaos: $(STAMP) ## kill, cut and wipe at random: three seeds of 5,000 requests and 50 faults, then planted defects
 	$(BIN)/python -m tests.chaos

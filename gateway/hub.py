@@ -221,7 +221,11 @@ class Hub:
             members = self._rooms.get(key)
             if members is not None:
                 for subscription in members:
-                    subscription.deliver(frame)
+                    try:
+                        subscription.deliver(frame)
+                    except Exception:
+                        log.exception("subscription_failed")  # and no other with it
+                        subscription.stop()
                 self._handed_out += len(members)
                 self._metrics.delivered.inc(len(members))
         if envelope.is_state and envelope.ids.task is not None:
@@ -232,7 +236,11 @@ class Hub:
     def _say(self, execution: str, saying: Saying) -> None:
         for key in saying.keys:
             for subscription in self._rooms.get(key, ()):
-                subscription.hear(execution, saying)
+                try:
+                    subscription.hear(execution, saying)
+                except Exception:
+                    log.exception("subscription_failed")  # as above
+                    subscription.stop()
 
     def _note_run(self, envelope: Envelope) -> None:
         data = envelope.attributes["data"]

@@ -32,6 +32,7 @@ _SLICE = 64
 _PAGE = 128
 _WAIT = 5.0
 _RETRY = 0.5
+_SOONER = 1.0
 _READ_AT_ONCE = 4
 _WRITE_AT_ONCE = 2
 
@@ -174,12 +175,22 @@ class Replayer:
         if after == BEGINNING or recent.holds(after):
             return False
         until = recent.start
-        if after.epoch != until.epoch or after > self._hub.position:
+        if after.epoch != until.epoch or not await self._arrives(after):
             return True
         if not await self._commits.reached(until, within=_WAIT):
             raise OverloadedError
         async with self._reading:
             return await has_gap(self._engine, after, until)
+
+    async def _arrives(self, place: Cursor) -> bool:
+        """Whether the hub gets to a place of its epoch: another gateway may have been there a moment sooner."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while self._is_ahead(place):
+            if loop.time() - began > (_WAIT if self._commits.at >= place else _SOONER):
+                return False
+            await asyncio.sleep(_RETRY / 10)
+        return True
 
     def _is_ahead(self, place: Cursor) -> bool:
         position = self._hub.position

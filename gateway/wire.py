@@ -79,8 +79,8 @@ class Wire(WebSocketsSansIOProtocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether frames can be sent."""
-        return self.handshake_complete and not self.close_sent and self.conn.state is State.OPEN
+        """Whether frames can be sent. uvloop closes a transport before it says so."""
+        return not (self.close_sent or self.transport.is_closing()) and self.conn.state is State.OPEN
 
     def end(self, code: int, reason: str) -> None:
         """Begin the closing handshake now, even towards a peer that reads nothing."""

@@ -369,3 +369,16 @@ async def test_what_is_committed_while_the_hub_starts_is_shown(
         monkeypatch.setattr(hub, "_latest_ids", slowly)
         hub.epoch_changed("another")
         assert names([await socket.receive()]) == ["task.running"]
+
+
+async def test_a_cursor_from_a_gateway_that_is_a_moment_ahead_is_no_gap(
+    gateway: RunningGateway, alice: httpx.AsyncClient, keeper: FakeKeeper
+) -> None:
+    task_id = await submitted(alice)
+    async with gateway.socket() as socket:
+        await socket.send(type="subscribe", id="a", room="tasks", after=f"{keeper.epoch}-2")
+        await keeper.enter(task_id, "ready")
+        await keeper.enter(task_id, "running")
+        frames = await socket.until_event("task.running")
+    assert [frame["type"] for frame in frames] == ["hello", "subscribed", "event"]
+    assert frames[1]["recovered"] is True

@@ -1,0 +1,31 @@
+"""Subscribers drop out and come back while gateways are killed: each sees each event once and in order.
+
+The short form of `make soak` (tests/soak).
+"""
+
+import os
+import random
+from collections.abc import Callable
+
+import pytest
+
+from tests.soak.run import Plan, soak
+from tests.support.stack_parts import Parts
+
+SEED = int(os.environ.get("GANGLION_TEST_SEED", random.randrange(2**32)))
+PLAN = Plan(seconds=20, subscribers=100, owners=5, tasks_per_second=4, stay=4.0, between_kills=2.5, seed=SEED)
+
+
+@pytest.mark.timeout(150)
+async def test_a_hundred_subscribers_miss_nothing_while_gateways_are_killed(
+    parts: Parts, record_property: Callable[[str, object], None]
+) -> None:
+    result = await soak(parts, PLAN)
+    verdict = result.verdict
+    record_property("figures", f"{result}")
+    assert not verdict.faults, f"seed {SEED}: {verdict.faults[:5]}"
+    assert verdict.gaps == 0, f"seed {SEED}: only gateways were killed, so nothing may be gone"
+    assert verdict.torn_speech == 0, f"seed {SEED}"
+    assert sum(result.kills.values()) >= 1
+    assert verdict.connections > 2 * verdict.subscribers
+    assert verdict.deliveries > 1_000
