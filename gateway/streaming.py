@@ -44,7 +44,7 @@ class Streaming:
         request: Request,
         room: Annotated[
             str, Query(json_schema_extra={"pattern": ROOM}, max_length=128, description="`tasks`, `task:ID`, …")
-        ],
+        ] = "tasks",
         after: _After = "",
         last_event_id: _LastEventId = "",
     ) -> Response:

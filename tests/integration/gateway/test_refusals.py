@@ -169,7 +169,9 @@ async def test_every_route_wants_a_token(gateway: RunningGateway) -> None:
             for method in methods:
                 url = path.replace("{task_id}", str(uuid4()))
                 answer = await nobody.request(method, url)
-                assert (answer.status_code == 401) == (path not in open_to_all), (method, path)
+                # A webhook's handshake comes before its sender has a token (CloudEvents, HTTP webhook 4.1).
+                asks_first = method == "options" or path in open_to_all or path.startswith("/schemas")
+                assert (answer.status_code == 401) == (not asks_first), (method, path, answer.status_code)
 
 
 async def test_scopes_are_demanded(gateway: RunningGateway) -> None:
