@@ -79,7 +79,7 @@ class Agent:
     ) -> None:
         """`capabilities`: names, or names with weights (1 primary, 0.7 secondary). `slots`: runs at a time, 1 to 50.
 
-        `grace`: seconds that runs in hand have to end when it drains; `beat`: seconds between their signs of life.
+        `grace`: seconds that runs in hand have to end when it drains; `beat`: seconds between signs of life.
         """
         weights = dict(capabilities) if isinstance(capabilities, Mapping) else dict.fromkeys(capabilities, 1.0)
         self._offer = Offer(

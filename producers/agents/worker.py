@@ -146,7 +146,7 @@ class Worker:
         while True:
             with contextlib.suppress(TimeoutError):
                 await self._say_alive()
-            await asyncio.sleep(self._lines.registration.heartbeat_interval_seconds)
+            await asyncio.sleep(min(self._beat, self._lines.registration.heartbeat_interval_seconds))
 
     async def _say_alive(self) -> None:
         busy = len(self._runs)

@@ -163,12 +163,12 @@ class LiveAgents:
 
     @asynccontextmanager
     async def building(self) -> AsyncGenerator[str | None]:
-        """Hold the right to build from nothing: a token for `apply`, or None if somebody else builds right now.
+        """Hold the right to build from nothing: a token for `apply`, or None if somebody else builds or has built.
 
         The state is good for use when the block ends without an error.
         """
         token = new_id().hex
-        if not await self._call(self._build, ["begin", token, ""]):
+        if not await self._call(self._build, ["begin", token, self._run]):
             yield None
             return
         self.forget()

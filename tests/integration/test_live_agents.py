@@ -48,6 +48,8 @@ async def test_only_one_builds_and_the_state_is_good_when_it_has_ended(redis_url
             with pytest.raises(ColdError):
                 await second.apply([], builder="forged")
         await second.apply([])
+        async with second.building() as late:
+            assert late is None  # what is built is not thrown away by who comes late
 
 
 async def test_slots_are_given_in_order_up_to_the_capacity_and_again_to_who_repeats(live: LiveAgents) -> None:

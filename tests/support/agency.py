@@ -185,9 +185,14 @@ class Running:
 
 
 @asynccontextmanager
-async def an_agency(servers: Servers, database_url: str, redis_url: str, *, routers: int = 1) -> AsyncGenerator[Agency]:
+async def an_agency(
+    servers: Servers, database_url: str, redis_url: str, *, routers: int = 1, silent_after: float = 90.0
+) -> AsyncGenerator[Agency]:
     """Everything is there and heard of; all of it stops afterwards."""
-    async with a_doorstep(servers, database_url) as doorstep, AsyncExitStack() as opened:
+    async with (
+        a_doorstep(servers, database_url, silent_after=silent_after) as doorstep,
+        AsyncExitStack() as opened,
+    ):
         agency = Agency(doorstep, servers.nats_url, database_url, redis_url, opened)
         opened.push_async_callback(agency.leave)
         await agency.feed(await agency._client(), REFLEX, wave_through)

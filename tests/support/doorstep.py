@@ -112,7 +112,7 @@ class Doorstep:
 
 
 @asynccontextmanager
-async def a_doorstep(servers: Servers, database_url: str) -> AsyncGenerator[Doorstep]:
+async def a_doorstep(servers: Servers, database_url: str, *, silent_after: float = 90.0) -> AsyncGenerator[Doorstep]:
     """Everything is there and heard of; all of it stops afterwards."""
     secrets = servers.nats_secrets
     where = servers.nats_url.rpartition("@")[2]
@@ -123,7 +123,7 @@ async def a_doorstep(servers: Servers, database_url: str) -> AsyncGenerator[Door
         outsiders=OutsiderSettings(nats_issuer_seed=SecretStr(secrets.issuer_seed)),
     )
     async with a_bus(servers.nats_url, database_url) as bus:
-        await bus.keeper()
+        await bus.keeper(silent_after=silent_after)
         async with running_gateway(settings) as gateway, gateway.client() as client:
             await eventually(lambda: _hears(client))
             yield Doorstep(bus, gateway, where)

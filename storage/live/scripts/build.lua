@@ -9,6 +9,7 @@ if what == 'check' then
   return 1
 end
 if what == 'begin' then
+  if call('GET', P .. 'live') == run then return 0 end -- somebody else was quicker
   if not call('SET', P .. 'building', token, 'NX', 'PX', 30000) then return 0 end
   for _, key in ipairs(call('KEYS', P .. '*')) do
     if key ~= P .. 'building' then call('UNLINK', key) end
