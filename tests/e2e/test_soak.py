@@ -26,6 +26,7 @@ async def test_a_hundred_subscribers_miss_nothing_while_gateways_are_killed(
     assert not verdict.faults, f"seed {SEED}: {verdict.faults[:5]}"
     assert verdict.gaps == 0, f"seed {SEED}: only gateways were killed, so nothing may be gone"
     assert verdict.torn_speech == 0, f"seed {SEED}"
+    assert verdict.pieces_heard > 100
     assert sum(result.kills.values()) >= 1
     assert verdict.connections > 2 * verdict.subscribers
     assert verdict.deliveries > 1_000

@@ -24,6 +24,7 @@ class Verdict:
     deliveries: int = 0
     gaps: int = 0
     torn_speech: int = 0
+    pieces_heard: int = 0
     faults: list[str] = field(default_factory=list)
 
 
@@ -41,7 +42,8 @@ async def compare(database_url: str, records: list[Record]) -> Verdict:
         verdict.deliveries += record.seen
         verdict.gaps += len(record.gaps)
         verdict.torn_speech += record.torn_speech
-        fault = _fault(record, [entry for entry, task_id in logs[record.owner] if _belongs(record, entry, task_id)])
+        verdict.pieces_heard += record.pieces_heard
+        fault = fault_of(record, [entry for entry, task_id in logs[record.owner] if _belongs(record, entry, task_id)])
         if fault is not None:
             verdict.faults.append(f"{record.owner} {record.room}: {fault}")
     return verdict
@@ -63,7 +65,7 @@ def _belongs(record: Record, entry: Entry, task_id: str | None) -> bool:
     return task_id == record.room.partition(":")[2]
 
 
-def _fault(record: Record, expected: list[Entry]) -> str | None:
+def fault_of(record: Record, expected: list[Entry]) -> str | None:
     """Why the record is not what the log holds; None if it is."""
     place = 0
     for number, piece in enumerate(record.pieces):

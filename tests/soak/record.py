@@ -19,6 +19,7 @@ class Record:
     connections: int = 0
     ended: bool = False
     torn_speech: int = 0
+    pieces_heard: int = 0
     _said: dict[str, int] = field(default_factory=dict)
 
     def connected(self) -> None:
@@ -45,6 +46,7 @@ class Record:
     def _hear(self, data: JsonValue) -> None:
         assert isinstance(data, dict)
         execution, offset, text = str(data["execution_id"]), data["offset"], str(data["text"])
+        self.pieces_heard += 1
         if offset != self._said.get(execution, 0):
             self.torn_speech += 1
         assert isinstance(offset, int)

@@ -13,9 +13,12 @@ from tests.soak.checker import Verdict, compare
 from tests.soak.clients import Wanderer
 from tests.soak.record import Record
 from tests.soak.site import Gateway, Load, gateways
+from tests.soak.speech import hold_a_stage, speak
 from tests.support.stack_parts import Parts
 from tests.support.stack_proof import Proof
 
+_LISTENERS = 0.03
+"""The share that listens to a task in which somebody speaks."""
 _FOLLOWERS = 0.15
 """The share of subscribers that follow one new task after the other, each from its first event to its end."""
 
@@ -57,7 +60,12 @@ async def soak(parts: Parts, plan: Plan) -> Result:
         crowd = Crowd(parts, plan, doors, dice)
         await stack.enter_async_context(crowd.wandering(load, owners))
         result = Result(Verdict())
-        async with running(load.run(dice)):
+        stage = await hold_a_stage(parts, owners[0], f"http://127.0.0.1:{doors[0].port}")
+        async with (
+            running(load.run(dice)),
+            running(speak(parts, owners[0], stage, dice)),
+            crowd.listening(owners[0], stage),
+        ):
             await _kill(doors, plan, dice, result)
         result.tasks = sum(map(len, load.accepted.values()))
         async with Proof(parts) as proof:
@@ -97,6 +105,17 @@ class Crowd:
             for _ in range(followers):
                 await stack.enter_async_context(running(self._follow(news)))
             yield
+
+    @asynccontextmanager
+    async def listening(self, owner: str, task_id: str) -> AsyncGenerator[None]:
+        """Some follow a task in which somebody speaks; they go when the block ends."""
+        async with AsyncExitStack() as stack:
+            for _ in range(max(2, round(self._plan.subscribers * _LISTENERS))):
+                wanderer = self._wanderer(owner, f"task:{task_id}")
+                await stack.enter_async_context(running(wanderer.run()))
+            yield
+            for wanderer in self.wanderers:
+                wanderer.record.ended |= wanderer.record.room == f"task:{task_id}"
 
     def settle(self) -> None:
         """Drop out no more."""
