@@ -20,6 +20,7 @@ class Part(StrEnum):
     E2E = "e2e"
     SOCKETS = "sockets"
     REFINEMENTS = "refinements"
+    CHAT = "chat"
 
 
 def measure(

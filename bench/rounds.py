@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from bench.accept import accept
+from bench.chat import OPEN, Conversations
 from bench.completions import Completions
 from bench.endtoend import drain, latencies, throughput
 from bench.figures import Row, median, percentile
@@ -20,6 +21,9 @@ from deploy.local.nats import LogSync
 from deploy.local.servers import Servers
 
 Say = Callable[[str], None]
+
+_ALONE = {"sockets", "refinements", "chat"}
+"""Parts that need no floor of raw publishes beside them."""
 
 
 @dataclass
@@ -95,28 +99,36 @@ async def run(wanted: frozenset[str], rounds: int, say: Say) -> list[Row]:
             await measure_floor(samples)
         return rows(samples)
     async with Stack() as stack:
-        requests = Requests(stack.host, stack.port, stack.token)
-        sockets, refinements = Sockets(), Refinements()
+        sockets, refinements, chat = Sockets(), Refinements(), Conversations()
         if "sockets" in wanted:
             await measure_sockets(stack, sockets, rounds, say)
         if "refinements" in wanted:
             await measure_refinements(stack, refinements, rounds, say)
-        if wanted <= {"sockets", "refinements"}:
-            return [*sockets.rows(), *refinements.rows()]
-        say("warm-up")
-        await throughput(stack, requests, tasks=500, in_flight=64)
-        for number in range(rounds):
-            say(f"round {number + 1} of {rounds}: floor")
-            await measure_floor(samples)
-            if "accept" in wanted:
-                say(f"round {number + 1} of {rounds}: accept")
-                await measure_accept(stack, requests, samples)
-            if "e2e" in wanted:
-                say(f"round {number + 1} of {rounds}: end to end")
-                await measure_endtoend(stack, requests, samples)
-        for name, mib in rss_mib(stack.pids()).items():
-            samples.add(f"rss_mib.{name}", mib)
-    return [*rows(samples), *sockets.rows(), *refinements.rows()]
+        if not wanted <= _ALONE:
+            await measure_rounds(stack, samples, wanted, rounds, say)
+        if "chat" in wanted:  # last, as it leaves the database large
+            say(f"{OPEN:,} conversations")
+            await chat.measure(stack)
+    beside = [*sockets.rows(), *refinements.rows(), *chat.rows()]
+    return beside if wanted <= _ALONE else [*rows(samples), *beside]
+
+
+async def measure_rounds(stack: Stack, samples: Samples, wanted: frozenset[str], rounds: int, say: Say) -> None:
+    """Floor, accept and end to end in turn, so that a slow minute hits them all."""
+    requests = Requests(stack.host, stack.port, stack.token)
+    say("warm-up")
+    await throughput(stack, requests, tasks=500, in_flight=64)
+    for number in range(rounds):
+        say(f"round {number + 1} of {rounds}: floor")
+        await measure_floor(samples)
+        if "accept" in wanted:
+            say(f"round {number + 1} of {rounds}: accept")
+            await measure_accept(stack, requests, samples)
+        if "e2e" in wanted:
+            say(f"round {number + 1} of {rounds}: end to end")
+            await measure_endtoend(stack, requests, samples)
+    for name, mib in rss_mib(stack.pids()).items():
+        samples.add(f"rss_mib.{name}", mib)
 
 
 async def measure_sockets(stack: Stack, sockets: Sockets, rounds: int, say: Say) -> None:

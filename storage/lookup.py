@@ -85,6 +85,7 @@ class PostgresLookup:
             max_size=connections,
             timeout=2.0,
             command_timeout=5.0,
+            reset=_as_it_is,
             server_settings={"application_name": "ganglion-lookup", "jit": "off"},
         )
         self._wanted: dict[UUID, asyncio.Future[TaskView | None]] = {}
@@ -144,6 +145,10 @@ class PostgresLookup:
         for task_id, future in wanted.items():
             if not future.done():
                 future.set_result(found.get(task_id))
+
+
+async def _as_it_is(_: object) -> None:
+    """Nothing here changes a connection, so none is reset: that would be a round trip after each statement."""
 
 
 def _view(row: asyncpg.Record) -> TaskView:
