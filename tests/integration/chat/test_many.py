@@ -1,11 +1,18 @@
 """Many turns at once, to one conversation and to many: dense numbers, none lost or doubled, one order for all."""
 
 import asyncio
+import gc
 import time
 from typing import cast
 
 import pytest
 
+from gateway.chat.turn import Turn
+from gateway.chat.waiting import TurnWire
+from gateway.subscription import Subscription
+from storage.messages import MessageRow
+from storage.sessions import SessionRow
+from tests.support.eventually import eventually
 from tests.support.parlour import Json, Parlour, Talker, id_of, texts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -64,3 +71,27 @@ async def test_ten_messages_take_less_than_five_seconds_and_a_long_history_loads
     whole = await alice.history(conversation)
     assert time.monotonic() - began < 1.0
     assert [text for role, text in texts(whole) if role == "user"] == [str(number) for number in range(60)]
+
+
+async def test_turns_that_wait_hold_no_connection_to_the_database(parlour: Parlour, alice: Talker, eve: Talker) -> None:
+    known = await eve.say("hello")
+    parlour.guest.go_on.clear()
+    turns = [asyncio.create_task(alice.say(f"opens {number}")) for number in range(40)]
+    await parlour.guest.called(41)
+    began = time.monotonic()
+    assert len(texts(await eve.history(id_of(known)))) == 2
+    assert time.monotonic() - began < 2.0
+    parlour.guest.go_on.set()
+    await asyncio.gather(*turns)
+
+
+async def test_nothing_of_a_turn_is_left_in_the_process(alice: Talker) -> None:
+    conversation = id_of(await alice.say("one"))
+    await asyncio.gather(*(alice.say(f"turn {number}", conversation) for number in range(5)))
+    await alice.stream("and one more", conversation)
+    await eventually(lambda: _left_of(Turn, TurnWire, Subscription, SessionRow, MessageRow) == [])
+
+
+def _left_of(*kinds: type) -> list[str]:
+    gc.collect()
+    return [type(found).__name__ for found in gc.get_objects() if isinstance(found, kinds)]
