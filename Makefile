@@ -29,6 +29,9 @@ check: $(STAMP) ## format, lint, types, layers, the AsyncAPI document
 bench: $(STAMP) ## measure the stack beside its floor
 	$(BIN)/python -m bench
 
+check-browser: $(STAMP) ## the JavaScript example in headless Chromium, if there is one
+	$(BIN)/python -m tests.browser
+
 soak: $(STAMP) ## ten minutes of a thousand wandering subscribers while gateways are killed
 	$(BIN)/python -m tests.soak
 
