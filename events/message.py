@@ -12,7 +12,10 @@ Role = Literal["user", "assistant", "system", "tool"]
 
 
 class MessageAppended(EventData, aggregate="message", name="appended"):
-    """A message has its place in the session's history; `seq` counts from 1."""
+    """A message has its place in the session's history; `seq` counts from 1.
+
+    `truncated`: the bus takes no more of it; who wants the whole reads the history.
+    """
 
     is_state: ClassVar[bool] = True
 
@@ -22,6 +25,7 @@ class MessageAppended(EventData, aggregate="message", name="appended"):
     seq: int = Field(ge=1)
     role: Role
     content: str
+    truncated: bool = False
 
     @property
     def subject_id(self) -> str:

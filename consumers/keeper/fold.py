@@ -13,6 +13,7 @@ from consumers.keeper.world import Effect, Key, RefusedError, World
 from events.base import CATALOGUE, Event, EventData
 from events.codec import decode, encode
 from events.errors import InvalidEventError, UnknownEventTypeError
+from events.message import MessageAppended
 from events.subjects import subject_of
 from events.task import TaskControl, TaskEntered, TaskSubmitted
 from producers.reader import Delivery, Hole
@@ -22,6 +23,8 @@ SOURCE = "/keeper"
 MAX_BODY = 1_000_000
 """Bytes: below the server's payload limit of 1 MiB with room for headers; a larger event would block the outbox."""
 _SHORT = 1_000
+_SAID = 100_000
+"""Characters of a message that surely fit, six bytes each."""
 APPLIED, DUPLICATE, POISON, UNKNOWN = "applied", "duplicate", "poison", "unknown"
 
 
@@ -188,7 +191,7 @@ class Fold:
     def publish(self, event: Event[EventData]) -> None:
         """Put an event of ours into the outbox."""
         subject, body = subject_of(event), encode(event)
-        if len(body) > MAX_BODY and isinstance(event.data, TaskEntered):
+        if len(body) > MAX_BODY and isinstance(event.data, TaskEntered | MessageAppended):
             event = event.model_copy(update={"data": _shortened(event.data)})
             body = encode(event)
         self.outgoing.append(Outgoing(self.next_outbox, event, subject, body))
@@ -201,8 +204,10 @@ def is_internal(source: str) -> bool:
     return source.startswith(("/consumers/", "/janitor"))
 
 
-def _shortened(data: TaskEntered) -> TaskEntered:
-    """A state without what makes it too large for the bus: who wants the result asks for the task."""
+def _shortened(data: TaskEntered | MessageAppended) -> TaskEntered | MessageAppended:
+    """A state without what makes it too large for the bus: who wants all of it asks for the task, or the history."""
+    if isinstance(data, MessageAppended):
+        return data.model_copy(update={"content": data.content[:_SAID], "truncated": True})
     error = data.error and data.error.model_copy(update={"message": data.error.message[:_SHORT]})
     return data.model_copy(update={"result": None, "error": error, "reason": data.reason and data.reason[:_SHORT]})
 

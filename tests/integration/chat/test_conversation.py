@@ -6,6 +6,7 @@ from typing import cast
 
 import pytest
 
+from consumers.keeper.rebuild import rebuild
 from consumers.runner.agent import Said
 from tests.support.parlour import BLOCKED, SECRET, Json, Parlour, Talker, id_of, texts
 
@@ -200,3 +201,11 @@ async def test_any_gateway_goes_on_with_the_conversation(parlour: Parlour, alice
         on = await there.say("two", id_of(said))
         assert [text for _, text in texts(on)] == ["one", "re: one", "two", "re: two"]
         assert texts(await alice.history(id_of(said))) == texts(on)
+
+
+async def test_the_log_alone_gives_the_same_conversations(parlour: Parlour, alice: Talker) -> None:
+    await alice.say("And that was all.")
+    await parlour.bus.folded()
+    report = await rebuild(parlour.bus.database_url, swap=False)
+    assert report.same, report
+    assert {"session", "message", "tool_call"} <= {table.table for table in report.tables}

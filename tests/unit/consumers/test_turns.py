@@ -6,7 +6,9 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_core import from_json
 
+from consumers.keeper.fold import MAX_BODY
 from consumers.keeper.turns import title_of
 from events import (
     FINAL,
@@ -24,6 +26,8 @@ from events import (
     TaskSpec,
     TaskSubmitted,
 )
+from events.base import JsonObject
+from events.codec import encode
 from events.ids import derived_id, new_id, run_id
 from tests.support.folding import Story, control
 
@@ -66,8 +70,8 @@ def named(cause: Turn, attempt: int = 1) -> dict[str, object]:
 
 
 def ended(cause: Turn, text: str | None = None, outcome: str = "succeeded", attempt: int = 1, **more: object) -> Turn:
-    output = {"text": text or f"re: {prompt_of(cause)}"}
-    data = RunFinished.model_validate({**named(cause, attempt), "outcome": outcome, "output": output, **more})
+    said = {"outcome": outcome, "output": {"text": text or f"re: {prompt_of(cause)}"}, **more}
+    data = RunFinished.model_validate({**named(cause, attempt), **said})
     return cause.caused(data, source="/consumers/runner", seed=f"{cause.taskid} f{attempt}")
 
 
@@ -282,6 +286,18 @@ def test_what_policy_redacts_is_not_in_the_title() -> None:
     story.fold(first, checked(first, "redact", redacted={"goal": "Call [PHONE_1] now"}))
     assert story.session(first.sessionid).title == "Call [PHONE_1] now"
     assert story.history(first.sessionid) == [(1, "user", "Call 555-0100 now")]
+
+
+def test_an_answer_that_no_event_can_carry_is_kept_whole_and_told_in_part() -> None:
+    story, first = Story(), turn("one")
+    result: JsonObject = {"data": '"' * 400_000}
+    story.fold(first, checked(first), *working(first), ended(first, output=result))
+    told = next(event for event in story.published if isinstance(event.data, MessageAppended) and event.data.seq == 2)
+    assert len(encode(told)) < MAX_BODY
+    assert isinstance(told.data, MessageAppended)
+    assert (told.data.truncated, len(told.data.content)) == (True, 100_000)
+    kept = story.history(first.sessionid)[1][2]
+    assert from_json(kept) == result
 
 
 def test_titles_are_short_and_end_at_a_word() -> None:
