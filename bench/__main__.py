@@ -21,6 +21,7 @@ class Part(StrEnum):
     SOCKETS = "sockets"
     REFINEMENTS = "refinements"
     CHAT = "chat"
+    ROUTING = "routing"
 
 
 def measure(

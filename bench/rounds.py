@@ -14,6 +14,7 @@ from bench.floor import Floor
 from bench.http import Requests
 from bench.processes import rss_mib
 from bench.refinements import AT_ONCE, Refinements
+from bench.routing import Routing
 from bench.stack import Stack
 from bench.subscribers import SUBSCRIBERS, Sockets, publishing
 from cli.embedded import temporary_home
@@ -22,7 +23,7 @@ from deploy.local.servers import Servers
 
 Say = Callable[[str], None]
 
-_ALONE = {"sockets", "refinements", "chat"}
+_ALONE = {"sockets", "refinements", "chat", "routing"}
 """Parts that need no floor of raw publishes beside them."""
 
 
@@ -92,7 +93,13 @@ async def measure_endtoend(stack: Stack, requests: Requests, samples: Samples, *
 
 async def run(wanted: frozenset[str], rounds: int, say: Say) -> list[Row]:
     """Measure what is wanted (the parts of `python -m bench`) and return the rows; rates have their floor."""
-    samples = Samples()
+    samples, routing = Samples(), Routing()
+    if "routing" in wanted:
+        for number in range(rounds):
+            say(f"round {number + 1} of {rounds}: the router alone")
+            await routing.measure()
+    if wanted == {"routing"}:
+        return routing.rows()
     if wanted == {"floor"}:
         for number in range(rounds):
             say(f"round {number + 1} of {rounds}: floor")
@@ -109,7 +116,7 @@ async def run(wanted: frozenset[str], rounds: int, say: Say) -> list[Row]:
         if "chat" in wanted:  # last, as it leaves the database large
             say(f"{OPEN:,} conversations")
             await chat.measure(stack)
-    beside = [*sockets.rows(), *refinements.rows(), *chat.rows()]
+    beside = [*sockets.rows(), *refinements.rows(), *chat.rows(), *routing.rows()]
     return beside if wanted <= _ALONE else [*rows(samples), *beside]
 
 

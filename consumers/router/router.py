@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from consumers.router.asks import ask_for, needs_of
 from consumers.router.heard import ops_of
-from consumers.router.scoring import Ranking, rank
+from consumers.router.scoring import Entrants, Needs, Ranking, entrants, ranked
 from consumers.router.transitions import Transitions
 from events.base import Event, EventData
 from events.codec import decode_structured
@@ -25,6 +25,7 @@ SOURCE = f"/consumers/{ROUTER.name}"
 MAX_CANDIDATES = 32
 """How many agents a decision names; the best and the nearest."""
 _ROUNDS = 4
+_REMEMBERED = 1_000
 
 
 @dataclass(slots=True)
@@ -62,6 +63,8 @@ class Router:
         self._turn = asyncio.Lock()
         self._waiting = 0
         self._wake = False
+        self._generation = -1
+        self._judged: dict[Needs, Entrants] = {}
 
     async def route(self, event: Event[EventData]) -> Sequence[Event[EventData]]:
         """What one event leads to."""
@@ -120,14 +123,25 @@ class Router:
         return applied
 
     def _ask_for(self, one: _Wanted, expected: list[LiveAgent]) -> Ask:
-        needs = needs_of(one.ready, one.data)
-        ranking = one.ranking = rank(self._live.serving(needs.tenant), needs, self._live.now)
+        ranking = one.ranking = ranked(self._entrants(needs_of(one.ready, one.data)), self._live.now)
         if ranking.room:
             expected.append(ranking.order[0])
             ranking.order[0].in_flight += 1  # so that the next task of this batch sees it
         sure = ranking.room > 0 and not one.again and one.given is None
         order = [agent.key for agent in ranking.order]
         return ask_for(one.ready, one.data, order, cause=one.cause, again=one.again, sure=sure)
+
+    def _entrants(self, needs: Needs) -> Entrants:
+        """Who could take such a task, remembered until an agent comes, goes or changes."""
+        if self._generation != self._live.generation or len(self._judged) > _REMEMBERED:
+            self._generation = self._live.generation
+            self._judged.clear()
+        if needs.wishes.min_tier is not None:  # a record changes with every run
+            return entrants(self._live.serving(needs.tenant), needs)
+        found = self._judged.get(needs)
+        if found is None:
+            found = self._judged[needs] = entrants(self._live.serving(needs.tenant), needs)
+        return found
 
     def _outputs(self, events: Sequence[Event[EventData]], batch: _Batch) -> list[list[Event[EventData]]]:
         places = {event.id: place for place, event in enumerate(events)}

@@ -152,40 +152,74 @@ def score_of(parts: Mapping[str, float]) -> float:
     return sum(weight * parts[name] for name, weight in WEIGHTS.items())
 
 
-def rank(agents: Iterable[LiveAgent], needs: Needs, now: int) -> Ranking:
-    """Judge every agent that serves the tenant. Ties go to the less busy one, then to the one that waited longest."""
-    free: list[tuple[float, int, int, str, LiveAgent]] = []
-    full: list[tuple[float, int, int, str, LiveAgent]] = []
-    candidates: list[Candidate] = []
+class Able(NamedTuple):
+    """An agent that could take the task, and what of its score does not change from one moment to the next."""
+
+    agent: LiveAgent
+    agent_id: str
+    lasting: float
+    parts: dict[str, float]
+
+
+class Entrants(NamedTuple):
+    """Everyone that serves the tenant, judged as far as that lasts: until an agent comes, goes or changes."""
+
+    able: list[Able]
+    unable: list[Candidate]
+
+
+def entrants(agents: Iterable[LiveAgent], needs: Needs) -> Entrants:
+    """Who could take the task at all, and why the others cannot."""
+    found = Entrants([], [])
     for agent in agents:
         excluded = never(agent, needs)
         if excluded is not None:
-            candidates.append(Candidate.model_construct(agent_id=agent.agent_id, excluded=excluded))
+            found.unable.append(candidate(agent.agent_id, None, {}, excluded))
             continue
         parts = parts_of(agent, needs)
-        score = score_of(parts)
-        busy = not_now(agent, now)
-        place = (-score, agent.in_flight, agent.assigned_at, agent.key, agent)
-        (free if busy is None else full).append(place)
-        candidates.append(_candidate(agent, parts, score, busy))
-    free.sort(key=_place)
-    full.sort(key=_place)
-    candidates.sort(key=_order)
-    return Ranking([place[-1] for place in (*free, *full)], candidates, len(free))
+        lasting = sum(WEIGHTS[name] * parts[name] for name in _LASTING)
+        shown = {name: round(parts[name], 4) for name in _LASTING}
+        found.able.append(Able(agent, agent.agent_id, lasting, shown))
+    return found
 
 
-def _candidate(agent: LiveAgent, parts: dict[str, float], score: float, busy: str | None) -> Candidate:
-    return Candidate.model_construct(
-        agent_id=agent.agent_id,
-        score=round(score, 4),
-        parts={name: round(part, 4) for name, part in parts.items()},
-        excluded=busy,
-    )
+def rank(agents: Iterable[LiveAgent], needs: Needs, now: int) -> Ranking:
+    """Judge every agent that serves the tenant. Ties go to the less busy one, then to the one that waited longest."""
+    return ranked(entrants(agents, needs), now)
 
 
-def _place(place: tuple[float, int, int, str, LiveAgent]) -> tuple[float, int, int, str]:
-    return place[:4]
+def ranked(entered: Entrants, now: int) -> Ranking:
+    """The same for who was judged as far as it lasts."""
+    free: list[_Place] = []
+    full: list[_Place] = []
+    for agent, agent_id, lasting, parts in entered.able:
+        idle = 1 - agent.in_flight / agent.capacity
+        record = quality(agent.window)
+        score = lasting + _QUALITY * record + _IDLE * idle
+        excluded = not_now(agent, now)
+        shown = {"quality": round(record, 4), "idle": round(idle, 4), **parts}
+        one = candidate(agent_id, round(score, 4), shown, excluded)
+        # No two keys are equal, so no comparison goes further.
+        place = (-score, agent.in_flight, agent.assigned_at, agent.key, agent, one)
+        (free if excluded is None else full).append(place)
+    free.sort()
+    full.sort()
+    places = [*free, *full]
+    return Ranking([place[4] for place in places], [*(place[5] for place in places), *entered.unable], len(free))
 
 
-def _order(candidate: Candidate) -> tuple[bool, float]:
-    return candidate.excluded is not None, -(candidate.score or 0.0)
+def candidate(agent_id: str, score: float | None, parts: dict[str, float], excluded: str | None) -> Candidate:
+    """A Candidate of values of ours, without pydantic's checks: a decision has one for each agent."""
+    made = Candidate.__new__(Candidate)
+    values = {"agent_id": agent_id, "score": score, "parts": parts, "excluded": excluded}
+    object.__setattr__(made, "__dict__", values)
+    object.__setattr__(made, "__pydantic_fields_set__", _FIELDS)
+    object.__setattr__(made, "__pydantic_extra__", None)
+    object.__setattr__(made, "__pydantic_private__", None)
+    return made
+
+
+_Place = tuple[float, int, int, str, LiveAgent, Candidate]
+_FIELDS = set(Candidate.model_fields)
+_LASTING = ("capability", "technology", "preference")
+_QUALITY, _IDLE = WEIGHTS["quality"], WEIGHTS["idle"]

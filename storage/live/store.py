@@ -27,7 +27,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from events.agent import EVERYONE
 from events.errors import TransientError
 from events.ids import new_id
-from storage.live.view import BREAK_SECONDS, LiveAgent, merged
+from storage.live.view import BREAK_SECONDS, LiveAgent, Snapshot, merged
 
 LEASE_SECONDS = 90.0
 BEAT_SECONDS = 90.0
@@ -115,6 +115,8 @@ class Applied(NamedTuple):
 class LiveAgents:
     """The state as this process sees it (`view`), and the way to change it; `async with LiveAgents(settings)`.
 
+    `generation` counts how often an agent came, went or described itself anew.
+
     Every call raises ColdError, or LiveStateUnavailableError after 15 s without the server.
     """
 
@@ -135,6 +137,7 @@ class LiveAgents:
         self._seen = 0
         self._ahead = 0.0
         self._serving: dict[str, list[LiveAgent]] = {}
+        self.generation = 0
         self.view: dict[str, LiveAgent] = {}
 
     async def __aenter__(self) -> Self:
@@ -194,6 +197,7 @@ class LiveAgents:
         self._seen = 0
         self.view.clear()
         self._serving.clear()
+        self.generation += 1
 
     async def ping(self) -> None:
         """Raise LiveStateUnavailableError unless the server answers."""
@@ -203,26 +207,28 @@ class LiveAgents:
             raise LiveStateUnavailableError from error
 
     def _read(self, answer: object) -> Applied:
-        now, waiting, given, offers, changed, last = cast("_Answer", answer)
+        now, waiting, given, offers, changed, last = cast("_Answer", orjson.loads(cast("bytes", answer)))
         self._ahead = now - time.monotonic() * 1000
         self._seen = max(self._seen, last)
-        agents = [self._merge(row, now) for row in changed]
+        agents = [self._merge(row, now) for row in changed or ()]
         return Applied(
             now,
             waiting,
-            [Given(agent.decode(), reason.decode(), times) for agent, reason, times in given],
-            [Offer(member.decode(), body, cause.decode()) for member, body, cause in offers],
+            [Given(*one) for one in given or ()],
+            [Offer(member, body.encode(), cause) for member, body, cause in offers or ()],
             agents,
         )
 
-    def _merge(self, row: Sequence[object], now: int) -> LiveAgent:
+    def _merge(self, row: Snapshot, now: int) -> LiveAgent:
         """Take a snapshot over, in place: who holds the agent sees it change."""
         fresh = merged(self.view, row, now)
         known = self.view.get(fresh.key)
         if known is not None and fresh.status != "gone":
+            self.generation += known.spec is not fresh.spec
             known.become(fresh)
             return known
         self._serving.clear()
+        self.generation += 1
         if fresh.status == "gone":
             self.view.pop(fresh.key, None)
         else:
@@ -256,10 +262,8 @@ class LiveAgents:
             self.forget()
 
 
-_Answer = tuple[
-    int, int, list[tuple[bytes, bytes, int]], list[tuple[bytes, bytes, bytes]], list[tuple[bytes | int, ...]], int
-]
-"""What apply.lua returns."""
+_Answer = tuple[int, int, list[tuple[str, str, int]], list[tuple[str, str, str]], list[Snapshot], int]
+"""What apply.lua returns; an empty list comes as an empty object."""
 
 
 def _source(*names: str) -> str:

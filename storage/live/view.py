@@ -1,6 +1,6 @@
 """An agent as it is at this moment, and how it comes out of Redis."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
@@ -78,33 +78,27 @@ def member_of(task_id: object, attempt: int) -> str:
     return f"{task_id}:{attempt}"
 
 
-def merged(view: Mapping[str, LiveAgent], row: Sequence[object], now: int) -> LiveAgent:
-    """The agent after a snapshot; its description is left out of the row if the view has it already."""
-    key, status, capacity, in_flight, heard, window, opened_at, probing, assigned_at, said, count, spec = row
-    described = _text(spec)
-    known = view.get(_text(key))
+Snapshot = tuple[str, AgentStatus, int, int, int, str, int, int, int, str, int, str]
+"""An agent as apply.lua tells it; the last is its description, empty if the reader has it already."""
+
+
+def merged(view: Mapping[str, LiveAgent], row: Snapshot, now: int) -> LiveAgent:
+    """The agent after a snapshot."""
+    key, status, capacity, in_flight, heard, window, opened_at, probing, assigned_at, said, count, described = row
+    known = view.get(key)
     if not described and known is None:
         raise AssertionError("the first snapshot of an agent describes it")
-    heard_for = _number(heard)
     return LiveAgent(
-        key=_text(key),
+        key=key,
         spec=AgentSpec.model_validate_json(described) if described or known is None else known.spec,
-        status=_text(status),  # type: ignore[arg-type]  # written by our own script
-        capacity=_number(capacity),
-        in_flight=_number(in_flight),
-        heard_until=now + heard_for if heard_for > 0 else 0,
-        window=_text(window),
-        opened_at=_number(opened_at),
-        probing=bool(_number(probing)),
-        assigned_at=_number(assigned_at),
-        said=_text(said),
-        said_count=_number(count),
+        status=status,
+        capacity=capacity,
+        in_flight=in_flight,
+        heard_until=now + heard if heard > 0 else 0,
+        window=window,
+        opened_at=opened_at,
+        probing=bool(probing),
+        assigned_at=assigned_at,
+        said=said,
+        said_count=count,
     )
-
-
-def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _number(value: object) -> int:
-    return value if isinstance(value, int) else int(_text(value))

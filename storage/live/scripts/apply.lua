@@ -163,4 +163,5 @@ if waiting > 0 and not input.builder then
 end
 write_touched()
 local found, last = changes(input.seen)
-return { now, waiting, results, offers, found, last }
+-- One text: its many small values would cost the client more to take apart than all else.
+return cjson.encode({ now, waiting, results, offers, found, last })
