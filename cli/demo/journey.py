@@ -8,6 +8,7 @@ import typer
 from rich.text import Text
 
 from cli.demo.conversation import conversation
+from cli.demo.outside_agent import outside_agent
 from cli.demo.refinements import refinements
 from cli.demo.samples import samples
 from cli.demo.stage import Act, Ending, Stage
@@ -22,6 +23,7 @@ ACTS: dict[str, Act] = {
     "Requests of many kinds": samples,
     "A specification, refined and decided": refinements,
     "A conversation": conversation,
+    "Somebody's own agent": outside_agent,
 }
 
 

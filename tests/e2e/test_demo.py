@@ -34,6 +34,7 @@ async def test_the_demo_carries_every_sample_to_the_state_it_should_reach(tmp_pa
     assert isinstance(talked, dict)
     assert "Pepper" in talked["turns"][2]["answer"]
     assert (len(talked["turns"]), talked["messages"]) == (3, 6)
+    assert done.documents[3] == {"agent": "AGENT-COUNTER", "status": "succeeded", "exit_code": 0}
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
