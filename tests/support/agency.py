@@ -114,12 +114,13 @@ class Agency:
         agent.handler(handler)
         self.agents.append((agent, asyncio.create_task(agent.serve())))
 
-        async def heard() -> bool:
-            async with self.http(tenant=tenant) as http:
-                answer = await http.get(f"/api/v1/agents/{name}")
-            return bool(answer.status_code == 200 and (answer.json()["reported"] or {}).get("status"))
+        async with self.http(tenant=tenant) as http:
 
-        await eventually(heard, within=15)
+            async def heard() -> bool:
+                answer = await http.get(f"/api/v1/agents/{name}")
+                return bool(answer.status_code == 200 and (answer.json()["reported"] or {}).get("status"))
+
+            await eventually(heard, within=15)
         return agent
 
     async def leave(self) -> None:
