@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import httpx
+import orjson
 from nats.aio.client import Client
 from pydantic import JsonValue, SecretStr
 
@@ -165,7 +166,9 @@ class Agency:
 
     async def said(self, task_id: str) -> list[Json]:
         """All events about a task, in order."""
-        return [dict(said) for _, said in await self.doorstep.bus.stream() if said.get("taskid") == task_id]  # type: ignore[arg-type]  # it was JSON
+        await self.doorstep.bus.folded()
+        query = "SELECT body FROM event_log WHERE task_id = $1 ORDER BY seq"
+        return [orjson.loads(row["body"]) for row in await self.doorstep.bus.database.fetch(query, task_id)]
 
     async def _client(self) -> Client:
         client = await connect(self.nats_url)

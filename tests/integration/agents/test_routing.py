@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import orjson
 import pytest
 from pydantic import JsonValue
 from redis.asyncio import Redis
@@ -186,8 +187,10 @@ async def _agent(http: httpx.AsyncClient, name: str, **shown: str) -> Json:
 
 async def changes(agency: Agency, name: str) -> list[str]:
     """Why agent.changed was said, change by change."""
-    said = [one for _, one in await agency.doorstep.bus.stream() if one["type"] == "io.ganglion.agent.changed.v1"]
-    whys = [str(one["data"]["why"]) for one in said if one["subject"] == name]  # type: ignore[index]  # JSON
+    await agency.doorstep.bus.folded()
+    query = "SELECT body FROM event_log WHERE type = 'io.ganglion.agent.changed.v1' ORDER BY seq"
+    said = [orjson.loads(row["body"]) for row in await agency.doorstep.bus.database.fetch(query)]
+    whys = [str(one["data"]["why"]) for one in said if one["subject"] == name]
     return [part for why in whys for part in why.split(", ")]
 
 
