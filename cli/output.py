@@ -1,6 +1,6 @@
 """How the commands show things: tables and lines for people, JSON for programs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -72,6 +72,17 @@ class Output:
             table.add_row(*(Text(cell, style=_COLOURS.get(cell, "")) for cell in row))
         wide = Console(file=self.console.file, width=needed + max(room, _NARROWEST), highlight=False)
         wide.print(table)
+
+    def page(self, page: Document, columns: Sequence[str], row: Callable[[Document], Sequence[str]]) -> None:
+        """One page of a list as the gateway gave it, `{items, next_cursor}`, and how to get the next one."""
+        if self.is_json:
+            self.document(page)
+            return
+        items = page.get("items")
+        found = [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+        self.table(columns, [row(item) for item in found])
+        if page.get("next_cursor"):
+            self.remark(f"more: --cursor {page['next_cursor']}")
 
 
 def coloured(status: str) -> Text:

@@ -45,14 +45,7 @@ def cancel_task(context: typer.Context, task_id: UUID) -> None:
 async def _list(session: Session, filters: dict[str, str]) -> int:
     async with Gateway(session.place) as gateway:
         page = await gateway.tasks(filters)
-    if session.output.is_json:
-        session.output.document(page)
-        return 0
-    items = page.get("items")
-    rows = [_row(item) for item in items if isinstance(item, dict)] if isinstance(items, list) else []
-    session.output.table(_COLUMNS, rows)
-    if page.get("next_cursor"):
-        session.output.remark(f"more: --cursor {page['next_cursor']}")
+    session.output.page(page, _COLUMNS, _row)
     return 0
 
 
