@@ -120,4 +120,4 @@ def _of(annotation: object) -> st.SearchStrategy[object]:  # noqa: PLR0911 - one
         return st.dictionaries(_of(inner[0]), _of(inner[1]), max_size=3)
     if hasattr(annotation, "__metadata__"):
         return NAMES
-    raise NotImplementedError(annotation)
+    raise TypeError(f"no values are drawn for {annotation}")
