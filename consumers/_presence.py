@@ -11,7 +11,7 @@ from typing import Protocol
 
 import structlog
 
-from events.agent import EVERYONE, AgentHeartbeat, AgentRegistered
+from events.agent import EVERYONE, AgentDeregistered, AgentHeartbeat, AgentRegistered
 from events.base import Event, EventData
 from events.errors import GanglionError
 from producers.publisher import Ack
@@ -41,12 +41,24 @@ class Offer:
 
 
 class Presence:
-    """Keeps this process's agents registered; `start()` once, and it goes on beside everything else."""
+    """Keeps this process's agents registered; `start()` once, and it goes on beside everything else.
 
-    def __init__(self, publisher: Posts, consumer: str, offers: Sequence[Offer], *, every: float = BEAT) -> None:
+    `withdrawn` are deregistered first: agents that an earlier configuration offered.
+    """
+
+    def __init__(
+        self,
+        publisher: Posts,
+        consumer: str,
+        offers: Sequence[Offer],
+        *,
+        withdrawn: Sequence[str] = (),
+        every: float = BEAT,
+    ) -> None:
         self._publisher = publisher
         self._source = f"/consumers/{consumer}"
         self._offers = offers
+        self._withdrawn = withdrawn
         self._every = every
         self._keeping: asyncio.Task[None] | None = None
 
@@ -58,6 +70,9 @@ class Presence:
         beats = 0
         while True:
             try:
+                if beats == 0:
+                    for agent_id in self._withdrawn:
+                        await self._post(AgentDeregistered(agent_id=agent_id, by=self._source, reason="not_configured"))
                 for offer in self._offers:
                     await self._say(offer, register=beats % _AGAIN_EVERY == 0)
                 beats += 1
@@ -78,4 +93,7 @@ class Presence:
             )
             said.insert(0, registered)
         for data in said:
-            await self._publisher.publish(Event.first(data, source=self._source, tenant=EVERYONE, owner=EVERYONE))
+            await self._post(data)
+
+    async def _post(self, data: EventData) -> None:
+        await self._publisher.publish(Event.first(data, source=self._source, tenant=EVERYONE, owner=EVERYONE))

@@ -148,10 +148,10 @@ def _said(report: Report) -> JsonObject | None:
 
 def build(resources: Resources) -> Slots:
     """The consumer with the agents of this process, which are registered while it runs."""
-    agents = built_in()
-    runner = Runner(agents, resources.lookup)
-    offers = [Offer(agent.id, agent.capabilities) for agent in agents]
-    presence = Presence(resources.publisher, RUNNER.name, offers)
+    offered, kept = built_in()
+    runner = Runner((*offered, *kept), resources.lookup)
+    offers = [Offer(agent.id, agent.capabilities) for agent in offered]
+    presence = Presence(resources.publisher, RUNNER.name, offers, withdrawn=[agent.id for agent in kept])
 
     async def start() -> None:
         await runner.listen(resources.client)

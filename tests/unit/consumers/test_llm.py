@@ -226,6 +226,7 @@ async def test_cancelling_the_run_hangs_up_on_the_server() -> None:
     assert run.cancelled()
 
 
-def test_the_agent_is_there_only_when_a_server_is_named() -> None:
-    assert [agent.id for agent in built_in(LlmSettings(base_url=None))] == ["extractive"]
-    assert [agent.id for agent in built_in(LlmSettings(base_url="http://x/v1"))] == ["extractive", "llm"]
+def test_a_model_takes_the_place_of_the_offline_agent_which_only_ends_what_it_has() -> None:
+    without, named = built_in(LlmSettings(base_url=None)), built_in(LlmSettings(base_url="http://x/v1"))
+    assert [[agent.id for agent in agents] for agents in without] == [["extractive"], []]
+    assert [[agent.id for agent in agents] for agents in named] == [["llm"], ["extractive"]]
