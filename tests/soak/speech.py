@@ -4,7 +4,11 @@ import asyncio
 import random
 from uuid import UUID, uuid4
 
-from events.base import Event
+import structlog
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from events.base import Event, EventData
 from events.codec import encode
 from events.ids import run_id
 from events.run import RunDelta, RunFinished
@@ -12,7 +16,12 @@ from events.subjects import subject_of
 from producers.connect import BusSettings, Connection
 from tests.support.stack_parts import Parts
 
+log = structlog.get_logger()
+
 _WORDS = ("Once ", "upon ", "a ", "time ", "a gateway ", "was killed, ", "and nobody ", "noticed 🐝. ")
+_PATIENCE = 5.0
+AGAIN = 0.2
+"""Seconds before a publish that was not answered is repeated."""
 
 
 async def hold_a_stage(parts: Parts, owner: str, url: str) -> str:
@@ -31,13 +40,27 @@ async def speak(parts: Parts, owner: str, task: str, dice: random.Random) -> Non
             for number in range(dice.randrange(10, 60)):
                 word = dice.choice(_WORDS)
                 delta = _delta(task, execution, number + 1, len(text), word)
-                event = Event.first(delta, source="/soak", tenant="acme", owner=owner, task_id=UUID(task))
-                await client.jetstream().publish(subject_of(event), encode(event))
+                await publish(client, _event(delta, owner, task))
                 text += word
                 await asyncio.sleep(dice.uniform(0, 0.1))
-            finished = _finished(task, execution, text)
-            end = Event.first(finished, source="/soak", tenant="acme", owner=owner, task_id=UUID(task))
-            await client.jetstream().publish(subject_of(end), encode(end))
+            await publish(client, _event(_finished(task, execution, text), owner, task))
+
+
+async def publish(client: Client, event: Event[EventData]) -> None:
+    """Until the stream has it. A repeat carries the same id, so whoever reads is shown it once."""
+    body, headers = encode(event), {"Nats-Msg-Id": str(event.id)}
+    while True:
+        try:
+            await client.jetstream(timeout=_PATIENCE).publish(subject_of(event), body, headers=headers)
+        except (NatsError, TimeoutError) as error:
+            log.info("speaker_repeats", error=type(error).__name__)
+            await asyncio.sleep(AGAIN)
+        else:
+            return
+
+
+def _event(data: EventData, owner: str, task: str) -> Event[EventData]:
+    return Event.first(data, source="/soak", tenant="acme", owner=owner, task_id=UUID(task))
 
 
 def _delta(task: str, execution: UUID, number: int, offset: int, text: str) -> RunDelta:
