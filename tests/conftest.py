@@ -19,9 +19,16 @@ from tests.support.infrastructure import (
     uses_containers,
 )
 from tests.support.stack import Stack, running_stack
+from tests.support.strangers import absent
 
 settings.register_profile("shared machine", deadline=None)  # a busy neighbour is no defect
 settings.load_profile("shared machine")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which clients of other people could not be tried here."""
+    for name, why in absent().items():
+        terminalreporter.write_line(f"not run: {name} as a client: {why}")
 
 
 @pytest.fixture

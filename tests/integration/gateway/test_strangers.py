@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 import sys
 from pathlib import Path
 from uuid import UUID
@@ -15,14 +14,17 @@ from tests.integration.gateway.test_sockets import submitted
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.proxy import Proxy, proxied
 from tests.support.running_gateway import RunningGateway, token
+from tests.support.strangers import NODE, absent
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 LIFE: tuple[Status, ...] = ("waiting", "ready", "assigned", "running", "paused", "running", "succeeded")
-STRANGERS = {
+TOOLS = {
     "websockets": ("ws", (sys.executable, "-I", str(EXAMPLES / "subscribe.py"))),
-    "node": ("ws", ("node", "--experimental-websocket", "--no-warnings", str(EXAMPLES / "subscribe.mjs"))),
+    "node": ("ws", (*NODE, str(EXAMPLES / "subscribe.mjs"))),
     "curl": ("http", ("sh", str(EXAMPLES / "subscribe.sh"))),
 }
+STRANGERS = [name for name in TOOLS if name not in absent()]
+"""Those who are here; the last lines of a test run name the others (tests/conftest.py)."""
 
 
 def cursors_of(output: str) -> list[str]:
@@ -51,9 +53,7 @@ async def live(keeper: FakeKeeper, task_id: UUID, proxy: Proxy) -> int:
 async def test_a_stranger_sees_each_event_once_and_in_order_though_it_is_cut_off(
     gateway: RunningGateway, alice: httpx.AsyncClient, keeper: FakeKeeper, name: str
 ) -> None:
-    scheme, command = STRANGERS[name]
-    if shutil.which(command[0]) is None:
-        pytest.skip(f"not run: there is no {command[0]} here")
+    scheme, command = TOOLS[name]
     task_id = await submitted(alice)
     async with proxied(gateway.url) as proxy:
         address = f"{scheme}://127.0.0.1:{proxy.port}{'/ws' if scheme == 'ws' else ''}"
