@@ -1,6 +1,6 @@
 """The agents that run in a process of ours say so like all others: registered at start, heard of every 20 s.
 
-They belong to no tenant and work for all (docs/adr/0012). Their capacity is no limit of slots: what exceeds the slots
+They belong to no tenant and work for all (docs/adr/0011). Their capacity is no limit of slots: what exceeds the slots
 of one process waits in the durable, where every process of the kind takes from it.
 """
 

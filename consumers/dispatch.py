@@ -2,6 +2,7 @@
 
 task.assigned -> work.assigned on `work.<tenant>.<agent>`. An agent has a durable of its own on that stream, made when
 it registers and deleted when it is gone. Who must stop a run is told on core NATS, at once; a hint that is not kept.
+Why this is not the keeper's outbox: docs/adr/0012.
 """
 
 import contextlib
