@@ -154,9 +154,6 @@ def _gateway() -> Permissions:
         *_reading(TOK.name),
         f"{_API}.STREAM.MSG.GET.{DLQ.name}",
         f"{_API}.STREAM.MSG.DELETE.{DLQ.name}",
-        f"{_API}.CONSUMER.DURABLE.CREATE.{WORK.name}.*",
-        f"{_API}.CONSUMER.CREATE.{WORK.name}.>",
-        f"{_API}.CONSUMER.DELETE.{WORK.name}.*",
     )
     return Permissions(publish, (f"{inbox_of(GATEWAY)}.>", COMMITTED, REQUESTS, WATCHES), _of_durables())
 
@@ -167,11 +164,9 @@ def _callout() -> Permissions:
 
 
 def _keeper() -> Permissions:
-    """It reads the log, announces states, hands out work and begins epochs; it deletes no stream and no message."""
+    """It reads the log, announces states and begins epochs; it deletes no stream and no message."""
     publish = (
         "bus.>",
-        "work.>",
-        "ctl.>",
         f"dlq.{KEEPER}.>",
         COMMITTED,
         *_reading(BUS.name),
