@@ -17,13 +17,14 @@ from nats.errors import Error as NatsError
 
 from consumers.keeper.absence import absences
 from consumers.keeper.headroom import Headroom
+from events.agent import is_outside
 from events.base import Event, EventData
 from events.codec import decode_structured
 from events.errors import BusUnavailableError, LogFullError, OutcomeUnknownError
 from events.ids import derived_id, new_id
 from events.proposal import ProposalDecide
 from events.run import RunFinished
-from events.streams import BUS, ENGINE_AGENT, PROPOSALS, REFLEX, ROUTER, RUNNER, SPEC_ENGINE
+from events.streams import BUS, DISPATCH, ENGINE_AGENT, PROPOSALS, REFLEX, ROUTER, RUNNER, SPEC_ENGINE
 from events.task import TaskControl, TaskError
 from producers.publisher import Publisher
 from storage.janitor import Due, DueProposal, JanitorStore, Stuck
@@ -46,7 +47,7 @@ _DRIVES: dict[str, str] = {
     "extracting": PROPOSALS.name,
 }
 _RUNS: dict[str | None, str] = {ENGINE_AGENT: SPEC_ENGINE.name}
-"""Agents that have a consumer of their own; the runner acknowledges what is for them."""
+"""Agents that have a consumer of their own; the runner acknowledges what is for them, and for outside agents."""
 
 Resend = Callable[[Sequence[Event[EventData]]], Awaitable[None]]
 
@@ -107,7 +108,7 @@ class Janitor:
     async def _ack_floors(self) -> dict[str, int]:
         js = self.client.jetstream()
         floors: dict[str, int] = {}
-        for name in {*_DRIVES.values(), *_RUNS.values()}:
+        for name in {*_DRIVES.values(), *_RUNS.values(), DISPATCH.name}:
             floor = (await js.consumer_info(BUS.name, name)).ack_floor
             floors[name] = floor.stream_seq if floor is not None else 0
         return floors
@@ -115,8 +116,9 @@ class Janitor:
 
 def _driver(task: Stuck) -> str:
     """The durable whose work it is to move a task or proposal."""
-    own = _RUNS.get(task.agent_id) if task.status == "assigned" else None
-    return own or _DRIVES[task.status]
+    if task.status != "assigned" or task.agent_id is None:
+        return _DRIVES[task.status]
+    return DISPATCH.name if is_outside(task.agent_id) else _RUNS.get(task.agent_id, RUNNER.name)
 
 
 def _resent(task: Stuck) -> Event[EventData]:
