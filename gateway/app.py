@@ -192,6 +192,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             listen(),
             watch.run(),
             sockets.keep_alive(),
+            streams.keep_moving(),
             *outside.parts(),
         )
         async with running(background):

@@ -11,6 +11,9 @@ from events.cursor import Cursor
 
 HIGH_WATER = 64 * 1024
 
+STALLED_AFTER = 10.0
+"""Seconds without taking a byte of what waits; then the reader is sent away with its resume point."""
+
 
 @dataclass(frozen=True, slots=True)
 class Closing:

@@ -120,7 +120,7 @@ class Reading:
         identity = parsed_id(task_id)
         found = await self._lookup.whereabouts(principal, identity)
         room = Room("task", found.tenant, found.owner, str(identity))
-        return self._streams.response(principal, room, places[0] if places else None, ended=found.ended)
+        return self._streams.response(request, principal, room, places[0] if places else None, ended=found.ended)
 
     async def _reader(self, request: Request) -> Principal:
         principal = await self._authenticator.principal(bearer(request.headers))

@@ -5,6 +5,7 @@ import socket
 import uvicorn
 
 from gateway.app import Gateway, HttpSettings
+from gateway.http_wire import HttpWire
 from gateway.wire import Wire
 
 MAX_FRAME = 64 * 1024
@@ -35,7 +36,7 @@ def server_for(gateway: Gateway, settings: HttpSettings) -> Server:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=HttpWire,
         ws=Wire,
         ws_max_size=MAX_FRAME,
         ws_per_message_deflate=False,

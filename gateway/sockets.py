@@ -12,10 +12,8 @@ from starlette.requests import HTTPConnection
 from gateway.auth import Principal
 from gateway.errors import UnauthorizedError
 from gateway.metrics import Metrics
+from gateway.outlet import STALLED_AFTER
 from gateway.wire import WireOutlet
-
-STALLED_AFTER = 10.0
-"""Seconds without taking a byte of what waits; then the reader is sent away with its resume point."""
 
 _SWEEP = 2.0
 _AT_ONCE = 200

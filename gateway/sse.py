@@ -3,19 +3,23 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
+from starlette.requests import Request
 from starlette.responses import StreamingResponse
 
 from events.cursor import Cursor
 from gateway.auth import Principal
 from gateway.encoding import to_json
 from gateway.frames import Frame
-from gateway.outlet import Closing, QueueOutlet
+from gateway.http_wire import Line, line_of
+from gateway.outlet import STALLED_AFTER, Closing, QueueOutlet
 from gateway.replay import Replayer
 from gateway.rooms import Room
 from gateway.speech import Saying, delta_fields
 from gateway.subscription import Fields, Subscription
 
 HEARTBEAT = 15.0
+
+LOOKS_EVERY = 2.0
 
 HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
@@ -42,31 +46,52 @@ class EventStream:
 
 
 class Streams:
-    """Serves SSE responses, and ends them before a restart."""
+    """Serves SSE responses, sends away who reads nothing, and ends them before a restart."""
 
     def __init__(self, replayer: Replayer) -> None:
         self._replayer = replayer
-        self._open: set[QueueOutlet] = set()
+        self._open: dict[QueueOutlet, Line] = {}
+
+    @property
+    def count(self) -> int:
+        """How many are open."""
+        return len(self._open)
 
     def response(
-        self, principal: Principal, room: Room, after: Cursor | None, *, ended: bool = False
+        self, request: Request, principal: Principal, room: Room, after: Cursor | None, *, ended: bool = False
     ) -> StreamingResponse:
         """The stream of a room: a task's ends after a final state, any at the token's expiry or for a slow reader."""
-        frames = self._frames(principal, room, after, ended=ended)
+        frames = self._frames(line_of(request), principal, room, after, ended=ended)
         return StreamingResponse(frames, media_type="text/event-stream", headers=HEADERS)
 
     def drain(self) -> None:
         """End all streams; an EventSource comes back by itself."""
         for outlet in self._open:
             outlet.close(1012, "restart")
+        self._look_at_all(asyncio.get_running_loop().time())
+
+    async def keep_moving(self) -> None:
+        """Until cancelled: end the streams of those who read nothing, as with sockets."""
+        while True:
+            await asyncio.sleep(LOOKS_EVERY)
+            self._look_at_all(asyncio.get_running_loop().time())
+
+    def _look_at_all(self, now: float) -> None:
+        for outlet, line in self._open.items():
+            if line.blocked_since is None:
+                continue
+            if now - line.blocked_since > STALLED_AFTER:
+                outlet.close(4408, "")
+            if outlet.closing is not None:
+                line.give_up()
 
     async def _frames(
-        self, principal: Principal, room: Room, after: Cursor | None, *, ended: bool
+        self, line: Line, principal: Principal, room: Room, after: Cursor | None, *, ended: bool
     ) -> AsyncGenerator[bytes]:
         outlet, encoding = QueueOutlet(), EventStream()
         subscription = Subscription(room, outlet, encoding)
         expiry = asyncio.get_running_loop().call_later(principal.seconds_left(), outlet.close, 4401, "token_expired")
-        self._open.add(outlet)
+        self._open[outlet] = line
         self._replayer.start(subscription, after, ended=ended)
         try:
             yield b"retry: 1000\n\n"
@@ -78,7 +103,7 @@ class Streams:
                 yield item
         finally:
             expiry.cancel()
-            self._open.discard(outlet)
+            self._open.pop(outlet, None)
             self._replayer.stop(subscription)
 
 

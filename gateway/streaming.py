@@ -52,7 +52,7 @@ class Streaming:
         principal = await self._admission.principal(bearer(request.headers))
         places = [Cursor.parse(text) for text in (last_event_id, after) if text]
         found = await self._admission.room(principal, room)
-        return self._streams.response(principal, found.room, places[0] if places else None, ended=found.ended)
+        return self._streams.response(request, principal, found.room, places[0] if places else None, ended=found.ended)
 
 
 def description_router() -> APIRouter:
