@@ -141,9 +141,9 @@ class Term:
             )
 
     async def _step(self, reader: Reader, *, publish: bool = True) -> None:
-        """Fold and commit what is waiting; own outputs alone wait a little for company."""
+        """Fold and commit what is waiting; own outputs alone wait a little for company, unless others wait for them."""
         items = await reader.batch(_BATCH)
-        while publish and len(items) < _BATCH and all(map(_is_own, items)) and await reader.more(_OWN_WAIT):
+        while publish and self._has_time(items) and await reader.more(_OWN_WAIT):
             items += await reader.batch(_BATCH - len(items))
         if self._client.stats["reconnects"] != self._reconnects:
             raise ReconnectedError
@@ -151,6 +151,9 @@ class Term:
             fold = await self._commit_batch(items)
             for one in [fold] if fold else [await self._commit_one(item) for item in items]:
                 await self._after(one, publish=publish)
+
+    def _has_time(self, items: Sequence[Item]) -> bool:
+        return len(items) < _BATCH and not self._outbox.holds and all(map(_is_own, items))
 
     async def _after(self, fold: Fold, *, publish: bool) -> None:
         if publish:
