@@ -15,10 +15,8 @@ from events.base import Event, EventData
 from events.errors import TransientError
 from events.run import RunDelta, RunEvent, RunFinished
 from screening.outgoing import Concern, Outgoing, texts_of_fact
-from screening.redaction import Placeholders
-from screening.stream import StreamRedactor
+from screening.speech import PAUSE, Speech
 
-PAUSE = 0.15
 _LONG = 20_000
 _CHANGED = Counter("ganglion_reflex_outgoing_total", "Facts of agents with findings.", ["event"])
 
@@ -45,10 +43,10 @@ class OutputGuard:
         """The same handler with its outputs screened."""
 
         async def guarded(event: Event[EventData]) -> AsyncGenerator[EventData]:
-            speech = Speech(self._outgoing)
+            speech = Speech(self._outgoing.screener)
             async with aclosing(_with_pauses(handler(event), speech)) as outputs:
                 async for output in outputs:
-                    for said in speech.then(output):
+                    for said in _said(speech, output):
                         yield said
                     if output is not None and not isinstance(output, RunDelta):
                         yield await self.fact(output, event) if isinstance(output, RunEvent) else output
@@ -81,41 +79,11 @@ class OutputGuard:
         return self._outgoing.concern(data, tenant=tenant)
 
 
-class Speech:
-    """The token stream of one execution, redacted: deltas in, deltas out, numbered anew."""
-
-    def __init__(self, outgoing: Outgoing) -> None:
-        self._screener = outgoing.screener
-        self._stream: StreamRedactor | None = None
-        self._last: RunDelta | None = None
-        self._seq = self._offset = 0
-
-    @property
-    def waits(self) -> bool:
-        """Whether something is held back that a pause may free."""
-        return self._stream is not None and self._stream.holds
-
-    def then(self, output: EventData | None) -> list[RunDelta]:
-        """What may be said now: after a delta, before another fact, at the end of the run, or (None) in a pause."""
-        if isinstance(output, RunDelta):
-            self._last = output
-            self._stream = self._stream or StreamRedactor(self._screener, Placeholders())
-            return self._say(self._stream.feed(output.text))
-        if isinstance(output, RunFinished):
-            return self.end()
-        return self._say(self._stream.idle()) if self._stream else []
-
-    def end(self) -> list[RunDelta]:
-        """What is left."""
-        return self._say(self._stream.close()) if self._stream else []
-
-    def _say(self, text: str) -> list[RunDelta]:
-        if not text or self._last is None:
-            return []
-        self._seq += 1
-        said = self._last.model_copy(update={"seq": self._seq, "offset": self._offset, "text": text})
-        self._offset += len(text)
-        return [said]
+def _said(speech: Speech, output: EventData | None) -> list[RunDelta]:
+    """What may be said now: after a delta, before another fact, at the end of the run, or (None) in a pause."""
+    if isinstance(output, RunDelta):
+        return speech.feed(output)
+    return speech.end() if isinstance(output, RunFinished) else speech.pause()
 
 
 async def _with_pauses(outputs: AsyncIterator[T], speech: Speech) -> AsyncGenerator[T | None]:

@@ -48,6 +48,7 @@ from gateway.lag import Lag
 from gateway.lookup import Lookup, Recents
 from gateway.metrics import Metrics
 from gateway.moments import Moments
+from gateway.previews import Previews
 from gateway.processing import ProcessSettings
 from gateway.rates import CountingAuthenticator, Rates, RateSettings
 from gateway.reading import Reading
@@ -160,8 +161,16 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     checkup = Checkup(bus, engine, commits, log_sync=settings.bus.ganglion_log_sync)
     health = HealthRoutes(bus=bus, engine=engine, commits=commits, lag=lag, hub=hub, metrics=metrics, checkup=checkup)
 
-    rules = door_rules(lookup, Access(authenticator, engine), engine)
-    door = Door(rules=rules, acceptor=acceptor, bus=bus, commits=commits, engine=engine, recents=recents)
+    previews = Previews(inspector.screener, bus.publish)
+    door = Door(
+        rules=door_rules(lookup, Access(authenticator, engine), engine),
+        acceptor=acceptor,
+        bus=bus,
+        commits=commits,
+        engine=engine,
+        recents=recents,
+        previews=previews,
+    )
     outside = Outside(
         settings.outsiders,
         settings.bus,
@@ -195,8 +204,10 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             streams.keep_moving(),
             *outside.parts(),
         )
+        inspector.begin()
         async with running(background):
             yield
+            await previews.close()
         await engine.dispose()
         await reflex.close()
         await rates.close()

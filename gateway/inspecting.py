@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from pydantic import JsonValue
 
 from events.base import Event, EventData
-from events.run import RunDelta, RunEvent
+from events.run import RunEvent
 from events.task import TaskSubmitted
 from events.texts import texts_in
 from gateway.errors import BlockedByPolicyError
+from screening.engine import Screener
 from screening.outgoing import Outgoing, notes
 from screening.settings import ScreeningSettings
 
@@ -27,11 +28,23 @@ _NO_TEXTS = {
 
 
 class Inspector:
-    """Reads what comes in; the rules are compiled when there is something to read."""
+    """Reads what comes in. The rules are compiled beside the event loop, once per process and policy: `begin` starts it
+    when the gateway does, and what arrives before they are ready waits for them.
+    """
 
     def __init__(self, settings: ScreeningSettings) -> None:
         self._settings = settings
         self._compiling: asyncio.Task[Outgoing] | None = None
+
+    def begin(self) -> asyncio.Task[Outgoing]:
+        """Start to compile the rules, unless that has begun."""
+        if self._compiling is None:
+            self._compiling = asyncio.create_task(asyncio.to_thread(self._compile), name="compile-rules")
+        return self._compiling
+
+    async def screener(self) -> Screener:
+        """The compiled rules."""
+        return (await asyncio.shield(self.begin())).screener
 
     async def inspect(self, event: Event[EventData]) -> Event[EventData]:
         """The event as it may go on. Raises BlockedByPolicyError."""
@@ -39,15 +52,10 @@ class Inspector:
         if isinstance(data, TaskSubmitted):
             return event
         if isinstance(data, RunEvent):
-            return event.model_copy(update={"data": await _treated(await self._outgoing(), data, event)})
+            return event.model_copy(update={"data": await _treated(await asyncio.shield(self.begin()), data, event)})
         if texts := texts_of_event(data):
-            await _let_pass(await self._outgoing(), texts, event.tenantid)
+            await _let_pass(await asyncio.shield(self.begin()), texts, event.tenantid)
         return event
-
-    async def _outgoing(self) -> Outgoing:
-        if self._compiling is None:
-            self._compiling = asyncio.create_task(asyncio.to_thread(self._compile))
-        return await asyncio.shield(self._compiling)
 
     def _compile(self) -> Outgoing:
         return Outgoing(self._settings.screener(), self._settings.sealer())
@@ -67,8 +75,6 @@ async def _let_pass(outgoing: Outgoing, texts: Mapping[str, str], tenant: str) -
 async def _treated(outgoing: Outgoing, data: RunEvent, event: Event[EventData]) -> RunEvent:
     tenant, session = event.tenantid, event.sessionid or str(data.task_id)
     data = data.model_copy(update={"findings": None, "sealed": None})  # not an agent's to say
-    if isinstance(data, RunDelta):
-        return data.model_copy(update={"text": outgoing.screener.redact(data.text)})
     concern = await asyncio.to_thread(outgoing.concern, data, tenant=tenant)
     if concern is None:
         return data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,11 +26,15 @@ class ScreeningSettings(BaseSettings):
 
     def screener(self) -> Screener:
         """The one screener of this process for this policy: compiling the rules takes a third of a second."""
-        return _compiled(self.policy)
+        with _ONE_AT_A_TIME:
+            return _compiled(self.policy)
 
     def sealer(self) -> Sealer | None:
         """What seals placeholders; raises ValueError for a key that is too short."""
         return Sealer.of(self.seal_keys.get_secret_value()) if self.seal_keys else None
+
+
+_ONE_AT_A_TIME = Lock()
 
 
 @cache

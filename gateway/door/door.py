@@ -7,6 +7,7 @@ from events.base import Event, EventData, JsonObject
 from events.codec import decode
 from events.cursor import Cursor
 from events.errors import GanglionError, OutcomeUnknownError, StoreUnavailableError
+from events.run import RunDelta, RunFinished
 from events.task import TaskSubmitted
 from gateway.accept import SOURCE, Accepted, Acceptor
 from gateway.bus import Bus
@@ -15,6 +16,7 @@ from gateway.door.arrival import DIGEST, Arrival
 from gateway.door.rules import Rules
 from gateway.errors import IdempotencyConflictError, NotFoundError, OutcomeError, UnansweredError
 from gateway.lookup import Recent, Recents
+from gateway.previews import Previews
 from storage.log import Settled, settled
 from storage.reading import Database
 
@@ -60,7 +62,15 @@ class Door:
     """Takes events from outside, whichever way they come."""
 
     def __init__(
-        self, *, rules: Rules, acceptor: Acceptor, bus: Bus, commits: Commits, engine: Database, recents: Recents
+        self,
+        *,
+        rules: Rules,
+        acceptor: Acceptor,
+        bus: Bus,
+        commits: Commits,
+        engine: Database,
+        recents: Recents,
+        previews: Previews,
     ) -> None:
         self.rules = rules
         self._acceptor = acceptor
@@ -68,14 +78,20 @@ class Door:
         self._commits = commits
         self._engine = engine
         self._recents = recents
+        self._previews = previews
 
     async def take(self, arrival: Arrival) -> Receipt:
         """Keep one event, once: a repeat is answered as the first was. Raises a GanglionError that says why not."""
         admitted = await self.rules.rule_for(arrival).admit(arrival)
         event = admitted.model_copy(update={**arrival.stamps, "source": SOURCE, "id": str(arrival.event_id)})
+        if isinstance(event.data, RunDelta):
+            await self._previews.say(event, event.data)
+            return Receipt(event, None, None, replayed=False)
         if event.data.subject_root != LOGGED:
             await self._bus.publish(event)  # said, and gone in minutes: nobody folds it
             return Receipt(event, None, None, replayed=False)
+        if isinstance(event.data, RunFinished):
+            await self._previews.end(event, event.data.execution_id)
         if isinstance(event.data, TaskSubmitted):
             self._acceptor.refuse_if_overloaded()
         accepted = await self._accept(event, arrival)

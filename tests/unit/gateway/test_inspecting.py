@@ -1,5 +1,8 @@
 """What clients write besides tasks is read at the edge, and what outside agents bring back is treated."""
 
+import asyncio
+import threading
+
 import pytest
 
 from events.base import Event, EventData
@@ -11,6 +14,7 @@ from events.task import TaskControl, TaskSpec, TaskSubmitted
 from events.workflow import WorkflowControl
 from gateway.errors import BlockedByPolicyError
 from gateway.inspecting import Inspector
+from screening.engine import Screener
 from screening.settings import ScreeningSettings
 
 SSN = "536-90-4399"
@@ -69,3 +73,31 @@ async def test_what_an_outside_agent_brings_back_is_redacted_or_withheld() -> No
     assert done.data.output == {"text": "It is [SSN_1]"}
     used = await INSPECTOR.inspect(event(RunToolCalled(**ids, seq=1, tool="fetch", result={"page": ATTACK})))
     assert "evil.test" not in used.data.model_dump_json()
+
+
+async def test_the_rules_are_compiled_once_for_all_that_arrive_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten wishes that come while the rules are compiled wait for the same rules, and the loop goes on."""
+    compiled: list[object] = []
+    ready = threading.Event()
+
+    def slowly(settings: ScreeningSettings) -> Screener:
+        ready.wait(10)
+        compiled.append(settings)
+        return original(settings)
+
+    original = ScreeningSettings.screener
+    monkeypatch.setattr(ScreeningSettings, "screener", slowly)
+    inspector = Inspector(ScreeningSettings())
+    inspector.begin()
+    wish = event(TaskControl(task_id=new_id(), action="cancel", by="ann", reason="no longer needed"))
+    waiting = [asyncio.create_task(inspector.inspect(wish)) for _ in range(10)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in waiting)
+    ready.set()
+    assert await asyncio.gather(*waiting) == [wish] * 10
+    assert len(compiled) == 1
+
+
+async def test_a_process_compiles_the_rules_of_one_policy_once() -> None:
+    first, second = await asyncio.gather(*(asyncio.to_thread(ScreeningSettings().screener) for _ in range(2)))
+    assert first is second
