@@ -152,13 +152,19 @@ def score_of(parts: Mapping[str, float]) -> float:
     return sum(weight * parts[name] for name, weight in WEIGHTS.items())
 
 
+class Lasting(NamedTuple):
+    """What of an agent's score does not change from one moment to the next; `parts` in the order of `_LASTING`."""
+
+    agent_id: str
+    score: float
+    parts: tuple[float, ...]
+
+
 class Able(NamedTuple):
-    """An agent that could take the task, and what of its score does not change from one moment to the next."""
+    """An agent that could take the task."""
 
     agent: LiveAgent
-    agent_id: str
-    lasting: float
-    parts: dict[str, float]
+    lasting: Lasting
 
 
 class Entrants(NamedTuple):
@@ -178,8 +184,8 @@ def entrants(agents: Iterable[LiveAgent], needs: Needs) -> Entrants:
             continue
         parts = parts_of(agent, needs)
         lasting = sum(WEIGHTS[name] * parts[name] for name in _LASTING)
-        shown = {name: round(parts[name], 4) for name in _LASTING}
-        found.able.append(Able(agent, agent.agent_id, lasting, shown))
+        shown = tuple(round(parts[name], 4) for name in _LASTING)
+        found.able.append(Able(agent, Lasting(agent.agent_id, lasting, shown)))
     return found
 
 
@@ -192,13 +198,10 @@ def ranked(entered: Entrants, now: int) -> Ranking:
     """The same for who was judged as far as it lasts."""
     free: list[_Place] = []
     full: list[_Place] = []
-    for agent, agent_id, lasting, parts in entered.able:
-        idle = 1 - agent.in_flight / agent.capacity
-        record = quality(agent.window)
-        score = lasting + _QUALITY * record + _IDLE * idle
+    for agent, lasting in entered.able:
         excluded = not_now(agent, now)
-        shown = {"quality": round(record, 4), "idle": round(idle, 4), **parts}
-        one = candidate(agent_id, round(score, 4), shown, excluded)
+        record = quality(agent.window)
+        score, one = _judged(lasting, record, agent.in_flight, agent.capacity, excluded)
         # No two keys are equal, so no comparison goes further.
         place = (-score, agent.in_flight, agent.assigned_at, agent.key, agent, one)
         (free if excluded is None else full).append(place)
@@ -206,6 +209,18 @@ def ranked(entered: Entrants, now: int) -> Ranking:
     full.sort()
     places = [*free, *full]
     return Ranking([place[4] for place in places], [*(place[5] for place in places), *entered.unable], len(free))
+
+
+@lru_cache(maxsize=8_192)
+def _judged(
+    lasting: Lasting, record: float, in_flight: int, capacity: int, excluded: str | None
+) -> tuple[float, Candidate]:
+    """The score, and the agent as a decision names it; remembered, as an agent is in the same state again and again."""
+    idle = 1 - in_flight / capacity
+    score = lasting.score + _QUALITY * record + _IDLE * idle
+    parts = dict(zip(_LASTING, lasting.parts, strict=True))
+    shown = {"quality": round(record, 4), "idle": round(idle, 4), **parts}
+    return score, candidate(lasting.agent_id, round(score, 4), shown, excluded)
 
 
 def candidate(agent_id: str, score: float | None, parts: dict[str, float], excluded: str | None) -> Candidate:

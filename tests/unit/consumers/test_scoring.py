@@ -4,16 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.router import scoring
 from consumers.router.scoring import (
     IMPLIED,
     WEIGHTS,
     Needs,
+    entrants,
     load_level,
     never,
     not_now,
     parts_of,
     quality,
     rank,
+    ranked,
     score_of,
     tier_of,
 )
@@ -191,3 +194,24 @@ def test_no_excluded_agent_is_ever_first_and_every_agent_has_a_reason_or_a_score
     assert all(never(one, wanted) is None and not_now(one, NOW) is None for one in free)
     scores = [score_of(parts_of(one, wanted)) for one in free]
     assert scores == sorted(scores, reverse=True)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), WINDOWS, st.sampled_from(["active", "draining"]), st.booleans()),
+        min_size=1,
+        max_size=8,
+    )
+)
+def test_what_is_remembered_of_an_agent_is_what_judging_it_anew_would_say(
+    moments: list[tuple[int, str, str, bool]],
+) -> None:
+    two = [agent("AGENT-A"), agent("AGENT-B", in_flight=2)]
+    remembered = entrants(two, needs("answer"))
+    for in_flight, window, status, probing in [*moments, *moments]:
+        two[0].in_flight, two[0].window, two[0].probing = in_flight, window, probing
+        two[0].status = status  # type: ignore[assignment]  # one of the two above
+        two[0].opened_at = NOW - 60_000 if probing else 0
+        found = ranked(remembered, NOW)
+        scoring._judged.cache_clear()
+        assert found == rank(two, needs("answer"), NOW)
