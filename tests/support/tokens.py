@@ -59,7 +59,6 @@ RSA_PEM = (
 )
 
 HS = {"alg": "HS256", "typ": "JWT"}
-NOW = int(time.time())
 
 REFUSED: dict[str, Callable[[], str]] = {
     "alg none": lambda: raw({"alg": "none", "typ": "JWT"}, claims()),
@@ -71,8 +70,8 @@ REFUSED: dict[str, Callable[[], str]] = {
     "foreign signature": lambda: signed(key="y" * 64),
     "another algorithm": lambda: jwt.encode(claims(), SECRET, algorithm="HS512"),
     "RS256 towards a secret": lambda: jwt.encode(claims(), RSA, algorithm="RS256"),
-    "expired": lambda: signed(exp=NOW - 60),
-    "not yet valid": lambda: signed(nbf=NOW + 600),
+    "expired": lambda: signed(exp=int(time.time()) - 60),
+    "not yet valid": lambda: signed(nbf=int(time.time()) + 600),
     "no exp": lambda: signed(exp=None),
     "exp as text": lambda: signed(exp="soon"),
     "no sub": lambda: signed(sub=None),
