@@ -20,7 +20,7 @@ Status = Literal["success", "blocked", "ratelimited", "error"]
 class ProcessRequest(BaseModel):
     """A text to look at: 1 to 100,000 characters."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     text: str = Field(min_length=1, max_length=MAX_TEXT)
     user_id: str | None = Field(default=None, pattern=r"^[a-zA-Z0-9_-]{1,64}$")
