@@ -17,7 +17,8 @@ demo: $(STAMP) ## submit the examples, show them live, then a table
 	$(BIN)/python -m cli demo
 
 test: $(STAMP) ## run the tests on real, embedded servers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4 --dist loadfile tests/unit tests/contract tests/integration
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder tests/chaos tests/soak tests/e2e
 
 check: $(STAMP) ## format, lint, types, layers, the AsyncAPI document
 	$(BIN)/ruff format --check .
