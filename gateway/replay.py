@@ -6,7 +6,7 @@ before a hole, gets `gap` and `snapshot` instead of history.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from uuid import UUID
 
@@ -29,6 +29,7 @@ log = structlog.get_logger()
 BEGINNING = Cursor("", 0)
 
 _SLICE = 64
+_PORTION = 48 * 1024
 _PAGE = 128
 _WAIT = 5.0
 _RETRY = 0.5
@@ -223,11 +224,25 @@ def whose(room: Room) -> Whose:
 
 def _write(subscription: Subscription, frames: list[Frame]) -> bool:
     """Write while the reader takes it; False if some are left."""
-    for frame in frames:
+    for portion in _portions(frames):
         if subscription.state == "over" or subscription.blocked:
             return False
-        subscription.write(frame)
+        subscription.write_all(portion)
     return True
+
+
+def _portions(frames: list[Frame]) -> Iterator[list[Frame]]:
+    """The same, so many at a time that each time is about what one reader's buffer takes."""
+    portion: list[Frame] = []
+    size = 0
+    for frame in frames:
+        if portion and size + frame.size > _PORTION:
+            yield portion
+            portion, size = [], 0
+        portion.append(frame)
+        size += frame.size
+    if portion:
+        yield portion
 
 
 def _shown(cursor: Cursor) -> str:

@@ -1,6 +1,6 @@
 """One subscription to a room: it is live, or behind and catching up, and either way in one order and once each."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, Protocol
 
 from events.cursor import Cursor
@@ -78,12 +78,27 @@ class Subscription:
         data = self._encoding.event(frame)
         if data:
             self._outlet.put(data, frame.cursor)
-        if frame.is_state and self.room.kind == "task":
-            self.task_ended = frame.is_final
-            if not frame.is_final:
-                self._end_said = False
-            elif self.state == "live":
-                self._say_end()
+        if frame.is_state:
+            self._note_state(frame)
+
+    def write_all(self, frames: Sequence[Frame]) -> None:
+        """Send frames that follow `sent`, as one piece: what a reader missed costs a system call and not one each."""
+        encoded = [data for frame in frames if (data := self._encoding.event(frame))]
+        self.sent = frames[-1].cursor
+        if encoded:
+            self._outlet.put(b"".join(encoded), self.sent)
+        for frame in frames:
+            if frame.is_state:
+                self._note_state(frame)
+
+    def _note_state(self, frame: Frame) -> None:
+        if self.room.kind != "task":
+            return
+        self.task_ended = frame.is_final
+        if not frame.is_final:
+            self._end_said = False
+        elif self.state == "live":
+            self._say_end()
 
     def hear(self, execution: str, saying: Saying) -> None:
         """Send what an agent said since this reader last heard it; a slow reader gets it in one piece, later."""
