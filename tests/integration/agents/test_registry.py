@@ -201,9 +201,12 @@ async def routed(agency: Agency, *names: str) -> None:
 
 
 async def test_a_record_is_of_the_runs_for_ones_own_tenant(agency: Agency, alice: httpx.AsyncClient) -> None:
+    spent = asyncio.Event()
+
     async def sometimes(task: Task, ctx: Context) -> str:
         ctx.spent(tokens=10)
         if task.prompt == "wait":
+            spent.set()
             await asyncio.sleep(30)
         return "done"
 
@@ -211,6 +214,7 @@ async def test_a_record_is_of_the_runs_for_ones_own_tenant(agency: Agency, alice
     for _ in range(3):
         await agency.becomes(alice, await agency.submit(alice, "good"), "succeeded")
     cancelled = await agency.submit(alice, "wait")
+    await asyncio.wait_for(spent.wait(), 20)  # the task is `running` before its function has begun
     await agency.becomes(alice, cancelled, "running")
     await alice.post(f"/api/v1/tasks/{cancelled}/cancel")
 
