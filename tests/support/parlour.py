@@ -128,7 +128,7 @@ class Parlour:
     async def _retry(self, attempt: int, prompt: str) -> bool:
         query = (
             "SELECT id, tenant, owner, session_id FROM task"
-            " WHERE spec ->> 'prompt' = $1 AND reason = 'retry' AND attempt = $2"
+            " WHERE spec ->> 'prompt' = $1 AND status = 'waiting' AND reason = 'retry' AND attempt = $2"
         )
         row = await self.bus.database.fetchrow(query, prompt, attempt)
         if row is None:
