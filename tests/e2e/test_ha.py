@@ -154,8 +154,8 @@ async def test_a_keeper_that_freezes_before_it_publishes_is_replaced_and_says_no
         pair.parts.points.arm(points.FROZEN_BEFORE_PUBLISH)
         await eventually(lambda: not pair.parts.points.is_armed(points.FROZEN_BEFORE_PUBLISH), within=20)
         took = await pair.taken_over_from(active)
-        os.kill(pid, signal.SIGCONT)
         ended = pair.parts.log(active).count("keeper_term_ended")
+        os.kill(pid, signal.SIGCONT)
         await eventually(lambda: pair.parts.log(active).count("keeper_term_ended") > ended, within=20)
         await pair.all_is_proven(askers)
     assert took < TAKEN_OVER_WITHIN
