@@ -50,14 +50,6 @@ class AgentRegistry(Protocol):
         ...
 
 
-class NoAgents:
-    """Nobody is an agent."""
-
-    async def verify(self, tenant: str, agent_id: str, token: str) -> bool:  # noqa: ARG002 - the protocol's
-        """No."""
-        return False
-
-
 class _Connecting(BaseModel):
     auth_token: str | None = None
     user: str | None = None
