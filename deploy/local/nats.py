@@ -24,7 +24,6 @@ LogSync = Literal["100ms", "always"]
 _CONFIG = """\
 server_name: {name}
 listen: "{host}:{port}"
-http: "{host}:{monitor_port}"
 max_payload: 1MB
 {accounts}jetstream {{
   store_dir: {store}
@@ -82,21 +81,15 @@ class NatsRecipe:
         self._secrets = secrets
         self._sync = sync
         self._port = 0
-        self._monitor_port = 0
 
     @property
     def url(self) -> str:
         """`nats://user:password@host:port` of the admin."""
         return f"nats://{ADMIN}:{self._secrets.passwords[ADMIN]}@{LOOPBACK}:{self._port}"
 
-    @property
-    def monitor_url(self) -> str:
-        """The server's own statistics over HTTP (/varz, /jsz, /healthz)."""
-        return f"http://{LOOPBACK}:{self._monitor_port}"
-
     def choose_ports(self) -> None:
-        """Pick the client and the monitoring port."""
-        self._port, self._monitor_port = free_port(), free_port()
+        """Pick the port."""
+        self._port = free_port()
 
     async def prepare(self, launcher: Launcher) -> None:
         """Write the configuration, which holds the passwords, for the server's eyes only."""
@@ -152,7 +145,6 @@ class NatsRecipe:
             cluster=self._cluster(),
             host=LOOPBACK,
             port=self._port,
-            monitor_port=self._monitor_port,
             accounts=accounts(self._password, AccountKey.from_seed(self._secrets.issuer_seed).public),
             store=json.dumps(str(self.data)),
             sync=self._sync,
