@@ -36,6 +36,7 @@ _CLUSTER = """\
 cluster {{
   name: ganglion
   listen: "{host}:{port}"
+  authorization {{ user: "route", password: {password}, timeout: 2 }}
   routes: {routes}
 }}
 """
@@ -43,17 +44,19 @@ cluster {{
 
 @dataclass(frozen=True)
 class NatsSecrets:
-    """The password of each role's user, and the seed of the key that signs what outsiders may do."""
+    """The password of each role's user and of the nodes among themselves, and the seed that signs outsiders' rights."""
 
     passwords: Mapping[str, str]
     issuer_seed: str
+    route: str
 
     @classmethod
     def kept(cls, folder: Path) -> "NatsSecrets":
         """Those below `folder`, drawn at the first call."""
         names = {role: "nats" if role == ADMIN else f"nats-{role}" for role in users()}
         passwords = {role: kept_password(folder, name) for role, name in names.items()}
-        return cls(passwords, kept_secret(folder, "nats-issuer", lambda: AccountKey.draw().seed))
+        issuer = kept_secret(folder, "nats-issuer", lambda: AccountKey.draw().seed)
+        return cls(passwords, issuer, kept_password(folder, "nats-route"))
 
 
 class NatsRecipe:
@@ -153,8 +156,11 @@ class NatsRecipe:
     def _cluster(self) -> str:
         if self._route is None:
             return ""
-        others = [f"nats://{LOOPBACK}:{port}" for port in self._routes if port != self._route]
-        return _CLUSTER.format(host=LOOPBACK, port=self._route, routes=json.dumps(others))
+        password = self._secrets.route
+        others = [f"nats://route:{password}@{LOOPBACK}:{port}" for port in self._routes if port != self._route]
+        return _CLUSTER.format(
+            host=LOOPBACK, port=self._route, routes=json.dumps(others), password=json.dumps(password)
+        )
 
 
 async def _says_info(port: int) -> bool:

@@ -281,3 +281,16 @@ async def test_a_server_that_cannot_start_says_why_and_stops_the_others(state_fo
     with pytest.raises(ServerStartError, match="postgres did not start"):
         await stack.start(within=1)
     assert not any(stack.pids.values())
+
+
+async def test_no_stranger_becomes_a_node_of_the_cluster(state_folder: Path) -> None:
+    async with Servers(state_folder, postgres=False, valkey=False, nats_nodes=3):
+        config = (state_folder / "nats" / "nats.conf").read_text()
+        listen = config.split("cluster {", 1)[1].split('listen: "', 1)[1].split('"', 1)[0]
+        host, _, port = listen.partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        assert (await reader.readline()).startswith(b"INFO ")
+        writer.write(b'CONNECT {"verbose":false,"name":"stranger","cluster":"ganglion"}\r\nPING\r\n')
+        said = await asyncio.wait_for(reader.read(), timeout=10)
+        writer.close()
+    assert b"Authorization" in said

@@ -57,7 +57,7 @@ def test_every_command_names_a_module_that_runs(role: Role) -> None:
 
 def test_the_roles_get_the_settings_that_the_supervisor_gives_them(services: dict[str, Service]) -> None:
     everyone = {"NATS_URL", "NATS_PASSWORDS", "DATABASE_URL", "REDIS_URL"}
-    nats = NatsSecrets(dict.fromkeys(users(), "p"), "s")
+    nats = NatsSecrets(dict.fromkeys(users(), "p"), "s", "r")
     place = EnginePlace("http://127.0.0.1:1", "/p", "t")
     addresses = Addresses(1, "nats://h:1", "d", "r", "s", "k", nats, place)
     engine = addresses.engine_environment({})
