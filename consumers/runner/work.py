@@ -4,11 +4,9 @@ from datetime import UTC, datetime
 
 from consumers.runner.agent import Agent, Said, Work
 from consumers.runner.history import BYTES_A_TOKEN, newest_that_fit
+from events.task import TURN_SECONDS
 from events.texts import with_texts
 from storage.lookup import Lookup, TaskView
-
-TURN_SECONDS = 30.0
-"""A turn of a conversation ends so long after its run began (requirements 003, FR-033)."""
 
 
 async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
@@ -28,7 +26,7 @@ async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
 
 
 def seconds_for(task: TaskView) -> float:
-    """How long the run may take: the task's budget and deadline, and for a turn 30 s; never negative."""
+    """How long the run may take: the task's budget and deadline, and for a turn TURN_SECONDS; never negative."""
     spec = task.spec
     seconds = float(spec.budget.max_time_seconds)
     if spec.deadline_at is not None:

@@ -7,7 +7,7 @@ from events.base import Event, EventData
 from events.errors import GanglionError, OutcomeUnknownError, StoreUnavailableError
 from events.ids import derived_id, new_id
 from events.session import SessionSpec
-from events.task import FINAL, Budget, TaskSpec, TaskSubmitted
+from events.task import FINAL, TURN_SECONDS, Budget, TaskSpec, TaskSubmitted
 from gateway.accept import SOURCE, Acceptor, Durability
 from gateway.auth import Principal
 from gateway.chat.models import ChatRequest
@@ -24,7 +24,7 @@ from storage.tasks import TaskRow, find_task
 GOOD = ("succeeded", "partial")
 """The ends of a turn that leave an answer."""
 
-_BUDGET = Budget(max_tokens=100_000, max_time_seconds=30)
+_BUDGET = Budget(max_tokens=100_000, max_time_seconds=TURN_SECONDS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
-from events.task import FINAL
+from events.task import FINAL, TURN_SECONDS
 from gateway.encoding import to_json
 from gateway.frames import Frame
 from gateway.hub import Hub
@@ -19,8 +19,8 @@ from gateway.speech import Saying
 from gateway.subscription import Fields, Subscription
 
 QUEUED = 30.0
-RUNNING = 32.0
-"""The runner ends a turn after 30 s; this long it takes to hear of it at the worst."""
+RUNNING = TURN_SECONDS + 2.0
+"""The runner ends a turn after TURN_SECONDS; this long it takes to hear of it at the worst."""
 AT_MOST = 60.0
 
 Outcome = Literal["final", "queued", "timeout"]
