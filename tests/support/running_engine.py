@@ -22,6 +22,7 @@ from engine.author import Author
 from engine.settings import EngineSettings
 from engine.state import File
 from tests.support.eventually import eventually
+from tests.support.plain import PLAIN
 
 TOKEN = "a-service-token-of-the-tests"
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,9 @@ class EngineAddress:
     def client(self, token: str = TOKEN) -> httpx.AsyncClient:
         """An HTTP client at the prefix, with the service token or another one ("" for none)."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.AsyncClient(base_url=self.url + self.prefix, headers=headers, timeout=20, trust_env=False)
+        return httpx.AsyncClient(
+            base_url=self.url + self.prefix, headers=headers, timeout=20, trust_env=False, verify=PLAIN
+        )
 
     @asynccontextmanager
     async def stream(self, thread_id: str, token: str = TOKEN) -> AsyncGenerator[ClientConnection]:

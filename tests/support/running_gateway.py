@@ -21,6 +21,7 @@ from producers.connect import BusSettings
 from storage.database import DatabaseSettings
 from tests.support.described import check_described
 from tests.support.eventually import eventually
+from tests.support.plain import PLAIN
 
 SECRET = secrets.token_hex(32)
 USER_SCOPES = ("tasks:read", "tasks:write")
@@ -59,7 +60,7 @@ class RunningGateway:
         """An HTTP client with alice's token, or another one ("" for none)."""
         bearer = token() if bearer is None else bearer
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, trust_env=False, verify=PLAIN)
 
     @asynccontextmanager
     async def socket(

@@ -11,6 +11,7 @@ from deploy.local.runtime import Runtime
 from deploy.local.tokens import DEVELOPER_SCOPES, mint
 from tests.support.eventually import eventually
 from tests.support.infrastructure import server_folder
+from tests.support.plain import PLAIN
 from tests.support.supervised import Supervised, supervised
 
 
@@ -39,6 +40,7 @@ class Stack:
             headers={"Authorization": f"Bearer {self.token(owner, tenant, scopes)}"},
             timeout=35.0,
             trust_env=False,
+            verify=PLAIN,
         )
 
     async def kill(self, role: str, *, back_within: float = 20.0) -> None:

@@ -22,6 +22,7 @@ from deploy.local.tokens import mint
 from tests.support.eventually import eventually
 from tests.support.infrastructure import server_folder
 from tests.support.kill_points import FOLDER, Points
+from tests.support.plain import PLAIN
 from tests.support.processes import family
 from tests.support.stack_follower import Follower
 
@@ -78,7 +79,7 @@ class Parts:
     def client(self, owner: str) -> httpx.AsyncClient:
         """An HTTP client with a token of that owner, scopes of a user."""
         headers = {"Authorization": f"Bearer {self.token(owner)}"}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, trust_env=False)
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, trust_env=False, verify=PLAIN)
 
     def follower(self, owner: str, room: str = "tasks", after: str | None = "0") -> Follower:
         """A subscriber who resumes by itself."""
