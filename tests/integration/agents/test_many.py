@@ -1,4 +1,4 @@
-"""1,000 tasks over 20 agents with mixed capabilities, three of which are killed and two of which lie about their load.
+"""Tasks over 20 agents with mixed capabilities, three of which are killed and two of which lie about their load.
 
 All end, no agent ever has more than its capacity, and the log has a reason for every decision.
 """
@@ -31,7 +31,9 @@ from tests.support.running_keeper import finished, started, submitted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TASKS = 1_000
+TASKS = int(os.environ.get("MANY_TASKS", "250"))
+"""The release is shown with 1,000, which take a minute of two cores."""
+KNOWN = 5
 SKILLS = ("read", "write", "draw", "count")
 HELD = {"task.assigned", "task.running"}
 
@@ -107,7 +109,7 @@ async def lying(agent: object, **said: float | str) -> None:
 
 
 @pytest.mark.timeout(240)
-async def test_a_thousand_tasks_end_within_capacity_though_agents_die_and_lie(agency: Agency) -> None:
+async def test_many_tasks_end_within_capacity_though_agents_die_and_lie(agency: Agency) -> None:
     random.seed(4)
     done: Counter[str] = Counter()
 
@@ -128,7 +130,7 @@ async def test_a_thousand_tasks_end_within_capacity_though_agents_die_and_lie(ag
                 name,
                 work,  # type: ignore[arg-type]  # a handler
                 tenant="t",
-                capabilities=skills(number),
+                capabilities=[*skills(number), *(["know"] if number == 1 else [])],
                 slots=slots,
                 beat=1.0,
             )
@@ -137,9 +139,14 @@ async def test_a_thousand_tasks_end_within_capacity_though_agents_die_and_lie(ag
             if number == 1:
                 await lying(agent, status="busy", in_flight=500, load=99.0)
         await eventually(lambda: registered(agency, doomed), within=30)
-        events = await publish(agency, TASKS)
+        events = [*await publish(agency, TASKS - KNOWN), *await publish(agency, KNOWN, skills=("know",))]
+
+        async def has_worked(name: str) -> bool:
+            events.extend(await publish(agency, 5))  # so that there is work until the last of them has died
+            return await has_some_done_and_some_in_hand(agency, name)
+
         for name in doomed:
-            await eventually(lambda name=name: has_worked(agency, name), within=60)  # type: ignore[misc]  # mypy cannot infer it
+            await eventually(lambda name=name: has_worked(name), within=60, every=0.2)  # type: ignore[misc]  # mypy cannot infer it
             living[name].send_signal(signal.SIGKILL)
         await eventually(lambda: all_ended(agency, events), within=150, every=0.25)
     await agency.doorstep.bus.folded(within=30)
@@ -148,7 +155,7 @@ async def test_a_thousand_tasks_end_within_capacity_though_agents_die_and_lie(ag
     assert_reasoned(log, {str(event.taskid) for event in events})
     lost = await agency.doorstep.bus.database.fetchval("SELECT count(*) FROM run WHERE status = 'lost'")
     assert lost >= 1  # somebody died at work
-    assert done["AGENT-01"] > 0  # who says that it is overloaded is not believed
+    assert done["AGENT-01"] >= KNOWN  # who says that it is overloaded is not believed
     await agency.leave()
 
 
@@ -212,8 +219,7 @@ async def registered(agency: Agency, names: list[str]) -> bool:
     return set(names) <= {agent["id"] for agent in shown if agent["reported"]}
 
 
-async def has_worked(agency: Agency, name: str) -> bool:
-    """It has done some, and has something in hand."""
+async def has_some_done_and_some_in_hand(agency: Agency, name: str) -> bool:
     row = await agency.doorstep.bus.database.fetchrow(
         "SELECT count(*) FILTER (WHERE status = 'succeeded') AS done, count(*) FILTER (WHERE status = 'running') AS now"
         " FROM run WHERE agent_id = $1",
