@@ -10,14 +10,14 @@ Value = TypeVar("Value")
 
 
 @overload
-async def eventually(check: Callable[[], Awaitable[Value]], *, within: float = 5.0, every: float = 0.01) -> Value: ...
+async def eventually(check: Callable[[], Awaitable[Value]], *, within: float = 20.0, every: float = 0.01) -> Value: ...
 
 
 @overload
-async def eventually(check: Callable[[], Value], *, within: float = 5.0, every: float = 0.01) -> Value: ...
+async def eventually(check: Callable[[], Value], *, within: float = 20.0, every: float = 0.01) -> Value: ...
 
 
-async def eventually(check: Callable[[], object], *, within: float = 5.0, every: float = 0.01) -> object:
+async def eventually(check: Callable[[], object], *, within: float = 20.0, every: float = 0.01) -> object:
     """The first truthy answer of `check`, a plain or an async function; AssertionError after `within` seconds.
 
     An AssertionError raised by `check` counts as "not yet"; the last one, or the last answer, is in the message.

@@ -148,7 +148,7 @@ class Parlour:
 
     async def hears(self, client: httpx.AsyncClient) -> None:
         """Wait until a gateway is ready."""
-        await eventually(lambda: _hears(client), within=15)
+        await eventually(lambda: _hears(client), within=40)
 
     async def another_gateway(self, database_url: str | None = None) -> RunningGateway:
         """One more, on the same servers or with its own way to the database."""
@@ -220,7 +220,7 @@ async def a_parlour(nats_url: str, database_url: str, agent: Agent | None = None
         await _screen(bus)
         await _route(bus, parlour.routes)
         talker = await parlour.client()
-        await eventually(lambda: _hears(talker.http))
+        await eventually(lambda: _hears(talker.http), within=40)
         yield parlour
 
 
