@@ -15,6 +15,8 @@ from dataclasses import replace
 import structlog
 from faststream import FastStream
 from faststream.nats import NatsBroker
+from faststream.nats.security import NatsUserPassword
+from nats.aio.client import ErrorCallback
 
 from consumers import dispatch, engine_cleanup, keeper, proposals, reflex, router, runner, spec_engine, undertaker
 from consumers._feed import Feed
@@ -46,6 +48,17 @@ CONSUMERS: dict[str, Callable[[Resources], Consumer]] = {
 }
 
 
+class _Broker(NatsBroker):
+    """FastStream's, but it tries again whatever a server said when it came back.
+
+    FastStream raises on "authorization timeout", "stale connection" and the like inside nats-py's own reconnecting,
+    which ends that for good and says nothing: a consumer would stand still beside a healthy cluster.
+    """
+
+    def _log_connection_broken(self, error_cb: ErrorCallback | None = None) -> ErrorCallback:
+        return error_cb or super()._log_connection_broken(error_cb)
+
+
 class ConsumerProcess:
     """Runs the named consumers until SIGTERM or SIGINT, then finishes what is in hand, at most ten seconds."""
 
@@ -70,9 +83,11 @@ class ConsumerProcess:
         if self._failure is not None:
             raise self._failure
 
-    def _broker(self, name: str, bus: BusSettings) -> NatsBroker:
-        return NatsBroker(
-            bus.servers_for(name),
+    def _broker(self, name: str, bus: BusSettings) -> _Broker:
+        servers, credentials = bus.way_for(name)
+        return _Broker(
+            servers,
+            security=NatsUserPassword(*credentials) if credentials else None,
             logger=None,
             apply_types=False,
             **connect_options(name, self._guard),  # type: ignore[arg-type]  # a wait below 1 s works

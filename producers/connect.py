@@ -7,7 +7,7 @@ closes unasked exits with code 70 and its supervisor starts it anew.
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, TypedDict
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import structlog
 from nats.aio.client import Client
@@ -56,6 +56,18 @@ class BusSettings(BaseSettings):
         parts = [urlsplit(url) for url in urls]
         return [urlunsplit(p._replace(netloc=f"{credentials}@{p.netloc.rpartition('@')[2]}")) for p in parts]
 
+    def way_for(self, user: str) -> tuple[list[str], tuple[str, str] | None]:
+        """The nodes, and a name and password for any of them.
+
+        Beside the URLs, because the addresses that a cluster tells its clients of come without any.
+        """
+        servers = self.servers_for(user)
+        url = urlsplit(servers[0])
+        if url.username is None or url.password is None:
+            return servers, None
+        bare = [urlunsplit(part._replace(netloc=part.netloc.rpartition("@")[2])) for part in map(urlsplit, servers)]
+        return bare, (unquote(url.username), unquote(url.password))
+
 
 class ClosedGuard:
     """What to do when a connection is closed for good: nothing if that was `expected`, else end the process."""
@@ -94,8 +106,9 @@ class Connection:
 
     async def __aenter__(self) -> Client:
         options = connect_options(self._name, self._guard)
-        servers = self._settings.servers_for(self._name)
-        await self.client.connect(servers, **options)  # type: ignore[arg-type]  # a wait below 1 s works
+        servers, credentials = self._settings.way_for(self._name)
+        user, password = credentials or (None, None)
+        await self.client.connect(servers, user=user, password=password, **options)  # type: ignore[arg-type]  # a wait below 1 s works
         return self.client
 
     async def __aexit__(self, *_: object) -> None:

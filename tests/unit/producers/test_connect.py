@@ -1,0 +1,107 @@
+"""The way to NATS: whatever a server says when it comes back, and wherever the next one is, we come back too."""
+
+import asyncio
+import gc
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import orjson
+import pytest
+from nats.aio.client import Client
+from pydantic import SecretStr
+
+from consumers.app import ConsumerProcess
+from producers.connect import BusSettings, Connection
+from storage.database import DatabaseSettings
+from tests.support.eventually import eventually
+
+
+@dataclass
+class Node:
+    """Speaks as much of NATS as a client needs to connect; `refusals` are its answers to the next ones that come."""
+
+    tells: list[str] = field(default_factory=list)
+    refusals: list[str] = field(default_factory=list)
+    came: list[dict[str, object]] = field(default_factory=list)
+    open: list[asyncio.StreamWriter] = field(default_factory=list)
+    address: str = ""
+    serving: int = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        info = {"auth_required": True, "headers": True, "max_payload": 1_000_000, "connect_urls": self.tells}
+        writer.write(b"INFO " + orjson.dumps(info) + b"\r\n")
+        self.open.append(writer)
+        self.serving += 1
+        while line := await reader.readline():
+            if line.startswith(b"CONNECT"):
+                self.came.append(orjson.loads(line.partition(b" ")[2]))
+                if self.refusals:
+                    writer.write(f"-ERR '{self.refusals.pop()}'\r\n".encode())
+                    break
+            elif line.startswith(b"PING"):
+                writer.write(b"PONG\r\n")
+        self.open = [one for one in self.open if one is not writer]
+        writer.close()
+        self.serving -= 1
+
+    def cut(self) -> None:
+        """Close every connection."""
+        while self.open:
+            self.open.pop().close()
+
+
+@asynccontextmanager
+async def listening() -> AsyncGenerator[tuple[Node, asyncio.Server]]:
+    node = Node()
+    async with await asyncio.start_server(node.serve, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        node.address = f"{host}:{port}"
+        try:
+            yield node, server
+        finally:
+            node.cut()
+            await eventually(lambda: not node.serving)
+            gc.collect()
+
+
+@asynccontextmanager
+async def connected(kind: str, settings: BusSettings) -> AsyncGenerator[Client]:
+    """As every process of ours connects, or as a consumer does."""
+    if kind == "connection":
+        async with Connection(settings, "reflex") as client:
+            yield client
+        return
+    database = DatabaseSettings(database_url=SecretStr("postgresql://nowhere/nothing"))
+    process = ConsumerProcess(["reflex"], settings, database)
+    client = await process._brokers["reflex"].connect()
+    try:
+        yield client
+    finally:
+        process._guard.expected = True
+        await client.close()
+
+
+def known(node: Node) -> BusSettings:
+    return BusSettings.model_validate({"nats_url": f"nats://{node.address}", "nats_passwords": {"reflex": "p:s/w@rd"}})
+
+
+@pytest.mark.parametrize("kind", ["connection", "consumer"])
+async def test_a_node_that_the_cluster_told_of_is_given_the_same_credentials(kind: str) -> None:
+    async with listening() as (first, server), listening() as (second, _):
+        first.tells = [second.address]
+        async with connected(kind, known(first)):
+            server.close()
+            first.cut()
+            await eventually(lambda: second.came)
+        assert [(one["user"], one["pass"]) for one in second.came] == [("reflex", "p:s/w@rd")]
+
+
+# nats-py lets go of a refused connection without closing it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("kind", ["connection", "consumer"])
+async def test_a_server_that_refuses_while_it_comes_back_is_asked_again(kind: str) -> None:
+    async with listening() as (node, _), connected(kind, known(node)) as client:
+        node.refusals = ["Authorization Timeout", "Authorization Violation"]
+        node.cut()
+        await eventually(lambda: len(node.came) == 4 and client.is_connected)
