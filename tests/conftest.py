@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import structlog
 from hypothesis import settings
 from redis.asyncio import Redis
 
@@ -23,6 +24,14 @@ from tests.support.strangers import absent
 
 settings.register_profile("shared machine", deadline=None)  # a busy neighbour is no defect
 settings.load_profile("shared machine")
+# structlog's own default draws every local variable of every frame: seconds, on a busy machine.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso"),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -8,6 +8,9 @@ from typing import TypeVar, overload
 
 Value = TypeVar("Value")
 
+_PATIENCE = 4
+"""How many times longer a machine with other work may take: a deadline here says that it hangs, not that it is slow."""
+
 
 @overload
 async def eventually(check: Callable[[], Awaitable[Value]], *, within: float = 20.0, every: float = 0.01) -> Value: ...
@@ -18,11 +21,12 @@ async def eventually(check: Callable[[], Value], *, within: float = 20.0, every:
 
 
 async def eventually(check: Callable[[], object], *, within: float = 20.0, every: float = 0.01) -> object:
-    """The first truthy answer of `check`, a plain or an async function; AssertionError after `within` seconds.
+    """The first truthy answer of `check`, a plain or an async function; AssertionError after four times `within`.
 
-    An AssertionError raised by `check` counts as "not yet"; the last one, or the last answer, is in the message.
+    `within` is how many seconds it takes at most on a machine that has nothing else to do. An AssertionError raised by
+    `check` counts as "not yet"; the last one, or the last answer, is in the message.
     """
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + _PATIENCE * within
     while True:
         last: object
         try:
@@ -36,5 +40,5 @@ async def eventually(check: Callable[[], object], *, within: float = 20.0, every
             last = repr(value)
         if time.monotonic() > deadline:
             name = getattr(check, "__qualname__", repr(check))
-            raise AssertionError(f"{name} did not come true within {within:g} s; last: {last}")
+            raise AssertionError(f"{name} did not come true within {_PATIENCE * within:g} s; last: {last}")
         await asyncio.sleep(every)
