@@ -45,6 +45,10 @@ _BREAKS = {"\u2028": "\n", "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "
 _TAGS = range(0xE0000, 0xE0080)
 _OTHER = r"[\x{250}-\x{2AF}\x{370}-\x{52F}\x{10A0}-\x{13FF}\x{1D00}-\x{1D7F}\x{2C80}-\x{2CFF}\x{A4D0}-\x{A4FF}]"
 _BOXED = r"[\x{1F130}-\x{1F18A}\x{1F1E6}-\x{1F1FF}]{4}|[\x{250}-\x{2AF}\x{1D00}-\x{1D7F}]{3}"
+_SCRIPTS = (
+    *((0x250, 0x2AF), (0x370, 0x52F), (0x10A0, 0x13FF), (0x1D00, 0x1D7F), (0x2C80, 0x2CFF), (0xA4D0, 0xA4FF)),
+    *((0x1F130, 0x1F18A), (0x1F1E6, 0x1F1FF)),
+)
 _MIXED = Pattern(f"[A-Za-z]{_OTHER}|{_OTHER}[A-Za-z]|{_BOXED}")
 _HIDDEN = Pattern(r"[a-z][\x{200B}-\x{200F}\x{2060}-\x{2064}\x{FEFF}\x{AD}\x{202A}-\x{202E}]+[a-z]")
 
@@ -112,6 +116,9 @@ class Characters:
         self._target = np.arange(_CODES, dtype=np.uint32)
         self._width = np.ones(_CODES, np.int8)
         self._long: dict[int, str] = {}
+        self._letter = np.zeros(_CODES, np.bool_)
+        for first, last in _SCRIPTS:
+            self._letter[first : last + 1] = True
         accents = _unaccented()
         self._accents = _table(accents)
         self._alike = _table({**accents, **_look_alikes()})
@@ -121,21 +128,37 @@ class Characters:
         if text.isascii():
             return View(text), Disguise()
         codes = _codes(text)
-        self._learn(codes)
-        widths, target = self._width[codes], self._target[codes]
+        places = np.flatnonzero(codes > 127)
+        foreign = codes[places]
+        self._learn(foreign)
+        mixed = bool(self._letter[foreign].any())
+        widths, target = self._width[foreign], self._target[foreign]
         if (widths == 1).all():
-            if (target == codes).all():
-                return View(text), Disguise(mixed=_count(_MIXED, text))
-            result = _text(target)
-            return View(result), Disguise(mixed=_count(_MIXED, result))
+            result = text
+            if (target != foreign).any():
+                codes = codes.copy()
+                codes[places] = target
+                result = _text(codes)
+            return View(result), Disguise(mixed=_count(_MIXED, result) if mixed else 0)
         if widths.sum(dtype=np.int64) > _GROWTH * len(codes):
             widths = np.minimum(widths, 1)  # made to swell: the first character of each form must do
-        origin = np.repeat(np.arange(len(codes)), widths)
-        result = _text(self._spread(codes, widths, target[origin]))
+        return self._grown(text, codes, places, widths, mixed=mixed)
+
+    def _grown(
+        self, text: str, codes: Codes, places: NDArray[np.int64], widths: NDArray[np.int8], *, mixed: bool
+    ) -> tuple[View, Disguise]:
+        """The reading when characters became several, or none."""
+        every = np.ones(len(codes), np.int8)
+        every[places] = widths
+        origin = np.repeat(np.arange(len(codes)), every)
+        first = codes.copy()
+        first[places] = self._target[codes[places]]
+        result = _text(self._spread(codes, every, first[origin]))
+        foreign = codes[places]
         disguise = Disguise(
-            tags=int(((codes > 0xE0020) & (codes < 0xE007F)).sum()),
-            invisible=_count(_HIDDEN, text.lower()),
-            mixed=_count(_MIXED, result),
+            tags=int(((foreign > 0xE0020) & (foreign < 0xE007F)).sum()),
+            invisible=_count(_HIDDEN, text.lower()) if (widths == 0).any() else 0,
+            mixed=_count(_MIXED, result) if mixed else 0,
         )
         return View(result, origin=origin), disguise
 
@@ -166,10 +189,14 @@ class Characters:
     def folded(self, view: View, *, look_alikes: bool) -> View | None:
         """The reading without accents, and with look-alikes of other scripts as Latin letters; None when the same."""
         codes = _codes(view.text)
-        target = (self._alike if look_alikes else self._accents)[codes]
-        if (target == codes).all():
+        places = np.flatnonzero(codes > 127)
+        foreign = codes[places]
+        target = (self._alike if look_alikes else self._accents)[foreign]
+        if (target == foreign).all():
             return None
-        return View(_text(target), "folded", view.origin, view.until, view.span)
+        folded = codes.copy()
+        folded[places] = target
+        return View(_text(folded), "folded", view.origin, view.until, view.span)
 
 
 def _codes(text: str) -> Codes:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import zlib
-from collections.abc import Iterator
 from importlib import resources
 from typing import TypedDict
 
@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from screening.features import BITS, Grams
 from screening.matcher import Gate
 
-WINDOW = 1000
+BLOCK, REACH = 250, 60
 CHAR_NORM, WORD_NORM = 2500, 600
 BUCKETS = 1 << BITS
-_LONG = 16_000
-_CLOSE = 12
-_OPEN = -0.5
+_SHORT = 1250
+_CLOSE = 6
+
+Presence = NDArray[np.float32]
 
 
 class Artefact(TypedDict):
@@ -49,15 +50,20 @@ def _patterns(name: str) -> dict[str, str]:
     return patterns
 
 
-def windows(text: str) -> Iterator[str]:
-    """The text itself when it is short, else overlapping windows; twice as wide beyond 16,000 characters."""
-    size = WINDOW if len(text) <= _LONG else 2 * WINDOW
-    if len(text) <= size * 5 // 4:
-        yield text
-        return
-    step = size // 2 if size == WINDOW else size * 3 // 4
-    for start in range(0, len(text) - size + step, step):
-        yield text[start : start + size]
+def windows(text: str) -> list[tuple[int, int]]:
+    """Where the windows of a text begin and end: the text itself when it is short, else any two adjacent blocks."""
+    if len(text) <= _SHORT:
+        return [(0, len(text))]
+    starts = range(0, max(1, len(text) - BLOCK), BLOCK)
+    return [(start, min(len(text), start + 2 * BLOCK)) for start in starts]
+
+
+def crowding(count: int) -> float:
+    """What is taken off the highest of so many windows, because a long harmless text has more chances at a high one.
+
+    Above its middle the logit of harmless windows falls off exponentially; the highest of n such draws grows with ln n.
+    """
+    return 0.4 * math.log(count / 8) if count > 8 else 0.0
 
 
 def gram_value(grams: Grams, weights: NDArray[np.float32]) -> float:
@@ -68,16 +74,34 @@ def gram_value(grams: Grams, weights: NDArray[np.float32]) -> float:
 
 
 class Cues:
-    """Which of the named cues are in a text; one pass."""
+    """Which of the named cues are in a text."""
 
     def __init__(self) -> None:
         patterns = cue_patterns()
         self.names = list(patterns)
-        self._gate = Gate(patterns.values(), passes=3)
+        self._gate = Gate(patterns.values(), passes=2)
 
     def found(self, text: str) -> list[int]:
         """Indices into `names`, ascending."""
         return sorted(self._gate.hits(text.encode("utf-8", "replace")))
+
+    def present(self, text: str) -> Presence:
+        """A row for each of `windows(text)`: 1 for the cues that are in it. Each block is read once."""
+        places = windows(text)
+        result = np.zeros((len(places) + 1, len(self.names)), np.float32)
+        if len(places) == 1:
+            result[0, self.found(text)] = 1
+            return result[:1]
+        rows: list[int] = []
+        found: list[int] = []
+        for number in range(len(result)):
+            start = number * BLOCK
+            block = text[max(0, start - REACH) : start + BLOCK + REACH]
+            hits = self._gate.hits(block.encode("utf-8", "replace"))
+            rows += [number] * len(hits)
+            found += hits
+        result[rows, found] = 1
+        return np.maximum(result[:-1], result[1:])
 
 
 class Classifier:
@@ -94,28 +118,37 @@ class Classifier:
                 "data/classifier.json was trained on other cues than data/cues.yaml: run make train-reflex"
             )
         self._bias, self._reach = artefact["bias"], artefact["grams_reach"]
-        self._single = [artefact["cues"][name] for name in names]
         pairs = artefact["pairs"]
-        self._pair = [[pairs.get(first, {}).get(second, 0.0) for second in names] for first in names]
+        self._single = [artefact["cues"][name] for name in names]
+        self._pair = [[pairs.get(a, {}).get(b, 0.0) for b in names] for a in names]
+        self._singles = np.array(self._single, np.float32)
+        self._pairs = np.array(self._pair, np.float32)
         packed = zlib.decompress(base64.b85decode("".join(artefact["grams"])))
         self._grams = np.frombuffer(packed, np.int8).astype(np.float32) * artefact["grams_scale"]
 
-    def logit(self, text: str) -> float:
-        """The highest logit of the text's windows.
+    def logit(self, text: str, needed: float = 0.0) -> float:
+        """The highest logit of the text's windows, less for their number (`crowding`).
 
-        N-grams are only read where the cues leave the outcome open (they move it by about `grams_reach` at most),
-        and in a long text in the 12 likeliest windows.
+        N-grams are only read where they can lift it to `needed`, and in a long text in the 6 likeliest windows.
         """
-        scored = sorted(((self._cue_logit(part), part) for part in windows(text)), key=lambda item: -item[0])
-        best = scored[0][0] - self._reach
-        for value, part in scored[:_CLOSE]:
-            if value + self._reach < max(best, _OPEN):
-                break
-            best = max(best, value + gram_value(Grams(part), self._grams))
-        return best
+        if len(text) <= _SHORT:
+            return self._refined(self._of_cues(self._cues.found(text)), text, needed)
+        places = windows(text)
+        needed += crowding(len(places))
+        present = self._cues.present(text)
+        by_cues = self._bias + (present * self._singles).sum(1) + (_product(present, self._pairs) * present).sum(1)
+        best = -np.inf
+        for number in np.argsort(-by_cues)[:_CLOSE].tolist():
+            start, end = places[number]
+            best = max(best, self._refined(float(by_cues[number]), text[start:end], max(best, needed)))
+        return best - crowding(len(places))
 
-    def _cue_logit(self, text: str) -> float:
-        found = self._cues.found(text)
+    def _refined(self, value: float, text: str, needed: float) -> float:
+        """With the n-grams' share: it is at most `grams_reach`, and less in a short text."""
+        reach = self._reach * min(1.0, 0.1 + len(text) / 800)
+        return value + gram_value(Grams(text), self._grams) if value + reach >= needed else value - reach
+
+    def _of_cues(self, found: list[int]) -> float:
         total = self._bias
         for position, cue in enumerate(found):
             total += self._single[cue]
@@ -123,3 +156,9 @@ class Classifier:
             for other in found[position + 1 :]:
                 total += row[other]
         return total
+
+
+def _product(left: Presence, right: Presence) -> Presence:
+    """The matrix product without BLAS, whose threads cost more than they save here."""
+    result: Presence = np.einsum("ij,jk->ik", left, right)
+    return result

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from html.entities import html5
 
 import numpy as np
+from numpy.typing import NDArray
 
 from screening.matcher import Pattern
 from screening.views import Offsets, View
@@ -30,9 +31,11 @@ _HEX = Pattern(r"(?:(?:\\|0)x[0-9A-Fa-f]{2}[ ,]{0,2}){4,}|(?:[0-9A-Fa-f]{2}[ :,]
 _BINARY = Pattern(r"(?:[01]{8}[ ]?){4,}")
 _ENTITY = Pattern(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,24});?")
 _ESCAPE = Pattern(r"\\u(?:\{[0-9A-Fa-f]{1,6}\}|[0-9A-Fa-f]{4})")
-_BLOBS = 64
+_BLOBS = 20_000
+_SHORTEST = 16
 _WHOLE = 8000
 _MANY = 4000
+_NEAR = 400
 _NOT_HEX = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
 _VALUES = np.full(256, -1, np.int16)
 for _i, _char in enumerate(b"0123456789"):
@@ -79,15 +82,29 @@ def readable(raw: bytes) -> str | None:
 
 
 def _blobs(view: View, pattern: Pattern, decode: Callable[[bytes], str | None]) -> Iterator[View]:
+    """A reading for each stretch that decodes to text; of lines that only look like one blob, each by itself."""
     for count, (start, end) in enumerate(pattern.spans(view.raw)):
         if count == _BLOBS:
+            yield View("", "cut")
             return
         text = decode(view.raw[start:end])
         if text:
             yield View(text, "decoded", span=view.original(start, end))
+        elif b"\n" in view.raw[start:end]:
+            yield from _lines(view, start, end, decode)
+
+
+def _lines(view: View, start: int, end: int, decode: Callable[[bytes], str | None]) -> Iterator[View]:
+    for line in view.raw[start:end].split(b"\n"):
+        text = decode(line) if len(line) >= _SHORTEST else None
+        if text:
+            yield View(text, "decoded", span=view.original(start, start + len(line)))
+        start += len(line) + 1
 
 
 def _from_base64(blob: bytes) -> str | None:
+    if blob.islower() or blob.isupper():
+        return None  # a name or a path: text in base64 mixes both
     compact = blob.translate(None, b"\r\n=").replace(b"-", b"+").replace(b"_", b"/")
     if len(compact) % 4 == 1:
         compact = compact[:-1]
@@ -118,14 +135,25 @@ def _percent(view: View) -> Iterator[View]:
         return
     result = raw.copy()
     result[marks] = (high[marks] * 16 + low[marks]).astype(np.uint8)
-    keep = np.ones(len(raw), bool)
+    keep = _near(marks, len(raw))
+    ends = np.flatnonzero(keep[:-1] & ~keep[1:])
+    result[ends] = 0x0A  # what follows here is from somewhere else
     keep[marks + 1] = keep[marks + 2] = False
-    after = np.flatnonzero(keep) + 1
-    after[np.isin(after - 1, marks, assume_unique=True)] += 2
+    first = np.flatnonzero(keep)
+    after = first + 1
+    after[np.isin(first, marks, assume_unique=True)] += 2
     data = result[keep].tobytes()
     if b" " not in view.raw:
         data = data.replace(b"+", b" ")
-    yield _from_bytes(view, data, np.flatnonzero(keep), after)
+    yield _from_bytes(view, data, first, after)
+
+
+def _near(places: Offsets, length: int) -> NDArray[np.bool_]:
+    """Which bytes are at most 400 from one of the places: the rest reads the same as it stands."""
+    change = np.zeros(length + 1, np.int32)
+    np.add.at(change, np.maximum(places - _NEAR, 0), 1)
+    np.add.at(change, np.minimum(places + _NEAR, length), -1)
+    return np.asarray(np.cumsum(change[:-1]) > 0)
 
 
 def _from_bytes(view: View, data: bytes, first: Offsets, after: Offsets) -> View:
@@ -155,26 +183,40 @@ def _inline(view: View, pattern: Pattern, value: Callable[[str], str | None]) ->
     parts: list[bytes] = []
     first: list[Offsets] = []
     after: list[Offsets] = []
+
+    def stands(start: int, end: int) -> None:
+        """Text without escapes; of a long one only what is near to an escape."""
+        if end - start > 2 * _NEAR + 1:
+            stands(start, start + _NEAR)
+            parts.append(b"\n")
+            first.append(np.array([start + _NEAR]))
+            after.append(np.array([start + _NEAR + 1]))
+            stands(end - _NEAR, end)
+            return
+        gap = np.arange(start, end)
+        parts.append(view.raw[start:end])
+        first.append(gap)
+        after.append(gap + 1)
+
     position = count = 0
     for start, end in pattern.spans(view.raw):
         char = value(view.raw[start:end].decode())
         if char is None:
             continue
         count += 1
+        stands(position, start)
         data = char.encode("utf-8", "replace")
-        gap = np.arange(position, start)
-        parts += (view.raw[position:start], data)
-        first += (gap, np.full(len(data), start))
-        after += (gap + 1, np.full(len(data), end))
+        parts.append(data)
+        first.append(np.full(len(data), start))
+        after.append(np.full(len(data), end))
         position = end
         if count >= _MANY:
             yield View("", "cut")
             break
     if count < 3:
         return
-    gap = np.arange(position, len(view.raw))
-    data = b"".join((*parts, view.raw[position:]))
-    yield _from_bytes(view, data, np.concatenate((*first, gap)), np.concatenate((*after, gap + 1)))
+    stands(position, len(view.raw))
+    yield _from_bytes(view, b"".join(parts), np.concatenate(first), np.concatenate(after))
 
 
 def _entity(text: str) -> str | None:

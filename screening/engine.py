@@ -23,6 +23,7 @@ from screening.validators import VALIDATORS
 from screening.views import View
 
 _CANDIDATE = 256
+_LONG = 50_000
 _READ = 12
 _ENOUGH = 200
 _FLOOR = {"critical": 0.97, "high": 0.6, "medium": 0.0, "low": 0.0}
@@ -98,23 +99,35 @@ class Screener:
 
     def _field(self, field: str, text: str) -> tuple[list[Finding], list[Reading]]:
         readings, disguise = self._reader.read(text)
-        found = [f for reading in readings for rule in reading.rules for f in _matches(rule, reading.view, field)]
+        found: list[Finding] = []
+        for reading, rule in _gravest_first(readings):
+            if len(text) > _LONG and rule.compiled.rule.family not in DATA_FAMILIES and _is_grave(found):
+                break  # it is blocked whatever else is in it
+            found += _matches(rule, reading.view, field)
         return resolved([*found, *_disguised(disguise, field, len(text))]), readings
 
     def _score(self, found: list[Finding], readings: list[Reading]) -> float:
         """The probability of an injection: the classifier's highest logit, raised by what the rules found."""
+        if _is_grave(found) and len(readings[0].view.text) > _LONG:
+            return self.score_of(found, -math.inf)
         scored = [reading.view.text for reading in readings if reading.scored]
         if len(scored) > _READ:
             scored = scored[:1] + sorted(scored[1:], key=len)[-_READ:]
-        return self.score_of(found, max(map(self._classifier.logit, scored)))
+        best, needed = -math.inf, -self._raised(found)
+        for text in scored:
+            best = max(best, self._classifier.logit(text, max(best, needed)))
+        return self.score_of(found, best)
 
     def score_of(self, found: Iterable[Finding], logit: float) -> float:
         """The probability of an injection from the rules' findings and the classifier's logit."""
         injections = [finding for finding in found if finding.family not in DATA_FAMILIES]
-        raised = sorted(map(self._bonus, injections))
-        total = 1 / (1 + math.exp(-max(-60.0, min(60.0, logit + sum(raised[-2:])))))
+        total = 1 / (1 + math.exp(-max(-60.0, min(60.0, logit + self._raised(injections)))))
         meant = [_FLOOR[f.severity] for f in injections if self._severities.get(f.rule, f.severity) == f.severity]
         return round(max(total, *meant, 0.0), 4)
+
+    def _raised(self, found: Iterable[Finding]) -> float:
+        """What the two gravest findings of injections add to the logit."""
+        return sum(sorted(self._bonus(finding) for finding in found if finding.family not in DATA_FAMILIES)[-2:])
 
     def _bonus(self, finding: Finding) -> float:
         lowered_by_context = finding.severity != self._severities.get(finding.rule, finding.severity)
@@ -129,6 +142,21 @@ class Screener:
         if any(found.type == "too_much_to_check" for found in findings):
             return "[WITHHELD]"
         return replace(text, (found for found in findings if found.family in DATA_FAMILIES), Placeholders())
+
+
+def _gravest_first(readings: list[Reading]) -> list[tuple[Reading, Candidate]]:
+    """In a long text rules for data first, then those for injections, the most severe first."""
+
+    def order(pair: tuple[Reading, Candidate]) -> int:
+        rule = pair[1].compiled.rule
+        return 0 if rule.family in DATA_FAMILIES else 1 + RANK["critical"] - RANK[rule.severity]
+
+    pairs = [(reading, rule) for reading in readings for rule in reading.rules]
+    return sorted(pairs, key=order) if len(readings[0].view.text) > _LONG else pairs
+
+
+def _is_grave(found: list[Finding]) -> bool:
+    return any(f.severity == "critical" and f.family not in DATA_FAMILIES for f in found)
 
 
 def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from screening.rules import Rule
 
 _PATTERN_MEMORY, _SET_MEMORY = 4 << 20, 24 << 20
 _SENTINEL = rb""
-_CHUNK, _MARGIN = 4096, 600
+_CHUNK, _MARGIN = 2048, 400
 
 
 def _options(memory: int) -> re2.Options:
@@ -118,38 +118,52 @@ class Candidate:
 class Matcher:
     """All rules and the extra gates of normalisation behind one `re2.Set`."""
 
-    def __init__(self, rules: Iterable[Rule], extra: Iterable[str] = (), passes: int = 4) -> None:
-        self._rules: dict[int, list[CompiledRule]] = {}
+    def __init__(self, rules: Iterable[Rule], extra: Iterable[str] = (), passes: int = 1) -> None:
+        self._rules: dict[int, list[tuple[CompiledRule, int | None]]] = {}
         gates: dict[str, int] = {}
         for name in extra:
             gates[name] = len(gates)
         self.extra = len(gates)
         for rule in rules:
             index = gates.setdefault(_gate_of(rule), len(gates))
-            self._rules.setdefault(index, []).append(CompiledRule.of(rule))
+            other = rule.also or (rule.gate if rule.cue_required else None)
+            also = gates.setdefault(other, len(gates)) if other else None
+            self._rules.setdefault(index, []).append((CompiledRule.of(rule), also))
         self._gate = Gate(gates, passes)
 
     def candidates(self, text: bytes) -> tuple[list[Candidate], set[int]]:
         """The rules worth running on `text` and where, and which of the extra gates were hit."""
         if len(text) <= 2 * _CHUNK:
-            everywhere = ((0, len(text)),)
-            hits = self._gate.hits(text)
-            found = [Candidate(rule, everywhere) for index in hits for rule in self._rules.get(index, ())]
-            return found, {index for index in hits if index < self.extra}
-        return self._chunked(text)
+            hits = {index: [0] for index in self._gate.hits(text)}
+            parts = [(0, len(text))]
+        else:
+            parts = [
+                (max(0, start - _MARGIN), min(len(text), start + _CHUNK + _MARGIN))
+                for start in range(0, len(text), _CHUNK)
+            ]
+            hits = {}
+            for number, (first, last) in enumerate(parts):
+                for index in self._gate.hits(text[first:last]):
+                    hits.setdefault(index, []).append(number)
+        return list(self._worth_running(hits, parts)), {index for index in hits if index < self.extra}
 
-    def _chunked(self, text: bytes) -> tuple[list[Candidate], set[int]]:
-        """As `candidates`, gate by gate only in the parts of a long text that have a hit, with a margin."""
-        ranges: dict[int, list[tuple[int, int]]] = {}
-        for start in range(0, len(text), _CHUNK):
-            first, last = max(0, start - _MARGIN), min(len(text), start + _CHUNK + _MARGIN)
-            for index in self._gate.hits(text[first:last]):
-                known = ranges.setdefault(index, [])
-                if known and first <= known[-1][1]:
-                    known[-1] = (known[-1][0], last)
-                else:
-                    known.append((first, last))
-        found = [
-            Candidate(rule, tuple(parts)) for index, parts in ranges.items() for rule in self._rules.get(index, ())
-        ]
-        return found, {index for index in ranges if index < self.extra}
+    def _worth_running(self, hits: dict[int, list[int]], parts: list[tuple[int, int]]) -> Iterator[Candidate]:
+        """Rule by rule the parts in which its gates were hit; neighbours are joined."""
+        joined = {index: _joined(numbers, parts) for index, numbers in hits.items()}
+        for index, numbers in hits.items():
+            for rule, also in self._rules.get(index, ()):
+                if also is None:
+                    yield Candidate(rule, joined[index])
+                elif both := sorted(set(numbers) & set(hits.get(also, ()))):
+                    yield Candidate(rule, _joined(both, parts))
+
+
+def _joined(numbers: list[int], parts: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    ranges: list[tuple[int, int]] = []
+    for number in numbers:
+        first, last = parts[number]
+        if ranges and first <= ranges[-1][1]:
+            ranges[-1] = (ranges[-1][0], last)
+        else:
+            ranges.append((first, last))
+    return tuple(ranges)

@@ -85,8 +85,8 @@ class Reader:
             if view.name == "decoded":
                 rules += self._data.candidates(view.raw)[0]
             readings.append(Reading(view, rules, scored=view.name != "squashed"))
-            if view.name == "decoded" and view.origin is not None and 10 * len(view.text) < 7 * len(clear.text):
-                readings[0] = replace(readings[0], scored=False)  # mostly escapes: its letters mean nothing
+            if view.name == "decoded" and _is_mostly_escapes(view, clear):
+                readings[0] = replace(readings[0], scored=False)  # its letters mean nothing
         return disguise
 
     def _hidden(self, clear: View, gates: set[str]) -> Iterator[View]:
@@ -98,3 +98,11 @@ class Reader:
                 inner, disguise = self._characters.base(view.text)
                 folded = self._characters.folded(inner, look_alikes=disguise.mixed > 0)
                 yield View((folded or inner).text, view.name, span=view.span)
+
+
+def _is_mostly_escapes(view: View, clear: View) -> bool:
+    """Whether most of a text was near to escapes, and much shorter without them."""
+    if view.origin is None or view.until is None:
+        return view.origin is not None and 10 * len(view.text) < 7 * len(clear.text)
+    before = int((view.until - view.origin).sum())
+    return 10 * len(view.text) < 7 * before and 2 * before > len(clear.text)

@@ -25,11 +25,11 @@ class Rule(BaseModel):
     """One thing to look for.
 
     `gate` is a cheap pattern (or the name of a shared one) that must be in the text before `pattern` is tried; by
-    default the pattern itself. `validator` names a function of screening/validators. `cue` is a pattern of words
-    that make the match believable when they stand within `window` characters: with `cue_required` nothing is
-    found without one, else confidence moves from `confidence` to `cued`; `not_cue` in the match itself rejects it.
-    `at_least` is how often the pattern must match before it counts; a `bounded` match has no word character or colon
-    next to it;
+    default the pattern itself; `also` is a second one that must be near it. `validator` names a function of
+    screening/validators. `cue` is a pattern of words that make the match believable when they stand within `window`
+    characters: with `cue_required` nothing is found without one, else confidence moves from `confidence` to `cued`;
+    `not_cue` in the match itself rejects it. `at_least` is how often the pattern must match before it counts; a
+    `bounded` match has no word character or colon next to it;
     after `tries` candidates the rule gives up and says so.
     """
 
@@ -43,6 +43,7 @@ class Rule(BaseModel):
     source: str
     examples: Examples
     gate: str | None = None
+    also: str | None = None
     validator: str | None = None
     cue: str | None = None
     cue_required: bool = False
@@ -76,8 +77,11 @@ def _files() -> Iterator[tuple[str, bytes]]:
 def _expanded(file: RuleFile) -> Iterator[Rule]:
     """Rules with `<name>` replaced by the file's words, and the gate's name by its pattern."""
     for rule in file.rules:
-        changes: dict[str, str | None] = {"gate": file.gates.get(rule.gate or "", rule.gate)}
-        for name in ("pattern", "gate", "cue", "not_cue"):
+        changes: dict[str, str | None] = {
+            "gate": file.gates.get(rule.gate or "", rule.gate),
+            "also": file.gates.get(rule.also or "", rule.also),
+        }
+        for name in ("pattern", "gate", "also", "cue", "not_cue"):
             text = changes.get(name) or getattr(rule, name)
             if text:
                 for word, alternatives in file.words.items():

@@ -84,3 +84,15 @@ def requests(rng: random.Random, count: int, *, english: float = 0.7) -> Iterato
         elif draw < 0.2:
             text = rng.choice(carriers[code]["carrier"]) + rng.choice([" ", "\n", "\n\n"]) + text
         yield text
+
+
+def documents(rng: random.Random, count: int) -> Iterator[str]:
+    """`count` long harmless documents, each of one kind."""
+    raw = yaml.safe_load((Path(__file__).parent / "documents.yaml").read_text("utf-8"))
+    slots: Slots = {name: list(map(str, entries)) for name, entries in raw["slots"].items()}
+    kinds: Mapping[str, list[str]] = raw["kinds"]
+    for _ in range(count):
+        sentences = kinds[rng.choice(list(kinds))]
+        gap = rng.choice([" ", "\n", "\n\n", "\n    "])
+        drawn = [sentence for _ in range(3) for sentence in rng.sample(sentences, len(sentences))]
+        yield gap.join(expand(sentence, slots, rng) for sentence in drawn[: rng.randint(6, 30)])

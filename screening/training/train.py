@@ -16,14 +16,16 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from screening.classifier import BUCKETS, CHAR_NORM, WORD_NORM, Cues, windows
+from screening.classifier import BUCKETS, CHAR_NORM, WORD_NORM, Cues, crowding, windows
 from screening.features import Grams
 from screening.training import grammar
 
 Floats = NDArray[np.float64]
 DATA = Path(__file__).resolve().parents[1] / "data"
-SEED, GENERATED, CAP = 7, 6000, 700
+SEED, GENERATED, DOCUMENTS, CAP = 7, 6000, 3600, 700
 GENERATED_CAP, MOST = 14_000, 3.0
+_WIDE = 1000
+GENERATED_SOURCES = {"generated", "documents", "documents+attack"}
 C, PAIR_SCALE, GRAM_SCALE = 0.1, 0.5, 0.5
 FLAG = 0.95
 """Logit that flags, chosen on held-out sources (see the report); written into the bias, so that 0 flags."""
@@ -47,6 +49,10 @@ def corpus(folder: Path) -> list[Text]:
     texts = [Text(r["text"], r["label"], r["source"], r["source"].removesuffix("_benign")) for r in rows]
     texts += [Text(text, 1, "generated", "generated", derived=True) for text in grammar.attacks(rng, GENERATED)]
     texts += [Text(text, 0, "generated", "generated", derived=True) for text in grammar.requests(rng, GENERATED)]
+    documents = list(grammar.documents(rng, DOCUMENTS))
+    texts += [Text(text, 0, "documents", "generated", derived=True) for text in documents]
+    for text in documents[: DOCUMENTS // 3]:
+        texts.append(_inserted(Text(text, 0, "documents", "generated"), next(grammar.attacks(rng, 1)), rng))
     carriers = [t for t in texts if not t.derived and not t.label and t.group not in {"deepset", "spikee"}]
     for carrier in carriers:
         if rng.random() < 0.35:
@@ -56,28 +62,42 @@ def corpus(folder: Path) -> list[Text]:
 
 def _inserted(carrier: Text, attack: str, rng: random.Random) -> Text:
     body = carrier.text[: max(60, 1000 - len(attack))]
-    at = rng.choice([0, len(body), len(body)])
+    at = rng.choice([0, len(body), rng.randrange(len(body) + 1)])
     gap = rng.choice(["\n", " ", "\n\n"])
     text = body[:at] + gap + attack + gap + body[at:]
     return Text(text, 1, carrier.source + "+attack", carrier.group, derived=True)
 
 
-class Matrix:
-    """Features of all windows of all texts, with the text each window belongs to."""
+def wide_windows(text: str) -> list[tuple[int, int]]:
+    """The windows to learn from: wide ones, because not every narrow part of a long attack is one."""
+    if len(text) <= _WIDE * 5 // 4:
+        return [(0, len(text))]
+    return [(start, min(len(text), start + _WIDE)) for start in range(0, len(text) - _WIDE // 2, _WIDE // 2)]
 
-    def __init__(self, texts: list[Text]) -> None:
-        parts = [(index, part) for index, text in enumerate(texts) for part in windows(text.text)]
-        self.owner = np.array([index for index, _ in parts])
-        self.label = np.array([texts[index].label for index in self.owner])
+
+class Matrix:
+    """Features of all windows of all texts (as they are judged, or `wide`), with the text each window belongs to."""
+
+    def __init__(self, texts: list[Text], *, wide: bool = False) -> None:
         cues = Cues()
+        cut = wide_windows if wide else windows
         self.names = cues.names
         self.pairs = [(a, b) for a in range(len(self.names)) for b in range(a + 1, len(self.names))]
-        present = np.zeros((len(parts), len(self.names)), np.float32)
-        for row, (_, part) in enumerate(parts):
-            present[row, cues.found(part)] = 1
+        places = [cut(text.text) for text in texts]
+        parts = [text.text[start:end] for text, spans in zip(texts, places, strict=True) for start, end in spans]
+        self.owner = np.repeat(np.arange(len(texts)), [len(spans) for spans in places])
+        self.label = np.array([texts[index].label for index in self.owner])
+        present = _presence(cues, parts) if wide else np.concatenate([cues.present(text.text) for text in texts])
         first, second = np.array(self.pairs).T
         products = sp.csr_matrix(present[:, first] * present[:, second] * PAIR_SCALE)
-        self.x = sp.hstack([sp.csr_matrix(present), products, _grams([part for _, part in parts])]).tocsr()
+        self.x = sp.hstack([sp.csr_matrix(present), products, _grams(parts)]).tocsr()
+
+
+def _presence(cues: Cues, parts: list[str]) -> NDArray[np.float32]:
+    present = np.zeros((len(parts), len(cues.names)), np.float32)
+    for row, part in enumerate(parts):
+        present[row, cues.found(part)] = 1
+    return present
 
 
 def _grams(parts: list[str]) -> sp.csr_matrix:
@@ -110,7 +130,7 @@ def weights_of(texts: list[Text], matrix: Matrix, chosen: NDArray[np.bool_]) -> 
     totals: dict[tuple[str, int], float] = defaultdict(float)
     for key, weight in zip(keys, raw, strict=True):
         totals[key] += weight
-    caps = {key: GENERATED_CAP if key[0] == "generated" else CAP for key in totals}
+    caps = {key: GENERATED_CAP if key[0] in GENERATED_SOURCES else CAP for key in totals}
     result: Floats = raw * np.array([min(caps[key] / totals[key], MOST) for key in keys])
     attacks = matrix.label[chosen] == 1
     result[attacks] *= result[~attacks].sum() / result[attacks].sum()
@@ -127,14 +147,18 @@ def fit(texts: list[Text], matrix: Matrix, chosen: NDArray[np.bool_]) -> Logisti
 def held_out(texts: list[Text], matrix: Matrix) -> dict[int, float]:
     """For each text of the corpus the logit from a model that saw nothing of its source; 0 flags."""
     groups = np.array([texts[owner].group for owner in matrix.owner])
-    tested = np.array([not texts[owner].derived for owner in matrix.owner])
+    tested = [index for index, text in enumerate(texts) if not text.derived]
+    judged = Matrix([texts[index] for index in tested])
+    group_of = np.array([texts[tested[owner]].group for owner in judged.owner])
+    counts = Counter(judged.owner.tolist())
     result: dict[int, float] = {}
-    for group in sorted({text.group for text in texts if not text.derived}):
+    for group in sorted(set(group_of)):
         model = fit(texts, matrix, groups != group)
-        rows = (groups == group) & tested
-        logits = matrix.x[rows] @ model.coef_[0] + model.intercept_[0] - FLAG
-        for owner, logit in zip(matrix.owner[rows], logits, strict=True):
-            result[int(owner)] = max(result.get(int(owner), -99.0), float(logit))
+        rows = group_of == group
+        logits = judged.x[rows] @ model.coef_[0] + model.intercept_[0] - FLAG
+        for owner, logit in zip(judged.owner[rows].tolist(), logits, strict=True):
+            value = float(logit) - crowding(counts[owner])
+            result[tested[owner]] = max(result.get(tested[owner], -99.0), value)
     return result
 
 
@@ -186,7 +210,7 @@ def report(texts: list[Text], logits: dict[int, float]) -> str:
 def main() -> None:
     """Train, test by held-out source, write weights, report and the held-out logits (for make bench-reflex)."""
     texts = corpus(Path(sys.argv[1]))
-    matrix = Matrix(texts)
+    matrix = Matrix(texts, wide=True)
     write(texts, matrix)
     logits = held_out(texts, matrix)
     (DATA / "classifier-report.md").write_text(report(texts, logits), "utf-8")
