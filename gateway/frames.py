@@ -44,7 +44,7 @@ class Frame:
     that a receiver's own members can be put in front without encoding the rest again.
     """
 
-    __slots__ = ("_made", "cursor", "event", "ids", "is_final", "is_state", "keys", "size", "tail")
+    __slots__ = ("_made", "_streamed", "cursor", "event", "ids", "is_final", "is_state", "keys", "size", "tail")
 
     def __init__(self, envelope: Envelope, cursor: Cursor, tail: bytes) -> None:
         self.cursor = cursor
@@ -56,6 +56,7 @@ class Frame:
         self.tail = tail
         self.size = len(tail)
         self._made: tuple[object, bytes] = (None, b"")
+        self._streamed = b""
 
     def as_text(self, head: bytes) -> bytes:
         """The bytes of a WebSocket message that begins with `head`; made once for receivers that share a head."""
@@ -63,6 +64,13 @@ class Frame:
         if made[0] is not head and made[0] != head:
             made = self._made = (head, text_message(head + self.tail))
         return made[1]
+
+    def as_message(self) -> bytes:
+        """The bytes of a server-sent event; made once for all receivers."""
+        if not self._streamed:
+            place = (str(self.cursor).encode(), self.event.encode(), self.tail)
+            self._streamed = b"id: %s\nevent: %s\ndata: {%s\n\n" % place
+        return self._streamed
 
     def data(self) -> dict[str, object]:
         """The whole object: cursor, event, time, subject and data."""

@@ -32,7 +32,7 @@ class EventStream:
 
     def event(self, frame: Frame) -> bytes:
         """`id` is the cursor, `event` the event's name, `data` the rest."""
-        return b"id: %s\nevent: %s\ndata: {%s\n\n" % (str(frame.cursor).encode(), frame.event.encode(), frame.tail)
+        return frame.as_message()
 
     def delta(self, saying: Saying, offset: int, text: str) -> bytes:
         """Without an `id`: a reader resumes after the last event."""

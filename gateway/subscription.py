@@ -14,6 +14,9 @@ Fields = dict[str, object]
 MAX_LAG = 1024 * 1024
 """Bytes of events that a live reader may be behind before it is sent away with its resume point."""
 
+LARGE = 128 * 1024
+"""Bytes of an event that is not written to all its live readers in one go: others would wait for that."""
+
 _MAX_HEARD = 256
 
 
@@ -60,16 +63,16 @@ class Subscription:
         return self._outlet.blocked and self._outlet.closing is None
 
     def deliver(self, frame: Frame) -> None:
-        """Take a frame from the live stream."""
+        """Take a frame from the live stream, or leave it for catching up: the reader is behind, or it is large."""
         if self.state == "live":
-            if not self._outlet.blocked:
+            if frame.size <= LARGE and not self._outlet.blocked:
                 self.write(frame)
                 return
             self._lag = 0
             self.fall_behind()
         if self._lag is not None:
             self._lag += frame.size
-            if self._lag > MAX_LAG:
+            if self._lag > MAX_LAG and self._outlet.blocked:
                 self._outlet.close(4408, "")
 
     def write(self, frame: Frame) -> None:
@@ -87,6 +90,8 @@ class Subscription:
         self.sent = frames[-1].cursor
         if encoded:
             self._outlet.put(b"".join(encoded), self.sent)
+        if self._lag is not None:
+            self._lag -= sum(frame.size for frame in frames)
         for frame in frames:
             if frame.is_state:
                 self._note_state(frame)
