@@ -10,6 +10,8 @@ import structlog
 
 log = structlog.get_logger()
 
+_CANCEL_AGAIN = 2.0
+
 
 @asynccontextmanager
 async def running(parts: Iterable[Coroutine[object, object, None]]) -> AsyncGenerator[None]:
@@ -21,8 +23,9 @@ async def running(parts: Iterable[Coroutine[object, object, None]]) -> AsyncGene
         yield
     finally:
         for task in reversed(tasks):
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            while not task.done():  # one cancellation is not enough: Python 3.11's wait_for may swallow it
+                task.cancel()
+                await asyncio.wait({task}, timeout=_CANCEL_AGAIN)
 
 
 def _end_if_failed(task: asyncio.Task[None]) -> None:
