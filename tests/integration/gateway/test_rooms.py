@@ -330,9 +330,9 @@ async def test_a_gateway_that_starts_late_knows_what_was_said(
     await eventually(lambda: hub.speech.in_rooms(_keys(agent)))
     hub.speech.__init__()  # type: ignore[misc]  # as a process that has just started
     hub.speech.on_words = hub._say
-    client = bus
-    listening = asyncio.create_task(hub.speech.run(client))
+    listening = asyncio.create_task(hub.speech.run(bus))
     try:
+        await eventually(lambda: hub.speech.in_rooms(_keys(agent)))
         async with gateway.socket() as socket:
             await subscribed(socket, f"task:{agent._task_id}")
             await agent.says("after")
