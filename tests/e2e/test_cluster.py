@@ -12,18 +12,21 @@ from tests.support.stack import Stack, running_stack
 TEXT = {"prompt": "Summarise: the lift stopped on floor three. Two people waited. The engineer came after an hour."}
 
 
-@pytest.mark.timeout(120)
+TASKS = 60
+
+
+@pytest.mark.timeout(300)  # three nodes and all else begin in 10 s here, and in four times that beside other tests
 async def test_the_death_of_the_leader_costs_no_accepted_task_and_heals_by_itself() -> None:
     async with running_stack({"GANGLION_NATS_NODES": "3"}) as stack, stack.client() as client:
         assert {"nats", "nats-2", "nats-3"} <= set(stack.runtime.pids)
         leader = await _leader(stack)
-        asking = asyncio.create_task(_ask(client, 150))
+        asking = asyncio.create_task(_ask(client, TASKS))
         await asyncio.sleep(0.5)
         await stack.kill(leader)
         accepted = await asking
-        assert len(accepted) == 150
-        await eventually(lambda: _all_succeeded(client, accepted), within=40, every=0.2)
-        assert await eventually(lambda: _leader(stack), within=20, every=0.2)
+        assert len(accepted) == TASKS
+        await eventually(lambda: _all_succeeded(client, accepted), within=90, every=0.2)
+        assert await eventually(lambda: _leader(stack), within=40, every=0.2)
 
 
 async def _ask(client: httpx.AsyncClient, count: int) -> set[str]:
@@ -44,11 +47,13 @@ async def _accepted(client: httpx.AsyncClient, key: str) -> str:
         await asyncio.sleep(0.1)
 
 
-async def _all_succeeded(client: httpx.AsyncClient, task_ids: set[str]) -> bool:
-    for task_id in task_ids:
+async def _all_succeeded(client: httpx.AsyncClient, left: set[str]) -> bool:
+    """Whether nothing is `left`: each that has succeeded is taken out and not asked for again."""
+    for task_id in sorted(left):
         answer = await client.get(f"/api/v1/tasks/{task_id}")
-        if answer.status_code != httpx.codes.OK or answer.json()["status"] != "succeeded":
-            return False
+        assert answer.status_code == httpx.codes.OK, answer.text
+        assert answer.json()["status"] == "succeeded", f"{len(left)} left; {task_id}: {answer.text}"
+        left.remove(task_id)
     return True
 
 
