@@ -19,7 +19,7 @@ from deploy.local.ports import free_port
 from deploy.local.roles import Role
 from deploy.local.servers import Servers
 from tests.support import kill_points as points
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 from tests.support.infrastructure import server_folder
 from tests.support.stack_follower import Follower
 from tests.support.stack_load import Asker, answered, promised
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(180)
 _KILLABLE = ("-m", "tests.support.kill_consumers")
 _WORKERS = tuple(name for name in CONSUMERS if name != "keeper")
 KEEPERS, WORKERS, GATEWAYS = ("keeper", "standby"), ("workers", "reserve"), ("gateway", "second")
-TAKEN_OVER_WITHIN = 3.0
+TAKEN_OVER_WITHIN = 3.0 * PATIENCE
 _BEGUN = "consumers_started"
 
 

@@ -8,7 +8,7 @@ from typing import TypeVar, overload
 
 Value = TypeVar("Value")
 
-_PATIENCE = 4
+PATIENCE = 4
 """How many times longer a machine with other work may take: a deadline here says that it hangs, not that it is slow."""
 
 
@@ -26,7 +26,7 @@ async def eventually(check: Callable[[], object], *, within: float = 20.0, every
     `within` is how many seconds it takes at most on a machine that has nothing else to do. An AssertionError raised by
     `check` counts as "not yet"; the last one, or the last answer, is in the message.
     """
-    deadline = time.monotonic() + _PATIENCE * within
+    deadline = time.monotonic() + PATIENCE * within
     while True:
         last: object
         try:
@@ -40,5 +40,5 @@ async def eventually(check: Callable[[], object], *, within: float = 20.0, every
             last = repr(value)
         if time.monotonic() > deadline:
             name = getattr(check, "__qualname__", repr(check))
-            raise AssertionError(f"{name} did not come true within {_PATIENCE * within:g} s; last: {last}")
+            raise AssertionError(f"{name} did not come true within {PATIENCE * within:g} s; last: {last}")
         await asyncio.sleep(every)

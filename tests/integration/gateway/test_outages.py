@@ -12,7 +12,7 @@ from deploy.local.servers import Servers
 from producers.connect import BusSettings, Connection
 from producers.topology import apply
 from storage.migrate import upgrade
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.running_gateway import RunningGateway, running_gateway, settings_for
 
@@ -44,7 +44,7 @@ async def test_with_nats_killed_work_is_refused_quickly_and_taken_again_afterwar
         await servers.nats.kill()
         began = time.monotonic()
         answer = await client.post("/submit", json=GOAL)
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 2 * PATIENCE
         assert (answer.status_code, answer.json()["code"]) == (503, "bus_unavailable")
         assert answer.json()["retryable"] is True
         assert int(answer.headers["retry-after"]) >= 1
@@ -62,7 +62,7 @@ async def test_with_nats_paused_the_outcome_is_unknown_within_two_seconds(
         servers.nats.pause()
         began = time.monotonic()
         answer = await client.post("/submit", json=GOAL, headers={"Idempotency-Key": "k"})
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 2 * PATIENCE
         servers.nats.resume()
         body = answer.json()
         assert (answer.status_code, body["code"], body["idempotency_key"]) == (503, "outcome_unknown", "k")
@@ -79,7 +79,7 @@ async def test_with_postgres_away_work_is_kept_in_the_log_and_readable_here(
         assert {(answer.status_code, answer.json()["durability"]) for answer in answers} == {(202, "log")}
         began = time.monotonic()
         quick = await client.post("/api/v1/tasks", json=GOAL)
-        assert (quick.status_code, time.monotonic() - began < 0.2) == (202, True)
+        assert (quick.status_code, time.monotonic() - began < 0.2 * PATIENCE) == (202, True)
         task = await client.get(quick.headers["location"])
         assert (task.status_code, task.json()["status"]) == (200, "submitted")
         gone = await client.get("/api/v1/tasks")
