@@ -10,6 +10,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from consumers._cancellation import heed_cancellation
 from consumers._runtime import Resources, Service
 from consumers.keeper.epoch import settle_epoch
 from consumers.keeper.janitor import SILENT_AFTER, Janitor
@@ -76,9 +77,7 @@ class Keeper:
                 reasons = {type(error).__name__ for error in _leaves(group)}
                 log.warning("keeper_term_ended", reasons=sorted(reasons))
             self.term = None
-            if (task := asyncio.current_task()) is not None and task.cancelling():
-                # Python 3.11's wait_for can lose a cancellation that comes together with its result.
-                raise asyncio.CancelledError
+            heed_cancellation()
             await asyncio.sleep(_AGAIN_AFTER)
 
     async def _lead(self) -> None:

@@ -15,6 +15,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from consumers._cancellation import heed_cancellation
 from consumers.keeper.absence import absences
 from consumers.keeper.headroom import Headroom
 from events.agent import is_outside
@@ -69,6 +70,7 @@ class Janitor:
         next_sweep = 0.0
         room = Headroom(self.client)
         while True:
+            heed_cancellation()
             try:
                 await room.look(position().seq)
                 await self._wake_due()

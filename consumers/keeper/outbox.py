@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import structlog
 
+from consumers._cancellation import heed_cancellation
 from consumers.keeper.fold import Outgoing
 from events.base import Event, EventData
 from events.errors import BusUnavailableError
@@ -86,6 +87,7 @@ class Outbox:
     async def run(self) -> None:
         """Send what could not be sent, and again what does not come back."""
         while True:
+            heed_cancellation()
             await asyncio.sleep(_CHECK)
             if self._sent and self._loop.time() - self._progress > _PATIENCE:
                 self.nothing_comes()

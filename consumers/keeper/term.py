@@ -10,6 +10,7 @@ import structlog
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
+from consumers._cancellation import heed_cancellation
 from consumers.keeper.dead import publish_dead
 from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, read, touched
 from consumers.keeper.janitor import Janitor
@@ -95,6 +96,7 @@ class Term:
             await self._publish_left()
             loops.create_task(janitor.run(self._send_resent, lambda: self._position))
             while True:
+                heed_cancellation()
                 await self._step(reader)
 
     def _lease_is_fresh(self) -> bool:
@@ -102,6 +104,7 @@ class Term:
 
     async def _renew(self) -> None:
         while True:
+            heed_cancellation()
             await asyncio.sleep(_RENEW_EVERY)
             began = time.monotonic()
             await self._lease.renew()
@@ -110,6 +113,7 @@ class Term:
     async def _announce(self) -> None:
         """Say the position now and every 100 ms: whoever missed a commit learns of it."""
         while True:
+            heed_cancellation()
             if self._client.stats["reconnects"] != self._reconnects:
                 raise ReconnectedError
             await self._tell({})
