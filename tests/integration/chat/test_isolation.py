@@ -1,7 +1,10 @@
 """Nobody sees or changes somebody else's conversation: by no route, no socket, and no guess of an id."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+import itertools
+import json
+import re
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -11,12 +14,14 @@ import pytest_asyncio
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from gateway.compat.routes import PATHS
 from tests.support.parlour import Parlour, Talker, id_of, texts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WORDS = "the heron at noon"
 """What nobody else may ever read."""
+SOCKETS = sorted({path.replace("{id}", guess) for path in PATHS for guess in ("{session}", "{task}")})
 
 
 @dataclass
@@ -103,6 +108,40 @@ async def test_no_write_reaches_it(
     assert len(parlour.guest.given) == called
 
 
+async def test_no_route_of_the_document_shows_it_whatever_id_is_put_where(
+    parlour: Parlour, stranger: Talker, secret: Secret
+) -> None:
+    """Every route there is, also those that will be: each id in its path is the conversation's or the task's."""
+    called = len(parlour.guest.given)
+    paths = (await stranger.http.get("/openapi.json")).json()["paths"]
+    routes = [(method, path) for path, methods in paths.items() for method in methods if "{" in path]
+    assert len(routes) > 40
+    for guess, (method, path) in itertools.product((secret.session, secret.task), routes):
+        named = re.sub(r"\{\w+\}", guess, path.replace("{user_id}", stranger.owner))
+        sent: dict[str, object] | None = {} if method in {"post", "patch", "put"} else None
+        answer = await asyncio.wait_for(stranger.http.request(method.upper(), named, json=sent), 15)
+        shown = answer.text.replace(named, "")
+        assert WORDS not in shown, (method, path)
+        if answer.status_code not in {400, 422}:  # those say back what they could not read
+            assert answer.status_code >= 400 or guess not in shown, (method, path, shown)
+    assert len(texts(await secret.alice.history(secret.session))) == 2
+    assert len(parlour.guest.given) == called
+
+
+@pytest.mark.parametrize("room", ["sessions", "tasks"])
+async def test_no_list_over_server_sent_events_shows_it(stranger: Talker, secret: Secret, room: str) -> None:
+    heard = ""
+    async with stranger.http.stream("GET", f"/api/v1/stream?room={room}&after=0") as answer:
+        await secret.alice.say(f"Again: {WORDS}.", secret.session)
+        own = str((await stranger.say("my own"))["task_id"])
+        async for line in answer.aiter_lines():
+            heard += line
+            if own in line:
+                break
+    assert WORDS not in heard
+    assert secret.session not in heard
+
+
 async def test_a_bulk_action_passes_it_by(stranger: Talker, secret: Secret) -> None:
     asked = {"action": "delete", "session_ids": [secret.session]}
     answer = await stranger.http.post("/api/v1/sessions/bulk", json=asked)
@@ -138,18 +177,22 @@ async def test_no_room_of_the_socket_shows_it(parlour: Parlour, stranger: Talker
     assert secret.session not in str(heard)
 
 
-@pytest.mark.parametrize("path", ["/ws/sessions/{session}", "/ws/sessions", "/ws/tasks/{task}"])
+@pytest.mark.parametrize("path", SOCKETS)
 async def test_no_compatible_socket_shows_it(parlour: Parlour, stranger: Talker, secret: Secret, path: str) -> None:
-    async with _compatible(parlour, stranger, path.format(session=secret.session, task=secret.task)) as heard:
+    path = path.format(session=secret.session, task=secret.task)
+    rooms = (f"session:{secret.session}", f"task:{secret.task}", "sessions", "tasks")
+    async with _compatible(parlour, stranger, path, rooms) as heard:
         await secret.alice.say(f"Again: {WORDS}.", secret.session)
         await stranger.say("my own")
         await asyncio.sleep(0.2)  # what would be shown is shown by now: nothing tells that nothing comes
-    assert WORDS not in str(heard)
-    assert secret.session not in str(heard)
+    told = "".join(text for text in heard if '"type":"error"' not in text)  # which says back what it was asked for
+    assert WORDS not in told
+    if not path.startswith("/ws/agents/"):  # an agent of any name may come: its socket confirms the name
+        assert secret.session not in told
 
 
 @asynccontextmanager
-async def _compatible(parlour: Parlour, stranger: Talker, path: str) -> AsyncGenerator[list[str]]:
+async def _compatible(parlour: Parlour, stranger: Talker, path: str, rooms: Sequence[str]) -> AsyncGenerator[list[str]]:
     heard: list[str] = []
 
     async def listen() -> None:
@@ -157,6 +200,8 @@ async def _compatible(parlour: Parlour, stranger: Talker, path: str) -> AsyncGen
         headers = {"Authorization": stranger.http.headers["authorization"]}
         with suppress(WebSocketException):
             async with connect(url, additional_headers=headers, proxy=None) as socket:
+                for room in rooms:
+                    await socket.send(json.dumps({"type": "join_room", "room": room}))
                 while True:
                     heard.append(str(await socket.recv()))
 
