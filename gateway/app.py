@@ -220,7 +220,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         app.include_router(part.router())
     for router in (
         description_router(),
-        workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics),
+        workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics, hub=hub),
         session_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics),
         chat_routes(
             authenticator=authenticator,

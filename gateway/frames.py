@@ -13,6 +13,8 @@ from gateway.rooms import Ids, keys_of
 
 _FINAL_EVENTS = frozenset(f"task.{status}" for status in FINAL)
 _STATE_EVENTS = frozenset(f"task.{status}" for status in STATE_EVENTS)
+SETTLED = frozenset(f"proposal.{state}" for state in ("pending", "approved", "rejected", "superseded", "expired"))
+"""From these on GET shows what became of a refinement."""
 _HIDDEN = {"agent.registered": ("token_hash",), "task.checked": ("sealed",)}
 """Members of an event's data that no subscriber sees, not even its owner."""
 

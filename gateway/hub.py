@@ -17,7 +17,7 @@ from nats.js.errors import NotFoundError
 from events.cursor import Cursor
 from events.errors import StoreUnavailableError
 from events.streams import BUS, EPOCH_KEY
-from gateway.frames import Envelope, make_frame, read_envelope
+from gateway.frames import SETTLED, Envelope, make_frame, read_envelope
 from gateway.lag import Lag
 from gateway.metrics import Metrics
 from gateway.recent import Recent
@@ -105,10 +105,10 @@ class Hub:
             self._metrics.subscriptions.dec()
 
     @contextmanager
-    def final(self, task_id: str) -> Iterator[asyncio.Future[None]]:
-        """A future that is done when the task enters a final state."""
+    def final(self, subject: str) -> Iterator[asyncio.Future[None]]:
+        """A future that is done when the task enters a final state, or the proposal can be decided or never will."""
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._finals.setdefault(task_id, set())
+        waiting = self._finals.setdefault(subject, set())
         waiting.add(future)
         try:
             yield future
@@ -116,7 +116,7 @@ class Hub:
             future.cancel()
             waiting.discard(future)
             if not waiting:
-                self._finals.pop(task_id, None)
+                self._finals.pop(subject, None)
 
     def release(self) -> None:
         """Let all that wait for a task's end go with a TimeoutError: the process stops."""
@@ -232,6 +232,8 @@ class Hub:
             self._note_state(envelope.ids.task, is_final=envelope.is_final)
         elif envelope.event == "run.finished":
             self._note_run(envelope)
+        elif envelope.event in SETTLED:
+            self._let_go(str(envelope.attributes.get("subject")))
 
     def _say(self, execution: str, saying: Saying) -> None:
         for key in saying.keys:
@@ -254,7 +256,10 @@ class Hub:
         self._ended[task_id] = None
         if len(self._ended) > _REMEMBERED:
             self._ended.popitem(last=False)
-        for future in self._finals.get(task_id, ()):
+        self._let_go(task_id)
+
+    def _let_go(self, subject: str) -> None:
+        for future in self._finals.get(subject, ()):
             if not future.done():
                 future.set_result(None)
 

@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from events.cursor import Cursor
 from gateway.compat.socket import CompatSocket, Surroundings
-from gateway.frames import Frame
+from gateway.frames import SETTLED, Frame
 from gateway.rooms import Room
 from gateway.speech import Saying
 from gateway.subscription import Fields
@@ -21,7 +21,6 @@ from gateway.subscription import Fields
 Data = Mapping[str, object]
 
 _WELL = frozenset({"task.succeeded", "task.partial"})
-_SETTLED = frozenset(f"proposal.{state}" for state in ("pending", "approved", "rejected", "superseded", "expired"))
 
 
 @dataclass(slots=True)
@@ -125,7 +124,7 @@ class RefinementSocket(CompatSocket):
             self._over = self._has_proposal = False
             self._awaits_proposal = frame.event in _WELL and data.get("kind") == "refinement"
             self._failure = _error(frame.event, data) if frame.is_final and frame.event not in _WELL else None
-        elif frame.event in _SETTLED:
+        elif frame.event in SETTLED:
             self._has_proposal = True
             yield from self._perhaps_end()
 

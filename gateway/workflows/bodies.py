@@ -1,4 +1,4 @@
-"""Bodies that may be left out, and the header that makes a repeat harmless."""
+"""Bodies that may be left out, and the headers that make a repeat harmless and an answer wait."""
 
 from typing import Annotated, TypeVar
 
@@ -12,6 +12,9 @@ from gateway.requests import read_body
 IdempotencyKey = Annotated[
     str | None,
     Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$", description="A repeat gets the first answer"),
+]
+Prefer = Annotated[
+    str | None, Header(description="`wait=N`: answer 200 if it has come within N (at most 60) seconds (RFC 7240)")
 ]
 B = TypeVar("B", bound=BaseModel)
 

@@ -105,10 +105,11 @@ class Proposals:
         if request.headers.get("accept", "").partition(";")[0].strip().lower() == MEDIA_TYPE:
             return await self.diff(request, proposal_id)
         found = await self._find(principal, proposal_id)
-        if not isinstance(found, ProposalRow):
-            return json_answer(found)
-        texts = await self._texts(found)
-        return json_answer(proposal_view(found, texts), 200, _etag(found))
+        return await self.shown(found) if isinstance(found, ProposalRow) else json_answer(found)
+
+    async def shown(self, row: ProposalRow) -> Response:
+        """The answer of GET."""
+        return json_answer(proposal_view(row, await self._texts(row)), 200, _etag(row))
 
     async def diff(self, request: Request, proposal_id: ProposalId) -> Response:
         """Against the draft that it was made for."""

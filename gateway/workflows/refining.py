@@ -22,13 +22,14 @@ from gateway.bodies import read_json
 from gateway.documentation import problems, request_body
 from gateway.errors import UnansweredError
 from gateway.metrics import Metrics
-from gateway.preferences import Key, read_key
+from gateway.preferences import Key, read_key, read_wait
 from gateway.requests import read_body
 from gateway.trail import Trail
 from gateway.wishes import Wishes
 from gateway.workflows.access import Access
-from gateway.workflows.bodies import IdempotencyKey
-from gateway.workflows.models import RefinementAccepted
+from gateway.workflows.awaiting import Awaiting
+from gateway.workflows.bodies import IdempotencyKey, Prefer
+from gateway.workflows.models import Proposal, RefinementAccepted
 from gateway.workflows.requests import RefinementRequest
 from gateway.workflows.workflows import HOME, WorkflowId
 from storage.workflows import WorkflowRow
@@ -70,8 +71,18 @@ class Nursery:
 class Refining:
     """Takes refinements. The engine may be away: the task waits for it."""
 
-    def __init__(self, access: Access, wishes: Wishes, acceptor: Acceptor, nursery: Nursery, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        access: Access,
+        wishes: Wishes,
+        acceptor: Acceptor,
+        nursery: Nursery,
+        *,
+        metrics: Metrics,
+        awaiting: Awaiting,
+    ) -> None:
         self._access = access
+        self._awaiting = awaiting
         self._wishes = wishes
         self._acceptor = acceptor
         self._nursery = nursery
@@ -84,7 +95,11 @@ class Refining:
             _PATH,
             status_code=202,
             summary="Ask for a refinement of the draft",
-            responses={202: {"model": RefinementAccepted}, **problems(400, 401, 403, 404, 409, 413, 415, 422, 503)},
+            responses={
+                200: {"model": Proposal, "description": "Waited for, and there"},
+                202: {"model": RefinementAccepted},
+                **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+            },
             openapi_extra=request_body(RefinementRequest),
         )(self.refine)
         return router
@@ -94,6 +109,7 @@ class Refining:
         request: Request,
         workflow_id: WorkflowId,
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - as documented
+        prefer: Prefer = None,  # noqa: ARG002 - as documented
     ) -> Response:
         """Made from the draft as it is now. Follow it at `websocket_url`, or read the proposal until it is complete."""
         principal = await self._access.principal(request, WRITE)
@@ -103,7 +119,17 @@ class Refining:
         key = read_key(request, principal, _PATH, f"{row.id}\n".encode() + body)
         self._acceptor.refuse_if_overloaded()
         event = _event(row, asked, key, Trail.of(request.scope))
-        task_id = event.data.task_id  # type: ignore[attr-defined]  # a TaskSubmitted, made above
+        seconds = read_wait(request)
+        if not seconds:
+            return await self._take(row, asked, event, key)
+        with self._awaiting.of(_task_of(event)) as ends:
+            accepted = await self._take(row, asked, event, key)
+            return await self._awaiting.answer(accepted, ends, principal, seconds)
+
+    async def _take(
+        self, row: WorkflowRow, asked: RefinementRequest, event: Event[EventData], key: Key | None
+    ) -> Response:
+        task_id = _task_of(event)
         try:
             answered = await self._wishes.ask(event, key)
         except OutcomeUnknownError as error:
@@ -123,6 +149,11 @@ class Refining:
             "created_at": created_at,
         }
         return json_answer(accepted, 202, {"Location": f"/api/proposals/{proposal_id}", **answered.headers})
+
+
+def _task_of(event: Event[EventData]) -> UUID:
+    assert event.taskid is not None  # noqa: S101 - stamped below
+    return event.taskid
 
 
 def _event(row: WorkflowRow, asked: RefinementRequest, key: Key | None, trail: Trail) -> Event[EventData]:

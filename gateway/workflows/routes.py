@@ -4,9 +4,11 @@ from fastapi import APIRouter
 
 from gateway.accept import Acceptor
 from gateway.auth import Authenticator
+from gateway.hub import Hub
 from gateway.metrics import Metrics
 from gateway.wishes import Wishes
 from gateway.workflows.access import Access
+from gateway.workflows.awaiting import Awaiting
 from gateway.workflows.deciding import Deciding
 from gateway.workflows.proposals import Proposals
 from gateway.workflows.refining import Nursery, Refining
@@ -15,15 +17,16 @@ from storage.reading import Database
 
 
 def workflow_routes(
-    *, authenticator: Authenticator, acceptor: Acceptor, engine: Database, metrics: Metrics
+    *, authenticator: Authenticator, acceptor: Acceptor, engine: Database, metrics: Metrics, hub: Hub
 ) -> APIRouter:
     """To be included by the application."""
     access, wishes, nursery = Access(authenticator, engine), Wishes(acceptor, engine), Nursery()
+    proposals = Proposals(access, nursery, engine)
     router = APIRouter()
     for part in (
         Workflows(access, wishes, engine),
-        Refining(access, wishes, acceptor, nursery, metrics),
-        Proposals(access, nursery, engine),
+        Refining(access, wishes, acceptor, nursery, metrics=metrics, awaiting=Awaiting(hub, access, proposals.shown)),
+        proposals,
         Deciding(access, wishes, engine),
     ):
         router.include_router(part.router())

@@ -1,9 +1,12 @@
 """Workflows, refinements and proposals through a real gateway, keeper and proposals consumer."""
 
+import asyncio
+from uuid import UUID
+
 import pytest
 
 from events import TaskError
-from tests.support.desk import Desk, texts
+from tests.support.desk import Desk, Thread, texts
 from tests.support.eventually import eventually
 
 ONE = {"plan.md": "one\n", "old.md": "gone\n"}
@@ -154,3 +157,31 @@ async def test_the_audit_trail_is_the_tasks_history(desk: Desk) -> None:
         return True
 
     await eventually(is_told)
+
+
+@pytest.mark.parametrize("outcome", ["succeeded", "failed"])
+async def test_who_prefers_to_wait_gets_the_proposal_as_it_ends(desk: Desk, outcome: str) -> None:
+    workflow_id, key = await desk.workflow(), {"Idempotency-Key": f"waits-{outcome}"}
+    path, asked = f"/api/workflows/{workflow_id}/refinements", {"instructions": "Greet."}
+    accepted = (await desk.alice.post(path, json=asked, headers={**key, "Prefer": "wait=0"})).json()
+    waiting = asyncio.create_task(desk.alice.post(path, json=asked, headers={**key, "Prefer": "wait=15"}))
+    thread = Thread(desk, UUID(accepted["thread_id"]), accepted["proposal_id"], workflow_id)
+    await thread.start()
+    await thread.snapshot(1, TWO)
+    assert not waiting.done()
+    await thread.finish(outcome)
+    answer = await waiting
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=15")
+    assert answer.json() == await thread.get()
+    assert answer.json()["status"] == {"succeeded": "completed", "failed": "failed"}[outcome]
+    again = await desk.alice.post(path, json=asked, headers={**key, "Prefer": "wait=15"})
+    assert (again.status_code, again.headers["idempotency-replayed"], again.json()) == (200, "true", answer.json())
+
+
+async def test_a_proposal_that_does_not_come_in_time_is_a_202(desk: Desk) -> None:
+    path = f"/api/workflows/{await desk.workflow()}/refinements"
+    answer = await desk.alice.post(path, json={"instructions": "Greet."}, headers={"Prefer": "wait=1"})
+    assert (answer.status_code, answer.headers["preference-applied"], answer.json()["status"]) == (
+        *(202, "wait=1"),
+        "processing",
+    )
