@@ -11,144 +11,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+from tests.chaos.defects import MUTANTS, Edit, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 _SEEDS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Edit:
-    """One replacement; `old` must be found exactly once."""
-
-    file: str
-    old: str
-    new: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """A planted defect, and the campaign that must notice it. `faults` are parts of names, `times` how many strike."""
-
-    name: str
-    edits: tuple[Edit, ...]
-    faults: tuple[str, ...]
-    times: int = 12
-    requests: int = 1_500
-    per_second: float = 100.0
-    sweep: str = "off"
-
-
-_RUNTIME, _OUTBOX, _TERM = "consumers/_runtime.py", "consumers/keeper/outbox.py", "consumers/keeper/term.py"
-MUTANTS = (
-    Mutant(
-        "acknowledge before publishing",
-        (
-            Edit(
-                _RUNTIME,
-                "        begun = await self._run_batch(batch, messages) if",
-                "        for message in messages:\n            await message.ack()\n"
-                "        begun = await self._run_batch(batch, messages) if",
-            ),
-            Edit(
-                _RUNTIME,
-                "                await message.ack()\n                self._settled",
-                "                self._settled",
-            ),
-        ),
-        ("kill reactors", "kill nats"),
-    ),
-    Mutant(
-        "log a repeated event as if it were new",
-        (
-            Edit("storage/parts.py", '"logged": inserted(event_log)', '"logged": inserted(event_log, _ONCE)'),
-            Edit(
-                "consumers/keeper/fold.py", "        if key in self.known:", "        if False and key in self.known:"
-            ),
-        ),
-        ("duplicate",),
-        times=4,
-    ),
-    Mutant(
-        "forget an outbox row once it is sent",
-        (
-            Edit(_OUTBOX, "                self._sent[event_id] = outgoing\n", "                pass\n"),
-            Edit(_TERM, "            await self._publish_left()\n", "            pass\n"),
-        ),
-        ("kill nats", "kill keeper", "kill standby"),
-    ),
-    Mutant(
-        "let the oldest messages go when the log is full",
-        (Edit("producers/topology.py", "discard=DiscardPolicy.NEW", "discard=DiscardPolicy.OLD"),),
-        ("fill the log",),
-        times=4,
-        requests=3_000,
-        per_second=150.0,
-    ),
-    Mutant(
-        "write without the lease",
-        (
-            Edit(
-                "storage/parts.py",
-                "holder = $1 AND epoch = $2 AND position = $3 AND until > clock_timestamp() RETURNING 1)",
-                "$1::text || $2::text || $3::bigint IS NOT NULL RETURNING 1)",
-            ),
-        ),
-        ("pause keeper", "pause standby"),
-        times=6,
-    ),
-    Mutant(
-        "promise before the commit",
-        (
-            Edit(
-                _TERM,
-                "        began = time.monotonic()\n        await self._store.write(",
-                "        changes_told = fold.outcomes\n        await self._tell(changes_told)\n"
-                "        began = time.monotonic()\n        await self._store.write(",
-            ),
-        ),
-        ("wipe the log while postgres sleeps",),
-        times=4,
-        sweep="on",
-    ),
-    Mutant(
-        "take a new log for the old one",
-        (
-            Edit(
-                "consumers/keeper/epoch.py",
-                "    if token and token == position.epoch and await _same_log(client, store, position):\n",
-                "    if position.epoch:\n",
-            ),
-        ),
-        ("wipe the log",),
-        times=2,
-        requests=400,
-        per_second=40.0,
-        sweep="on",
-    ),
-    Mutant("leave a lost log to itself", (), ("wipe the log",), times=6, sweep="off"),
-    Mutant(
-        "skip an event when a subscriber resumes",
-        (
-            Edit(
-                "gateway/replay.py",
-                "        start = self._hub.position if after is None else after\n",
-                "        start = self._hub.position if after is None else Cursor(after.epoch, after.seq + 1)\n",
-            ),
-        ),
-        ("kill gateway",),
-        times=6,
-    ),
-    Mutant(
-        "show anybody any task",
-        (Edit("gateway/lookup.py", "principal.may_see(row.tenant, row.owner)", "principal is not None"),),
-        ("kill valkey",),
-        times=1,
-        requests=400,
-        per_second=40.0,
-    ),
-)
 
 
 def main() -> None:
@@ -163,12 +31,14 @@ def main() -> None:
 
 
 async def _is_caught(mutant: Mutant) -> bool:
-    """Whether a campaign fails within three seeds in the mutated copy."""
+    """Whether a campaign fails within three seeds in the mutated copy, or a test of those that must."""
     with tempfile.TemporaryDirectory(prefix="ganglion-mutant-") as folder:
         copy = Path(folder) / "copy"
         _copy_project(copy)
         for edit in mutant.edits:
             _apply(copy, edit)
+        if mutant.tests:
+            return await asyncio.to_thread(_tests_fail, copy, mutant)
         for seed in range(1, _SEEDS + 1):
             code, output = await asyncio.to_thread(_campaign, copy, mutant, seed)
             violated = [line.strip() for line in output.splitlines() if "VIOLATED" in line]
@@ -180,6 +50,19 @@ async def _is_caught(mutant: Mutant) -> bool:
                 return True
     sys.stdout.write(f"SURVIVED {mutant.name}\n")
     return False
+
+
+def _tests_fail(copy: Path, mutant: Mutant) -> bool:
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *mutant.tests]
+    ran = subprocess.run(  # noqa: S603 - our own program
+        command, cwd=copy, env={**os.environ}, capture_output=True, text=True, check=False, timeout=600
+    )
+    failed = [line for line in ran.stdout.splitlines() if line.startswith("FAILED")]
+    if ran.returncode not in (0, 1) or (ran.returncode == 1 and not failed):
+        raise RuntimeError(f"{mutant.name}: the tests could not be run:\n{ran.stdout[-4_000:]}")
+    sys.stdout.write(f"{'caught  ' if failed else 'SURVIVED'} {mutant.name}: {'; '.join(failed)[:400]}\n")
+    sys.stdout.flush()
+    return bool(failed)
 
 
 def _copy_project(copy: Path) -> None:

@@ -1,0 +1,199 @@
+"""The planted defects: what each breaks, and what must notice it: a campaign, or the tests that prove the mechanism."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One replacement; `old` must be found exactly once."""
+
+    file: str
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """A planted defect, and the campaign that must notice it. `faults` are parts of names, `times` how many strike.
+
+    `tests`: this one is judged by tests instead, of which one must fail.
+    """
+
+    name: str
+    edits: tuple[Edit, ...]
+    faults: tuple[str, ...]
+    times: int = 12
+    requests: int = 1_500
+    per_second: float = 100.0
+    sweep: str = "off"
+    tests: tuple[str, ...] = ()
+
+
+_RUNTIME, _OUTBOX, _TERM = "consumers/_runtime.py", "consumers/keeper/outbox.py", "consumers/keeper/term.py"
+MUTANTS = (
+    Mutant(
+        "acknowledge before publishing",
+        (
+            Edit(
+                _RUNTIME,
+                "        begun = await self._run_batch(batch, messages) if",
+                "        for message in messages:\n            await message.ack()\n"
+                "        begun = await self._run_batch(batch, messages) if",
+            ),
+            Edit(
+                _RUNTIME,
+                "                await message.ack()\n                self._settled",
+                "                self._settled",
+            ),
+        ),
+        ("kill reactors", "kill nats"),
+    ),
+    Mutant(
+        "log a repeated event as if it were new",
+        (
+            Edit("storage/parts.py", '"logged": inserted(event_log)', '"logged": inserted(event_log, _ONCE)'),
+            Edit(
+                "consumers/keeper/fold.py", "        if key in self.known:", "        if False and key in self.known:"
+            ),
+        ),
+        ("duplicate",),
+        times=4,
+    ),
+    Mutant(
+        "forget an outbox row once it is sent",
+        (
+            Edit(
+                _OUTBOX,
+                "                self._sent[event_id] = outgoing\n"
+                "                self._under_way[_line(outgoing.event)] += 1\n",
+                "                pass\n",
+            ),
+            Edit(_TERM, "            await self._publish_left()\n", "            pass\n"),
+        ),
+        ("kill nats", "kill keeper", "kill standby"),
+    ),
+    Mutant(
+        "let the oldest messages go when the log is full",
+        (Edit("producers/topology.py", "discard=DiscardPolicy.NEW", "discard=DiscardPolicy.OLD"),),
+        ("fill the log",),
+        times=4,
+        requests=3_000,
+        per_second=150.0,
+    ),
+    Mutant(
+        "write without the lease",
+        (
+            Edit(
+                "storage/parts.py",
+                "holder = $1 AND epoch = $2 AND position = $3 AND until > clock_timestamp() RETURNING 1)",
+                "$1::text || $2::text || $3::bigint IS NOT NULL RETURNING 1)",
+            ),
+        ),
+        ("pause keeper", "pause standby"),
+        times=6,
+    ),
+    Mutant(
+        "promise before the commit",
+        (
+            Edit(
+                _TERM,
+                "        began = time.monotonic()\n        await self._store.write(",
+                "        changes_told = fold.outcomes\n        await self._tell(changes_told)\n"
+                "        began = time.monotonic()\n        await self._store.write(",
+            ),
+        ),
+        ("wipe the log while postgres sleeps",),
+        times=4,
+        sweep="on",
+    ),
+    Mutant(
+        "take a new log for the old one",
+        (
+            Edit(
+                "consumers/keeper/epoch.py",
+                "    if token and token == position.epoch and await _same_log(client, store, position):\n",
+                "    if position.epoch:\n",
+            ),
+        ),
+        ("wipe the log",),
+        times=2,
+        requests=400,
+        per_second=40.0,
+        sweep="on",
+    ),
+    Mutant("leave a lost log to itself", (), ("wipe the log",), times=6, sweep="off"),
+    Mutant(
+        "skip an event when a subscriber resumes",
+        (
+            Edit(
+                "gateway/replay.py",
+                "        start = self._hub.position if after is None else after\n",
+                "        start = self._hub.position if after is None else Cursor(after.epoch, after.seq + 1)\n",
+            ),
+        ),
+        ("kill gateway",),
+        times=6,
+    ),
+    Mutant(
+        "show anybody any task",
+        (
+            Edit(
+                "gateway/auth.py",
+                "        return tenant == self.tenant and (owner == self.owner or self.is_admin)\n",
+                "        return bool(tenant and owner)\n",
+            ),
+        ),
+        ("kill valkey",),
+        times=1,
+        requests=400,
+        per_second=40.0,
+    ),
+    Mutant(
+        "take every execution of an attempt",
+        (
+            Edit(
+                "consumers/keeper/runs.py",
+                '    if task.status != "assigned":\n        raise RefusedError("already_started")\n    return [enter(',
+                "    return [enter(",
+            ),
+        ),
+        (),
+        tests=("tests/integration/test_keeper.py", "tests/unit/consumers/test_task.py"),
+    ),
+    Mutant(
+        "tell a state before the one that came first is kept",
+        (Edit(_OUTBOX, "if line in self._under_way or size < sizes.get(line, 0):", "if size < 0:"),),
+        (),
+        tests=("tests/unit/consumers/test_outbox.py",),
+    ),
+    Mutant(
+        "publish under an old lease",
+        (Edit(_TERM, "        return time.monotonic() - self._renewed < _FRESH\n", "        return True\n"),),
+        (),
+        tests=("tests/integration/test_keeper_terms.py",),
+    ),
+    Mutant(
+        "bury a message without ending its task",
+        (
+            Edit(
+                "consumers/_dead_letter.py",
+                "        if event is not None and event.taskid is not None:\n",
+                "        if event is None:\n",
+            ),
+        ),
+        (),
+        tests=("tests/integration/test_dead_letters.py", "tests/integration/gateway/test_dlq.py"),
+    ),
+    Mutant(
+        "show dead letters of every tenant",
+        (Edit("gateway/dlq.py", "if kept is None or kept.letter.tenant != principal.tenant:", "if kept is None:"),),
+        (),
+        tests=("tests/integration/gateway/test_dlq.py",),
+    ),
+    Mutant(
+        "find nothing wrong with commits that are not flushed",
+        (Edit("gateway/checkup.py", '_SAFE = {"on", "remote_apply"}', '_SAFE = {"on", "remote_apply", "off"}'),),
+        (),
+        tests=("tests/integration/gateway/test_checkup.py",),
+    ),
+)
