@@ -73,8 +73,11 @@ class Gate:
         return result
 
 
-def _gate_of(rule: Rule) -> str:
-    return rule.cue if rule.cue and rule.cue_required else rule.gate or rule.pattern
+def gates_of(rule: Rule) -> list[str]:
+    """One or two cheap patterns that are somewhere near, wherever the rule can match."""
+    if rule.cue and rule.cue_required:
+        return [gate for gate in (rule.cue, rule.also or rule.gate) if gate]
+    return [gate for gate in (rule.gate or rule.pattern, rule.also) if gate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +128,8 @@ class Matcher:
             gates[name] = len(gates)
         self.extra = len(gates)
         for rule in rules:
-            index = gates.setdefault(_gate_of(rule), len(gates))
-            other = rule.also or (rule.gate if rule.cue_required else None)
-            also = gates.setdefault(other, len(gates)) if other else None
-            self._rules.setdefault(index, []).append((CompiledRule.of(rule), also))
+            index, *also = [gates.setdefault(gate, len(gates)) for gate in gates_of(rule)]
+            self._rules.setdefault(index, []).append((CompiledRule.of(rule), also[0] if also else None))
         self._gate = Gate(gates, passes)
 
     def candidates(self, text: bytes) -> tuple[list[Candidate], set[int]]:

@@ -6,7 +6,7 @@ import json
 import sys
 from pathlib import Path
 
-from bench.reflex import injection, pii, speed
+from bench.reflex import documents, injection, pii, speed
 from screening import Screener
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reflex.md"
@@ -23,6 +23,7 @@ def main() -> None:
     sections = {
         "Injections, by held-out source": injection.table(corpora, screener, logits),
         "Disguises": injection.disguised(corpora, screener),
+        "Long documents": documents.table(corpora, screener),
         "Personal data": pii.table(corpora, screener),
         "Cost of a verdict (CPU time, one core)": speed.by_length(corpora, screener),
         "Hostile text": speed.hostile(corpora, screener),

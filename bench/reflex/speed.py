@@ -7,6 +7,7 @@ import random
 import string
 import time
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 from screening import Screener
@@ -37,19 +38,24 @@ def _screen(screener: Screener, text: str) -> Callable[[], object]:
     return lambda: screener.screen({"goal": text}, kind="goal", tenant="bench")
 
 
+def _rules(screener: Screener, text: str) -> Callable[[], object]:
+    return lambda: screener._field("", text)  # noqa: SLF001 - all readings and rules, and no classifier
+
+
 def by_length(corpora: Path, screener: Screener) -> str:
     """Median over several harmless texts of each length; rules are the readings and rules without the classifier."""
     rows = [json.loads(line) for line in (corpora / "injection_dev.jsonl").read_bytes().splitlines()]
-    harmless = " ".join(
-        r["text"] for r in rows if not r["label"] and r["source"] in {"wildguard_benign", "alpaca_seed"}
-    )
+    texts = [r["text"] for r in rows if not r["label"]]
+    random.Random(1).shuffle(texts)
+    clean = (t for t in texts if not screener.screen({"goal": t}, kind="goal", tenant="bench").findings)
+    harmless = "\n\n".join(islice(clean, 1200))
     planted = " my mail is ann@example.com and card 4111 1111 1111 1111. "
     lines = ["| characters | rules | with classifier | with findings |", "|---|---|---|---|"]
     for size, count in ((100, 40), (1000, 40), (10_000, 12), (100_000, 2)):
         texts = [(harmless[i * size :] + harmless)[:size] for i in range(count)]
         for text in texts:
             screener.screen({"goal": text}, kind="goal", tenant="bench")
-        rules = sorted(_best(lambda t=text: screener.redact(t), 5) for text in texts)[count // 2]  # type: ignore[misc]  # default binds the loop variable
+        rules = sorted(_best(_rules(screener, text), 5) for text in texts)[count // 2]
         whole = sorted(_best(_screen(screener, text), 5) for text in texts)[count // 2]
         found = sorted(_best(_screen(screener, text[: size - len(planted)] + planted), 5) for text in texts)[count // 2]
         lines.append(f"| {size} | {rules:.0f} µs | {whole:.0f} µs | {found:.0f} µs |")
@@ -57,7 +63,10 @@ def by_length(corpora: Path, screener: Screener) -> str:
 
 
 def hostile(corpora: Path, screener: Screener, size: int = 1_000_000) -> str:
-    """Each kind of hostile text at half a million and a million characters, the slowest ten."""
+    """Each kind of hostile text at half a million and a million characters, the slowest ten.
+
+    The first reading is that of a process that has met nothing like it: RE2 builds its automata as it goes.
+    """
     rng = random.Random(1)
     makers: dict[str, Callable[[int], str]] = {
         name: lambda n, unit=unit: (unit * (n // len(unit) + 1))[:n]  # type: ignore[misc]  # default binds the loop variable
@@ -70,9 +79,11 @@ def hostile(corpora: Path, screener: Screener, size: int = 1_000_000) -> str:
     makers["shuffled words of prompts"] = lambda n: " ".join(rng.choices(words, k=n // 5))[:n]
     rows = []
     for name, make in makers.items():
-        half, whole = (_best(_screen(screener, make(n)), 2) / 1000 for n in (size // 2, size))
-        rows.append((whole, name, half))
+        whole = _screen(screener, make(size))
+        first, later = _best(whole, 1) / 1000, _best(whole, 2) / 1000
+        half = _best(_screen(screener, make(size // 2)), 3) / 1000
+        rows.append((later, name, half, first))
     rows.sort(reverse=True)
-    lines = ["| text | 500,000 | 1,000,000 characters | ratio |", "|---|---|---|---|"]
-    lines += [f"| {name} | {half:.0f} ms | {whole:.0f} ms | {whole / half:.2f} |" for whole, name, half in rows[:10]]
+    lines = ["| text | 1,000,000 characters, first time | later | 500,000 | ratio |", "|---|---|---|---|---|"]
+    lines += [f"| {name} | {a:.0f} ms | {b:.0f} ms | {h:.0f} ms | {b / h:.2f} |" for b, name, h, a in rows[:10]]
     return "\n".join(lines)
