@@ -27,7 +27,7 @@ def test_wherever_a_rule_matches_its_gates_are_hit() -> None:
         for text in filter(pattern.found, texts):
             tried += 1
             assert all(gate.found(text) for gate in gates), (rule.id, text)
-    assert tried > 50
+    assert tried > 20
 
 
 def test_base64_is_found_after_any_number_of_long_names() -> None:
