@@ -38,16 +38,16 @@ class EngineCleanup:
         """Delete the thread of the refinement that the event is about, if it is about one."""
         if (task_id := refinement_of(event.data)) is not None:
             attempt = event.data.attempt if isinstance(event.data, TaskEntered) else None
-            await self._delete(task_id, attempt)
+            await self._delete(self._client.traced(event.traceparent), task_id, attempt)
         return
         yield  # a slot's handler is a generator, and this one has nothing to say
 
-    async def _delete(self, task_id: UUID, attempt: int | None) -> None:
+    async def _delete(self, client: SpecEngineClient, task_id: UUID, attempt: int | None) -> None:
         pause, longest = self._pauses
         while True:
             try:
                 if not await self._is_tried_again(task_id, attempt):
-                    await self._client.cleanup(str(task_id))
+                    await client.cleanup(str(task_id))
             except (EngineAwayError, BreakerOpenError, EngineRefusedError, StoreUnavailableError) as error:
                 # A refusal too: a token that is wrong today is mended by the operator.
                 log.warning("engine_not_cleaned", thread_id=str(task_id), code=error.code, again_in=pause)

@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 
 import orjson
 import prometheus_client
-from starlette.requests import Request
+import structlog
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
+from structlog.contextvars import bound_contextvars
 
 from engine.auth import check_token
 from engine.checkpoints import Checkpoints
@@ -16,7 +18,13 @@ from engine.job import read_job
 from engine.metrics import REQUESTS
 from engine.state import File
 from engine.threads import Threads
+from events import trace
 from events.base import JsonObject
+
+log = structlog.get_logger()
+
+_QUIET = frozenset({"health", "ready", "state"})
+"""Asked again and again."""
 
 MAX_BODY = 16 * 1024 * 1024
 
@@ -87,18 +95,28 @@ class Routes:
 
 
 def guarded(name: str, handler: Handler) -> Handler:
-    """A handler whose errors are answers, and whose time is counted."""
+    """A handler whose errors are answers, whose time is counted, and whose log lines name the caller's trace."""
 
     async def guard(request: Request) -> Response:
         began = time.monotonic()
-        try:
-            response = await handler(request)
-        except EngineError as error:
-            response = _problem(error)
-        REQUESTS.labels(name, response.status_code).observe(time.monotonic() - began)
+        with bound_contextvars(**trace_of(request)):
+            try:
+                response = await handler(request)
+            except EngineError as error:
+                response = _problem(error)
+            seconds = time.monotonic() - began
+            REQUESTS.labels(name, response.status_code).observe(seconds)
+            if name not in _QUIET:
+                log.info("engine_call", route=name, status=response.status_code, ms=round(seconds * 1e3, 1))
         return response
 
     return guard
+
+
+def trace_of(connection: HTTPConnection) -> dict[str, str]:
+    """What binds log lines to the trace of a request (W3C Trace Context): its id, and the caller's span."""
+    traceparent = trace.parse(connection.headers.get("traceparent"))
+    return {} if traceparent is None else {"trace_id": traceparent[3:35], "parent_id": traceparent[36:52]}
 
 
 def _problem(error: EngineError) -> Response:

@@ -160,7 +160,7 @@ class Threads:
         await self._checkpoints.note(thread_id, record)
         await self._checkpoints.prune(thread_id)
         ENDED.labels(record["status"]).inc()
-        log.info("thread_ended", thread_id=thread_id, trace_id=record["trace_id"], status=record["status"])
+        log.info("thread_ended", thread_id=thread_id, status=record["status"], trace_id=record["trace_id"])
 
 
 def _request(job: JobExecutionEvent) -> Request:

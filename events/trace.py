@@ -32,6 +32,13 @@ def child(traceparent: str | None, event_id: str) -> str | None:
     return f"{traceparent[:36]}{event_id[19:23]}{event_id[24:]}{traceparent[52:]}"
 
 
+def call(traceparent: str | None) -> str | None:
+    """The same trace with a span of its own: what a call to another service carries. None for what is none."""
+    if parse(traceparent) is None or traceparent is None:
+        return None
+    return f"{traceparent[:36]}{secrets.token_hex(8)}{traceparent[52:]}"
+
+
 def trace_id(traceparent: str | None) -> str | None:
     """The 32 hex digits of the trace, or None."""
     return traceparent[3:35] if traceparent else None

@@ -4,6 +4,7 @@ Each try counts for the breaker, not each call; what the engine refuses (4xx) pr
 harmless: a job's id makes a second invoke the first one's.
 """
 
+import copy
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
@@ -18,6 +19,7 @@ from consumers._breaker import Breaker
 from consumers._engine.answers import Frame, ThreadState, read_frame, read_state
 from consumers._engine.errors import EngineAwayError, EngineRefusedError, UnknownThreadError
 from consumers._engine.settings import EngineSettings
+from events import trace
 from events.base import JsonObject
 
 _MAX_FRAME = 16 * 1024 * 1024
@@ -43,6 +45,13 @@ class SpecEngineClient:
             counts=lambda error: isinstance(error, EngineAwayError),
             pause=settings.breaker_pause,
         )
+        self._traceparent: str | None = None
+
+    def traced(self, traceparent: str | None) -> Self:
+        """The same connections and breaker; every call belongs to this trace (W3C Trace Context)."""
+        same = copy.copy(self)
+        same._traceparent = traceparent  # noqa: SLF001 - a client like this one
+        return same
 
     async def __aenter__(self) -> Self:
         return self
@@ -87,7 +96,7 @@ class SpecEngineClient:
         try:
             async with connect(
                 f"{self._settings.stream_url}/{thread_id}",
-                additional_headers=self._settings.headers,
+                additional_headers={**self._settings.headers, **self._trace()},
                 max_size=_MAX_FRAME,
                 compression=None,
                 proxy=None,
@@ -119,7 +128,9 @@ class SpecEngineClient:
         return max(jitter, min(asked or 0.0, longest))
 
     async def _once(self, method: str, path: str, within: float, content: bytes | None) -> httpx.Response:
-        headers = {"Content-Type": "application/json"} if content is not None else {}
+        headers = self._trace()
+        if content is not None:
+            headers["Content-Type"] = "application/json"
         try:
             answer = await self._http.request(
                 method, self._settings.prefix + path, content=content, headers=headers, timeout=within
@@ -134,6 +145,10 @@ class SpecEngineClient:
         if not answer.is_success:
             raise EngineRefusedError(f"the engine answers {status} {_code(answer)}".rstrip())
         return answer
+
+    def _trace(self) -> dict[str, str]:
+        span = trace.call(self._traceparent)
+        return {} if span is None else {"traceparent": span}
 
 
 def _seconds(answer: httpx.Response) -> float | None:

@@ -69,13 +69,13 @@ class SpecEngine:
         self._running.add(place)
         try:
             with self.stops.watching(data.task_id, data.attempt) as stop:
-                async with contextlib.aclosing(self._look(data, stop, trace.trace_id(event.traceparent))) as facts:
+                async with contextlib.aclosing(self._look(data, stop, event.traceparent)) as facts:
                     async for fact in facts:
                         yield fact
         finally:
             self._running.discard(place)
 
-    async def _look(self, data: TaskAssigned, stop: Stop, trace_id: str | None) -> AsyncGenerator[EventData]:
+    async def _look(self, data: TaskAssigned, stop: Stop, traceparent: str | None) -> AsyncGenerator[EventData]:
         task = await self._lookup.task(data.task_id)
         if task is None:
             raise NotCommittedYetError
@@ -84,7 +84,8 @@ class SpecEngine:
         if task.status == "running":
             yield lost_of(task)
             return
-        run = Refinement(self._client, self._lookup, self._settings, task, stop, trace_id=trace_id)
+        client = self._client.traced(traceparent)
+        run = Refinement(client, self._lookup, self._settings, task, stop, trace_id=trace.trace_id(traceparent))
         async with contextlib.aclosing(run.facts()) as facts:
             async for fact in facts:
                 yield fact

@@ -9,7 +9,7 @@ from pathlib import Path
 import uvicorn
 from pydantic import JsonValue
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -58,6 +58,7 @@ class StubEngine:
         self.streams: list[Script] = [[]]
         self.jobs: list[dict[str, JsonValue]] = []
         self.cleanups: list[str] = []
+        self.traces: list[str] = []
         self.asked_ready = self.states = self.connections = 0
         self._cut = asyncio.Event()
 
@@ -70,17 +71,23 @@ class StubEngine:
         return Response(status_code=200 if self.is_ready else 503)
 
     async def invoke(self, request: Request) -> Response:
+        self._note_trace(request)
         self.jobs.append(await request.json())
         return _answer(self.invoked(), self.retry_after)
 
-    async def get_state(self, _: Request) -> Response:
+    async def get_state(self, request: Request) -> Response:
+        self._note_trace(request)
         self.states += 1
         await self.answering.wait()
         return _answer(self.state())
 
     async def cleanup(self, request: Request) -> Response:
+        self._note_trace(request)
         self.cleanups.append(request.path_params["thread_id"])
         return _answer(self.cleaned())
+
+    def _note_trace(self, connection: HTTPConnection) -> None:
+        self.traces.append(connection.headers.get("traceparent", "none"))
 
     def runs_until(self, is_over: Callable[[], bool], files: dict[str, str]) -> None:
         """Say `running`, and `completed` with these files as soon as it is over."""
@@ -93,6 +100,7 @@ class StubEngine:
         self._cut = asyncio.Event()
 
     async def stream(self, socket: WebSocket) -> None:
+        self._note_trace(socket)
         await socket.accept()
         frames = self.streams[min(self.connections, len(self.streams) - 1)]
         self.connections += 1

@@ -76,6 +76,14 @@ async def test_the_engine_is_given_the_redacted_request_and_the_draft(engine: St
     assert "555-1234" not in str(job)
 
 
+async def test_every_call_of_the_engine_belongs_to_the_requests_trace(engine: StubEngine) -> None:
+    engine.streams, engine.state = [[snapshot(A), END]], state("completed", A)
+    driven = await ran(engine.url, OneRefinement("Go."))
+    assert len(engine.traces) >= 3, "invoke, stream, state"
+    assert {trace_id(one) for one in engine.traces} == {trace_id(driven.event.traceparent)}
+    assert len(set(engine.traces)) == len(engine.traces), "each call is a span of its own"
+
+
 async def test_a_stream_that_breaks_is_taken_up_again(engine: StubEngine) -> None:
     engine.streams = [[snapshot(A), 1011], [1012], [], [snapshot(B), END]]
     engine.runs_until(lambda: engine.connections >= 4, B)
