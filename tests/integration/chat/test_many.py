@@ -6,8 +6,10 @@ from typing import cast
 
 import pytest
 
+from gateway import hub
 from gateway.chat.turn import Turn
 from gateway.chat.waiting import TurnWire
+from gateway.recent import Recent
 from gateway.subscription import Subscription
 from storage.messages import MessageRow
 from storage.sessions import SessionRow
@@ -81,6 +83,23 @@ async def test_nothing_of_a_turn_is_left_in_the_process(alice: Talker) -> None:
     await asyncio.gather(*(alice.say(f"turn {number}", conversation) for number in range(5)))
     await alice.stream("and one more", conversation)
     await eventually(lambda: _left_of(Turn, TurnWire, Subscription, SessionRow, MessageRow) == [])
+
+
+async def test_the_memories_of_the_gateway_are_bounded_however_many_talk(
+    parlour: Parlour, alice: Talker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What its hub keeps of tasks that have ended, for who asks late or hears twice: the latest so many."""
+    monkeypatch.setattr(hub, "_REMEMBERED", 16)
+    told = parlour.gateway.gateway.hub
+    monkeypatch.setattr(told, "recent", Recent(max_events=16))
+    told.recent.begin(told.position)
+    for size in (told._shown, told._ended):
+        size.clear()
+    for rounds in range(3):
+        await asyncio.gather(*(alice.say(f"opens {rounds} {number}") for number in range(10)))
+        assert len(told._shown) == len(told._ended) == 16 or not rounds
+        assert len(told._ended) <= len(told._shown) <= 16
+        assert len(told.recent._frames) <= 2 * 16
 
 
 def _left_of(*kinds: type) -> list[str]:

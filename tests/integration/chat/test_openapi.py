@@ -32,6 +32,16 @@ async def test_the_document_has_every_route(parlour: Parlour) -> None:
     assert ours <= {(method, path) for path, methods in paths.items() for method in methods}
 
 
+async def test_the_bodies_have_examples(parlour: Parlour) -> None:
+    alice = await parlour.client("alice")
+    document = (await alice.http.get("/openapi.json")).json()
+    for path in ("/api/{user_id}/chat", "/api/v1/sessions", "/api/v1/agents"):
+        body = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        name = str(body.get("$ref", "")).rpartition("/")[2]
+        schema = document["components"]["schemas"][name] if name else body
+        assert [part for part, shape in schema["properties"].items() if shape.get("examples")], path
+
+
 @pytest.mark.timeout(300)
 async def test_no_request_that_a_tool_can_think_of_breaks_the_contract(parlour: Parlour) -> None:
     url = f"{parlour.gateway.url}/openapi.json"

@@ -1,0 +1,34 @@
+"""docs/rows.md names tests that exist, and leaves out no row that it has to account for."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "rows.md").read_text()
+NAMED = re.findall(r"(?<![\w./])((?:e2e|integration|unit)/[\w/]*test_\w+\.py)(?:::(test_\w+))?", PAGE)
+WANTED = (
+    *(f"T{number:03}" for number in range(9, 48)),
+    *("T061", "T062", "T063", "T064", "T065a", "T065b", "T066"),
+    *(f"FR-{number:03}" for number in (*range(1, 16), 20)),
+    *(f"SC-{number:03}" for number in (1, 2, 3, 4, 5, 7, 8, 9, 10)),
+    *(f"2.2.A-{number}" for number in (2, *range(8, 19))),
+    *(f"2.2.B-{number}" for number in range(1, 17)),
+    *(f"2.2.D-{number}" for number in (*range(5, 12), *range(13, 19))),
+    *("2.2.F-1", "2.2.F-5", "2.2.F-7", "2.3.A-5", "2.3.A-6", "1.3.R2"),
+    *("O.5 routing", "O.5 breaker", "O.5 load level", "O.5 tiers"),
+    *(f"003.5-{number}" for number in range(1, 8)),
+)
+
+
+@pytest.mark.parametrize(("file", "name"), sorted(set(NAMED)))
+def test_each_test_that_is_named_is_there(file: str, name: str) -> None:
+    text = (ROOT / "tests" / file).read_text()
+    assert not name or f"def {name}(" in text
+
+
+def test_no_row_is_left_out() -> None:
+    cells = re.findall(r"^\| ([^|]+) \|", PAGE, re.MULTILINE)
+    told = {row.strip() for cell in cells for row in cell.split(",")}
+    assert [row for row in WANTED if row not in told] == []
