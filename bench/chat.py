@@ -7,6 +7,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from time import perf_counter
 
 import orjson
@@ -22,6 +23,7 @@ IN_FLIGHT = 64
 MESSAGES = 120
 READS = 2_000
 _WARM = 2_000
+_AGAIN = 2
 _OWNER = "bench"
 
 
@@ -35,14 +37,15 @@ class Conversations:
         self._any: list[float] = []
         self._rate = 0.0
         self._cpu: dict[str, float] = {}
-        self._grown = 0.0
+        self._grown: list[float] = []
         self._refused: dict[int, int] = {}
 
     async def measure(self, stack: Stack) -> None:
-        """Open them all, hold a long one, read it and all others."""
+        """Open them all, hold a long one, read it and all others; then open as many again."""
         talk = _Talk(stack)
         await talk.open(_WARM)
-        before, began, used = rss_mib(stack.pids())["gateway"], perf_counter(), cpu_seconds(stack.pids())
+        memory = [rss_mib(stack.pids())["gateway"]]
+        began, used = perf_counter(), cpu_seconds(stack.pids())
         ids = await talk.open(OPEN)
         self._rate = len(ids) / (perf_counter() - began)
         self._cpu = {name: (now - used[name]) / OPEN * 1e6 for name, now in cpu_seconds(stack.pids()).items()}
@@ -53,11 +56,18 @@ class Conversations:
         self._long = talk.take()
         await talk.read(ids, READS)
         self._any = talk.take()
-        self._grown = rss_mib(stack.pids())["gateway"] - before
+        memory.append(rss_mib(stack.pids())["gateway"])
+        for _ in range(_AGAIN):
+            await talk.open(OPEN)
+            memory.append(rss_mib(stack.pids())["gateway"])
+        self._grown = [after - before for before, after in pairwise(memory)]
         self._refused = talk.refused
 
     def rows(self) -> list[Row]:
-        """Rates and latencies; the memory is the gateway's, from 2,000 conversations to 12,000 of them read again."""
+        """Rates and latencies; the memory is the gateway's, by each 10,000 conversations after the first 2,000.
+
+        Its memories hold the latest 20,000 tasks at most: they fill once, and the last row shows what is left.
+        """
         if not self._turns:
             return []
         return [
@@ -69,7 +79,10 @@ class Conversations:
             Row(f"chat.history_p50_ms.{MESSAGES}_messages", percentile(self._long, 0.5) * 1e3, "ms"),
             Row(f"chat.history_p95_ms.{MESSAGES}_messages", percentile(self._long, 0.95) * 1e3, "ms"),
             Row(f"chat.history_p95_ms.any_of_{OPEN}", percentile(self._any, 0.95) * 1e3, "ms"),
-            Row(f"chat.gateway_growth_mib.{OPEN}", self._grown, "MiB"),
+            *(
+                Row(f"chat.gateway_growth_mib.{number * OPEN}", grown, "MiB")
+                for number, grown in enumerate(self._grown, 1)
+            ),
             *(Row(f"chat.answered_{status}", count, "answers") for status, count in sorted(self._refused.items())),
             *(Row(f"chat.cpu_us.{name}", used, "us/turn") for name, used in sorted(self._cpu.items())),
         ]
