@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo test check check-browser bench soak chaos chaos-release clean
+.PHONY: help up demo test check check-browser bench soak chaos chaos-release mutants clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,8 +38,10 @@ check-browser: $(STAMP) ## the JavaScript example in headless Chromium, if there
 soak: $(STAMP) ## ten minutes of a thousand wandering subscribers while gateways are killed
 	$(BIN)/python -m tests.soak
 
-chaos: $(STAMP) ## kill, cut and wipe at random: three seeds of 5,000 requests and 50 faults, then planted defects
-	$(BIN)/python -m tests.chaos
+chaos: $(STAMP) ## kill, cut and wipe at random: three seeds of 5,000 requests and 50 faults, with the sweep and without
+	$(BIN)/python -m tests.chaos --markdown .ganglion/chaos.md
+
+mutants: $(STAMP) ## plant one defect after another in a copy: a campaign or a test must notice each
 	$(BIN)/python -m tests.chaos.mutants
 
 chaos-release: $(STAMP) ## ten seeds of 20,000 requests and 50 faults

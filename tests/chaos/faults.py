@@ -13,9 +13,10 @@ from events.errors import InvalidEventError
 from events.ids import new_id
 from events.streams import BUS
 from producers.connect import BusSettings, Connection
+from tests.chaos.clocks import faketime
 from tests.chaos.site import ROLES, SERVERS, Site
 
-Group = Literal["process", "pause", "link", "message", "store", "limit"]
+Group = Literal["process", "pause", "link", "message", "store", "limit", "clock"]
 
 PAUSE = 4.0
 """Seconds: longer than the 3 s after which a message of a frozen consumer is given to another."""
@@ -76,6 +77,18 @@ def _slow(name: str) -> Fault:
         site.links[name].delay = 0.0
 
     return Fault(f"slow link to {name}", "link", strike)
+
+
+def _skew(name: str) -> Fault:
+    """The gateway less far back: tokens that begin in its future are rightly refused."""
+    offsets = (-20, 3_600) if name == "gateway" else (-3_600, 3_600)
+
+    async def strike(site: Site, dice: random.Random) -> None:
+        site.clocks.set(name, dice.choice(offsets))
+        await asyncio.sleep(dice.uniform(1.5, 3.0))
+        site.clocks.set(name, 0)
+
+    return Fault(f"skew the clock of {name}", "clock", strike)
 
 
 async def _duplicate(site: Site, dice: random.Random) -> None:
@@ -163,6 +176,7 @@ STORE = (
     Fault("flip a bit of the log", "store", _flip),
 )
 LIMIT = (Fault("fill the log", "limit", _full),)
-PROCESSES_ONLY = KILLS + PAUSES + LINK + MESSAGE
+CLOCK = tuple(map(_skew, ("gateway", "keeper", "reactors", "runner"))) if faketime() else ()
+PROCESSES_ONLY = KILLS + PAUSES + LINK + MESSAGE + CLOCK
 """What the main path must survive without the sweep."""
-ALL = KILLS + PAUSES + LINK + MESSAGE + STORE + LIMIT
+ALL = KILLS + PAUSES + LINK + MESSAGE + CLOCK + STORE + LIMIT

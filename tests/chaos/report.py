@@ -1,8 +1,17 @@
 """What a campaign found, as lines for people and for docs/reliability.md."""
 
+import os
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
 from tests.chaos.campaign import Report
 
 _SHOWN = 5
+_TABLE = (
+    "| seed | sweep | accepted | faults | lost | doubled | gaps | re-sends | longest recovery | violations |\n"
+    "|---|---|---|---|---|---|---|---|---|---|"
+)
 
 
 def lines(report: Report) -> list[str]:
@@ -21,14 +30,43 @@ def lines(report: Report) -> list[str]:
         f"  gaps {verdict.gaps}, repeats recognised {verdict.repeats}, told of a gap {verdict.cut_short}",
         f"  longest recovery {report.longest_recovery:.1f} s, drained in {report.drained_in:.1f} s",
     ]
+    slowest = ", ".join(f"{name} {seconds:.1f} s" for seconds, name in sorted(report.recoveries, reverse=True)[:_SHOWN])
+    told.append(f"  slowest to recover from: {slowest or 'not waited for'}")
     for name, found in report.problems.items():
         told.append(f"  VIOLATED {name}: {len(found)}")
         told += [f"    {one}" for one in found[:_SHOWN]]
     return told
 
 
-def table_row(report: Report) -> str:
-    """One row of the table in docs/reliability.md."""
+def table(reports: Sequence[Report]) -> str:
+    """The table in docs/reliability.md."""
+    return "\n".join([_TABLE, *map(_row, reports)]) + "\n"
+
+
+def markdown(reports: Sequence[Report]) -> str:
+    """Date, commit, machine, the table, and every campaign's own figures, as docs/reliability.md has them."""
+    cores, load = os.cpu_count(), os.getloadavg()[2]
+    accepted = sum(report.verdict.accepted for report in reports)
+    faults = sum(report.faults.total() for report in reports)
+    said = [
+        f"### Campaigns of {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}",
+        "",
+        f"{cores} cores, load {load:.1f} at the end. {accepted:,} requests accepted, {faults} faults.",
+        "",
+        table(reports),
+        "```text",
+        *[line for report in reports for line in lines(report)],
+        "```",
+    ]
+    return "\n".join(said) + "\n"
+
+
+def _commit() -> str:
+    git = ["git", "describe", "--always", "--dirty"]
+    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"  # noqa: S603 - fixed words
+
+
+def _row(report: Report) -> str:
     plan, verdict = report.plan, report.verdict
     cells = (
         plan.seed,

@@ -13,6 +13,7 @@ from deploy.local.identity import unprivileged
 from deploy.local.nats import LogSync
 from deploy.local.roles import Role
 from deploy.local.servers import Servers, data_home
+from tests.chaos.clocks import Clocks
 from tests.chaos.consumers import CALLS
 from tests.support.infrastructure import server_folder
 from tests.support.processes import family
@@ -40,6 +41,7 @@ class Site:
     parts: Parts
     links: Mapping[str, Proxy]
     home: Path
+    clocks: Clocks
 
     @property
     def calls(self) -> Path:
@@ -82,11 +84,12 @@ async def running_site(*, sweep: bool = True, log_sync: LogSync = "100ms") -> As
                 CALLS: str(folder / "agent-calls.log"),
             }
             reached = {name: link.url for name, link in links.items()}
-            parts = Parts(servers, folder, urls=reached, env=site_env, roles=ROLES)
+            clocks = Clocks(folder / "clocks", [role.name for role in ROLES])
+            parts = Parts(servers, folder, urls=reached, env=site_env, env_of=clocks.env_of(), roles=ROLES)
             await parts.provision()
             try:
                 await parts.heal()
-                yield Site(parts, links, folder)
+                yield Site(parts, links, folder, clocks)
             finally:
                 for link in links.values():
                     link.flow()

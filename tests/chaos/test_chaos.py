@@ -16,7 +16,7 @@ SEED = int(os.environ.get("GANGLION_TEST_SEED", random.randrange(2**32)))
 
 @pytest.mark.timeout(400)
 async def test_what_was_promised_holds_after_one_of_each_fault(record_property: Callable[[str, object], None]) -> None:
-    report = await run(Plan(3_000, 40.0, ALL, SEED))
+    report = await run(Plan(3_000, 40.0, ALL, SEED, hurry_after=80.0))
     record_property("chaos", "\n".join(lines(report)))
     assert not report.problems, "\n".join(lines(report))
     assert report.verdict.accepted + report.verdict.unknown == 3_000

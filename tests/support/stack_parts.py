@@ -39,7 +39,8 @@ USER = ("tasks:read", "tasks:write")
 class Parts:
     """Roles `gateway`, `keeper`, `runner` and `reactors` (all other consumers), or those given; servers in `servers`.
 
-    `urls` names servers that the roles reach elsewhere (through a proxy), `env` is added to their environment.
+    `urls` names servers that the roles reach elsewhere (through a proxy), `env` is added to their environment, and
+    `env_of` to that of one role.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Parts:
         *,
         urls: Mapping[str, str] | None = None,
         env: Mapping[str, str] | None = None,
+        env_of: Mapping[str, Mapping[str, str]] | None = None,
         roles: Sequence[Role] = _ROLES,
     ) -> None:
         armed = home / "armed"
@@ -65,6 +67,7 @@ class Parts:
             seal_keys=kept_password(home / "secrets", "seal"),
         )
         self._env = {**self._addresses.environment({**os.environ, **(env or {})}), FOLDER: str(armed)}
+        self._env_of = env_of or {}
         self._roles = {role.name: self._process(role) for role in roles}
 
     @property
@@ -93,7 +96,8 @@ class Parts:
         return (self.home / "logs" / f"{name}.log").read_text(errors="replace")
 
     def _process(self, role: Role) -> RoleProcess:
-        return RoleProcess(role, self.servers.launcher, self._env, self.home / "logs" / f"{role.name}.log")
+        env = {**self._env, **self._env_of.get(role.name, {})}
+        return RoleProcess(role, self.servers.launcher, env, self.home / "logs" / f"{role.name}.log")
 
     def _server(self, name: str) -> Server | None:
         return next((server for server in self.servers.all if server.name == name), None)
