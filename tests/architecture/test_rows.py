@@ -19,6 +19,16 @@ WANTED = (
     *("2.2.F-1", "2.2.F-5", "2.2.F-7", "2.3.A-5", "2.3.A-6", "1.3.R2"),
     *("O.5 routing", "O.5 breaker", "O.5 load level", "O.5 tiers"),
     *(f"003.5-{number}" for number in range(1, 8)),
+    *(f"001 {row}" for row in ("1", "1.1a", "1.1b", "1.1c", "1.2a", "1.2b", "1.2c", "1.3", "3")),
+    *(
+        f"001 3.{row}"
+        for row in ("1a", "1b", "1c", "1d", "2a", "2b", "2c", "2d", "3a", "3b", "3c", "3d", "4a", "4b", "4c")
+    ),
+    *(f"001 4.{row}" for row in ("1", "2a", "2b", "2c", "2d", "3a", "3b", "3c", "3d")),
+    *(f"001 {row}" for row in ("6.1", "6.3", "7.1", "7.2", "7.3", "N.2", "N.3", "N.4")),
+    *(f"001.5-{number}" for number in range(1, 11)),
+    *(f"2.3.A-{number}" for number in range(1, 9)),
+    "1.2.P3.3c",
 )
 
 
