@@ -13,11 +13,14 @@ import asyncpg
 import httpx
 import pytest
 import pytest_asyncio
+from nats.js.api import ConsumerInfo
 
 from consumers.app import CONSUMERS
 from deploy.local.ports import free_port
 from deploy.local.roles import Role
 from deploy.local.servers import Servers
+from events.streams import DURABLES
+from producers.connect import BusSettings, Connection
 from tests.support import kill_points as points
 from tests.support.eventually import PATIENCE, eventually
 from tests.support.infrastructure import server_folder
@@ -60,6 +63,22 @@ class Pair:
 
         await eventually(goes_on, within=20)
         return time.monotonic() - began
+
+    async def readers(self) -> dict[str, int]:
+        """How many requests for messages are open at each durable: one a process that is idle."""
+        return {info.name: info.num_waiting or 0 for info in await self._durables()}
+
+    async def nothing_waits(self) -> bool:
+        """Whether every durable has given out all that there is."""
+        busy = {info.name: info.num_pending for info in await self._durables() if info.num_pending}
+        assert not busy, busy
+        return True
+
+    async def _durables(self) -> list[ConsumerInfo]:
+        settings = BusSettings.model_validate({"nats_url": self.parts.servers.nats_url})
+        async with Connection(settings, "test") as client:
+            js = client.jetstream()
+            return [await js.consumer_info(durable.stream, durable.name) for durable in DURABLES]
 
     async def heal(self) -> None:
         """Everything runs, and both keepers have begun."""
@@ -167,6 +186,9 @@ async def test_a_keeper_that_freezes_before_it_publishes_is_replaced_and_says_no
 async def test_with_half_of_the_workers_and_a_gateway_gone_the_others_do_the_work(
     pair: Pair, number: signal.Signals
 ) -> None:
+    both = await pair.readers()
+    assert set(both) == {durable.name for durable in DURABLES}
+    assert min(both.values()) >= 2, both
     async with pair.asking() as askers:
         for name in (WORKERS[0], GATEWAYS[0]):
             pid = pair.parts.pid(name)
@@ -176,6 +198,10 @@ async def test_with_half_of_the_workers_and_a_gateway_gone_the_others_do_the_wor
         await eventually(lambda: len(askers[1].promised) > len(before) + 6, within=30)
         async with Proof(pair.parts) as proof:
             await proof.all_end(before, within=40)
+        if number == signal.SIGKILL:
+            left = await pair.readers()
+            assert {name for name in both if not left.get(name)} == set()
+        await eventually(pair.nothing_waits, within=40, every=0.2)
         for name in (WORKERS[0], GATEWAYS[0]):
             pid = pair.parts.pid(name)
             if number == signal.SIGSTOP and pid is not None:
