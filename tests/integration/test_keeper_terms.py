@@ -4,7 +4,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -192,33 +192,6 @@ async def test_cut_database_connections_end_a_term_and_nothing_else(bus: Bus) ->
     await bus.enters(cause.taskid, "succeeded")
     await bus.folded()
     assert await bus.states(cause.taskid) == HAPPY
-
-
-async def test_a_term_ends_though_each_of_its_loops_loses_a_cancellation(bus: Bus) -> None:
-    """As Python 3.11's wait_for does when a result comes at the same moment."""
-    led = await leading(bus, sweep=True)
-    term = led.keeper.term
-    assert term is not None
-    waiting: list[str] = []
-    lost: list[str] = []
-
-    def losing(name: str) -> Callable[..., Coroutine[None, None, None]]:
-        async def wait(*_: object) -> None:
-            waiting.append(name)
-            try:
-                await asyncio.Event().wait()
-            except asyncio.CancelledError:
-                lost.append(name)
-
-        return wait
-
-    term._lease.renew = losing("renew")  # type: ignore[method-assign]  # each as if its answer came just then
-    term._tell = losing("tell")  # type: ignore[method-assign]  # the same
-    term._outbox._send = losing("send")  # type: ignore[method-assign]  # the same
-    await eventually(lambda: set(waiting) == {"renew", "tell", "send"})
-    async with asyncio.timeout(20):
-        await led.stop()
-    assert sorted(lost) == sorted(waiting)
 
 
 async def test_a_keeper_can_be_stopped_while_the_database_is_away(bus: Bus) -> None:
