@@ -18,6 +18,8 @@ MAX_NAME_BYTES = 255
 MAX_FILES = 500
 MAX_FILE_BYTES = 700_000
 MAX_TOTAL_BYTES = 4 * 1024 * 1024
+MAX_SHARED_FILE = 256 * 1024
+"""Bytes of a file that may travel with others; a larger one has an event of its own."""
 SHA256 = r"^[0-9a-f]{64}$"
 MEDIA_TYPE = r"^[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}$"
 

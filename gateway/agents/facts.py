@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from events.agent import AgentDeregistered, AgentHeartbeat
 from events.base import Event, EventData, JsonObject
+from events.files import MAX_SHARED_FILE
 from events.ids import run_id
 from events.run import (
     File,
@@ -34,8 +35,6 @@ from storage.agents import find_agent, find_assignment
 from storage.reading import Database
 
 MAX_FACT = 700 * 1024
-MAX_SHARED_FILE = 256 * 1024
-"""Bytes of a file that may travel with others; a larger one has an event of its own."""
 
 
 class RunSaid(Said):

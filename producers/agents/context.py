@@ -5,7 +5,7 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 from events.base import JsonObject
-from events.files import MAX_FILE_BYTES, checked_tree, digest_of
+from events.files import MAX_FILE_BYTES, MAX_SHARED_FILE, checked_tree, digest_of
 from events.run import File
 from producers.agents.errors import AgentError, NotMineError
 from producers.agents.line import Lines, is_over
@@ -13,7 +13,6 @@ from producers.agents.work import Task
 from producers.sdk.errors import RefusedError
 
 FACT_WITHIN = 120.0
-MAX_SHARED_FILE = 256 * 1024
 _MAX_TOGETHER = 512 * 1024
 """Bytes of the files that travel in one event; a fact may have 700 KiB, with paths, digests and JSON's escapes."""
 
