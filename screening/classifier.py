@@ -21,6 +21,7 @@ CHAR_NORM, WORD_NORM = 2500, 600
 BUCKETS = 1 << BITS
 _SHORT = 1250
 _CLOSE = 6
+_PLAIN = 6.0
 
 Presence = NDArray[np.float32]
 
@@ -59,11 +60,19 @@ def windows(text: str) -> list[tuple[int, int]]:
 
 
 def crowding(count: int) -> float:
-    """What is taken off the highest of so many windows, because a long harmless text has more chances at a high one.
+    """How much higher the best of so many windows of a harmless text is than that of a few.
 
     Above its middle the logit of harmless windows falls off exponentially; the highest of n such draws grows with ln n.
     """
     return 0.4 * math.log(count / 8) if count > 8 else 0.0
+
+
+def settled(best: float, count: int) -> float:
+    """The logit of a text by the highest logit of its windows, of which there are `count`.
+
+    In a long text a window that is only a little suspicious says less; one that is plainly an attack says as much.
+    """
+    return best if count == 1 else best - crowding(count) - max(0.0, 1 - best / _PLAIN)
 
 
 def gram_value(grams: Grams, weights: NDArray[np.float32]) -> float:
@@ -127,7 +136,7 @@ class Classifier:
         self._grams = np.frombuffer(packed, np.int8).astype(np.float32) * artefact["grams_scale"]
 
     def logit(self, text: str, needed: float = 0.0) -> float:
-        """The highest logit of the text's windows, less for their number (`crowding`).
+        """By the highest logit of the text's windows (see `settled`).
 
         N-grams are only read where they can lift it to `needed`, and in a long text in the 6 likeliest windows.
         """
@@ -141,7 +150,7 @@ class Classifier:
         for number in np.argsort(-by_cues)[:_CLOSE].tolist():
             start, end = places[number]
             best = max(best, self._refined(float(by_cues[number]), text[start:end], max(best, needed)))
-        return best - crowding(len(places))
+        return settled(best, len(places))
 
     def _refined(self, value: float, text: str, needed: float) -> float:
         """With the n-grams' share: it is at most `grams_reach`, and less in a short text."""

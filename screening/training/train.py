@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from screening.classifier import BUCKETS, CHAR_NORM, WORD_NORM, Cues, crowding, windows
+from screening.classifier import BUCKETS, CHAR_NORM, WORD_NORM, Cues, settled, windows
 from screening.features import Grams
 from screening.training import grammar
 
@@ -157,9 +157,8 @@ def held_out(texts: list[Text], matrix: Matrix) -> dict[int, float]:
         rows = group_of == group
         logits = judged.x[rows] @ model.coef_[0] + model.intercept_[0] - FLAG
         for owner, logit in zip(judged.owner[rows].tolist(), logits, strict=True):
-            value = float(logit) - crowding(counts[owner])
-            result[tested[owner]] = max(result.get(tested[owner], -99.0), value)
-    return result
+            result[tested[owner]] = max(result.get(tested[owner], -99.0), float(logit))
+    return {tested[owner]: settled(result[tested[owner]], count) for owner, count in counts.items()}
 
 
 def write(texts: list[Text], matrix: Matrix) -> None:
