@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import httpx
@@ -181,6 +181,15 @@ async def test_a_run_past_its_time_ends_timed_out_and_its_agent_stops(owner: Own
     assert await owner.run_status(task) == "timed_out"
     await owner.wish(task, "retry")
     await owner.until(task, "succeeded")
+
+
+async def test_a_deadline_ends_what_runs_and_what_nobody_could_take(owner: Owner) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
+    idle = await owner.submit(deadline_at=soon, required_capabilities=["a-capability-of-nobody"])
+    running = await owner.hanging(deadline_at=soon)
+    assert (await owner.until(running, "timed_out"))["reason"] in {"agent_timeout", "deadline_passed"}
+    assert await owner.run_status(running) == "timed_out"
+    assert (await owner.until(idle, "failed"))["reason"] == "unroutable"
 
 
 async def test_a_chain_of_tasks_runs_in_order_and_says_what_it_waits_for(owner: Owner) -> None:
