@@ -1,9 +1,10 @@
 """What a campaign attacks: every role a process of its own, every server behind a link that can be cut."""
 
 import asyncio
+import contextlib
 import os
 import signal
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,19 +57,23 @@ class Site:
 
     def freeze(self, name: str) -> None:
         """SIGSTOP a role or server with all its children."""
-        for pid in family(self.parts.pid(name)):
-            os.kill(pid, signal.SIGSTOP)
+        _send(family(self.parts.pid(name)), signal.SIGSTOP)
 
     def thaw(self, name: str) -> None:
         """SIGCONT them."""
-        for pid in family(self.parts.pid(name)):
-            os.kill(pid, signal.SIGCONT)
+        _send(family(self.parts.pid(name)), signal.SIGCONT)
 
     async def restart(self, name: str, *, after: float = 0.0) -> None:
         """Kill -9 a role or server, and start it again some seconds later."""
         await self.parts.kill(name)
         await asyncio.sleep(after)
         await self.parts.start(name)
+
+
+def _send(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):  # a backend of Postgres may end between listing and signal
+            os.kill(pid, number)
 
 
 @asynccontextmanager

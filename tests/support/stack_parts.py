@@ -1,6 +1,7 @@
 """Ganglion in parts: real servers, each role a process of its own, and nobody but the test restarts what ends."""
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncGenerator, Mapping, Sequence
@@ -126,12 +127,14 @@ class Parts:
     def pause(self, server: Server) -> None:
         """Freeze a server with all its children: connections stay open and nothing answers."""
         for pid in family(server.pid):
-            os.kill(pid, signal.SIGSTOP)
+            with contextlib.suppress(ProcessLookupError):  # a backend of Postgres may end meanwhile
+                os.kill(pid, signal.SIGSTOP)
 
     def resume(self, server: Server) -> None:
         """Let a frozen server go on."""
         for pid in family(server.pid):
-            os.kill(pid, signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # as above
+                os.kill(pid, signal.SIGCONT)
 
     async def start(self, name: str) -> None:
         """Start one role or server that has ended."""
