@@ -33,7 +33,10 @@ class Gateway:
         """Launch it and wait until it takes work."""
         await self._process.start()
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", trust_env=False) as client:
-            await eventually(lambda: _is_ready(client), within=30, every=0.1)
+            try:
+                await eventually(lambda: _is_ready(client), within=30, every=0.1)
+            except AssertionError as error:
+                raise AssertionError(f"gateway at {self.pid} is not ready:\n{self.log[-3_000:]}") from error
 
     async def die(self, number: signal.Signals) -> None:
         """End it, with or without a warning."""
@@ -113,6 +116,8 @@ class Load:
 
 async def _is_ready(client: httpx.AsyncClient) -> bool:
     try:
-        return (await client.get("/readyz")).status_code == httpx.codes.OK
+        answer = await client.get("/readyz?verbose")
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return True
     except httpx.TransportError:
         return False
