@@ -164,17 +164,17 @@ async def test_who_prefers_to_wait_gets_the_proposal_as_it_ends(desk: Desk, outc
     workflow_id, key = await desk.workflow(), {"Idempotency-Key": f"waits-{outcome}"}
     path, asked = f"/api/workflows/{workflow_id}/refinements", {"instructions": "Greet."}
     accepted = (await desk.alice.post(path, json=asked, headers={**key, "Prefer": "wait=0"})).json()
-    waiting = asyncio.create_task(desk.alice.post(path, json=asked, headers={**key, "Prefer": "wait=15"}))
+    waiting = asyncio.create_task(desk.alice.post(path, json=asked, headers={**key, "Prefer": "wait=60"}))
     thread = Thread(desk, UUID(accepted["thread_id"]), accepted["proposal_id"], workflow_id)
     await thread.start()
     await thread.snapshot(1, TWO)
     assert not waiting.done()
     await thread.finish(outcome)
     answer = await waiting
-    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=15")
+    assert (answer.status_code, answer.headers["preference-applied"]) == (200, "wait=60")
     assert answer.json() == await thread.get()
     assert answer.json()["status"] == {"succeeded": "completed", "failed": "failed"}[outcome]
-    again = await desk.alice.post(path, json=asked, headers={**key, "Prefer": "wait=15"})
+    again = await desk.alice.post(path, json=asked, headers={**key, "Prefer": "wait=60"})
     assert (again.status_code, again.headers["idempotency-replayed"], again.json()) == (200, "true", answer.json())
 
 
