@@ -12,6 +12,7 @@ in one write and the later is not the smaller: then the log cannot have it alone
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 
 import structlog
 
@@ -40,6 +41,9 @@ class Outbox:
         self._may_publish = may_publish
         self._waiting: dict[str, Outgoing] = {}
         self._sent: dict[str, Outgoing] = {}
+        self._first: dict[str, int] = {}
+        self._last: dict[str, int] = {}
+        self._writes = 0
         self._under_way: Counter[str | None] = Counter()
         self._repeating = False
         self._sending = asyncio.Lock()
@@ -69,20 +73,18 @@ class Outbox:
 
     def read_back(self, event_ids: Iterable[str]) -> None:
         """These are in the log. What was sent before one of them and is not, was lost: it is sent again."""
-        found = set(event_ids)
-        youngest = next((event_id for event_id in reversed(self._sent) if event_id in found), None)
-        lost: dict[str, Outgoing] = {}
-        for event_id in list(self._sent) if youngest else ():
-            outgoing = self._arrived(event_id)
-            if event_id not in found:
-                lost[event_id] = outgoing
-            if event_id == youngest:
-                break
-        for event_id in found:
-            self._waiting.pop(event_id, None)
-        if youngest:
+        youngest = 0
+        for event_id in event_ids:
+            if event_id in self._sent:
+                self._arrived(event_id)
+            elif self._waiting.pop(event_id, None) is None:
+                continue
+            # Of an event that was sent twice it may be the first that is back: only what was sent before that is lost.
+            youngest = max(youngest, self._first.pop(event_id, 0))
+            self._last.pop(event_id, None)
             self._progress = self._loop.time()
-        self._send_again(lost)
+        late = list(takewhile(lambda event_id: self._last[event_id] < youngest, self._sent))
+        self._send_again({event_id: self._arrived(event_id) for event_id in late})
 
     async def run(self) -> None:
         """Send what could not be sent, and again what does not come back."""
@@ -151,6 +153,9 @@ class Outbox:
             return False
         for event_id, outgoing in due:
             if self._waiting.pop(event_id, None) is not None:  # else it was read back meanwhile
+                self._writes += 1
+                self._first.setdefault(event_id, self._writes)
+                self._last[event_id] = self._writes
                 self._sent[event_id] = outgoing
                 self._under_way[_line(outgoing.event)] += 1
         return True

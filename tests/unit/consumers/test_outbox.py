@@ -156,6 +156,16 @@ async def test_what_was_lost_goes_again_as_soon_as_something_younger_has_come_ba
     assert bus.posted[4:] == ids(events)[:2]
 
 
+async def test_one_that_comes_late_after_it_was_sent_again_makes_nobody_else_look_lost() -> None:
+    bus, events = Bus(), [outgoing(number) for number in range(50)]
+    outbox = made(bus, Lease())
+    await outbox.publish(events)
+    for late in (1, 0):  # so 0 is sent again, and then the first of it is back after all
+        outbox.read_back(ids(events)[late : late + 1])
+        await outbox.publish([])
+    assert bus.posted == ids([*events, events[0]])
+
+
 class Lossy(Bus):
     """Keeps what it takes once, in `posted`, but a cut takes the rest of a write, and a full log what is too large."""
 
