@@ -178,7 +178,7 @@ MUTANTS = (
             Edit(
                 "consumers/_dead_letter.py",
                 "        if event is not None and event.taskid is not None:\n",
-                "        if event is None:\n",
+                "        if event is not None and event.taskid is None:\n",
             ),
         ),
         (),

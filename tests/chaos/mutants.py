@@ -53,7 +53,7 @@ async def _is_caught(mutant: Mutant) -> bool:
 
 
 def _tests_fail(copy: Path, mutant: Mutant) -> bool:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *mutant.tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.tests]
     ran = subprocess.run(  # noqa: S603 - our own program
         command, cwd=copy, env={**os.environ}, capture_output=True, text=True, check=False, timeout=600
     )
