@@ -94,6 +94,6 @@ def test_an_attack_is_blocked_wherever_it_stands_in_a_long_document(attack: str)
 
 
 def test_an_attack_cannot_be_diluted() -> None:
-    document = carrier(300_000)
-    for attack in ATTACKS[:5]:
-        assert blockers(f"{document[:150_000]}\n{attack}\n{document[150_000:]}")
+    document = carrier(200_000)
+    for attack in ATTACKS[:3]:
+        assert blockers(f"{document[:100_000]}\n{attack}\n{document[100_000:]}")
