@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.chaos.campaign import Plan, Report, run
 from tests.chaos.clocks import faketime
-from tests.chaos.faults import ALL, PROCESSES_ONLY, Fault
+from tests.chaos.faults import ALL, CLOCK, PROCESSES_ONLY, Fault
 from tests.chaos.report import lines, markdown, table
 
 
@@ -39,6 +39,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, action="append", help="this seed; may be given several times")
     parser.add_argument("--per-second", type=float, default=30.0)
     parser.add_argument("--sweep", choices=("both", "on", "off"), default="both")
+    parser.add_argument("--clocks", action="store_true", help="set the clocks of roles wrong, and nothing else")
     parser.add_argument("--all-kinds", action="store_true", help="faults of the store without the sweep, too")
     parser.add_argument("--markdown", type=Path, help="write what goes into docs/reliability.md to this file")
     parser.add_argument("--only", action="append", help="only faults whose names contain this")
@@ -49,7 +50,8 @@ def _both(seed: int, options: argparse.Namespace) -> Iterator[Report]:
     for sweep, kinds in ((True, ALL), (False, PROCESSES_ONLY)):
         if options.sweep != "both" and (options.sweep == "on") != sweep:
             continue
-        faults = _drawn(seed, options.faults, _chosen(ALL if options.all_kinds else kinds, options.only))
+        chosen = CLOCK if options.clocks else ALL if options.all_kinds else kinds
+        faults = _drawn(seed, options.faults, _chosen(chosen, options.only))
         report = asyncio.run(run(Plan(options.requests, options.per_second, faults, seed, sweep)))
         sys.stdout.write("\n".join(lines(report)) + "\n")
         sys.stdout.flush()

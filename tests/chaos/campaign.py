@@ -77,7 +77,8 @@ async def run(plan: Plan) -> Report:
     """Carry the plan out on a site of its own."""
     began = time.monotonic()
     dice = random.Random(plan.seed)
-    async with running_site(sweep=plan.sweep) as site, _clients(site, dice) as clients:
+    clocks = any(fault.group == "clock" for fault in plan.faults)
+    async with running_site(sweep=plan.sweep, clocks=clocks) as site, _clients(site, dice) as clients:
         campaign = Campaign(plan, site, clients, dice)
         report = await campaign.run()
     report.took = time.monotonic() - began

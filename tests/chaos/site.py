@@ -77,7 +77,9 @@ def _send(pids: Iterable[int], number: signal.Signals) -> None:
 
 
 @asynccontextmanager
-async def running_site(*, sweep: bool = True, log_sync: LogSync = "100ms") -> AsyncGenerator[Site]:
+async def running_site(
+    *, sweep: bool = True, clocks: bool = False, log_sync: LogSync = "100ms"
+) -> AsyncGenerator[Site]:
     """All of it in a fresh folder, ready; nothing is left afterwards."""
     with server_folder() as folder:
         async with AsyncExitStack() as stack:
@@ -89,12 +91,12 @@ async def running_site(*, sweep: bool = True, log_sync: LogSync = "100ms") -> As
                 CALLS: str(folder / "agent-calls.log"),
             }
             reached = {name: link.url for name, link in links.items()}
-            clocks = Clocks(folder / "clocks", [role.name for role in ROLES])
-            parts = Parts(servers, folder, urls=reached, env=site_env, env_of=clocks.env_of(), roles=ROLES)
+            wrong = Clocks(folder / "clocks", [role.name for role in ROLES] if clocks else [])
+            parts = Parts(servers, folder, urls=reached, env=site_env, env_of=wrong.env_of(), roles=ROLES)
             await parts.provision()
             try:
                 await parts.heal()
-                yield Site(parts, links, folder, clocks)
+                yield Site(parts, links, folder, wrong)
             finally:
                 for link in links.values():
                     link.flow()
