@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import asyncpg
+import httpx
 
 from events.task import FINAL
 from tests.chaos.checker import Checker, Verdict, promised_to_the_log
@@ -22,6 +23,8 @@ from tests.support.eventually import eventually
 from tests.support.sweep_log import resent_in
 
 OWNERS = 4
+_EACH_ITS_OWN = httpx.Limits(max_connections=None, max_keepalive_connections=0)
+"""A connection a request: httpx's pool loses places when a gateway is killed again and again, until none is left."""
 DRAIN = 60.0
 _RECOVERED_WITHIN = 60.0
 
@@ -198,7 +201,7 @@ async def _clients(site: Site, dice: random.Random) -> AsyncGenerator[list[Clien
         clients = []
         for _ in range(OWNERS):
             owner = f"o-{uuid.uuid4().hex[:12]}"
-            http = await stack.enter_async_context(site.parts.client(owner))
+            http = await stack.enter_async_context(site.parts.client(owner, _EACH_ITS_OWN))
             live = await stack.enter_async_context(site.parts.follower(owner))
             clients.append(Client(owner, http, live, random.Random(dice.random())))
         for client in clients:

@@ -34,6 +34,7 @@ _ROLES = (
     Role("reactors", ("-m", "tests.support.kill_consumers", *(n for n in CONSUMERS if n not in ("keeper", "runner")))),
     Role("runner", ("-m", "tests.support.kill_consumers", "runner")),
 )
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20)
 USER = ("tasks:read", "tasks:write")
 
 
@@ -80,10 +81,12 @@ class Parts:
     def database_url(self) -> str:
         return self.servers.database_url
 
-    def client(self, owner: str) -> httpx.AsyncClient:
+    def client(self, owner: str, limits: httpx.Limits = _LIMITS) -> httpx.AsyncClient:
         """An HTTP client with a token of that owner, scopes of a user."""
         headers = {"Authorization": f"Bearer {self.token(owner)}"}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, trust_env=False, verify=PLAIN)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=20, trust_env=False, verify=PLAIN, limits=limits
+        )
 
     def follower(self, owner: str, room: str = "tasks", after: str | None = "0") -> Follower:
         """A subscriber who resumes by itself."""
