@@ -27,6 +27,7 @@ _EACH_ITS_OWN = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 """A connection a request: httpx's pool loses places when a gateway is killed again and again, until none is left."""
 DRAIN = 60.0
 _RECOVERED_WITHIN = 60.0
+_STRUCK_WITHIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,12 @@ class Campaign:
         # Both sides of the stroke: what is promised to the log while it happens may be gone too.
         if fault.loses_log:
             await self._exempt_what_may_be_lost()
-        await fault.strike(self._site, self._dice)
+        try:
+            async with asyncio.timeout(_STRUCK_WITHIN):
+                await fault.strike(self._site, self._dice)
+        except TimeoutError:
+            self._report.stuck.append(f"{fault.name}, which itself did not end")
+            return
         if fault.loses_log:
             await self._exempt_what_may_be_lost()
         healed = time.monotonic()
