@@ -122,7 +122,7 @@ class Campaign:
         return await self._judge()
 
     def _start_asking(self) -> list[asyncio.Task[None]]:
-        count, every = self._plan.requests // len(self._clients), len(self._clients) / self._plan.per_second
+        count, every = self._plan.requests // len(self._clients) - 1, len(self._clients) / self._plan.per_second
         return [asyncio.create_task(client.ask(count, every)) for client in self._clients]
 
     async def _strike(self, fault: Fault) -> None:
@@ -182,9 +182,9 @@ class Campaign:
             with contextlib.suppress(AssertionError):
                 await eventually(all_ended, within=DRAIN, every=0.1)
         self._report.drained_in = time.monotonic() - began
-        for client in self._clients:
-            with contextlib.suppress(AssertionError):
-                await client.live.until_final(self._promised(client), within=20)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN):
+                await asyncio.gather(*(client.ask_the_last() for client in self._clients), return_exceptions=True)
 
     def _promised(self, client: Client) -> set[str]:
         return {one for request in client.requests for one in request.ids} - self._exempt

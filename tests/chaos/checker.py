@@ -104,6 +104,8 @@ class Checker:
 
     def _check_client(self, client: Client) -> None:
         self._verdict.leaked += [f"{client.owner}: {what}" for what in client.wrong]
+        forged = [request.key for request in client.forged if not request.ids & self._exempt]
+        self._verdict.leaked += [f"{client.owner}: another body accepted under the key {key}" for key in forged]
         mine = {row.id for row in self._rows.values() if row.owner == client.owner}
         # A task without a row was seen in a log that is lost now: it was the subscriber's own, or it would have one.
         foreign = {one.task_id for one in client.live.seen if one.task_id in self._rows} - mine

@@ -38,7 +38,10 @@ class Request:
 
 
 class Client:
-    """One owner. `refused` counts other answers by status (0: none came); `wrong` are answers that must not be."""
+    """One owner. `refused` counts other answers by status (0: none came); `wrong` are answers that must not be.
+
+    `forged` are requests under whose key another body was accepted as well: wrong, unless the log lost the first.
+    """
 
     def __init__(self, owner: str, http: httpx.AsyncClient, live: Follower, dice: random.Random) -> None:
         self.owner = owner
@@ -46,6 +49,7 @@ class Client:
         self.requests: list[Request] = []
         self.refused: dict[int, int] = {}
         self.wrong: list[str] = []
+        self.forged: list[Request] = []
         self.others: list[Client] = []
         self._http = http
         self._dice = dice
@@ -60,6 +64,16 @@ class Client:
                 if self._dice.random() < _AWAY:
                     group.create_task(self._step_out())
                 await asyncio.sleep(every * self._dice.uniform(0.5, 1.5))
+
+    async def ask_the_last(self) -> None:
+        """Ask once more and wait until its end was seen: what came before is seen by then, or will never be.
+
+        Raises AssertionError if it is not seen.
+        """
+        request = Request(uuid.uuid4().hex, f"{SAYING} ({self.owner}, the last)")
+        self.requests.append(request)
+        await self._ask_until_answered(request)
+        await self.live.until_final(request.ids)
 
     async def _see_through(self, request: Request) -> None:
         await self._ask_until_answered(request)
@@ -93,7 +107,7 @@ class Client:
         other = {"prompt": "Something else."}
         status, body = await self._until(lambda: self._post("/api/v1/tasks", other, request.key))
         if status != httpx.codes.CONFLICT and body.get("durability") != "log":
-            self.wrong.append(f"{status} for another body under the same key")
+            self.forged.append(request)
 
     async def _pry(self, other: "Client") -> None:
         """A stranger's task does not exist."""
