@@ -19,8 +19,10 @@ demo: $(STAMP) ## submit the examples, show them live, then a table
 WHOLE_STACKS := tests/chaos tests/soak tests/e2e
 
 test: $(STAMP) ## run the tests on real, embedded servers
-	$(BIN)/python -m pytest -n 4 --dist loadfile $(WHOLE_STACKS:%=--ignore=%)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(WHOLE_STACKS)
+	failed=; \
+	$(BIN)/python -m pytest -n 4 --dist loadfile $(WHOLE_STACKS:%=--ignore=%) || failed=1; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(WHOLE_STACKS) || failed=1; \
+	test -z "$$failed"
 
 check: $(STAMP) ## format, lint, types, layers, the AsyncAPI document
 	$(BIN)/ruff format --check .
