@@ -83,8 +83,11 @@ class EngineAddress:
         async with self.client() as client:
 
             async def state() -> EngineState | None:
-                answer: EngineState = (await client.get(f"/state/{thread_id}")).json()
-                return answer if answer["status"] != "running" else None
+                answer = await client.get(f"/state/{thread_id}")
+                if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+                    return None
+                said: EngineState = answer.json()
+                return said if said["status"] != "running" else None
 
             found = await eventually(state, within=within)
             assert found is not None
