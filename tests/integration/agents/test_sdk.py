@@ -243,7 +243,7 @@ async def test_who_registers_the_name_again_takes_over_and_the_other_ends(
     first = await agency.start(NAME, shout)
     await connected(first)
     _, serving = agency.agents.pop()
-    await agency.start(NAME, shout)
+    await connected(await agency.start(NAME, shout))
     await cut(first)  # its token is asked for again only when it connects
     with pytest.raises(Exception, match="token is not taken"):
         await asyncio.wait_for(serving, 20)
