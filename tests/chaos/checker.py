@@ -4,7 +4,7 @@ It knows the vocabulary of the events, not the code that makes them; no log of a
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -206,11 +206,10 @@ class Checker:
                     self._verdict.unaccounted.append(f"{epoch}: {end} is followed by {start}")
 
 
-def promised_to_the_log(clients: Sequence[Client], known: set[UUID]) -> set[str]:
+def promised_to_the_log(requests: Iterable[Request], known: set[UUID]) -> set[str]:
     """The tasks that were accepted as `log` and are not in the database: a store that is lost now may lose them."""
     return {
         request.task_id
-        for client in clients
-        for request in client.requests
+        for request in requests
         if request.durability == "log" and request.task_id and UUID(request.task_id) not in known
     }
