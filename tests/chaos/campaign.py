@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import random
 import time
 import uuid
@@ -26,7 +25,7 @@ from tests.support.sweep_log import resent_in
 OWNERS = 4
 _EACH_ITS_OWN = httpx.Limits(max_connections=None, max_keepalive_connections=0)
 """A connection a request: httpx's pool loses places when a gateway is killed again and again, until none is left."""
-DRAIN = 30.0
+DRAIN = 75.0
 _RECOVERED_WITHIN = 60.0
 _STRUCK_WITHIN = 60.0
 
@@ -35,8 +34,7 @@ _STRUCK_WITHIN = 60.0
 class Plan:
     """What to do: so many requests at so many a second, and these faults in an order that the seed draws.
 
-    Each fault waits until the one before has healed; from `hurry_after` seconds on it does not, so that a slow machine
-    takes hardly longer than a quick one.
+    Each fault waits until the one before has healed.
     """
 
     requests: int
@@ -44,7 +42,6 @@ class Plan:
     faults: Sequence[Fault]
     seed: int
     sweep: bool = True
-    hurry_after: float = math.inf
 
 
 @dataclass(slots=True)
@@ -101,7 +98,6 @@ class Campaign:
         self._exempt: set[str] = set()
         self._unanswered: list[Request] = []
         self._report = Report(plan, Verdict())
-        self._began = time.monotonic()
 
     async def run(self) -> Report:
         """Load and faults side by side, then heal, drain and check."""
@@ -142,8 +138,6 @@ class Campaign:
         if fault.loses_log:
             await self._exempt_what_may_be_lost()
         healed = time.monotonic()
-        if healed - self._began > self._plan.hurry_after:
-            return
         try:
             await eventually(lambda: self._accepts_again(healed), within=_RECOVERED_WITHIN, every=0.02)
         except AssertionError:

@@ -1,4 +1,4 @@
-"""3,000 requests, one of each fault, about a hundred seconds: nothing lost, nothing twice (docs/reliability.md)."""
+"""3,000 requests, one of each fault, two minutes or so: nothing lost, nothing twice (docs/reliability.md)."""
 
 import os
 import random
@@ -14,9 +14,9 @@ SEED = int(os.environ.get("GANGLION_TEST_SEED", random.randrange(2**32)))
 """Printed when the test fails; set it to go the same way again."""
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 async def test_what_was_promised_holds_after_one_of_each_fault(record_property: Callable[[str, object], None]) -> None:
-    report = await run(Plan(3_000, 40.0, ALL, SEED, hurry_after=80.0))
+    report = await run(Plan(3_000, 40.0, ALL, SEED))
     record_property("chaos", "\n".join(lines(report)))
     assert not report.problems, "\n".join(lines(report))
     assert report.verdict.accepted + report.verdict.unknown == 3_000
