@@ -13,7 +13,7 @@ from tests.chaos.refinements import faults_of
 from tests.support.refinement_parts import KILLED, Refined, refined, refinement_parts
 from tests.support.stack_parts import Parts
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(500)]
 Site = tuple[Parts, Refined]
 
 
@@ -27,6 +27,7 @@ async def site() -> AsyncGenerator[Site]:
 @pytest.mark.parametrize("stage", ["run.files", "run.finished", "proposal.extracting"])
 async def test_a_refinement_whose_part_dies_ends_in_one_proposal_with_all_files(site: Site, stage: str) -> None:
     parts, whole = site
+    await parts.heal()
     found = await asyncio.gather(*(refined(parts, kill=role, at=stage) for role in KILLED))
     # Each of the four met the others' deaths too: up to three attempts.
     assert [faults for one in found for faults in faults_of(one, whole) if "attempts" not in faults] == []
@@ -36,5 +37,6 @@ async def test_a_refinement_whose_part_dies_ends_in_one_proposal_with_all_files(
 @pytest.mark.parametrize("server", ["valkey", "nats", "postgres"])
 async def test_a_server_that_dies_in_the_middle_costs_nothing_but_time(site: Site, server: str) -> None:
     parts, whole = site
+    await parts.heal()
     found = await refined(parts, kill=server, at="run.files")
     assert faults_of(found, whole) == []

@@ -114,7 +114,7 @@ async def refined(parts: Parts, *, kill: str | None = None, at: str = "") -> Ref
         asked = await alice.post(f"/api/workflows/{workflow_id}/refinements", json={"instructions": PROMPT})
         assert asked.status_code == 202, asked.text
         if kill is not None:
-            await asyncio.wait_for(struck.wait(), 20)
+            await eventually(struck.is_set, within=40)
             await (parts.died(kill) if kill in parts.names else parts.kill(kill))
             await parts.start(kill)
         try:
