@@ -4,7 +4,7 @@ from pydantic import JsonValue
 
 from cli.client import Document
 from cli.errors import BLOCKED, FAILED
-from events import FINAL
+from events.task import FINAL, GOOD
 
 _TEXTS = ("text", "summary", "answer", "content")
 
@@ -24,7 +24,7 @@ def exit_code(task: Document) -> int:
     status = status_of(task)
     if status == "blocked":
         return BLOCKED
-    return FAILED if status in FINAL - {"succeeded", "partial"} else 0
+    return FAILED if status in FINAL - GOOD else 0
 
 
 def outcome(task: Document) -> str:

@@ -32,6 +32,8 @@ ControlAction = Literal["start", "cancel", "pause", "resume", "retry", "replay",
 
 FINAL: frozenset[Status] = frozenset({"succeeded", "partial", "blocked", "cancelled", "skipped", "failed", "timed_out"})
 """Statuses that end a task; failed and timed_out can be left by an explicit retry only (DESIGN 5)."""
+GOOD: frozenset[Status] = frozenset({"succeeded", "partial"})
+"""The ends that leave something to work with: an answer, files, a result for dependants."""
 TURN_SECONDS = 30
 """A turn of a conversation may take so long from the start of its run (requirements 003, FR-033)."""
 

@@ -7,9 +7,8 @@ from consumers.keeper.rows import left_run_row
 from consumers.keeper.state import TaskState
 from consumers.keeper.world import Effect, World
 from events.base import About, JsonObject
-from events.task import FINAL, STATE_EVENTS, Status, TaskEntered, TaskError
+from events.task import FINAL, GOOD, STATE_EVENTS, Status, TaskEntered, TaskError
 
-_GOOD = ("succeeded", "partial")
 _AT_WORK = ("assigned", "running")
 _UNASSIGNED = ("ready", "waiting")
 
@@ -28,7 +27,7 @@ def enter(
     due_at: datetime | None = None,
 ) -> Effect:
     """The event that announces that `task` enters `status`; one that ends badly keeps the result there is."""
-    if result is None and status in FINAL and status not in _GOOD:
+    if result is None and status in FINAL and status not in GOOD:
         result = task.result
     entered = STATE_EVENTS[status](
         task_id=task.id,

@@ -11,11 +11,10 @@ from consumers.keeper import turns
 from consumers.keeper.entering import enter
 from consumers.keeper.state import TaskState
 from consumers.keeper.world import Effect, World
-from events.task import FINAL, Status, TaskError
+from events.task import FINAL, GOOD, Status, TaskError
 
 HOLD, DEPENDENCIES = "hold", "dependencies"
 
-GOOD: frozenset[Status] = frozenset({"succeeded", "partial"})
 _NOTHING: Mapping[UUID, Status] = {}
 _NAMED = 10
 

@@ -7,7 +7,7 @@ from consumers.keeper.entering import enter
 from consumers.keeper.state import Course, TaskState
 from consumers.keeper.world import Effect, RefusedError
 from events.run import RunDelayed, RunEvent, RunFinished, RunProgress, RunStarted, Usage
-from events.task import Budget, Status, TaskError
+from events.task import GOOD, Budget, Status, TaskError
 
 RETRY_AFTER = (timedelta(seconds=2), timedelta(seconds=10))
 DECLINED = "declined"
@@ -55,7 +55,7 @@ def finished(run: RunFinished, task: TaskState, at: datetime) -> list[Effect]:
             enter(task, "failed", reason=_OVER_BUDGET.code, error=_OVER_BUDGET, result=run.output, run_id=run.run_id)
         ]
     error = run.error or TaskError(code=f"run_{run.outcome}", message="The run ended without saying why.")
-    if run.outcome in ("succeeded", "partial"):
+    if run.outcome in GOOD:
         return [enter(task, run.outcome, result=run.output, run_id=run.run_id, agent_id=run.agent_id)]
     if run.outcome == "failed" and error.retryable and has_attempts_left(task):
         due = at + RETRY_AFTER[min(task.attempt, len(RETRY_AFTER)) - 1]
@@ -91,7 +91,7 @@ def after_end(run: RunFinished, task: TaskState) -> TaskState:
     course = task.course
     if is_late(task, run):
         return task._replace(
-            effects_done=run.outcome in ("succeeded", "partial"),
+            effects_done=run.outcome in GOOD,
             result=task.result if task.status == "succeeded" else run.output or task.result,
             course=course._replace(left=False),
             steered=True,

@@ -18,7 +18,7 @@ from events.base import About, Event, EventData
 from events.ids import derived_id
 from events.message import MessageAppended, Role
 from events.session import SessionUpdated
-from events.task import FINAL, TaskEntered
+from events.task import FINAL, GOOD, TaskEntered
 
 BUSY = "session_busy"
 _TITLE = 60
@@ -86,7 +86,7 @@ def _said(world: World, task: TaskState) -> str:
 
 
 def _answered(session: SessionState, task: TaskState, state: TaskEntered) -> Sequence[Effect]:
-    if state.status not in ("succeeded", "partial") or session.active_turn != task.id:
+    if state.status not in GOOD or session.active_turn != task.id:
         return ()
     result = state.result or {}
     said = result.get("text")

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from events.errors import GanglionError
+from events.task import GOOD
 from gateway.accept import Durability
 from gateway.answers import json_answer
 from gateway.auth import READ, WRITE, Authenticator, Principal, bearer
@@ -18,7 +19,7 @@ from gateway.chat.conversations import MAX_MESSAGES, Conversations
 from gateway.chat.errors import AgentTimeoutError, ForeignUserError, InvalidMessageError, about, failure_of
 from gateway.chat.models import ChatAccepted, ChatRequest, ChatResponse, Conversation, ListedToolCall
 from gateway.chat.streaming import TurnStream
-from gateway.chat.turn import GOOD, Turn, Turns, make_turn
+from gateway.chat.turn import Turn, Turns, make_turn
 from gateway.chat.waiting import TurnWire, Waiting
 from gateway.documentation import problems, request_body
 from gateway.errors import InvalidBodyError

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncGenerator
 
+from events.task import GOOD
 from gateway.chat.conversations import Conversations
 from gateway.chat.errors import AgentTimeoutError, about, failure_of
-from gateway.chat.turn import GOOD, Turn, Turns
+from gateway.chat.turn import Turn, Turns
 from gateway.chat.views import message_view
 from gateway.chat.waiting import TurnWire, sse
 from gateway.errors import refusal_of

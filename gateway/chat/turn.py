@@ -21,9 +21,6 @@ from gateway.wishes import Wishes
 from storage.reading import Database
 from storage.tasks import TaskRow, find_task
 
-GOOD = ("succeeded", "partial")
-"""The ends of a turn that leave an answer."""
-
 _BUDGET = Budget(max_tokens=100_000, max_time_seconds=TURN_SECONDS)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from starlette.websockets import WebSocket
 
 from events.cursor import Cursor
+from events.task import GOOD
 from gateway.compat.socket import CompatSocket, Surroundings
 from gateway.frames import SETTLED, Frame
 from gateway.rooms import Room
@@ -20,7 +21,7 @@ from gateway.subscription import Fields
 
 Data = Mapping[str, object]
 
-_WELL = frozenset({"task.succeeded", "task.partial"})
+_WELL = frozenset(f"task.{status}" for status in GOOD)
 
 
 @dataclass(slots=True)

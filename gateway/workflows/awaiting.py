@@ -9,14 +9,13 @@ from starlette.responses import Response
 
 from events.errors import StoreUnavailableError
 from events.ids import derived_id
-from events.task import FINAL
+from events.task import FINAL, GOOD
 from gateway.auth import Principal
 from gateway.errors import NotFoundError
 from gateway.hub import Hub
 from gateway.workflows.access import Access
 from storage.proposals import ProposalRow
 
-_GOOD = frozenset({"succeeded", "partial"})
 _COMING = frozenset({"processing", "extracting"})
 
 Show = Callable[[ProposalRow], Awaitable[Response]]
@@ -73,4 +72,4 @@ class Ends:
 
 
 def _is_over(row: ProposalRow) -> bool:
-    return row.status not in _COMING or (row.task_status in FINAL and row.task_status not in _GOOD)
+    return row.status not in _COMING or (row.task_status in FINAL and row.task_status not in GOOD)
