@@ -86,7 +86,7 @@ class Ask(NamedTuple):
 
 class Given(NamedTuple):
     """The agent that has a slot for it now; or "" with the reason, and how often the reason has changed (0: it was
-    waiting for the same reason before).
+    waiting for the same reason before, or the attempt is `over`).
     """
 
     agent: str

@@ -89,6 +89,28 @@ async def test_what_is_heard_of_a_run_that_ended_holds_no_slot(live: LiveAgents)
     assert live.view[A].in_flight == 0
 
 
+async def test_an_attempt_that_is_over_gets_no_slot_however_late_its_ready_comes_again(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A")])
+    waits = [ask(f"{n}:1", A) for n in range(4)]
+    assert await given(live, ask("one:1", A), *waits) == [A, A, "all_busy", "all_busy", "all_busy"]
+    await live.apply([release("one:1", "s", "x"), release("1:1", "", "cancelled while it waited")])
+    assert await given(live, ask("one:1", A), ask("1:1", A)) == ["over", "over"]
+    assert live.view[A].in_flight == 1
+    assert (await live.apply([])).waiting == 2
+
+
+async def test_what_an_event_gave_out_is_given_out_again_only_as_long_as_it_is_held(live: LiveAgents) -> None:
+    await live.apply([joins("AGENT-A", capacity=1)])
+    assert await given(live, ask("one:1", A), ask("two:1", A)) == [A, "all_busy"]
+    ready_again = release("one:1", "f", "ready of one:2")
+    assert [offer.member for offer in (await live.apply([ready_again])).offers] == ["two:1"]
+    assert await given(live, ask("two:1", A)._replace(again=True, cause="ready of one:2")) == [A]
+    assert [offer.member for offer in (await live.apply([ready_again])).offers] == ["two:1"]
+    await live.apply([release("two:1", "s", "end of two:1")])
+    for _ in range(2):  # as the sweep sends a task.ready, again and again while its task waits
+        assert (await live.apply([ready_again])).offers == []
+
+
 async def test_who_expected_room_and_finds_none_asks_again_with_its_event(live: LiveAgents) -> None:
     await live.apply([joins("AGENT-A", capacity=1)])
     bare = [ask(f"{n}:1", A)._replace(body=b"") for n in range(2)]

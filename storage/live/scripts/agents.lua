@@ -6,6 +6,8 @@
 -- <P>cap:<tenant>:<cap>   set of keys
 -- <P>leases:<key>         sorted set of members (<task>:<attempt>) by the millisecond at which each lapses
 -- <P>lease                hash, member -> key
+-- <P>over                 sorted set of members whose attempts ended, by the millisecond at which that was heard
+-- <P>handed:<event>       list of '<member> <event>': what was given out because of that event
 -- <P>waiting              hash, member -> queue; <P>w:<member> hash with the event, the reason and its count
 -- <P>wait:<tenant>:<sig>  queue: sorted set of members by priority and age, <sig> = <caps>|<avoided>|<least tier>
 -- <P>queues:<kind>:<tenant>, <P>tenants   where the queues are; kind `none` waits for a capability, `busy` for a slot

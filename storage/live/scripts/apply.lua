@@ -3,17 +3,21 @@ local freed = {}
 local causes = {}
 local KINDS = { 'busy' }
 local BOTH = { 'busy', 'none' }
+-- How many ended attempts are remembered: their task.ready may come once more, as whoever handled it died too early.
+local REMEMBERED = 50000
+local ended = false
 
 local function free_up(agent, cause, kinds)
   if not freed[agent.key] then table.insert(causes, agent.key) end
   freed[agent.key] = { cause, kinds }
 end
 
--- What was given out because of this event before: an event that comes again gives out the same.
+-- What was given out because of this event before: an event that comes again gives out the same, but no slot for what
+-- has ended since. An event may come often: the sweep sends a task.ready for as long as its task waits.
 local function repeat_offers(cause)
   for _, handed in ipairs(call('LRANGE', P .. 'handed:' .. cause, 0, -1)) do
     local member, body = string.match(handed, '^(%S+) (.*)$')
-    offer(member, body, cause)
+    if call('HEXISTS', P .. 'lease', member) == 1 then offer(member, body, cause) end
   end
 end
 
@@ -86,8 +90,12 @@ function ops.renew(member)
 end
 
 function ops.release(member, outcome, cause)
-  forget(member)
+  local waited = forget(member)
   local key = call('HGET', P .. 'lease', member)
+  if key or waited then
+    call('ZADD', P .. 'over', now, member)
+    ended = true
+  end
   if not key then return repeat_offers(cause) end
   local agent = agent_of(key)
   drop(agent, member)
@@ -116,6 +124,8 @@ for _, op in ipairs(input.ops) do
   ops[op[1]](unpack(op, 2))
 end
 
+if ended then call('ZREMRANGEBYRANK', P .. 'over', 0, -REMEMBERED - 1) end
+
 local results = {}
 
 local function reserve(ask, body)
@@ -126,6 +136,7 @@ local function reserve(ask, body)
     call('ZADD', P .. 'leases:' .. held, 'XX', now + input.lease, member)
     return { held, '', 0 }
   end
+  if call('ZSCORE', P .. 'over', member) then return { '', 'over', 0 } end
   local behind = not again and call('EXISTS', queue) == 1 and not call('ZSCORE', queue, member)
   local seen = {}
   for _, place in ipairs(order) do

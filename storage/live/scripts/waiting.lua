@@ -4,9 +4,10 @@ local offered = {}
 local LOOK = 256
 local AT_ONCE = 64
 
+-- Returns whether it waited.
 local function forget(member)
   local queue = call('HGET', P .. 'waiting', member)
-  if not queue then return end
+  if not queue then return false end
   call('HDEL', P .. 'waiting', member)
   call('DEL', P .. 'w:' .. member)
   call('ZREM', queue, member)
@@ -15,6 +16,7 @@ local function forget(member)
     call('SREM', P .. 'queues:none:' .. tenant, queue)
     call('SREM', P .. 'queues:busy:' .. tenant, queue)
   end
+  return true
 end
 
 -- Returns how often the reason has changed, which makes each route.failed an event of its own, and whether it did now.
