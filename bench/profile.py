@@ -53,9 +53,10 @@ async def sampled(py_spy: str, pid: int, into: Path) -> AsyncGenerator[None]:
 def stacks(text: str) -> Stacks:
     """Samples by call stack, outermost function first, each as `file:function`."""
     found: Stacks = Counter()
-    for line in text.splitlines():
+    for line in text.split("\n"):  # and nowhere else: what is sampled while it moves may be any text
         frames, _, count = line.rpartition(" ")
-        found[tuple(_named(frame) for frame in frames.split(";"))] += int(count)
+        if count.isdecimal():
+            found[tuple(_named(frame) for frame in frames.split(";"))] += int(count)
     return found
 
 
