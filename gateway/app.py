@@ -39,6 +39,7 @@ from gateway.door.table import door_rules
 from gateway.door.watching import NatsWatch
 from gateway.edge import Edge
 from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
+from gateway.guests import Guests
 from gateway.headroom import Headroom
 from gateway.health import HealthRoutes, running_version
 from gateway.hot import HotRoutes
@@ -202,6 +203,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             watch.run(),
             sockets.keep_alive(),
             streams.keep_moving(),
+            Guests(engine, replayer).run(),
             *outside.parts(),
         )
         inspector.begin()

@@ -49,11 +49,19 @@ class Replayer:
         self._reading = asyncio.Semaphore(_READ_AT_ONCE)
         self._writing = asyncio.Semaphore(_WRITE_AT_ONCE)
         self._tasks: dict[Subscription, asyncio.Task[None]] = {}
+        self._guests: set[Subscription] = set()
+
+    @property
+    def guests(self) -> frozenset[Subscription]:
+        """Those who read a room that another shared with them."""
+        return frozenset(self._guests)
 
     def start(self, subscription: Subscription, after: Cursor | None, *, ended: bool = False) -> None:
         """Begin after a cursor, or now; `ended` if the room's task is known to have ended."""
         subscription.task_ended = ended
         subscription.on_behind = self._recover
+        if subscription.room.guest is not None:
+            self._guests.add(subscription)
         self._run(subscription, partial(self._begin, subscription, after))
 
     def stop(self, subscription: Subscription) -> None:
@@ -61,7 +69,18 @@ class Replayer:
         task = self._tasks.pop(subscription, None)
         if task is not None:
             task.cancel()
+        self._end(subscription)
+
+    def refuse(self, subscription: Subscription, error: GanglionError) -> None:
+        """End the subscription and say why: it may be read no longer."""
+        if subscription.state == "over":
+            return
+        subscription.say("error", {"code": error.code, "detail": error.detail, "retryable": error.retryable})
+        self.stop(subscription)
+
+    def _end(self, subscription: Subscription) -> None:
         subscription.stop()
+        self._guests.discard(subscription)
         self._hub.leave(subscription)
 
     def _recover(self, subscription: Subscription) -> None:
@@ -90,8 +109,7 @@ class Replayer:
 
     def _fail(self, subscription: Subscription, error: GanglionError) -> None:
         subscription.say("error", {"code": error.code, "detail": error.detail, "retryable": error.retryable})
-        subscription.stop()
-        self._hub.leave(subscription)
+        self._end(subscription)
 
     async def _begin(self, subscription: Subscription, after: Cursor | None) -> None:
         if not await self._hub.opened(_WAIT):

@@ -1,12 +1,12 @@
 """Questions about proposals: one by id, a page of many, and who else may see or decide them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Literal, cast
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, literal, null, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Row, Select, Uuid, and_, any_, literal, null, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.base import JsonObject
@@ -119,6 +119,14 @@ async def grants_of(engine: AsyncEngine, proposal_id: UUID) -> list[Grant]:
     named = (proposal_access.c.proposal_id == proposal_id, proposal_access.c.access != "none")
     rows = await fetch(engine, select(*columns).where(*named).order_by(proposal_access.c.grantee))
     return [Grant(*cast("tuple[str, str, str, datetime]", tuple(row))) for row in rows]
+
+
+async def grants_on(engine: AsyncEngine, proposals: Collection[UUID]) -> set[tuple[UUID, str]]:
+    """Who was given access to which of these proposals, and has it still: (proposal, grantee)."""
+    columns = (proposal_access.c.proposal_id, proposal_access.c.grantee)
+    among = proposal_access.c.proposal_id == any_(literal(list(proposals), ARRAY(Uuid)))
+    rows = await fetch(engine, select(*columns).where(among, proposal_access.c.access != "none"))
+    return {(row[0], row[1]) for row in rows}
 
 
 def _proposal(row: Row[Anything]) -> ProposalRow:

@@ -21,6 +21,7 @@ from gateway.compat.texts import Texts
 from gateway.encoding import to_json
 from gateway.errors import UnauthorizedError
 from gateway.frames import Frame, text_message
+from gateway.guests import SharedNoLongerError
 from gateway.replay import Replayer
 from gateway.rooms import Room
 from gateway.sockets import Connection, Sockets
@@ -190,7 +191,8 @@ class _Translation:
         if kind == "end":
             return encoded(self._socket.over())
         if kind in {"gap", "error"}:
-            self._socket.outlet.close(COME_BACK, str(fields.get("code", kind)))
+            code = str(fields.get("code", kind))
+            self._socket.outlet.close(DENIED if code == SharedNoLongerError.code else COME_BACK, code)
         return b""
 
 

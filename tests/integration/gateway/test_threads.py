@@ -95,3 +95,38 @@ async def test_only_who_may_see_the_proposal_may_see_its_thread(desk: Desk) -> N
     await desk.alice.delete(f"{thread.url}/access/bob")
     async with desk.gateway.socket(token("bob"), path=path) as refused:
         assert (await refused.closed())[0] == 1008
+
+
+async def test_a_grant_that_is_taken_back_ends_what_its_guest_reads_and_nothing_else(desk: Desk) -> None:
+    thread = await desk.refine(await desk.workflow())
+    await thread.start()
+    await desk.alice.put(f"{thread.url}/access/bob", json={"access_type": "viewer"})
+    await desk.alice.put(f"{thread.url}/access/carol", json={"access_type": "viewer"})
+    bob, room = token("bob"), f"task:{thread.id}"
+    async with (
+        asyncio.timeout(20),
+        desk.gateway.socket(bob) as socket,
+        desk.gateway.socket(bob, path=f"/api/ws/refinements/{thread.id}") as refinement,
+        desk.client("bob").stream("GET", f"/api/v1/stream?room={room}") as stream,
+        desk.gateway.socket(token("carol")) as other,
+        desk.gateway.socket() as own,
+    ):
+        for reader in (socket, other, own):
+            await reader.send(type="subscribe", id="it", room=room)
+            await reader.until("subscribed")
+        lines = stream.aiter_lines()
+        async for line in lines:
+            if line == "event: subscribed":
+                break
+        await desk.alice.delete(f"{thread.url}/access/bob")
+        refused = (await socket.until("error"))[-1]
+        assert (refused["code"], refused["retryable"]) == ("shared_no_longer", False)
+        assert await refinement.closed() == (1008, "shared_no_longer")
+        assert "event: error" in [line async for line in lines]
+        await thread.finish("failed", snapshot=None)
+        await other.until("end")
+        await own.until("end")
+        await socket.send(type="ping")
+        assert (await socket.until("pong"))[:-1] == []
+        await socket.send(type="subscribe", id="again", room=room)
+        assert (await socket.until("error"))[-1]["code"] == "not_found"
