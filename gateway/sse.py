@@ -1,7 +1,8 @@
 """Server-sent events of a room: the frames of the WebSocket in the words of the WHATWG HTML standard, 9.2."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -64,6 +65,15 @@ class Streams:
         frames = self._frames(line_of(request), principal, room, after, ended=ended)
         return StreamingResponse(frames, media_type="text/event-stream", headers=HEADERS)
 
+    @contextmanager
+    def held(self, outlet: QueueOutlet, line: Line) -> Iterator[None]:
+        """While the block runs, close the outlet of a reader that reads nothing (4408) or before a restart (1012)."""
+        self._open[outlet] = line
+        try:
+            yield
+        finally:
+            del self._open[outlet]
+
     def drain(self) -> None:
         """End all streams; an EventSource comes back by itself."""
         for outlet in self._open:
@@ -91,19 +101,18 @@ class Streams:
         outlet, encoding = QueueOutlet(), EventStream()
         subscription = Subscription(room, outlet, encoding)
         expiry = asyncio.get_running_loop().call_later(principal.seconds_left(), outlet.close, 4401, "token_expired")
-        self._open[outlet] = line
         self._replayer.start(subscription, after, ended=ended)
         try:
-            yield b"retry: 1000\n\n"
-            while not (encoding.ended and outlet.empty):
-                item = await next_frame(outlet)
-                if isinstance(item, Closing):
-                    yield encoding.control("error", {"code": str(item.code), "detail": item.reason})
-                    return
-                yield item
+            with self.held(outlet, line):
+                yield b"retry: 1000\n\n"
+                while not (encoding.ended and outlet.empty):
+                    item = await next_frame(outlet)
+                    if isinstance(item, Closing):
+                        yield encoding.control("error", {"code": str(item.code), "detail": item.reason})
+                        return
+                    yield item
         finally:
             expiry.cancel()
-            self._open.pop(outlet, None)
             self._replayer.stop(subscription)
 
 

@@ -12,7 +12,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from events.cursor import Cursor
-from gateway.outlet import Closing, resume_point
+from gateway.outlet import HIGH_WATER, Closing, resume_point
 
 _KEY = "ganglion.wire"
 _LINGER = 1.0
@@ -85,6 +85,8 @@ class Wire(WebSocketsSansIOProtocol):
     def end(self, code: int, reason: str) -> None:
         """Begin the closing handshake now, even towards a peer that reads nothing."""
         self.writable.set()
+        if self.outlet is not None:
+            self.outlet.flush()
         closing = self.send({"type": "websocket.close", "code": code, "reason": reason[:120]})
         task = self.loop.create_task(closing)
         self.tasks.add(task)
@@ -97,24 +99,42 @@ class Wire(WebSocketsSansIOProtocol):
 
 
 class WireOutlet:
-    """The outlet of a WebSocket: writes at once, and says how long its reader has taken nothing."""
+    """The outlet of a WebSocket, which says how long its reader has taken nothing.
 
-    __slots__ = ("_room", "_wire", "blocked", "blocked_since", "closing", "last")
+    What is put in one turn of the event loop goes out in one piece: a write is a system call.
+    """
+
+    __slots__ = ("_pending", "_room", "_size", "_wire", "blocked", "blocked_since", "closing", "last")
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._room: asyncio.Future[None] | None = None
+        self._pending: list[bytes] = []
+        self._size = 0
         self.blocked = False
         self.blocked_since = 0.0
         self.closing: Closing | None = None
         self.last: Cursor | None = None
 
     def put(self, data: bytes, cursor: Cursor | None = None) -> None:
-        """Write one or several whole frames."""
-        if self.closing is None and self._wire.is_open:
-            self._wire.transport.write(data)
-            if cursor is not None:
-                self.last = cursor
+        """Write one or several whole frames, at the end of this turn of the loop or as soon as there are many."""
+        if self.closing is not None or not self._wire.is_open:
+            return
+        if not self._pending:
+            self._wire.loop.call_soon(self.flush)
+        self._pending.append(data)
+        self._size += len(data)
+        if cursor is not None:
+            self.last = cursor
+        if self._size > HIGH_WATER:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was put."""
+        if self._pending and self._wire.is_open:
+            self._wire.transport.write(b"".join(self._pending))
+        self._pending.clear()
+        self._size = 0
 
     def close(self, code: int, reason: str) -> None:
         """End after what was written."""
