@@ -11,13 +11,17 @@ from producers.connect import BusSettings, Connection
 from producers.permissions import ADMIN
 from producers.topology import apply
 from storage.database import DatabaseSettings
-from storage.migrate import upgrade
+from storage.schema import newest_schema, schema_of
 
 
 async def provision(nats_url: str, database_url: str) -> None:
     """Migrate the database, then make the server's streams match the table; harmless to repeat."""
-    # In a thread: migrating runs an event loop of its own.
-    await asyncio.to_thread(upgrade, database_url)
+    if await schema_of(database_url) != newest_schema():
+        # Imported here: most starts have nothing to migrate, and Alembic takes as long as all the rest.
+        from storage.migrate import upgrade  # noqa: PLC0415 - as above
+
+        # In a thread: migrating runs an event loop of its own.
+        await asyncio.to_thread(upgrade, database_url)
     async with Connection(BusSettings(nats_url=SecretStr(nats_url)), "provision") as client:
         await apply(client)
 

@@ -66,8 +66,9 @@ from gateway.workflows.routes import workflow_routes
 from gateway.ws import LiveSockets
 from producers.connect import BusSettings
 from screening.settings import ScreeningSettings
-from storage.database import DatabaseSettings, create_engine
+from storage.database import DatabaseSettings
 from storage.log import latest_ids, outcomes
+from storage.reading import create_engine
 from storage.verdicts import CacheSettings
 
 

@@ -15,8 +15,9 @@ from gateway.headroom import SHED_AT
 from producers import checkup as nats
 from producers.checkup import BusState
 from storage import checkup as postgres
-from storage.checkup import DatabaseState, newest_schema
+from storage.checkup import DatabaseState
 from storage.reading import Database
+from storage.schema import newest_schema
 
 log = structlog.get_logger()
 

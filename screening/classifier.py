@@ -7,12 +7,12 @@ import json
 import math
 import zlib
 from importlib import resources
-from typing import TypedDict
+from typing import TypedDict, cast
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from screening.documents import parsed
 from screening.features import BITS, Grams
 from screening.matcher import Gate
 
@@ -47,8 +47,7 @@ def cue_patterns() -> dict[str, str]:
 
 
 def _patterns(name: str) -> dict[str, str]:
-    patterns: dict[str, str] = yaml.safe_load((resources.files("screening") / "data" / name).read_text("utf-8"))
-    return patterns
+    return cast("dict[str, str]", parsed((resources.files("screening") / "data" / name).read_text("utf-8")))
 
 
 def windows(text: str) -> list[tuple[int, int]]:

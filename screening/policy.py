@@ -7,9 +7,9 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from screening.documents import parsed
 from screening.model import Severity
 
 Action = Literal["block", "redact", "flag"]
@@ -97,4 +97,4 @@ class Policy(_Part):
         Raises pydantic.ValidationError for a file that breaks the schema (screening/policy.schema.json).
         """
         raw = path.read_text() if path else (resources.files("screening") / "policy.yaml").read_text()
-        return cls.model_validate(yaml.safe_load(raw))
+        return cls.model_validate(parsed(raw))

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterator
 from importlib import resources
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from screening.documents import parsed
 from screening.model import Severity
 
 
@@ -96,5 +96,5 @@ def load() -> tuple[tuple[Rule, ...], str]:
     rules: list[Rule] = []
     for name, raw in _files():
         digest.update(name.encode() + b"\0" + raw)
-        rules.extend(_expanded(RuleFile.model_validate(yaml.safe_load(raw))))
+        rules.extend(_expanded(RuleFile.model_validate(parsed(raw))))
     return tuple(rules), digest.hexdigest()[:12]

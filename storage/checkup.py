@@ -2,17 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
 
-from alembic.script import ScriptDirectory
 from sqlalchemy import Text, column, func, select, table
 
-from storage.migrate import config_for
 from storage.models import event_gap, keeper
 from storage.reading import Database, fetch
 
 _SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "synchronous_standby_names")
-_NEVER_USED = "postgresql://nowhere/none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +44,3 @@ async def look(engine: Database) -> DatabaseState:
         schema=values["schema"],
         lost=int(values["lost"]),
     )
-
-
-@cache
-def newest_schema() -> str | None:
-    """The newest migration that this program brings along."""
-    return ScriptDirectory.from_config(config_for(_NEVER_USED)).get_current_head()

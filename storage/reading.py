@@ -4,20 +4,39 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVarTuple
 
-from sqlalchemy import Row, Select
+from sqlalchemy import Row, Select, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from events.errors import StoreUnavailableError
+from storage.database import DatabaseSettings
 from storage.faults import AWAY
 
 Columns = TypeVarTuple("Columns")
 Database = AsyncEngine
-"""What readers hold: `storage.database.create_engine` makes one."""
+"""What readers hold: `create_engine` makes one."""
 
 _OURS = (ProgrammingError, DataError, IntegrityError)
 _AWAY = (DBAPIError, PoolTimeoutError, *AWAY)
+
+
+def create_engine(settings: DatabaseSettings) -> AsyncEngine:
+    """An engine over asyncpg. Statements give up after 5 s, connecting after 2 s; the caller disposes of it."""
+    url = make_url(settings.dsn).set(drivername="postgresql+asyncpg")
+    return create_async_engine(
+        url,
+        pool_size=settings.database_pool_size,
+        max_overflow=0,
+        pool_timeout=2.0,
+        pool_pre_ping=False,
+        hide_parameters=True,
+        connect_args={
+            "timeout": 2.0,
+            "command_timeout": 5.0,
+            "server_settings": {"application_name": "ganglion", "jit": "off"},
+        },
+    )
 
 
 async def fetch(engine: AsyncEngine, statement: Select[*Columns]) -> Sequence[Row[*Columns]]:

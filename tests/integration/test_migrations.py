@@ -7,15 +7,23 @@ from pathlib import Path
 
 import asyncpg
 from alembic import command
+from alembic.script import ScriptDirectory
 
 from storage.migrate import config_for, upgrade
 from storage.models import metadata
+from storage.schema import newest_schema, schema_of
 
 ROOT = Path(__file__).parents[2]
 
 
 async def test_the_migrations_build_what_the_models_say(database_url: str) -> None:
     await asyncio.to_thread(command.check, config_for(database_url))
+
+
+async def test_the_newest_migration_is_known_without_alembic(database_url: str, bare_database_url: str) -> None:
+    scripts = ScriptDirectory.from_config(config_for(database_url))
+    assert newest_schema() == scripts.get_current_head() == await schema_of(database_url)
+    assert await schema_of(bare_database_url) is None
 
 
 async def test_two_processes_may_migrate_at_once_and_again(bare_database_url: str) -> None:
