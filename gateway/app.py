@@ -232,6 +232,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             engine=engine,
             metrics=metrics,
             waiting=waiting,
+            streams=streams,
         ),
         agent_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, bus=bus, settings=settings.bus),
     ):

@@ -10,6 +10,7 @@ from gateway.chat.turn import Turns
 from gateway.chat.waiting import Waiting
 from gateway.commits import Commits
 from gateway.metrics import Metrics
+from gateway.sse import Streams
 from gateway.wishes import Wishes
 from storage.reading import Database
 
@@ -22,9 +23,12 @@ def chat_routes(
     engine: Database,
     metrics: Metrics,
     waiting: Waiting,
+    streams: Streams,
 ) -> APIRouter:
     """The routes of `/api/{user_id}`."""
     wishes = Wishes(acceptor, engine)
     turns = Turns(acceptor=acceptor, commits=commits, wishes=wishes, engine=engine, metrics=metrics)
-    chat = Chat(authenticator=authenticator, turns=turns, waiting=waiting, conversations=Conversations(engine))
-    return chat.router()
+    conversations = Conversations(engine)
+    return Chat(
+        authenticator=authenticator, turns=turns, waiting=waiting, conversations=conversations, streams=streams
+    ).router()

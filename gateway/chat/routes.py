@@ -23,9 +23,10 @@ from gateway.chat.turn import Turn, Turns, make_turn
 from gateway.chat.waiting import TurnWire, Waiting
 from gateway.documentation import problems, request_body
 from gateway.errors import InvalidBodyError
+from gateway.http_wire import Line, line_of
 from gateway.preferences import read_key
 from gateway.requests import read_body
-from gateway.sse import HEADERS
+from gateway.sse import HEADERS, Streams
 from gateway.trail import Trail
 
 POST = "/api/{user_id}/chat"
@@ -44,12 +45,19 @@ class Chat:
     """One handler a route; nothing is remembered from one request to the next."""
 
     def __init__(
-        self, *, authenticator: Authenticator, turns: Turns, waiting: Waiting, conversations: Conversations
+        self,
+        *,
+        authenticator: Authenticator,
+        turns: Turns,
+        waiting: Waiting,
+        conversations: Conversations,
+        streams: Streams,
     ) -> None:
         self._authenticator = authenticator
         self._turns = turns
         self._waiting = waiting
         self._conversations = conversations
+        self._streams = streams
         self._stream = TurnStream(turns, conversations)
 
     def router(self) -> APIRouter:
@@ -91,7 +99,7 @@ class Chat:
         """The whole conversation with the answer in it; 202 if its turn has not come after 30 s.
 
         `Accept: text/event-stream` gives `accepted`, then `status`, `token` and `tool_call` as they happen, then the
-        stored `message` or an `error`, then `end`.
+        stored `message` or an `error`, then `end`. Who reads too slowly hears `left`: where to go on, and after what.
         """
         return await _named(self._post(request, user_id))
 
@@ -155,7 +163,7 @@ class Chat:
             await self._conversations.find(principal, asked.conversation_id)
         turn = make_turn(principal, asked, key, Trail.of(request.scope))
         if "text/event-stream" in request.headers.get("accept", ""):
-            return await self._streamed(turn, Trail.of(request.scope))
+            return await self._streamed(turn, Trail.of(request.scope), line_of(request))
         wire = TurnWire(streaming=False)
         with self._waiting.on(turn.room, wire):
             turn = await self._accepted(turn)
@@ -188,15 +196,15 @@ class Chat:
         session = await self._conversations.find(turn.principal, turn.conversation_id)
         return json_answer(await self._conversations.whole(session, turn.task_id), 200, turn.headers)
 
-    async def _streamed(self, turn: Turn, trail: Trail) -> Response:
+    async def _streamed(self, turn: Turn, trail: Trail, line: Line) -> Response:
         """What is refused is refused with its own status: the first event is there before the answer begins."""
-        frames = self._frames(turn, trail)
+        frames = self._frames(turn, trail, line)
         first = await anext(frames)
         return StreamingResponse(_joined(first, frames), media_type="text/event-stream", headers=HEADERS)
 
-    async def _frames(self, turn: Turn, trail: Trail) -> AsyncGenerator[bytes]:
+    async def _frames(self, turn: Turn, trail: Trail, line: Line) -> AsyncGenerator[bytes]:
         wire = TurnWire(streaming=True)
-        with self._waiting.on(turn.room, wire) as outlet:
+        with self._waiting.on(turn.room, wire) as outlet, self._streams.held(outlet, line):
             turn = await self._accepted(turn)
             async with aclosing(self._stream.frames(turn, wire, outlet, trail)) as frames:
                 async for frame in frames:

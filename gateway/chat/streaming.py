@@ -10,7 +10,7 @@ from gateway.chat.turn import Turn, Turns
 from gateway.chat.views import message_view
 from gateway.chat.waiting import TurnWire, sse
 from gateway.errors import refusal_of
-from gateway.outlet import Closing, QueueOutlet
+from gateway.outlet import Closing, QueueOutlet, resume_point
 from gateway.sse import next_frame
 from gateway.trail import Trail
 
@@ -31,18 +31,19 @@ class TurnStream:
             if not turn.replayed or await self._turns.ended(turn) is None:
                 async for frame in _course(wire, outlet):
                     yield frame
-            yield await self._last(turn, wire, trail)
+            yield await self._last(turn, wire, outlet, trail)
             yield sse("end", {})
         finally:
             expiry.cancel()
 
-    async def _last(self, turn: Turn, wire: TurnWire, trail: Trail) -> bytes:
+    async def _last(self, turn: Turn, wire: TurnWire, outlet: QueueOutlet, trail: Trail) -> bytes:
         row = await self._turns.ended(turn)
         if row is None:
             if wire.is_overdue:
                 error = about(AgentTimeoutError(), turn.conversation_id, turn.task_id)
                 return sse("error", refusal_of(trail, error).body)
-            return sse("left", {"task_id": turn.task_id, "stream": f"/api/v1/tasks/{turn.task_id}/stream"})
+            stream = f"/api/v1/tasks/{turn.task_id}/stream"
+            return sse("left", {"task_id": turn.task_id, "stream": stream, "after": resume_point(outlet)})
         if row.status not in GOOD:
             return sse("error", refusal_of(trail, failure_of(row, turn.conversation_id)).body)
         answer = await self._conversations.answer(turn.task_id)

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from consumers.runner import work
+from tests.support.deaf import deaf_reader, rest_of
 from tests.support.eventually import eventually
 from tests.support.parlour import BLOCKED, Json, Parlour, Talker, id_of, texts
 
@@ -101,6 +102,33 @@ async def test_a_client_that_hangs_up_cancels_nothing(parlour: Parlour, alice: T
     assert parlour.guest.stopped == 0
     for prompt in ("Go on.", "And a plain one."):
         await eventually(lambda prompt=prompt: parlour.answered(prompt))  # type: ignore[misc]  # bound at once
+
+
+async def test_a_client_that_does_not_read_is_sent_away_and_told_where_to_go_on(
+    parlour: Parlour, alice: Talker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.sse.STALLED_AFTER", 0.2)
+    parlour.guest.go_on.clear()
+    parlour.guest.tools = [("look_up", {}, {"text": "x" * 300_000})] * 16
+    body = json.dumps({"message": "Go on."}).encode()
+    streams = parlour.gateway.gateway.streams
+    asked = f"POST {alice.home}/chat"
+    async with deaf_reader(parlour.gateway.port, asked, b"event: accepted", owner=alice.owner, body=body) as reader:
+        await eventually(lambda: streams.count == 1)
+        await eventually(lambda: streams.count == 0, within=20)
+        *shown, (left, told), (end, _) = await rest_of(reader)
+    assert (left, end) == ("left", "end")
+    assert ("tool_call", 300_000) in [
+        (name, len(str(data.get("result"))) - len("{'text': ''}")) for name, data in shown
+    ]
+    parlour.guest.go_on.set()
+    async with asyncio.timeout(20):
+        answer = await alice.http.get(
+            f"{told['stream']}?after={told['after']}", headers={"Accept": "text/event-stream"}
+        )
+    assert "event: task.succeeded" in answer.text
+    assert answer.text.count("event: run.tool_called") + len([name for name, _ in shown if name == "tool_call"]) == 16
+    assert await parlour.answered("Go on.")
 
 
 async def test_a_repeat_with_the_same_key_shows_the_same_message(alice: Talker) -> None:

@@ -1,18 +1,15 @@
 """A stream's reader that has stopped reading is sent away like a socket's: with the place to resume."""
 
-import asyncio
-import json
-import socket
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from uuid import UUID
 
 import httpx
 import pytest
 
 from tests.integration.gateway.test_sockets import submitted
+from tests.support.deaf import deaf_reader, rest_of
 from tests.support.eventually import eventually
 from tests.support.fake_keeper import FakeKeeper
-from tests.support.running_gateway import Frame, RunningGateway, token
+from tests.support.running_gateway import RunningGateway
 
 
 @pytest.fixture
@@ -21,29 +18,9 @@ def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.sse.LOOKS_EVERY", 0.02)
 
 
-@asynccontextmanager
-async def deaf_stream(gateway: RunningGateway, room: str) -> AsyncGenerator[asyncio.StreamReader]:
-    """A room's stream from its beginning, whose reader takes little until it is asked to read."""
-    narrow = socket.socket()
-    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
-    narrow.setblocking(False)  # noqa: FBT003 - the socket module has it so
-    await asyncio.get_running_loop().sock_connect(narrow, ("127.0.0.1", gateway.port))
-    reader, writer = await asyncio.open_connection(sock=narrow, limit=2_048)
-    try:
-        path = f"/api/v1/stream?room={room}&after=0"
-        writer.write(f"GET {path} HTTP/1.0\r\nHost: x\r\nAuthorization: Bearer {token()}\r\n\r\n".encode())
-        await reader.readuntil(b"event: subscribed")
-        yield reader
-    finally:
-        writer.transport.abort()
-
-
-async def rest_of(reader: asyncio.StreamReader) -> list[tuple[str, Frame]]:
-    """Name and data of all messages up to the stream's end."""
-    async with asyncio.timeout(20):
-        text = (await reader.read()).decode()
-    messages = [dict(line.split(": ", 1) for line in part.splitlines() if ": " in line) for part in text.split("\n\n")]
-    return [(message["event"], json.loads(message["data"])) for message in messages if "event" in message]
+def asked(task_id: UUID) -> str:
+    """A task's room from its beginning."""
+    return f"GET /api/v1/stream?room=task:{task_id}&after=0"
 
 
 @pytest.mark.usefixtures("quick_looks")
@@ -52,7 +29,7 @@ async def test_a_stream_that_falls_too_far_behind_ends_with_the_place_to_resume(
 ) -> None:
     task_id = await submitted(alice)
     streams = gateway.gateway.streams
-    async with deaf_stream(gateway, f"task:{task_id}") as reader:
+    async with deaf_reader(gateway.port, asked(task_id), b"event: subscribed") as reader:
         for _ in range(24):
             await keeper.enter(task_id, "running", {"text": "x" * 400_000})
         await eventually(lambda: streams.count == 0)
@@ -72,6 +49,6 @@ async def test_a_stream_whose_reader_takes_nothing_ends_though_nothing_more_happ
     for _ in range(24):
         await keeper.enter(task_id, "running", {"text": "x" * 400_000})
     streams = gateway.gateway.streams
-    async with deaf_stream(gateway, f"task:{task_id}") as reader:
+    async with deaf_reader(gateway.port, asked(task_id), b"event: subscribed") as reader:
         await eventually(lambda: streams.count == 0)
         assert (await rest_of(reader))[-1][1]["code"] == "4408"
