@@ -1,5 +1,10 @@
 """`python -m gateway`: serve until SIGTERM."""
 
+import gc
+
+if __name__ == "__main__":
+    gc.disable()  # until `settle_memory`: all that is imported stays, and looking through it took a fifth of the time
+
 import prometheus_client
 
 from events.process import configure_logs, settle_memory
