@@ -16,6 +16,7 @@ from deploy.local.roles import Role
 from deploy.local.servers import Servers, data_home
 from tests.chaos.clocks import Clocks
 from tests.chaos.consumers import CALLS
+from tests.support.clusters import with_cluster
 from tests.support.infrastructure import server_folder
 from tests.support.processes import family
 from tests.support.proxy import Proxy, proxied
@@ -83,7 +84,7 @@ async def running_site(
     """All of it in a fresh folder, ready; nothing is left afterwards."""
     with server_folder() as folder:
         async with AsyncExitStack() as stack:
-            servers = await stack.enter_async_context(Servers(folder, log_sync=log_sync))
+            servers = await stack.enter_async_context(Servers(await with_cluster(folder), log_sync=log_sync))
             urls = {"nats": servers.nats_url, "postgres": servers.database_url, "valkey": servers.redis_url}
             links = {name: await stack.enter_async_context(proxied(url)) for name, url in urls.items()}
             site_env = {

@@ -27,7 +27,7 @@ class Gateway:
         env = {**parts._env, "GANGLION_PORT": str(self.port)}
         role = Role(f"soak-gateway-{number}", ("-m", "gateway"))
         self._log = parts.home / "logs" / f"{role.name}.log"
-        self._process = RoleProcess(role, parts.servers.launcher, env, self._log)
+        self._process = RoleProcess(role, parts.launcher, env, self._log)
 
     async def start(self) -> None:
         """Launch it and wait until it takes work."""

@@ -17,6 +17,7 @@ from pydantic import JsonValue
 from deploy.local.ports import free_port
 from deploy.local.roles import Role
 from deploy.local.servers import Servers
+from tests.support.clusters import with_cluster
 from tests.support.eventually import eventually
 from tests.support.infrastructure import server_folder
 from tests.support.running_keeper import connect
@@ -63,7 +64,7 @@ async def refinement_parts() -> AsyncGenerator[Parts]:
         "GANGLION_SWEEP": "off",
     }
     with server_folder() as folder:
-        async with Servers(folder) as servers:
+        async with Servers(await with_cluster(folder)) as servers:
             parts = Parts(servers, Path(folder), env=env, roles=_ROLES)
             await parts.provision()
             try:

@@ -9,6 +9,7 @@ import httpx
 
 from deploy.local.runtime import Runtime
 from deploy.local.tokens import DEVELOPER_SCOPES, mint
+from tests.support.clusters import with_cluster
 from tests.support.eventually import eventually
 from tests.support.infrastructure import server_folder
 from tests.support.plain import PLAIN
@@ -80,6 +81,6 @@ class Stack:
 async def running_stack(env: Mapping[str, str] | None = None) -> AsyncGenerator[Stack]:
     """A stack of its own in a fresh folder, ready; nothing of it is left afterwards."""
     with server_folder() as folder:
-        async with supervised(folder, env=env) as supervisor:
+        async with supervised(await with_cluster(folder), env=env) as supervisor:
             await supervisor.ready()
             yield Stack(supervisor)

@@ -20,7 +20,9 @@ from deploy.local.roles import Role
 from deploy.local.server import Server
 from deploy.local.servers import Servers
 from deploy.local.tokens import mint
+from tests.support.clusters import with_cluster
 from tests.support.eventually import eventually
+from tests.support.forked_roles import ForkingLauncher
 from tests.support.infrastructure import server_folder
 from tests.support.kill_points import FOLDER, Points
 from tests.support.plain import PLAIN
@@ -60,6 +62,7 @@ class Parts:
         self.servers = servers
         self.points = Points(armed)
         self.home = home
+        self.launcher = ForkingLauncher(**vars(servers.launcher))
         self._addresses = Addresses(
             gateway_port=free_port(),
             nats_url=(urls or {}).get("nats", servers.nats_url),
@@ -101,7 +104,7 @@ class Parts:
 
     def _process(self, role: Role) -> RoleProcess:
         env = {**self._env, **self._env_of.get(role.name, {})}
-        return RoleProcess(role, self.servers.launcher, env, self.home / "logs" / f"{role.name}.log")
+        return RoleProcess(role, self.launcher, env, self.home / "logs" / f"{role.name}.log")
 
     def _server(self, name: str) -> Server | None:
         return next((server for server in self.servers.all if server.name == name), None)
@@ -196,7 +199,7 @@ class Parts:
 async def running_parts() -> AsyncGenerator[Parts]:
     """All of it in a fresh folder, ready; nothing is left afterwards."""
     with server_folder() as folder:
-        async with Servers(folder) as servers:
+        async with Servers(await with_cluster(folder)) as servers:
             parts = Parts(servers, folder)
             await parts.provision()
             try:
