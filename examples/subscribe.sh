@@ -3,18 +3,25 @@
 #
 # TOKEN=… examples/subscribe.sh http://127.0.0.1:8080 task:ID [CURSOR]
 set -eu
+newline='
+'
 notes=$(mktemp -d)
 trap 'rm -rf "$notes"' EXIT
 printf '%s' "${3:-0}" >"$notes/cursor"
 while [ ! -e "$notes/end" ]; do
     curl --silent --no-buffer --get "$1/api/v1/stream" --header "Authorization: Bearer $TOKEN" \
         --data-urlencode "room=$2" --data-urlencode "after=$(cat "$notes/cursor")" |
+    { message=''
     while IFS= read -r line; do
-        printf '%s\n' "$line"
-        case $line in
-            "id: "*) printf '%s' "${line#id: }" >"$notes/cursor" ;;
-            "event: end") : >"$notes/end" ;;
+        message=$message$line$newline
+        [ -z "$line" ] || continue # a message counts when its empty line has come
+        printf '%s' "$message"
+        case $newline$message in *"${newline}id: "*)
+            place=${message#*id: }
+            printf '%s' "${place%%"$newline"*}" >"$notes/cursor" ;;
         esac
-    done
+        case $newline$message in *"${newline}event: end$newline"*) : >"$notes/end" ;; esac
+        message=''
+    done; }
     [ -e "$notes/end" ] || sleep 0.5
 done
