@@ -74,11 +74,11 @@ def settled(best: float, count: int) -> float:
     return best if count == 1 else best - crowding(count) - max(0.0, 1 - best / _PLAIN)
 
 
-def gram_value(grams: Grams, weights: NDArray[np.float32]) -> float:
+def gram_value(grams: Grams, weights: NDArray[np.int8], scale: float) -> float:
     """The n-grams' share of the logit: sums over the root of their number, which short texts do not undercut."""
-    chars = sum(float(weights[hashes].sum()) for hashes in grams.chars)
-    words = sum(float(weights[BUCKETS:][hashes].sum()) for hashes in grams.words)
-    return float(chars / max(grams.char_count, CHAR_NORM) ** 0.5 + words / max(grams.word_count, WORD_NORM) ** 0.5)
+    chars = int(weights.take(grams.chars).sum()) / math.sqrt(max(len(grams.chars), CHAR_NORM))
+    words = int(weights[BUCKETS:].take(grams.words).sum()) / math.sqrt(max(len(grams.words), WORD_NORM))
+    return (chars + words) * scale
 
 
 class Cues:
@@ -132,7 +132,7 @@ class Classifier:
         self._singles = np.array(self._single, np.float32)
         self._pairs = np.array(self._pair, np.float32)
         packed = zlib.decompress(base64.b85decode("".join(artefact["grams"])))
-        self._grams = np.frombuffer(packed, np.int8).astype(np.float32) * artefact["grams_scale"]
+        self._grams, self._scale = np.frombuffer(packed, np.int8), artefact["grams_scale"]
 
     def logit(self, text: str, needed: float = 0.0) -> float:
         """By the highest logit of the text's windows (see `settled`).
@@ -153,8 +153,8 @@ class Classifier:
 
     def _refined(self, value: float, text: str, needed: float) -> float:
         """With the n-grams' share: it is at most `grams_reach`, and less in a short text."""
-        reach = self._reach * min(1.0, 0.1 + len(text) / 800)
-        return value + gram_value(Grams(text), self._grams) if value + reach >= needed else value - reach
+        reach = self._reach * min(1.0, 0.2 + len(text) / 1000)
+        return value + gram_value(Grams(text), self._grams, self._scale) if value + reach >= needed else value - reach
 
     def _of_cues(self, found: list[int]) -> float:
         total = self._bias

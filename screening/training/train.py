@@ -106,8 +106,7 @@ def _grams(parts: list[str]) -> sp.csr_matrix:
     ends = [0]
     for part in parts:
         grams = Grams(part)
-        chars = np.concatenate(grams.chars).astype(np.int64)
-        words = np.concatenate(grams.words).astype(np.int64) + BUCKETS
+        chars, words = grams.chars, grams.words + BUCKETS
         rows += (chars, words)
         values.append(np.full(len(chars), GRAM_SCALE / max(len(chars), CHAR_NORM) ** 0.5))
         values.append(np.full(len(words), GRAM_SCALE / max(len(words), WORD_NORM) ** 0.5))
@@ -171,7 +170,7 @@ def write(texts: list[Text], matrix: Matrix) -> None:
             pairs[matrix.names[a]][matrix.names[b]] = round(float(weight), 3)
     grams = coefficients[cues + len(matrix.pairs) :] * GRAM_SCALE
     scale = float(np.abs(grams).max()) / 127
-    share = np.abs(matrix.x[:, cues + len(matrix.pairs) :] @ coefficients[cues + len(matrix.pairs) :])
+    share = matrix.x[:, cues + len(matrix.pairs) :] @ coefficients[cues + len(matrix.pairs) :]
     packed = base64.b85encode(zlib.compress(np.round(grams / scale).astype(np.int8).tobytes(), 9)).decode()
     artefact = {
         "trained_on": ", ".join(f"{source} {n}" for source, n in sorted(Counter(t.source for t in texts).items())),
@@ -179,7 +178,7 @@ def write(texts: list[Text], matrix: Matrix) -> None:
         "cues": {name: round(float(w), 3) for name, w in zip(matrix.names, coefficients, strict=False)},
         "pairs": pairs,
         "grams_scale": scale,
-        "grams_reach": round(float(np.quantile(share, 0.999)), 3),
+        "grams_reach": round(float(share.max()), 3),
         "grams": [packed[i : i + 160] for i in range(0, len(packed), 160)],
     }
     (DATA / "classifier.json").write_text(json.dumps(artefact, indent=1) + "\n", "utf-8")

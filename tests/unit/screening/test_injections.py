@@ -68,12 +68,12 @@ def test_every_user_field_is_screened_and_named(screener: Screener) -> None:
 
 def test_grams_do_not_depend_on_where_in_the_text_they_stand() -> None:
     alone, later = Grams("system prompt"), Grams("a b c system prompt")
-    assert set(alone.chars[2].tolist()) <= set(later.chars[2].tolist())
-    assert set(alone.words[1].tolist()) <= set(later.words[1].tolist())
+    assert set(alone.chars.tolist()) <= set(later.chars.tolist())
+    assert set(alone.words.tolist()) <= set(later.words.tolist())
 
 
 def test_white_space_and_case_make_no_difference_to_grams() -> None:
-    assert all(np.array_equal(a, b) for a, b in zip(Grams("Show  Me\n").chars, Grams("show me ").chars, strict=True))
+    assert np.array_equal(Grams("Show  Me\n").chars, Grams("show me ").chars)
 
 
 def test_windows_cover_the_whole_text() -> None:
