@@ -14,6 +14,7 @@ import structlog
 
 from events.cursor import Cursor
 from events.errors import BusUnavailableError, GanglionError, OverloadedError, TransientError
+from events.task import FINAL, STATE_EVENTS
 from gateway.commits import Commits
 from gateway.frames import Frame, make_frame, read_envelope
 from gateway.hub import Hub
@@ -21,12 +22,14 @@ from gateway.moments import Moments
 from gateway.rooms import Room, types_of
 from gateway.subscription import Subscription
 from gateway.views import is_shown
-from storage.log import Whose, entries, has_gap
+from storage.log import Whose, entries, has_gap, last_of
 from storage.reading import Database
 
 log = structlog.get_logger()
 
 BEGINNING = Cursor("", 0)
+
+_ENDS = {payload.event_type: status in FINAL for status, payload in STATE_EVENTS.items()}
 
 _SLICE = 64
 _PORTION = 48 * 1024
@@ -115,6 +118,8 @@ class Replayer:
         if not await self._hub.opened(_WAIT):
             raise BusUnavailableError
         self._hub.join(subscription)
+        if subscription.task_ended:
+            subscription.task_ended = await self._end_is_past(subscription.room)
         breaks = self._hub.breaks
         start = self._hub.position if after is None else after
         lost = after is not None and await self._is_lost(after)
@@ -214,6 +219,14 @@ class Replayer:
     def _is_ahead(self, place: Cursor) -> bool:
         position = self._hub.position
         return place.epoch == position.epoch and place > position
+
+    async def _end_is_past(self, room: Room) -> bool:
+        """Whether a task that has ended did so where the hub has been: what is committed may not be published yet."""
+        if room.id is None or self._hub.ended_lately(room.id):
+            return True
+        async with self._reading:
+            last = await last_of(self._engine, UUID(room.id), _ENDS)
+        return last is not None and _ENDS[last[0]] and last[1] <= self._hub.position
 
     async def _snapshot(self, subscription: Subscription) -> None:
         async with self._reading:

@@ -132,6 +132,19 @@ async def position(engine: AsyncEngine) -> Cursor:
     return Cursor(rows[0].epoch, rows[0].position) if rows else Cursor("", 0)
 
 
+async def last_of(engine: AsyncEngine, task_id: UUID, types: Collection[str]) -> tuple[str, Cursor] | None:
+    """Type and place of a task's newest event of these types, or None."""
+    log = event_log.c
+    newest = (
+        select(log.type, log.epoch, log.seq)
+        .where(log.task_id == task_id, log.type.in_(list(types)))
+        .order_by(log.epoch.desc(), log.seq.desc())
+        .limit(1)
+    )
+    rows = await fetch(engine, newest)
+    return (rows[0].type, Cursor(rows[0].epoch, rows[0].seq)) if rows else None
+
+
 async def session_owner(engine: AsyncEngine, session_id: str) -> tuple[str, str] | None:
     """The tenant and the owner of a session, or None."""
     rows = await fetch(engine, select(session.c.tenant, session.c.owner).where(session.c.id == session_id))

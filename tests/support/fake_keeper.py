@@ -49,7 +49,7 @@ class FakeKeeper:
     def __init__(self, client: Client, database_url: str) -> None:
         self._client = client
         self._url = database_url
-        self._publisher = Publisher(client)
+        self.publisher = Publisher(client)
         self._going = asyncio.Event()
         self._going.set()
         self._heads: dict[UUID, Event[EventData]] = {}
@@ -65,7 +65,7 @@ class FakeKeeper:
         self.epoch = (info.config.metadata or {})[EPOCH_KEY]
         self._database = await asyncpg.connect(self._url)
         await self._database.execute(_POSITION, self.epoch, 0)
-        await self._publisher.__aenter__()
+        await self.publisher.__aenter__()
         self._task = asyncio.create_task(self._run())
         self._telling = asyncio.create_task(self._tell_regularly())
         return self
@@ -84,7 +84,7 @@ class FakeKeeper:
         for task in (self._task, self._telling):
             task.cancel()
         await asyncio.gather(self._task, self._telling, return_exceptions=True)
-        await self._publisher.__aexit__(None, None, None)
+        await self.publisher.__aexit__(None, None, None)
         await self._database.close()
         if ended:
             self._task.result()
@@ -106,7 +106,7 @@ class FakeKeeper:
         data = STATE_EVENTS[status](
             task_id=task_id, kind="goal", from_status="submitted", version=version, attempt=1, result=result
         )
-        await self._publisher.publish(head.caused(data, source=SOURCE, index=version, version=version))
+        await self.publisher.publish(head.caused(data, source=SOURCE, index=version, version=version))
 
     async def open_session(self, session_id: str, owner: str, tenant: str = "acme") -> None:
         """Commit a session, without its event."""
@@ -115,7 +115,7 @@ class FakeKeeper:
 
     async def publish(self, event: Event[EventData]) -> None:
         """Put any event on the bus."""
-        await self._publisher.publish(event)
+        await self.publisher.publish(event)
 
     async def has_folded(self, seq: int) -> bool:
         return self.position >= seq
