@@ -74,9 +74,10 @@ class OutputGuard:
 
     async def _concern(self, data: RunEvent, tenant: str) -> Concern | None:
         """Long facts are read beside the event loop."""
-        if sum(map(len, texts_of_fact(data).values())) > _LONG:
-            return await asyncio.to_thread(self._outgoing.concern, data, tenant=tenant)
-        return self._outgoing.concern(data, tenant=tenant)
+        texts = texts_of_fact(data)
+        if sum(map(len, texts.values())) > _LONG:
+            return await asyncio.to_thread(self._outgoing.concern, data, tenant=tenant, texts=texts)
+        return self._outgoing.concern(data, tenant=tenant, texts=texts)
 
 
 def _said(speech: Speech, output: EventData | None) -> list[RunDelta]:

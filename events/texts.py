@@ -68,12 +68,14 @@ def texts_in(value: JsonValue, place: str) -> Iterator[tuple[str, str]]:
         at, item = waiting.pop()
         if isinstance(item, str):
             yield at, item
-            continue
-        if isinstance(item, dict):
-            for index, key in enumerate(item):
+        elif isinstance(item, list):
+            waiting += [(f"{at}/{index}", inner) for index, inner in enumerate(item)]
+        elif isinstance(item, dict):
+            for index, (key, inner) in enumerate(item.items()):
+                below = step(at, key, index)
                 if key:
-                    yield step(at, key, index) + KEY, key
-        waiting += _inside(item, at)
+                    yield below + KEY, key
+                waiting.append((below, inner))
 
 
 def replace_texts(value: V, place: str, replaced: Mapping[str, str]) -> V:
@@ -91,15 +93,7 @@ def replace_texts(value: V, place: str, replaced: Mapping[str, str]) -> V:
     return result  # type: ignore[return-value]  # an object for an object
 
 
-def _inside(item: JsonValue, at: str) -> list[tuple[str, JsonValue]]:
-    if isinstance(item, list):
-        return [(f"{at}/{index}", inner) for index, inner in enumerate(item)]
-    if isinstance(item, dict):
-        return [(step(at, key, index), inner) for index, (key, inner) in enumerate(item.items())]
-    return []
-
-
 def step(place: str, key: str, index: int) -> str:
     """The place of what an object holds under its `index`th key."""
-    plain = _PLAIN.match(key) and sum(char.isdigit() for char in key) <= _MAX_DIGITS
+    plain = _PLAIN.match(key) and (key.isalpha() or sum(char.isdigit() for char in key) <= _MAX_DIGITS)
     return f"{place}/{key}" if plain else f"{place}/#{index}"

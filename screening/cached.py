@@ -83,7 +83,9 @@ class CachedScreener:
 
     async def _read(self, bundle: Bundle) -> dict[str, Examination]:
         whole, _ = await self.examine(bundle.text)
-        return bundle.deal_out(whole, self.screener.examine)
+        dealt = bundle.deal_out(whole, self.screener.examine)
+        self.screener.familiar.remember(dict(bundle.parts), dealt)
+        return dealt
 
     async def _examine(self, text: str, checks: Checks) -> Examination:
         if len(text) < _THREAD:

@@ -10,6 +10,7 @@ from itertools import islice
 
 from screening.characters import Disguise
 from screening.classifier import Classifier
+from screening.familiar import Familiar
 from screening.fields import examine_fields
 from screening.judgement import judge
 from screening.matcher import Candidate, CompiledRule
@@ -46,6 +47,7 @@ class Screener:
         rules, self.rules_version = load()
         self._reader = Reader(rules)
         self._classifier = Classifier()
+        self.familiar = Familiar()
         self.rules_version += "-" + hashlib.sha256(self._classifier.raw).hexdigest()[:6]
         self._severities = {rule.id: rule.severity for rule in rules}
         for rule in rules:

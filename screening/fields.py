@@ -11,8 +11,10 @@ from screening.model import EVERYTHING, Checks, Examination, Finding
 
 _SHORT, _BLOCK = 300, 4_000
 _GAP = "\n\x1e\n"
-_DOUBT = 0.2
 _SEPARATELY = 64
+_NOTHING = Examination()
+DOUBT = 0.2
+"""Score of several texts read as one from which each is read by itself."""
 
 
 class Examine(Protocol):
@@ -42,8 +44,10 @@ class Bundle:
         """
         if len(self.parts) == 1:
             return {self.parts[0][0]: whole}
-        if again is not None and whole.score >= _DOUBT and len(self.parts) <= _SEPARATELY:
+        if again is not None and whole.score >= DOUBT and len(self.parts) <= _SEPARATELY:
             return {field: again(text, checks) for field, text in self.parts}
+        if not whole.findings:
+            return dict.fromkeys(dict(self.parts), _NOTHING) | {self.parts[0][0]: whole}
         return dict(self._dealt(whole))
 
     def _dealt(self, whole: Examination) -> Iterator[tuple[str, Examination]]:

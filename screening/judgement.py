@@ -28,14 +28,15 @@ def judge(
     """
     findings: list[Finding] = []
     for field, what in examined.items():
-        findings += (replace(found, field=field) for found in what.findings)
+        if what.findings:
+            findings += (replace(found, field=field) for found in what.findings)
         if what.score >= profile.injection.flag_score:
             findings.append(_likely(field, len(fields[field]), what.score, profile))
-    score = max((what.score for what in examined.values()), default=0.0)
+    score = max([what.score for what in examined.values()], default=0.0)
     kept = tuple(_foremost(findings, profile.max_findings))
-    truncated = len(findings) > len(kept) or any(len(text) > profile.max_chars for text in fields.values())
-    verdict = Verdict("allow", rules_version=rules_version, engine=engine, truncated=truncated, injection_score=score)
-    return _decided(replace(verdict, findings=kept), findings, fields, profile, names) if kept else verdict
+    truncated = len(findings) > len(kept) or max(map(len, fields.values()), default=0) > profile.max_chars
+    verdict = Verdict("allow", kept, None, rules_version, engine, truncated, injection_score=score)
+    return _decided(verdict, findings, fields, profile, names) if kept else verdict
 
 
 def _decided(

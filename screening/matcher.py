@@ -12,6 +12,7 @@ from screening.rules import Rule
 _PATTERN_MEMORY, _SET_MEMORY = 4 << 20, 24 << 20
 _SENTINEL = rb""
 _CHUNK, _MARGIN = 2048, 400
+_SHARED = 3
 
 
 def _options(memory: int) -> re2.Options:
@@ -131,22 +132,37 @@ class Matcher:
             index, *also = [gates.setdefault(gate, len(gates)) for gate in gates_of(rule)]
             self._rules.setdefault(index, []).append((CompiledRule.of(rule), also[0] if also else None))
         self._gate = Gate(gates, passes)
+        self._exact = {
+            index: Gate((rule.rule.pattern for rule, _ in shared), 1)
+            for index, shared in self._rules.items()
+            if len(shared) >= _SHARED
+        }
 
     def candidates(self, text: bytes) -> tuple[list[Candidate], set[int]]:
         """The rules worth running on `text` and where, and which of the extra gates were hit."""
         if len(text) <= 2 * _CHUNK:
-            hits = {index: [0] for index in self._gate.hits(text)}
-            parts = [(0, len(text))]
-        else:
-            parts = [
-                (max(0, start - _MARGIN), min(len(text), start + _CHUNK + _MARGIN))
-                for start in range(0, len(text), _CHUNK)
-            ]
-            hits = {}
-            for number, (first, last) in enumerate(parts):
-                for index in self._gate.hits(text[first:last]):
-                    hits.setdefault(index, []).append(number)
+            found = self._gate.hits(text)
+            return list(self._in_short(text, found)), {index for index in found if index < self.extra}
+        parts = [
+            (max(0, start - _MARGIN), min(len(text), start + _CHUNK + _MARGIN))
+            for start in range(0, len(text), _CHUNK)
+        ]
+        hits: dict[int, list[int]] = {}
+        for number, (first, last) in enumerate(parts):
+            for index in self._gate.hits(text[first:last]):
+                hits.setdefault(index, []).append(number)
         return list(self._worth_running(hits, parts)), {index for index in hits if index < self.extra}
+
+    def _in_short(self, text: bytes, hits: list[int]) -> Iterator[Candidate]:
+        """Where many rules share the gate that was hit, one more pass says which of them match."""
+        whole = ((0, len(text)),)
+        for index in hits:
+            rules = self._rules.get(index, ())
+            if index in self._exact:
+                rules = [rules[number] for number in self._exact[index].hits(text)]
+            for rule, also in rules:
+                if also is None or also in hits:
+                    yield Candidate(rule, whole)
 
     def _worth_running(self, hits: dict[int, list[int]], parts: list[tuple[int, int]]) -> Iterator[Candidate]:
         """Rule by rule the parts in which its gates were hit; neighbours are joined."""

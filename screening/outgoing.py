@@ -43,18 +43,28 @@ class Outgoing:
         self.screener = screener
         self._sealer = sealer
 
-    def concern(self, data: RunEvent, *, tenant: str) -> Concern | None:
-        """What is wrong with a fact; None, at little cost, for one with which nothing is."""
-        texts = texts_of_fact(data)
+    def concern(self, data: RunEvent, *, tenant: str, texts: dict[str, str] | None = None) -> Concern | None:
+        """What is wrong with a fact (and its `texts_of_fact`); None, at little cost, for one with which nothing is."""
+        texts = texts_of_fact(data) if texts is None else texts
         if not texts:
             return None
         kind = "files" if isinstance(data, RunFiles) else "output"
         profile = self.screener.policy.profile(tenant=tenant, kind=kind)
-        examined = examine_fields(self.screener.examine, {at: text[: profile.max_chars] for at, text in texts.items()})
+        examined = self._examined({at: text[: profile.max_chars] for at, text in texts.items()})
         verdict = judge(texts, examined, profile, self.screener.rules_version)
         if not verdict.findings and not verdict.truncated:
             return None
         return Concern(texts, examined, profile, notes(verdict.findings[:_MOST]))
+
+    def _examined(self, texts: dict[str, str]) -> dict[str, Examination]:
+        """What is in each text; what is said twice, or quotes what was harmless a moment ago, is read once."""
+        familiar = self.screener.familiar
+        fresh, examined, same = familiar.split(texts)
+        if fresh:
+            read = examine_fields(self.screener.examine, fresh)
+            familiar.remember(fresh, read)
+            examined |= read
+        return examined | {field: examined[first] for field, first in same.items()}
 
     def settle(self, data: RunEvent, concern: Concern, names: Placeholders, *, tenant: str, session: str) -> RunEvent:
         """The fact as it may be shown, with the findings in it."""
