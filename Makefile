@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
+# Whatever the environment says: roles and tests start from what was compiled before, or each start compiles it all.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help up demo test check check-browser bench soak chaos chaos-release mutants clean
 
@@ -18,7 +21,7 @@ demo: $(STAMP) ## submit the examples, show them live, then a table
 
 WHOLE_STACKS := tests/chaos tests/soak tests/e2e
 PYTEST := $(BIN)/python -m pytest
-AGAIN := --last-failed --last-failed-no-failures none
+AGAIN := --last-failed --last-failed-no-failures none --promises-are-final
 
 test: $(STAMP) ## run the tests on real, embedded servers; what fails beside others is tried once more, alone
 	failed=; \

@@ -19,8 +19,11 @@ from tests.support.infrastructure import (
     shared_servers,
     uses_containers,
 )
+from tests.support.promises import pytest_addoption, pytest_configure, pytest_runtest_makereport
 from tests.support.stack import Stack, running_stack
 from tests.support.strangers import absent
+
+__all__ = ["pytest_addoption", "pytest_configure", "pytest_runtest_makereport"]
 
 settings.register_profile("shared machine", deadline=None)  # a busy neighbour is no defect
 settings.load_profile("shared machine")

@@ -19,7 +19,7 @@ from tests.chaos.checker import Checker, Verdict, promised_to_the_log
 from tests.chaos.faults import Fault
 from tests.chaos.load import Client, Request
 from tests.chaos.site import Site, running_site
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 from tests.support.sweep_log import resent_in
 
 OWNERS = 4
@@ -181,7 +181,7 @@ class Campaign:
             self._report.drained_in = time.monotonic() - began
             # Once everything is told, the end of one more request is the last that a subscriber sees.
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(DRAIN):
+                async with asyncio.timeout(PATIENCE * DRAIN):
                     await asyncio.gather(*(client.ask_the_last() for client in self._clients), return_exceptions=True)
             await self._all_has_ended()
 

@@ -59,7 +59,7 @@ async def load_on(parts: Parts) -> AsyncGenerator[Load]:
             await live.until_final(load.task_ids)
             await proof.every_sequence_is_accounted_for()
             await proof.no_effect_is_doubled(load.task_ids)
-            await proof.was_seen_once_in_order(live.seen, load.task_ids)
+            await proof.was_seen_once_in_order(lambda: live.seen, load.task_ids)
 
 
 async def killed_at(parts: Parts, load: Load, point: str, role: str, work: Callable[[], Awaitable[None]]) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.support.promises import a_promise
 from tests.support.stack_load import Asker, answered, asking, promised
 from tests.support.stack_parts import Parts
 from tests.support.stack_proof import Proof
@@ -57,10 +58,12 @@ async def test_nothing_promised_is_lost_or_doubled_while_each_part_is_killed_und
 async def _saw_everything(asker: Asker, proof: Proof) -> None:
     """Its own tasks and no others, each state once and in order, though its socket was cut and its gateway killed."""
     mine = set(asker.promised)
-    assert await proof.tasks_of(asker.owner) == mine
+    with a_promise():
+        assert await proof.tasks_of(asker.owner) == mine
     await asker.live.until_final(mine)
-    await proof.was_seen_once_in_order(asker.live.seen, mine)
-    assert {seen.task_id for seen in asker.live.seen} == mine
+    await proof.was_seen_once_in_order(lambda: asker.live.seen, mine)
+    with a_promise():
+        assert {seen.task_id for seen in asker.live.seen} == mine
 
 
 def resent(parts: Parts) -> int:

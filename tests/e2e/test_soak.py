@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.soak.run import Plan, soak
+from tests.support.promises import a_promise
 from tests.support.stack_parts import Parts
 
 SEED = int(os.environ.get("GANGLION_TEST_SEED", random.randrange(2**32)))
@@ -24,8 +25,12 @@ async def test_a_hundred_subscribers_miss_nothing_while_gateways_are_killed(
     result = await soak(parts, PLAN)
     verdict = result.verdict
     record_property("figures", f"{result}")
-    assert not verdict.faults, f"seed {SEED}: {verdict.faults[:5]}"
-    assert verdict.gaps == 0, f"seed {SEED}: only gateways were killed, so nothing may be gone"
+    # What was not shown in time may have been late; what was shown twice, or with a hole before it, was not.
+    late = [fault for fault in verdict.faults if "were never shown" in fault]
+    with a_promise():
+        assert verdict.faults == late, f"seed {SEED}: {verdict.faults[:5]}"
+        assert verdict.gaps == 0, f"seed {SEED}: only gateways were killed, so nothing may be gone"
+    assert not late, f"seed {SEED}: {late[:5]}"
     assert verdict.torn_speech == 0, f"seed {SEED}"
     assert verdict.pieces_heard > 100
     assert sum(result.kills.values()) >= 1

@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar, overload
 
+from tests.support.promises import OutOfPatienceError
+
 Value = TypeVar("Value")
 
 PATIENCE = 4
@@ -21,7 +23,7 @@ async def eventually(check: Callable[[], Value], *, within: float = 20.0, every:
 
 
 async def eventually(check: Callable[[], object], *, within: float = 20.0, every: float = 0.01) -> object:
-    """The first truthy answer of `check`, a plain or an async function; AssertionError after four times `within`.
+    """The first truthy answer of `check`, a plain or an async function; OutOfPatienceError after four times `within`.
 
     `within` is how many seconds it takes at most on a machine that has nothing else to do. An AssertionError raised by
     `check` counts as "not yet"; the last one, or the last answer, is in the message.
@@ -40,5 +42,5 @@ async def eventually(check: Callable[[], object], *, within: float = 20.0, every
             last = repr(value)
         if time.monotonic() > deadline:
             name = getattr(check, "__qualname__", repr(check))
-            raise AssertionError(f"{name} did not come true within {PATIENCE * within:g} s; last: {last}")
+            raise OutOfPatienceError(f"{name} did not come true within {PATIENCE * within:g} s; last: {last}")
         await asyncio.sleep(every)
