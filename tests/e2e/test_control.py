@@ -1,6 +1,8 @@
 """Changing the course of tasks on a whole stack: how quickly it is entered, how quickly an agent hears of it."""
 
 import asyncio
+import os
+import signal
 import uuid
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ import httpx
 import pytest
 from pydantic import JsonValue
 
+from events.task import STATE_EVENTS
 from tests.support import kill_points as points
 from tests.support.eventually import eventually
 from tests.support.stack_load import TEXT
@@ -70,6 +73,13 @@ class Owner:
         found = await eventually(outcome, within=20)
         assert found is not None
         return found
+
+    async def told(self, task: str, states: list[str]) -> bool:
+        """Whether its history shows these states, in this order."""
+        items = (await self.http.get(f"/api/v1/tasks/{task}/events")).json()["items"]
+        shown = [name for item in items if (name := str(item["event"]).partition(".")[2]) in STATE_EVENTS]
+        assert shown == states
+        return True
 
     async def seconds_between(self, task: str, first: str, then: str) -> float:
         """From one event of the task to another, by the log's own clock."""
@@ -181,6 +191,26 @@ async def test_a_run_past_its_time_ends_timed_out_and_its_agent_stops(owner: Own
     assert await owner.run_status(task) == "timed_out"
     await owner.wish(task, "retry")
     await owner.until(task, "succeeded")
+
+
+async def test_a_run_that_is_silent_for_ninety_seconds_is_lost_and_its_task_begins_a_new_attempt(owner: Owner) -> None:
+    task = await owner.hanging()
+    runner = owner.parts.pid("runner")
+    assert runner is not None
+    os.kill(runner, signal.SIGSTOP)
+    try:
+        silence = "UPDATE task SET heartbeat_at = now() - make_interval(secs => $2) WHERE id = $1"
+        await owner.database.execute(silence, uuid.UUID(task), 85)
+        assert (await owner.task(task))["status"] == "running"
+        await owner.database.execute(silence, uuid.UUID(task), 91)
+        found = await owner.until(task, "assigned")  # the router has chosen again, and nobody is there to begin
+        assert (found["attempt"], await owner.run_status(task)) == (2, "lost")
+    finally:
+        os.kill(runner, signal.SIGCONT)
+    found = await owner.until(task, "succeeded")
+    assert (found["attempt"], await owner.run_status(task), await owner.run_status(task, 2)) == (2, "lost", "succeeded")
+    begun = ["ready", "assigned", "running"]
+    await eventually(lambda: owner.told(task, [*begun, *begun, "succeeded"]))
 
 
 async def test_a_deadline_ends_what_runs_and_what_nobody_could_take(owner: Owner) -> None:
