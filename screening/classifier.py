@@ -20,7 +20,7 @@ BLOCK, REACH = 250, 60
 CHAR_NORM, WORD_NORM = 2500, 600
 BUCKETS = 1 << BITS
 _SHORT = 1250
-_CLOSE = 6
+_CLOSE, _AROUND = 6, 30
 _PLAIN = 6.0
 
 Presence = NDArray[np.float32]
@@ -137,7 +137,8 @@ class Classifier:
     def logit(self, text: str, needed: float = 0.0) -> float:
         """By the highest logit of the text's windows (see `settled`).
 
-        N-grams are only read where they can lift it to `needed`, and in a long text in the 6 likeliest windows.
+        N-grams are only read where they can lift it to `needed`. In a long text cues tell the 6 likeliest windows,
+        which are then read exactly, with 30 characters on either side.
         """
         if len(text) <= _SHORT:
             return self._refined(self._of_cues(self._cues.found(text)), text, needed)
@@ -148,7 +149,8 @@ class Classifier:
         best = -np.inf
         for number in np.argsort(-by_cues)[:_CLOSE].tolist():
             start, end = places[number]
-            best = max(best, self._refined(float(by_cues[number]), text[start:end], max(best, needed)))
+            part = text[max(0, start - _AROUND) : end + _AROUND]
+            best = max(best, self._refined(self._of_cues(self._cues.found(part)), part, max(best, needed)))
         return settled(best, len(places))
 
     def _refined(self, value: float, text: str, needed: float) -> float:

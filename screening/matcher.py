@@ -144,8 +144,7 @@ class Matcher:
             found = self._gate.hits(text)
             return list(self._in_short(text, found)), {index for index in found if index < self.extra}
         parts = [
-            (max(0, start - _MARGIN), min(len(text), start + _CHUNK + _MARGIN))
-            for start in range(0, len(text), _CHUNK)
+            (max(0, start - _MARGIN), min(len(text), start + _CHUNK + _MARGIN)) for start in range(0, len(text), _CHUNK)
         ]
         hits: dict[int, list[int]] = {}
         for number, (first, last) in enumerate(parts):
