@@ -74,10 +74,15 @@ class Feed:
         """A pull with room for what is not in hand; work that ends later makes its room there."""
         self._narrow = self._pause.probing
         window = 1 if self._narrow else self._window
-        rearm = 1 if self._narrow or self._durable.slots else None
-        return Pull(self._client, self._durable.stream, self._durable.name, window=window - self._held, rearm=rearm)
+        return Pull(self._client, self._durable.stream, self._durable.name, window=window - self._held)
 
     def _start(self, messages: list[Msg]) -> None:
+        concerned = self._consumer.concerned
+        if concerned is not None:
+            others = [message for message in messages if not concerned(message.data)]
+            messages = [message for message in messages if concerned(message.data)]
+            if others:
+                self._spawn(self._worker.pass_over(others), len(others))
         match self._consumer:
             case Flow(handler=handler):
                 self._start_flow(handler, messages)

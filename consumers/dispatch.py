@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from consumers._runtime import Flow, Output, Resources
 from consumers._stops import STOPPING
 from events import ids
-from events.agent import AgentActive, AgentGone, is_outside
+from events.agent import AgentActive, AgentGone, agent_named_in, is_outside
 from events.base import Event, EventData
 from events.codec import decode, encode
 from events.errors import InvalidEventError, TransientError
@@ -41,6 +41,12 @@ class Dispatch:
     def __init__(self, lookup: Lookup, queues: WorkQueues) -> None:
         self._lookup = lookup
         self._queues = queues
+
+    @staticmethod
+    def concerned(body: bytes) -> bool:
+        """Whether an event may be about an outside agent."""
+        named = agent_named_in(body)
+        return not named or is_outside(named)
 
     async def hand_out(self, event: Event[EventData]) -> Sequence[Output]:
         """The assignment, if the task is an outside agent's and still so; nothing for all other tasks."""
@@ -114,4 +120,4 @@ def work_of(task: TaskView, agent_id: str) -> WorkAssigned:
 def build(resources: Resources) -> Flow:
     """The consumer."""
     dispatch = Dispatch(resources.lookup, WorkQueues(resources.client))
-    return Flow(DISPATCH, dispatch.hand_out, start=Stops(resources.client).listen)
+    return Flow(DISPATCH, dispatch.hand_out, start=Stops(resources.client).listen, concerned=dispatch.concerned)

@@ -52,7 +52,7 @@ class Undertaker:
     async def run(self) -> None:
         """Read advisories until cancelled."""
         while True:
-            async with Pull(self._client, UNDERTAKER.stream, UNDERTAKER.name, window=_WINDOW, rearm=1) as pull:
+            async with Pull(self._client, UNDERTAKER.stream, UNDERTAKER.name, window=_WINDOW) as pull:
                 while messages := await pull.take(_WINDOW):
                     for message in messages:
                         await self._settle(message)

@@ -24,16 +24,17 @@ _CHECK = 0.1
 class Pull:
     """Takes messages of one consumer, never more than `window` that were not given `back`; `async with` it.
 
-    More is asked for whenever there is room for `rearm` (half of the window unless told). Nothing is acknowledged
-    here. Once `lost` (the consumer or the connection went away) it gives what it has and then nothing: make another.
+    More is asked for whenever there is room for half of the window, and for the least room once nothing is asked for
+    any more: a few that take long leave no place empty. Nothing is acknowledged here. Once `lost` (the consumer or the
+    connection went away) it gives what it has and then nothing: make another.
     """
 
-    def __init__(self, client: Client, stream: str, consumer: str, *, window: int, rearm: int | None = None) -> None:
+    def __init__(self, client: Client, stream: str, consumer: str, *, window: int) -> None:
         self._client = client
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{consumer}"
         self._consumer = consumer
         self._window = window
-        self._rearm = rearm or max(1, window // 2)
+        self._rearm = max(1, window // 2)
         self._inbox = client.new_inbox()
         self._subscription: Subscription | None = None
         self._watch: asyncio.Task[None] | None = None
@@ -94,7 +95,7 @@ class Pull:
 
     async def _ask(self) -> None:
         room = self._window - self._requested - self._out
-        if room < self._rearm or self.lost or not self._client.is_connected:
+        if room < (self._rearm if self._requested else 1) or self.lost or not self._client.is_connected:
             return
         self._requested += room
         request = {"batch": room, "expires": int(_EXPIRES * 1e9), "idle_heartbeat": int(_HEARTBEAT * 1e9)}
@@ -107,6 +108,8 @@ class Pull:
             self._out += 1
             self._received.append(message)
             self._bell.set()
+            if not self._requested:
+                await self._ask()
             return
         headers = message.headers or {}
         if headers.get("Status") == "100":

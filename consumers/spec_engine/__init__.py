@@ -20,4 +20,4 @@ def build(resources: Resources) -> Slots:
         await engine.stops.listen(resources.client)
         await presence.start()
 
-    return Slots(SPEC_ENGINE, engine.run, start=start)
+    return Slots(SPEC_ENGINE, engine.run, start=start, concerned=engine.concerned)

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from uuid import uuid4
 
@@ -281,6 +281,51 @@ async def test_long_work_is_done_once_and_by_no_more_hands_than_there_are(bus: B
     assert len(calls.events) == len({event.id for event in calls.events}) == 4
     assert calls.most == 2
     assert len(await others(bus)) == 4
+
+
+async def test_what_does_not_concern_a_consumer_is_settled_unread_and_takes_no_slot(bus: Bus) -> None:
+    done = asyncio.Event()
+    calls = Calls()
+
+    async def work(event: Event[EventData]) -> AsyncIterator[EventData]:
+        calls.note(event)
+        await done.wait()
+        yield checked(event)
+
+    async def settled_but(left: int) -> bool:
+        info = await bus.client.jetstream().consumer_info("BUS", "probe")
+        return (info.num_pending, info.num_ack_pending) == (0, left)
+
+    async with fed(bus, Slots(SLOTS, work, _nothing, concerned=lambda body: b"mine" in body)):
+        for number in range(2 * SLOTS.slots):
+            await bus.submit(f"Of others {number}")
+        mine = [await bus.submit(f"Task {number}, mine") for number in range(SLOTS.slots)]
+        await eventually(lambda: len(calls.events) == SLOTS.slots)
+        await eventually(lambda: settled_but(SLOTS.slots))
+        done.set()
+        await eventually(lambda: settled(bus), within=15)
+    assert [event.id for event in calls.events] == [event.id for event in mine]
+
+
+async def test_no_slot_stays_empty_beside_long_work(bus: Bus) -> None:
+    done = asyncio.Event()
+    calls = Calls()
+
+    async def work(event: Event[EventData]) -> AsyncIterator[EventData]:
+        calls.note(event)
+        if len(calls.events) > 1:
+            await done.wait()
+        yield checked(event)
+
+    slots = 8
+    async with fed(bus, Slots(replace(SLOTS, slots=slots, ack_wait=10.0), work, _nothing)):
+        await bus.submit("Quick")
+        await eventually(lambda: settled(bus))  # its slot is free again, and not asked for while others are
+        for number in range(slots):
+            await bus.submit(f"Long {number}")
+        await eventually(lambda: len(calls.events) == 1 + slots)
+        done.set()
+        await eventually(lambda: settled(bus), within=15)
 
 
 async def test_facts_of_slow_work_are_out_before_it_ends(bus: Bus) -> None:

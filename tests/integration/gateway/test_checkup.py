@@ -45,7 +45,7 @@ async def readers(bus: Bus, *, without: str | None = None) -> AsyncGenerator[Non
     """Somebody asks for the messages of every durable."""
     for durable in DURABLES:
         if durable.name != without:
-            await bus.opened.enter_async_context(Pull(bus.client, durable.stream, durable.name, window=1, rearm=1))
+            await bus.opened.enter_async_context(Pull(bus.client, durable.stream, durable.name, window=1))
     yield
 
 
