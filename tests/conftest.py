@@ -20,7 +20,6 @@ from tests.support.infrastructure import (
     uses_containers,
 )
 from tests.support.promises import pytest_addoption, pytest_configure, pytest_runtest_makereport
-from tests.support.stack import Stack, running_stack
 from tests.support.strangers import absent
 
 __all__ = ["pytest_addoption", "pytest_configure", "pytest_runtest_makereport"]
@@ -120,17 +119,3 @@ async def servers(state_folder: Path) -> AsyncGenerator[Servers]:
     """NATS, Postgres and Valkey of this test's own, to kill, pause, wipe and start again; always embedded."""
     async with Servers(state_folder) as own:
         yield own
-
-
-@pytest.fixture
-async def stack() -> AsyncGenerator[Stack]:
-    """All of Ganglion under a supervisor, of this test's own."""
-    async with running_stack() as own:
-        yield own
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module_stack() -> AsyncGenerator[Stack]:
-    """All of Ganglion under a supervisor, shared by the tests of one module."""
-    async with running_stack() as shared:
-        yield shared

@@ -4,31 +4,26 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncGenerator
 from uuid import uuid4
 
 import pytest
-import pytest_asyncio
 from pydantic import JsonValue, SecretStr
 
 from cli.demo.sample import INPUTS
 from producers.connect import BusSettings, Connection
 from tests.support.command import ganglion, started
 from tests.support.eventually import eventually
-from tests.support.infrastructure import server_folder
-from tests.support.supervised import Supervised, supervised
+from tests.support.stack import Stack
+from tests.support.supervised import Supervised
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STEPS = ["task.submitted", "task.checked", "task.ready", "task.assigned", "task.running", "task.succeeded"]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stack() -> AsyncGenerator[Supervised]:
-    with server_folder() as folder:
-        async with supervised(folder) as running:
-            await running.ready()
-            yield running
+@pytest.fixture
+def stack(whole_stack: Stack) -> Supervised:
+    return whole_stack.supervisor
 
 
 async def submitted(stack: Supervised, text: str) -> str:

@@ -36,8 +36,8 @@ def me() -> str:
 
 
 @pytest.fixture
-async def client(module_stack: Stack, me: str) -> AsyncGenerator[httpx.AsyncClient]:
-    async with module_stack.client(me, scopes=USER) as client:
+async def client(whole_stack: Stack, me: str) -> AsyncGenerator[httpx.AsyncClient]:
+    async with whole_stack.client(me, scopes=USER) as client:
         yield client
 
 
@@ -66,9 +66,9 @@ async def ended(client: httpx.AsyncClient, task_id: JsonValue) -> Body:
 
 
 async def test_a_task_goes_from_post_to_its_result_live_on_the_socket(
-    module_stack: Stack, client: httpx.AsyncClient, me: str
+    whole_stack: Stack, client: httpx.AsyncClient, me: str
 ) -> None:
-    async with follower(module_stack, me, after=None) as live:
+    async with follower(whole_stack, me, after=None) as live:
         accepted = await submitted(client)
         assert accepted["durability"] == "log+database"
         task_id = str(accepted["task_id"])
@@ -92,9 +92,9 @@ async def test_the_request_in_the_readme_is_answered_as_the_readme_shows(client:
 
 
 async def test_an_injection_is_blocked_with_a_reason_and_reaches_no_agent(
-    module_stack: Stack, client: httpx.AsyncClient, me: str
+    whole_stack: Stack, client: httpx.AsyncClient, me: str
 ) -> None:
-    async with follower(module_stack, me) as live:
+    async with follower(whole_stack, me) as live:
         task_id = str((await submitted(client, ATTACK))["task_id"])
         await live.until_final({task_id})
     task = await ended(client, task_id)
@@ -107,7 +107,7 @@ async def test_an_injection_is_blocked_with_a_reason_and_reaches_no_agent(
 
 
 async def test_the_event_stream_shows_what_the_socket_shows_with_the_same_cursors(
-    module_stack: Stack, client: httpx.AsyncClient, me: str
+    whole_stack: Stack, client: httpx.AsyncClient, me: str
 ) -> None:
     task_id = str((await submitted(client))["task_id"])
     async with client.stream("GET", f"/api/v1/tasks/{task_id}/stream", params={"after": "0"}) as stream:
@@ -117,22 +117,22 @@ async def test_the_event_stream_shows_what_the_socket_shows_with_the_same_cursor
         for cursor, event, data in zip(lines, lines[1:], lines[2:], strict=False)
         if cursor.startswith("id: ")
     ]
-    async with follower(module_stack, me, f"task:{task_id}") as replayed:
+    async with follower(whole_stack, me, f"task:{task_id}") as replayed:
         await replayed.until_final({task_id})
     assert streamed == [(seen.cursor, seen.event, seen.data) for seen in replayed.seen]
     assert "event: end" in lines
 
 
-async def test_fifty_tasks_at_once_of_two_owners_never_meet(module_stack: Stack) -> None:
+async def test_fifty_tasks_at_once_of_two_owners_never_meet(whole_stack: Stack) -> None:
     names = owner(), owner()
-    async with follower(module_stack, names[0]) as first, follower(module_stack, names[1]) as second:
-        taken = await asyncio.gather(*(_many(module_stack, name, 25) for name in names))
+    async with follower(whole_stack, names[0]) as first, follower(whole_stack, names[1]) as second:
+        taken = await asyncio.gather(*(_many(whole_stack, name, 25) for name in names))
         for live, mine, others in ((first, taken[0], taken[1]), (second, taken[1], taken[0])):
             await live.until_final(mine, within=40)
             assert {seen.task_id for seen in live.seen} == mine
             assert not {seen.task_id for seen in live.seen} & others
             assert all(live.names(task_id) == STEPS for task_id in mine)
-    async with module_stack.client(names[0], scopes=USER) as nosy:
+    async with whole_stack.client(names[0], scopes=USER) as nosy:
         answers = [await nosy.get(f"/api/v1/tasks/{task_id}") for task_id in taken[1]]
         listed = (await nosy.get("/api/v1/tasks", params={"limit": 100})).json()
     assert {answer.status_code for answer in answers} == {404}
@@ -140,11 +140,11 @@ async def test_fifty_tasks_at_once_of_two_owners_never_meet(module_stack: Stack)
 
 
 async def test_a_task_that_no_agent_can_take_waits_until_its_owner_cancels_it(
-    module_stack: Stack, client: httpx.AsyncClient, me: str
+    whole_stack: Stack, client: httpx.AsyncClient, me: str
 ) -> None:
     body = {"prompt": TEXT, "required_capabilities": ["juggling"]}
     task_id = str((await client.post("/api/v1/tasks", json=body)).json()["task_id"])
-    async with follower(module_stack, me) as live:
+    async with follower(whole_stack, me) as live:
         await eventually(lambda: "task.ready" in live.names(task_id), within=20)
         answer = await client.post(f"/api/v1/tasks/{task_id}/cancel", json={"reason": "no_longer_needed"})
         await live.until_final({task_id})
@@ -172,15 +172,15 @@ async def test_a_repeat_with_the_same_key_gives_the_first_task_and_another_body_
 
 
 async def test_a_socket_that_resumes_with_its_cursor_sees_each_event_once(
-    module_stack: Stack, client: httpx.AsyncClient, me: str
+    whole_stack: Stack, client: httpx.AsyncClient, me: str
 ) -> None:
-    async with follower(module_stack, me) as cut:
+    async with follower(whole_stack, me) as cut:
         tasks = set()
         for _ in range(8):
             tasks.add(str((await submitted(client))["task_id"]))
             await cut.drop()
         await cut.until_final(tasks)
-    async with follower(module_stack, me) as whole:
+    async with follower(whole_stack, me) as whole:
         await whole.until_final(tasks)
     assert cut.connections > 1
     assert cut.seen == whole.seen

@@ -20,8 +20,8 @@ async def finished(stack: Stack, goal: str) -> bool:
     return answer.status_code == httpx.codes.OK and answer.json()["status"] == "succeeded"
 
 
-async def test_the_printed_line_submits_a_task_and_shows_its_result(module_stack: Stack) -> None:
-    line = next(text for text in module_stack.supervisor.output.splitlines() if text.startswith("curl "))
+async def test_the_printed_line_submits_a_task_and_shows_its_result(whole_stack: Stack) -> None:
+    line = next(text for text in whole_stack.supervisor.output.splitlines() if text.startswith("curl "))
     words = shlex.split(line)
     headers = dict(word.split(": ", 1) for flag, word in itertools.pairwise(words) if flag == "-H")
     body = words[words.index("-d") + 1]
@@ -33,7 +33,7 @@ async def test_the_printed_line_submits_a_task_and_shows_its_result(module_stack
 
 
 @pytest.mark.parametrize("role", ["consumers", "gateway", "valkey", "nats", "postgres"])
-async def test_tasks_finish_again_soon_after_a_kill(module_stack: Stack, role: str) -> None:
-    await module_stack.kill(role)
-    await eventually(lambda: finished(module_stack, f"Summarise: {role} was killed and came back."), within=30)
-    assert module_stack.runtime.restarts[role] >= 1
+async def test_tasks_finish_again_soon_after_a_kill(whole_stack: Stack, role: str) -> None:
+    await whole_stack.kill(role)
+    await eventually(lambda: finished(whole_stack, f"Summarise: {role} was killed and came back."), within=30)
+    assert whole_stack.runtime.restarts[role] >= 1

@@ -47,7 +47,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
 
 
-async def test_every_python_block_does_what_it_says(module_stack: Stack) -> None:
+async def test_every_python_block_does_what_it_says(whole_stack: Stack) -> None:
     sdk, plain, ours, buffered = blocks("python")
     for block, expected in (
         (sdk, ["202 applied"]),
@@ -55,23 +55,23 @@ async def test_every_python_block_does_what_it_says(module_stack: Stack) -> None
         (ours, ["task.succeeded", "praised"]),
         (buffered, ["0 left"]),
     ):
-        ran = await run(module_stack, sys.executable, "-c", block)
+        ran = await run(whole_stack, sys.executable, "-c", block)
         assert ran.code == 0, ran.err
         assert all(text in ran.out for text in expected), ran.out
         assert ran.out.count("task.succeeded") == (2 if block == ours else 0)
 
 
-async def test_the_curl_line_is_answered_with_the_receipt_that_is_shown(module_stack: Stack) -> None:
+async def test_the_curl_line_is_answered_with_the_receipt_that_is_shown(whole_stack: Stack) -> None:
     export, curl = blocks("sh")
     assert set(re.findall(r"([A-Z]+)=", export)) == {"GATEWAY", "NATS", "TOKEN"}
-    ran = await run(module_stack, "sh", "-c", curl)
+    ran = await run(whole_stack, "sh", "-c", curl)
     assert ran.code == 0, ran.err
     (shown,) = (json.loads(block) for block in blocks("json"))
     assert set(json.loads(ran.out)) == set(shown)
 
 
-async def test_the_table_names_what_may_be_sent(module_stack: Stack) -> None:
-    async with module_stack.client() as client:
+async def test_the_table_names_what_may_be_sent(whole_stack: Stack) -> None:
+    async with whole_stack.client() as client:
         items = (await client.get("/schemas")).json()["items"]
     sent = {item["type"].removeprefix("io.ganglion.").removesuffix(".v1"): item for item in items if item["sent"]}
     named = set(re.findall(r"^\| `([a-z_.]+)` ", PAGE, re.MULTILINE))
@@ -80,20 +80,20 @@ async def test_the_table_names_what_may_be_sent(module_stack: Stack) -> None:
     assert {item["scope"] for item in sent.values() if item["by"] == "user"} == {"tasks:write"}
 
 
-async def test_the_shell_example_asks_waits_and_prints(module_stack: Stack) -> None:
+async def test_the_shell_example_asks_waits_and_prints(whole_stack: Stack) -> None:
     script = str(ROOT / "examples" / "producers" / "ask.sh")
     prompt = 'Summarise: the "blue" pump\nfailed at C:\\plant twice.'
-    first, second = [await run(module_stack, "sh", script, prompt, "pump-1") for _ in range(2)]
+    first, second = [await run(whole_stack, "sh", script, prompt, "pump-1") for _ in range(2)]
     assert first.code == 0, first.err
     assert json.loads(first.out)["task_id"] == json.loads(second.out)["task_id"]
     assert '"blue" pump failed' in json.loads(first.out)["prompt"]
-    refused = await run(module_stack, "sh", script, " ")
+    refused = await run(whole_stack, "sh", script, " ")
     assert refused.code == 2
     assert json.loads(refused.err)["code"] == "invalid_request"
 
 
-async def test_a_gateway_that_is_killed_again_and_again_costs_no_event_and_doubles_none(module_stack: Stack) -> None:
-    stack = module_stack
+async def test_a_gateway_that_is_killed_again_and_again_costs_no_event_and_doubles_none(whole_stack: Stack) -> None:
+    stack = whole_stack
     urls = {"http": stack.runtime.gateway_url, "nats": f"nats://{stack.runtime.nats_url.rpartition('@')[2]}"}
 
     async def produce(kind: str) -> list[tuple[str, str]]:
@@ -117,7 +117,7 @@ async def test_a_gateway_that_is_killed_again_and_again_costs_no_event_and_doubl
         assert len(listed) == len(made) == 15
 
 
-async def test_no_role_of_ours_was_refused_anything_that_it_does(module_stack: Stack) -> None:
-    written = "".join(path.read_text() for path in (module_stack.supervisor.home / "logs").glob("nats*.log"))
+async def test_no_role_of_ours_was_refused_anything_that_it_does(whole_stack: Stack) -> None:
+    written = "".join(path.read_text() for path in (whole_stack.supervisor.home / "logs").glob("nats*.log"))
     assert "Server is ready" in written
     assert [line for line in written.splitlines() if "Violation" in line and '"GANGLION/' in line] == []
