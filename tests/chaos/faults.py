@@ -6,7 +6,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from nats.js.api import StreamConfig
+from nats.js import JetStreamContext
+from nats.js.api import StreamConfig, StreamInfo
+from nats.js.errors import NotFoundError
 
 from events.codec import decode_structured
 from events.errors import InvalidEventError
@@ -96,7 +98,7 @@ async def _duplicate(site: Site, dice: random.Random) -> None:
     settings = BusSettings.model_validate({"nats_url": site.parts.servers.nats_url})
     async with Connection(settings, "duplicates") as client:
         js = client.jetstream()
-        state = (await js.stream_info(BUS.name)).state
+        state = (await _bus(js)).state
         span = range(max(state.first_seq, state.last_seq - 400), state.last_seq + 1)
         for seq in dice.sample(span, min(60, len(span))):
             stored = await js.get_msg(BUS.name, seq)
@@ -152,12 +154,21 @@ async def _full(site: Site, dice: random.Random) -> None:
     settings = BusSettings.model_validate({"nats_url": site.parts.servers.nats_url})
     async with Connection(settings, "full") as client:
         js = client.jetstream()
-        info = await js.stream_info(BUS.name)
+        info = await _bus(js)
         await js.update_stream(_with_room(info.config, info.state.bytes + 20_000))
         await asyncio.sleep(dice.uniform(1.0, 3.0))
         site.thaw("reactors")
         await asyncio.sleep(dice.uniform(0.5, 1.0))
         await js.update_stream(_with_room(info.config, BUS.max_bytes))
+
+
+async def _bus(js: JetStreamContext) -> StreamInfo:
+    """The stream, as soon as it is there again: the fault before may have wiped it."""
+    while True:
+        try:
+            return await js.stream_info(BUS.name)
+        except NotFoundError:
+            await asyncio.sleep(0.05)
 
 
 def _with_room(config: StreamConfig, max_bytes: int) -> StreamConfig:
