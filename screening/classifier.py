@@ -20,8 +20,9 @@ BLOCK, REACH = 250, 60
 CHAR_NORM, WORD_NORM = 2500, 600
 BUCKETS = 1 << BITS
 _SHORT = 1250
-_CLOSE, _AROUND = 6, 30
+_CLOSE, _AROUND, _ROWS = 6, 30, 32
 _PLAIN = 6.0
+_COUNTING = ("\\w+", "\\w*", "]{", "[^", "\\s*", "\\s+", "\\W")
 
 Presence = NDArray[np.float32]
 
@@ -87,28 +88,21 @@ class Cues:
     def __init__(self) -> None:
         patterns = cue_patterns()
         self.names = list(patterns)
-        self._gate = Gate(patterns.values(), passes=2)
+        self._gate = Gate(patterns.values(), _COUNTING)
 
     def found(self, text: str) -> list[int]:
         """Indices into `names`, ascending."""
         return sorted(self._gate.hits(text.encode("utf-8", "replace")))
 
     def present(self, text: str) -> Presence:
-        """A row for each of `windows(text)`: 1 for the cues that are in it. Each block is read once."""
+        """A row for each of `windows(text)`: 1 for the cues that begin in it. Each block is read once."""
         places = windows(text)
-        result = np.zeros((len(places) + 1, len(self.names)), np.float32)
         if len(places) == 1:
-            result[0, self.found(text)] = 1
-            return result[:1]
-        rows: list[int] = []
-        found: list[int] = []
-        for number in range(len(result)):
-            start = number * BLOCK
-            block = text[max(0, start - REACH) : start + BLOCK + REACH]
-            hits = self._gate.hits(block.encode("utf-8", "replace"))
-            rows += [number] * len(hits)
-            found += hits
-        result[rows, found] = 1
+            return self._gate.presence([text.encode("utf-8", "replace")])
+        starts = range(0, len(places) * BLOCK + 1, BLOCK)
+        result = self._gate.presence(
+            [text[start : start + BLOCK + REACH].encode("utf-8", "replace") for start in starts]
+        )
         return np.maximum(result[:-1], result[1:])
 
 
@@ -145,7 +139,7 @@ class Classifier:
         places = windows(text)
         needed += crowding(len(places))
         present = self._cues.present(text)
-        by_cues = self._bias + (present * self._singles).sum(1) + (_product(present, self._pairs) * present).sum(1)
+        by_cues = self._by_cues(present)
         best = -np.inf
         for number in np.argsort(-by_cues)[:_CLOSE].tolist():
             start, end = places[number]
@@ -158,6 +152,16 @@ class Classifier:
         reach = self._reach * min(1.0, 0.2 + len(text) / 1000)
         return value + gram_value(Grams(text), self._grams, self._scale) if value + reach >= needed else value - reach
 
+    def _by_cues(self, present: Presence) -> Presence:
+        """The cues' share, window by window: a few rows at a time, which BLAS does without threads."""
+        totals: Presence = self._bias + present @ self._singles
+        rows = np.flatnonzero(present.sum(1) > 1)
+        for first in range(0, len(rows), _ROWS):
+            some = rows[first : first + _ROWS]
+            part = present[some]
+            totals[some] += ((part @ self._pairs) * part).sum(1)
+        return totals
+
     def _of_cues(self, found: list[int]) -> float:
         total = self._bias
         for position, cue in enumerate(found):
@@ -166,9 +170,3 @@ class Classifier:
             for other in found[position + 1 :]:
                 total += row[other]
         return total
-
-
-def _product(left: Presence, right: Presence) -> Presence:
-    """The matrix product without BLAS, whose threads cost more than they save here."""
-    result: Presence = np.einsum("ij,jk->ik", left, right)
-    return result

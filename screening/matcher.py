@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import re2
+from numpy.typing import NDArray
 
 from screening.rules import Rule
 
@@ -13,6 +15,7 @@ _PATTERN_MEMORY, _SET_MEMORY = 4 << 20, 24 << 20
 _SENTINEL = rb""
 _CHUNK, _MARGIN = 2048, 400
 _SHARED = 3
+_COUNTING = ("]{", "\\d")
 
 
 def _options(memory: int) -> re2.Options:
@@ -44,23 +47,49 @@ class Pattern:
 class Gate:
     """Many cheap patterns in a few passes over the text.
 
-    Each pass is one RE2 set. Patterns are dealt out to several sets because the states of one automaton multiply
-    with what its patterns count, and on random text almost every byte would then need a state not seen before.
+    Each pass is one RE2 set. What counts characters or words is read apart from what does not, because the states of
+    one automaton multiply with what its patterns count: on random text almost every byte would need a new one.
     A set answers "nothing" when its memory is spent; a pattern that always matches tells the two apart, and then
     every pattern counts as found (slower, never blind).
     """
 
-    def __init__(self, patterns: Iterable[str], passes: int = 4) -> None:
+    def __init__(self, patterns: Iterable[str], apart: Collection[str] = ()) -> None:
+        """Patterns with one of the marks in `apart` are read in a pass of their own."""
         listed = list(patterns)
+        self._count = len(listed)
         self._sets: list[tuple[re2.Set, list[int]]] = []
-        for first in range(passes):
-            numbers = list(range(first, len(listed), passes))
+        for numbers in filter(None, _dealt(listed, apart)):
             compiled = re2.Set.SearchSet(_options(_SET_MEMORY))
             compiled.Add(_SENTINEL)
             for number in numbers:
                 compiled.Add(listed[number].encode())
             compiled.Compile()
             self._sets.append((compiled, numbers))
+
+    def presence(self, texts: Sequence[bytes]) -> NDArray[np.float32]:
+        """A row for each text with 1 for the patterns that are in it."""
+        result = np.zeros((len(texts), self._count + 1), np.float32)
+        for compiled, numbers in self._sets:
+            columns, every = np.array([self._count, *numbers]), range(len(numbers) + 1)
+            found: list[int] = []
+            lengths: list[int] = []
+            for text in texts:
+                hits = compiled.Match(text) or every
+                found += hits
+                lengths.append(len(hits))
+            result[np.repeat(np.arange(len(texts)), lengths), columns[found]] = 1
+        return result[:, :-1]
+
+    def places(self, texts: Sequence[bytes]) -> dict[int, list[int]]:
+        """By pattern the numbers of the texts that it is in; each automaton stays in the processor's cache."""
+        result: dict[int, list[int]] = {}
+        for compiled, numbers in self._sets:
+            every = range(len(numbers) + 1)
+            for number, text in enumerate(texts):
+                for index in compiled.Match(text) or every:
+                    if index:
+                        result.setdefault(numbers[index - 1], []).append(number)
+        return result
 
     def hits(self, text: bytes) -> list[int]:
         """Indices (in the order given) of the patterns that are somewhere in `text`, in no order."""
@@ -72,6 +101,12 @@ class Gate:
             elif len(found) > 1:
                 result += [numbers[index - 1] for index in found if index]
         return result
+
+
+def _dealt(patterns: list[str], apart: Collection[str]) -> list[list[int]]:
+    """Numbers of the patterns by pass."""
+    marked = [any(mark in pattern for mark in apart) for pattern in patterns]
+    return [[number for number, its in enumerate(marked) if its == which] for which in (True, False)]
 
 
 def gates_of(rule: Rule) -> list[str]:
@@ -106,7 +141,7 @@ class Candidate:
     """A rule that can match, and the byte ranges of the text in which it can."""
 
     compiled: CompiledRule
-    ranges: tuple[tuple[int, int], ...]
+    ranges: Ranges
 
     def spans(self, text: bytes) -> Iterator[tuple[int, int]]:
         """Byte offsets of the rule's matches, left to right; one that goes on past its range is followed."""
@@ -119,62 +154,80 @@ class Candidate:
                 done = whole[1]
 
 
-class Matcher:
-    """All rules and the extra gates of normalisation behind one `re2.Set`."""
+Gated = tuple[CompiledRule, int | None]
+"""A rule, and the number of its second gate."""
+Ranges = tuple[tuple[int, int], ...]
 
-    def __init__(self, rules: Iterable[Rule], extra: Iterable[str] = (), passes: int = 1) -> None:
-        self._rules: dict[int, list[tuple[CompiledRule, int | None]]] = {}
+
+class Matcher:
+    """All rules and the extra gates of normalisation behind two `re2.Set`s.
+
+    Rules are of kinds (a number of each, by `kind_of`), and `candidates` gives those of the kinds asked for.
+    """
+
+    def __init__(self, rules: Iterable[Rule], kind_of: Callable[[Rule], int], extra: Iterable[str] = ()) -> None:
+        self._rules: dict[tuple[int, int], list[Gated]] = {}
         gates: dict[str, int] = {}
         for name in extra:
             gates[name] = len(gates)
         self.extra = len(gates)
         for rule in rules:
             index, *also = [gates.setdefault(gate, len(gates)) for gate in gates_of(rule)]
-            self._rules.setdefault(index, []).append((CompiledRule.of(rule), also[0] if also else None))
-        self._gate = Gate(gates, passes)
+            gated = (CompiledRule.of(rule), also[0] if also else None)
+            self._rules.setdefault((kind_of(rule), index), []).append(gated)
+        self._gate = Gate(gates, _COUNTING)
         self._exact = {
-            index: Gate((rule.rule.pattern for rule, _ in shared), 1)
-            for index, shared in self._rules.items()
+            key: Gate(rule.rule.pattern for rule, _ in shared)
+            for key, shared in self._rules.items()
             if len(shared) >= _SHARED
         }
 
-    def candidates(self, text: bytes) -> tuple[list[Candidate], set[int]]:
-        """The rules worth running on `text` and where, and which of the extra gates were hit."""
+    def candidates(self, text: bytes, *kinds: int) -> tuple[list[Candidate], set[int]]:
+        """The rules of these kinds worth running on `text` and where, and which of the extra gates were hit."""
         if len(text) <= 2 * _CHUNK:
             found = self._gate.hits(text)
-            return list(self._in_short(text, found)), {index for index in found if index < self.extra}
+            rules = [rule for kind in kinds for rule in self._in_short(text, found, kind)]
+            return rules, {index for index in found if index < self.extra}
         parts = [
             (max(0, start - _MARGIN), min(len(text), start + _CHUNK + _MARGIN)) for start in range(0, len(text), _CHUNK)
         ]
-        hits: dict[int, list[int]] = {}
-        for number, (first, last) in enumerate(parts):
-            for index in self._gate.hits(text[first:last]):
-                hits.setdefault(index, []).append(number)
-        return list(self._worth_running(hits, parts)), {index for index in hits if index < self.extra}
+        hits = self._gate.places([text[first:last] for first, last in parts])
+        rules = [rule for kind in kinds for rule in self._worth_running(text, hits, parts, kind)]
+        return rules, {index for index in hits if index < self.extra}
 
-    def _in_short(self, text: bytes, hits: list[int]) -> Iterator[Candidate]:
+    def _in_short(self, text: bytes, hits: list[int], kind: int) -> Iterator[Candidate]:
         """Where many rules share the gate that was hit, one more pass says which of them match."""
         whole = ((0, len(text)),)
         for index in hits:
-            rules = self._rules.get(index, ())
-            if index in self._exact:
-                rules = [rules[number] for number in self._exact[index].hits(text)]
-            for rule, also in rules:
+            for rule, also in self._matching(text, (kind, index), whole):
                 if also is None or also in hits:
                     yield Candidate(rule, whole)
 
-    def _worth_running(self, hits: dict[int, list[int]], parts: list[tuple[int, int]]) -> Iterator[Candidate]:
+    def _matching(self, text: bytes, key: tuple[int, int], ranges: Ranges) -> Iterable[Gated]:
+        """The rules behind a gate, without those that certainly match nowhere in these ranges."""
+        rules = self._rules.get(key, ())
+        if key not in self._exact:
+            return rules
+        gate = self._exact[key]
+        found = {number for first, last in ranges for number in gate.hits(text[first:last])}
+        return [rules[number] for number in found]
+
+    def _worth_running(
+        self, text: bytes, hits: dict[int, list[int]], parts: list[tuple[int, int]], kind: int
+    ) -> Iterator[Candidate]:
         """Rule by rule the parts in which its gates were hit; neighbours are joined."""
-        joined = {index: _joined(numbers, parts) for index, numbers in hits.items()}
         for index, numbers in hits.items():
-            for rule, also in self._rules.get(index, ()):
+            if (kind, index) not in self._rules:
+                continue
+            joined = _joined(numbers, parts)
+            for rule, also in self._matching(text, (kind, index), joined):
                 if also is None:
-                    yield Candidate(rule, joined[index])
+                    yield Candidate(rule, joined)
                 elif both := sorted(set(numbers) & set(hits.get(also, ()))):
                     yield Candidate(rule, _joined(both, parts))
 
 
-def _joined(numbers: list[int], parts: list[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+def _joined(numbers: list[int], parts: list[tuple[int, int]]) -> Ranges:
     ranges: list[tuple[int, int]] = []
     for number in numbers:
         first, last = parts[number]

@@ -16,6 +16,7 @@ _GATES = {**encodings.GATES, **disguises.GATES}
 _ENCODINGS = list(encodings.GATES)
 _CUED = {"rot13", "reverse"}
 _MOST = 240
+_DATA, _INJECTIONS = 0, 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,55 +36,50 @@ class Reader:
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._names = list(_GATES)
-        self._data = Matcher((rule for rule in rules if rule.family in DATA_FAMILIES), passes=2)
-        injections = (rule for rule in rules if rule.family not in DATA_FAMILIES)
-        self._injections = Matcher(injections, _GATES.values(), passes=2)
-        self._encodings = Gate(encodings.GATES.values(), passes=1)
+        self._matcher = Matcher(rules, _kind_of, _GATES.values())
+        self._encodings = Gate(encodings.GATES.values())
         self._characters = Characters()
 
     def read_for_data(self, text: str) -> tuple[list[Reading], Disguise]:
         """As `read`, without what only injections hide under."""
         base, disguise = self._characters.base(text)
-        readings = [Reading(base, self._data.candidates(base.raw)[0])]
+        readings = [Reading(base, self._matcher.candidates(base.raw, _DATA)[0])]
         gates = {_ENCODINGS[index] for index in self._encodings.hits(base.raw)} - _CUED
         for view in encodings.decoded(base, gates):
             if view.name == "cut" or len(readings) == _MOST:
                 return readings, replace(disguise, exhausting=True)
-            readings.append(Reading(view, self._data.candidates(view.raw)[0]))
+            readings.append(Reading(view, self._matcher.candidates(view.raw, _DATA)[0]))
         return readings, disguise
 
     def read(self, text: str) -> tuple[list[Reading], Disguise]:
         """The text as it stands first, then what is under its disguises; and what had to be taken off."""
         base, disguise = self._characters.base(text)
-        rules = self._data.candidates(base.raw)[0]
-        readings = [Reading(base, rules)]
-        clear = base if base.raw.isascii() else self._folded(base, disguise, readings)
-        more, hits = self._injections.candidates(clear.raw)
-        if clear is base:
-            rules += more
+        folded = None if base.raw.isascii() else self._characters.folded(base, look_alikes=disguise.mixed > 0)
+        if folded is None:
+            clear = base
+            rules, hits = self._matcher.candidates(base.raw, _DATA, _INJECTIONS)
+            readings = [Reading(base, rules)]
         else:
-            readings.append(Reading(clear, more, scored=disguise.mixed > 0))
+            clear = folded
+            readings = [self._unfolded(base, mixed=disguise.mixed > 0)]
+            rules, hits = self._matcher.candidates(clear.raw, _INJECTIONS)
+            readings.append(Reading(clear, rules, scored=disguise.mixed > 0))
         if hits:
             disguise = self._uncover(clear, {self._names[index] for index in hits}, readings, disguise)
         return readings, disguise
 
-    def _folded(self, base: View, disguise: Disguise, readings: list[Reading]) -> View:
-        """The reading for injections; with mixed scripts the unfolded text is read as well, for what is not Latin."""
-        folded = self._characters.folded(base, look_alikes=disguise.mixed > 0)
-        if folded is None:
-            return base
-        plain = self._injections.candidates(base.raw)[0] if disguise.mixed else []
-        readings[0] = Reading(base, readings[0].rules + plain, scored=not disguise.mixed)
-        return folded
+    def _unfolded(self, base: View, *, mixed: bool) -> Reading:
+        """The text as it stands, for data; with mixed scripts for injections too, in what is not Latin."""
+        kinds = (_DATA, _INJECTIONS) if mixed else (_DATA,)
+        return Reading(base, self._matcher.candidates(base.raw, *kinds)[0], scored=not mixed)
 
     def _uncover(self, clear: View, gates: set[str], readings: list[Reading], disguise: Disguise) -> Disguise:
         """Add what is under the disguises whose gates were hit; says so when there was too much of it."""
         for view in self._hidden(clear, gates):
             if view.name == "cut" or len(readings) == _MOST:
                 return replace(disguise, exhausting=True)
-            rules = self._injections.candidates(view.raw)[0]
-            if view.name == "decoded":
-                rules += self._data.candidates(view.raw)[0]
+            kinds = (_INJECTIONS, _DATA) if view.name == "decoded" else (_INJECTIONS,)
+            rules = self._matcher.candidates(view.raw, *kinds)[0]
             readings.append(Reading(view, rules, scored=view.name != "squashed"))
             if view.name == "decoded" and _is_mostly_escapes(view, clear):
                 readings[0] = replace(readings[0], scored=False)  # its letters mean nothing
@@ -98,6 +94,10 @@ class Reader:
                 inner, disguise = self._characters.base(view.text)
                 folded = self._characters.folded(inner, look_alikes=disguise.mixed > 0)
                 yield View((folded or inner).text, view.name, span=view.span)
+
+
+def _kind_of(rule: Rule) -> int:
+    return _DATA if rule.family in DATA_FAMILIES else _INJECTIONS
 
 
 def _is_mostly_escapes(view: View, clear: View) -> bool:

@@ -104,6 +104,8 @@ def test_a_gate_that_runs_out_of_memory_lets_every_rule_run() -> None:
         def Match(self, _text: bytes) -> None:  # noqa: N802 - RE2's name
             return None
 
-    gate = Gate(["a", "b", "c"], passes=1)
+    gate = Gate(["a", "b", "c"])
     gate._sets = [(Spent(), [0, 1, 2])]
     assert gate.hits(b"zzz") == [0, 1, 2]
+    assert gate.places([b"zzz"]) == {0: [0], 1: [0], 2: [0]}
+    assert gate.presence([b"zzz"]).tolist() == [[1, 1, 1]]
