@@ -9,7 +9,7 @@ import pytest
 from nats.aio.client import Client
 
 from deploy.local.server import Server
-from events.base import Event, EventData
+from events.base import Event
 from events.cursor import Cursor
 from events.task import Status, TaskControl
 from gateway.ws import MAX_SUBSCRIPTIONS
@@ -51,34 +51,6 @@ async def test_a_subscriber_sees_a_task_live_and_its_end(
     assert names(frames) == [f"task.{status}" for status in LIFE]
     assert {frame["id"] for frame in frames} == {"a"}
     assert set(frames[0]) == {"type", "id", "cursor", "event", "time", "subject", "data"}
-
-
-async def test_the_end_is_not_told_before_the_last_state_is_shown(
-    gateway: RunningGateway, alice: httpx.AsyncClient, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    task_id = await submitted(alice)
-    publish, published = keeper.publisher.publish, asyncio.Event()
-
-    async def late(event: Event[EventData]) -> object:
-        await published.wait()
-        return await publish(event)
-
-    monkeypatch.setattr(keeper.publisher, "publish", late)
-    ending = asyncio.create_task(keeper.enter(task_id, "succeeded"))
-    await eventually(lambda: _has_status(alice, task_id, "succeeded"))
-    async with gateway.socket() as early:
-        await early.send(type="subscribe", id="a", room=f"task:{task_id}", after="0")
-        await early.until_event("task.submitted")
-        published.set()
-        assert names(await early.until("end")) == ["task.succeeded"]
-    await ending
-    async with gateway.socket() as late_one:
-        await late_one.send(type="subscribe", id="a", room=f"task:{task_id}")
-        assert names(await late_one.until("end")) == []
-
-
-async def _has_status(client: httpx.AsyncClient, task_id: UUID, status: str) -> bool:
-    return bool((await client.get(f"/api/v1/tasks/{task_id}")).json()["status"] == status)
 
 
 async def test_a_late_subscriber_sees_what_the_history_shows(
