@@ -17,6 +17,7 @@ from consumers._runtime import Resources, Slots
 from events.base import Event, EventData
 from events.errors import StoreUnavailableError
 from events.proposal import ProposalEntered
+from events.spans import Spans, SpanSettings
 from events.streams import ENGINE_CLEANUP
 from events.task import TaskEntered
 from storage.lookup import Lookup
@@ -77,5 +78,6 @@ async def _nothing() -> None:
 
 def build(resources: Resources) -> Slots:
     """The consumer, for the engine that the environment names."""
-    cleanup = EngineCleanup(SpecEngineClient(EngineSettings()), resources.lookup)
+    client = SpecEngineClient(EngineSettings(), Spans.of_service("ganglion-consumers", SpanSettings()))
+    cleanup = EngineCleanup(client, resources.lookup)
     return Slots(ENGINE_CLEANUP, cleanup.clean, start=_nothing)

@@ -15,6 +15,7 @@ from engine.author import Author, RuleAuthor
 from engine.routes import MAX_BODY
 from engine.settings import EngineSettings
 from events.process import configure_logs, settle_memory
+from events.spans import Spans, SpanSettings
 
 _STOP_WITHIN = 5
 
@@ -24,7 +25,7 @@ def main() -> None:
     configure_logs()
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
     settings = EngineSettings()
-    app = create_app(settings, _author())
+    app = create_app(settings, _author(), Spans.of_service("ganglion-engine", SpanSettings()))
     settle_memory()
     uvicorn.run(
         app,

@@ -16,6 +16,7 @@ from engine.routes import Routes, guarded
 from engine.settings import EngineSettings
 from engine.stream import StreamEndpoint
 from engine.threads import Threads
+from events.spans import Spans
 
 log = structlog.get_logger()
 
@@ -23,7 +24,7 @@ _AGAIN_AFTER = 0.5
 _SWEEP_EVERY = 3_600.0
 
 
-def create_app(settings: EngineSettings, author: Author) -> Starlette:
+def create_app(settings: EngineSettings, author: Author, spans: Spans | None = None) -> Starlette:
     """The application; nothing is opened before its lifespan starts, and it starts without the database too."""
 
     @contextlib.asynccontextmanager
@@ -32,7 +33,7 @@ def create_app(settings: EngineSettings, author: Author) -> Starlette:
         async with Checkpoints(url, timeout=settings.store_timeout) as checkpoints:
             graph = build_graph(author, checkpoints.saver)
             threads = Threads(graph, checkpoints, running=settings.running, waiting=settings.waiting)
-            app.router.routes.extend(_routes(threads, checkpoints, settings))
+            app.router.routes.extend(_routes(threads, checkpoints, settings, spans or Spans()))
             keeping = asyncio.create_task(_keep(threads, checkpoints, settings))
             try:
                 yield
@@ -44,15 +45,15 @@ def create_app(settings: EngineSettings, author: Author) -> Starlette:
     return Starlette(lifespan=lifespan)
 
 
-def _routes(threads: Threads, checkpoints: Checkpoints, settings: EngineSettings) -> list[BaseRoute]:
+def _routes(threads: Threads, checkpoints: Checkpoints, settings: EngineSettings, spans: Spans) -> list[BaseRoute]:
     token, prefix = settings.token.get_secret_value(), settings.prefix
     routes = Routes(threads, checkpoints, token)
     health, ready = guarded("health", routes.health), guarded("ready", routes.ready)
     return [
-        Route(f"{prefix}/invoke", guarded("invoke", routes.invoke), methods=["POST"]),
-        Route(f"{prefix}/state/{{thread_id}}", guarded("state", routes.state), methods=["GET"]),
-        Route(f"{prefix}/cleanup/{{thread_id}}", guarded("cleanup", routes.cleanup), methods=["DELETE"]),
-        WebSocketRoute(f"{prefix}/stream/{{thread_id}}", StreamEndpoint(threads, token).serve),
+        Route(f"{prefix}/invoke", guarded("invoke", routes.invoke, spans), methods=["POST"]),
+        Route(f"{prefix}/state/{{thread_id}}", guarded("state", routes.state, spans), methods=["GET"]),
+        Route(f"{prefix}/cleanup/{{thread_id}}", guarded("cleanup", routes.cleanup, spans), methods=["DELETE"]),
+        WebSocketRoute(f"{prefix}/stream/{{thread_id}}", StreamEndpoint(threads, token, spans).serve),
         *(Route(f"{place}/health", health, methods=["GET"]) for place in {prefix, ""}),
         *(Route(f"{place}/ready", ready, methods=["GET"]) for place in {prefix, ""}),
         Route("/metrics", routes.metrics, methods=["GET"]),

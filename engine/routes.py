@@ -20,6 +20,7 @@ from engine.state import File
 from engine.threads import Threads
 from events import trace
 from events.base import JsonObject
+from events.spans import Spans
 
 log = structlog.get_logger()
 
@@ -94,12 +95,13 @@ class Routes:
         return Response(prometheus_client.generate_latest(), media_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
-def guarded(name: str, handler: Handler) -> Handler:
-    """A handler whose errors are answers, whose time is counted, and whose log lines name the caller's trace."""
+def guarded(name: str, handler: Handler, spans: Spans | None = None) -> Handler:
+    """A handler whose errors are answers, whose time is counted, whose log lines and span are of the caller's trace."""
+    traced = spans or Spans()
 
     async def guard(request: Request) -> Response:
         began = time.monotonic()
-        with bound_contextvars(**trace_of(request)):
+        with traced.serving(name, request.headers.get("traceparent")), bound_contextvars(**trace_of(request)):
             try:
                 response = await handler(request)
             except EngineError as error:

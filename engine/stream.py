@@ -13,6 +13,7 @@ from engine.feed import Listener
 from engine.frames import Frame
 from engine.metrics import SOCKETS
 from engine.threads import Threads
+from events.spans import Spans
 
 _UNAUTHORIZED, _UNKNOWN, _RESTART = 1008, 4404, 1012
 
@@ -20,9 +21,10 @@ _UNAUTHORIZED, _UNKNOWN, _RESTART = 1008, 4404, 1012
 class StreamEndpoint:
     """Serves one socket a call; a socket that drops changes nothing for its thread."""
 
-    def __init__(self, threads: Threads, token: str) -> None:
+    def __init__(self, threads: Threads, token: str, spans: Spans) -> None:
         self._threads = threads
         self._token = token
+        self._spans = spans
 
     async def serve(self, socket: WebSocket) -> None:
         """Send frames until the thread's `end`, or until the client leaves. A thread that ended is told whole too."""
@@ -32,7 +34,8 @@ class StreamEndpoint:
             await socket.close(_UNAUTHORIZED)
             return
         await socket.accept()
-        with SOCKETS.track_inprogress(), contextlib.suppress(WebSocketDisconnect):
+        span = self._spans.serving("stream", socket.headers.get("traceparent"))
+        with SOCKETS.track_inprogress(), span, contextlib.suppress(WebSocketDisconnect):
             await self._until_left(socket)
 
     async def _until_left(self, socket: WebSocket) -> None:

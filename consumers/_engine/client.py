@@ -5,8 +5,8 @@ harmless: a job's id makes a second invoke the first one's.
 """
 
 import copy
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Self
 
 import httpx
@@ -19,8 +19,8 @@ from consumers._breaker import Breaker
 from consumers._engine.answers import Frame, ThreadState, read_frame, read_state
 from consumers._engine.errors import EngineAwayError, EngineRefusedError, UnknownThreadError
 from consumers._engine.settings import EngineSettings
-from events import trace
 from events.base import JsonObject
+from events.spans import Spans
 
 _MAX_FRAME = 16 * 1024 * 1024
 _READY_TIMEOUT = 5.0
@@ -32,8 +32,9 @@ class SpecEngineClient:
     Methods raise EngineAwayError or BreakerOpenError, which pass, EngineRefusedError or UnknownThreadError.
     """
 
-    def __init__(self, settings: EngineSettings) -> None:
+    def __init__(self, settings: EngineSettings, spans: Spans | None = None) -> None:
         self._settings = settings
+        self._spans = spans or Spans()
         self._http = httpx.AsyncClient(
             base_url=settings.url,
             headers=settings.headers,
@@ -94,14 +95,15 @@ class SpecEngineClient:
     async def stream(self, thread_id: str) -> AsyncIterator[AsyncIterator[Frame]]:
         """The frames of a thread as they come, until the engine closes. Any trouble is an EngineAwayError."""
         try:
-            async with connect(
-                f"{self._settings.stream_url}/{thread_id}",
-                additional_headers={**self._settings.headers, **self._trace()},
-                max_size=_MAX_FRAME,
-                compression=None,
-                proxy=None,
-            ) as socket:
-                yield (frame async for text in socket if (frame := read_frame(text)) is not None)
+            with self._trace("stream") as carried:
+                async with connect(
+                    f"{self._settings.stream_url}/{thread_id}",
+                    additional_headers={**self._settings.headers, **carried},
+                    max_size=_MAX_FRAME,
+                    compression=None,
+                    proxy=None,
+                ) as socket:
+                    yield (frame async for text in socket if (frame := read_frame(text)) is not None)
         except InvalidStatus as error:
             raise EngineAwayError(f"no stream: the engine answers {error.response.status_code}") from error
         except (OSError, WebSocketException, InvalidHandshake, InvalidURI) as error:
@@ -128,27 +130,33 @@ class SpecEngineClient:
         return max(jitter, min(asked or 0.0, longest))
 
     async def _once(self, method: str, path: str, within: float, content: bytes | None) -> httpx.Response:
-        headers = self._trace()
-        if content is not None:
-            headers["Content-Type"] = "application/json"
-        try:
-            answer = await self._http.request(
-                method, self._settings.prefix + path, content=content, headers=headers, timeout=within
-            )
-        except httpx.TransportError as error:
-            raise EngineAwayError(f"no answer: {type(error).__name__}") from error
-        status = answer.status_code
-        if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise EngineAwayError(f"the engine answers {status}", retry_after=_seconds(answer))
-        if status == httpx.codes.NOT_FOUND:
-            raise UnknownThreadError
-        if not answer.is_success:
-            raise EngineRefusedError(f"the engine answers {status} {_code(answer)}".rstrip())
-        return answer
+        with self._trace(path.split("/")[1]) as carried:
+            headers = carried if content is None else {**carried, "Content-Type": "application/json"}
+            try:
+                answer = await self._http.request(
+                    method, self._settings.prefix + path, content=content, headers=headers, timeout=within
+                )
+            except httpx.TransportError as error:
+                raise EngineAwayError(f"no answer: {type(error).__name__}") from error
+            return _judged(answer)
 
-    def _trace(self) -> dict[str, str]:
-        span = trace.call(self._traceparent)
-        return {} if span is None else {"traceparent": span}
+    @contextmanager
+    def _trace(self, call: str) -> Iterator[dict[str, str]]:
+        """The span of one call, and the headers that carry it on."""
+        with self._spans.calling(f"spec_engine {call}", self._traceparent) as own:
+            yield {} if own is None else {"traceparent": own}
+
+
+def _judged(answer: httpx.Response) -> httpx.Response:
+    """A good answer, or the error that it is."""
+    status = answer.status_code
+    if status == httpx.codes.TOO_MANY_REQUESTS or status >= httpx.codes.INTERNAL_SERVER_ERROR:
+        raise EngineAwayError(f"the engine answers {status}", retry_after=_seconds(answer))
+    if status == httpx.codes.NOT_FOUND:
+        raise UnknownThreadError
+    if not answer.is_success:
+        raise EngineRefusedError(f"the engine answers {status} {_code(answer)}".rstrip())
+    return answer
 
 
 def _seconds(answer: httpx.Response) -> float | None:

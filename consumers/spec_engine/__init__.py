@@ -5,6 +5,7 @@ from consumers._engine.settings import EngineSettings
 from consumers._presence import Offer, Presence
 from consumers._runtime import Resources, Slots
 from consumers.spec_engine.consumer import SpecEngine
+from events.spans import Spans, SpanSettings
 from events.streams import ENGINE_AGENT, SPEC_ENGINE
 
 __all__ = ["SpecEngine", "build"]
@@ -13,7 +14,8 @@ __all__ = ["SpecEngine", "build"]
 def build(resources: Resources) -> Slots:
     """The consumer, for the engine that the environment names."""
     settings = EngineSettings()
-    engine = SpecEngine(SpecEngineClient(settings), resources.lookup, settings)
+    client = SpecEngineClient(settings, Spans.of_service("ganglion-consumers", SpanSettings()))
+    engine = SpecEngine(client, resources.lookup, settings)
     presence = Presence(resources.publisher, SPEC_ENGINE.name, [Offer(ENGINE_AGENT, frozenset({"spec"}))])
 
     async def start() -> None:

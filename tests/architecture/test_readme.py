@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 DOCUMENTS = ["README.md", "CONTRIBUTING.md", *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob("docs/*.md"))]
-SETTINGS = ("cli", "consumers", "deploy", "engine", "gateway", "producers", "screening", "storage")
+SETTINGS = ("cli", "consumers", "deploy", "engine", "gateway", "producers", "screening", "storage", "events")
 _VARIABLE = re.compile(r"`([A-Z][A-Z_]+)`")
 
 

@@ -21,6 +21,7 @@ from engine.app import create_app
 from engine.author import Author
 from engine.settings import EngineSettings
 from engine.state import File
+from events.spans import Spans
 from tests.support.eventually import eventually
 from tests.support.plain import PLAIN
 
@@ -144,12 +145,14 @@ async def running_engine(
 
 
 @asynccontextmanager
-async def local_engine(database_url: str, author: Author, **settings: object) -> AsyncGenerator[EngineAddress]:
+async def local_engine(
+    database_url: str, author: Author, *, spans: Spans | None = None, **settings: object
+) -> AsyncGenerator[EngineAddress]:
     """An engine in the test's own process, ready, until the block ends."""
     values = {"database_url": database_url, "token": TOKEN} | settings
     chosen = EngineSettings.model_validate(values)
     config = uvicorn.Config(
-        create_app(chosen, author),
+        create_app(chosen, author, spans),
         port=0,
         log_level="warning",
         ws="websockets-sansio",
