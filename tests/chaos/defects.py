@@ -42,8 +42,8 @@ MUTANTS = (
             ),
             Edit(
                 _RUNTIME,
-                "                await message.ack()\n                self._settled",
-                "                self._settled",
+                "                    await future\n                await message.ack()\n",
+                "                    await future\n",
             ),
         ),
         ("kill reactors", "kill nats"),
