@@ -1,4 +1,4 @@
-"""Roles that start at once: one process imports their programs, and forks each time a role is to be started.
+"""Roles that start at once: one process imports their programs, and forks each time one is to be started.
 
 A test that kills roles and starts them again would spend most of its time, and the machine's, on imports. What is
 forked runs the same program from its first line on, as a process and session of its own with the environment it is
@@ -28,13 +28,14 @@ _LIMIT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Order:
-    """A program to run: `python -m MODULE ARGUMENTS` with this environment, its output appended to `log`."""
+class Order:
+    """A program to run: `python -m MODULE ARGUMENTS` with this environment, its output appended to these files."""
 
     module: str
     arguments: list[str]
     env: dict[str, str]
-    log: str
+    out: str
+    err: str
 
 
 class Fork:
@@ -70,7 +71,7 @@ class Mould:
             )
         self._ended: dict[int, int] = {}
 
-    def fork(self, order: _Order) -> Fork:
+    def fork(self, order: Order) -> Fork:
         """Carry out an order; returns when the process is there."""
         self._ours.send(json.dumps(asdict(order)).encode())
         while True:
@@ -99,6 +100,11 @@ class Mould:
         return what, pid
 
 
+def can_fork() -> bool:
+    """Whether forks can be watched here: only Linux lets anybody but the parent."""
+    return hasattr(os, "pidfd_open")
+
+
 @cache
 def mould() -> Mould:
     """The one of this test process."""
@@ -111,16 +117,17 @@ class ForkingLauncher(Launcher):
 
     def launch(self, command: Command) -> Process:
         program, *rest = command.argv
-        if program != sys.executable or rest[0] != "-m" or "LD_PRELOAD" in command.env or not hasattr(os, "pidfd_open"):
+        if program != sys.executable or rest[0] != "-m" or "LD_PRELOAD" in command.env or not can_fork():
             return super().launch(command)
         rotate(command.log)
-        command.log.touch(mode=0o600)
-        fork = mould().fork(_Order(rest[1], rest[2:], dict(command.env), str(command.log)))
+        command.log.touch(mode=0o600)  # whoever looks into it at once finds it
+        log = str(command.log)
+        fork = mould().fork(Order(rest[1], list(rest[2:]), dict(command.env), log, log))
         self.watchdog.watch(fork.pid, command.stop_signal)
         return Process(cast("subprocess.Popen[bytes]", fork), command, self.watchdog)
 
 
-def _orders(channel: socket.socket) -> Iterator[_Order]:
+def _orders(channel: socket.socket) -> Iterator[Order]:
     """The next order, and word to the other side of whoever has ended meanwhile."""
     watched = selectors.DefaultSelector()
     watched.register(channel, selectors.EVENT_READ)
@@ -135,7 +142,7 @@ def _orders(channel: socket.socket) -> Iterator[_Order]:
             message = channel.recv(_LIMIT)
             if not message:
                 return
-            order = _Order(**json.loads(message))
+            order = Order(**json.loads(message))
             _import(order.module)
             if (pid := os.fork()) == 0:
                 for sibling in [key.fd for key in watched.get_map().values() if key.fileobj is not channel]:
@@ -148,23 +155,27 @@ def _orders(channel: socket.socket) -> Iterator[_Order]:
 
 
 def _import(module: str) -> None:
-    found = importlib.import_module(module)
-    if hasattr(found, "__path__"):
-        importlib.import_module(f"{module}.__main__")
+    program = module
+    if hasattr(importlib.import_module(module), "__path__"):
+        program = f"{module}.__main__"
+        importlib.import_module(program)
+    del sys.modules[program]  # it is run anew, under the name `__main__`
+    if module != "cli":
+        ScreeningSettings().screener()
     gc.collect()
     gc.freeze()  # or the children's collectors would touch, and so copy, every page
 
 
-def _run(order: _Order) -> None:
+def _run(order: Order) -> None:
     """Become the role."""
     os.setsid()
     os.umask(0o077)
     os.environ.clear()
     os.environ.update(order.env)
-    log = os.open(order.log, os.O_WRONLY | os.O_APPEND)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+    for path, stream in ((order.out, 1), (order.err, 2)):
+        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.dup2(file, stream)
+        os.close(file)
     raise_file_limit()
     gc.enable()
     sys.argv = [order.module, *order.arguments]
@@ -175,7 +186,6 @@ def _main() -> None:
     """Wait for orders; in a child, carry its order out."""
     gc.disable()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ScreeningSettings().screener()
     with socket.socket(fileno=int(sys.argv[1])) as channel:
         order = next(_orders(channel), None)
     if order is not None:
