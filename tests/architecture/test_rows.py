@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "rows.md").read_text()
-NAMED = re.findall(r"(?<![\w./])((?:e2e|integration|unit)/[\w/]*test_\w+\.py)(?:::(test_\w+))?", PAGE)
+NAMED = re.findall(r"(?<![\w./])((?:chaos|e2e|integration|unit)/[\w/]*test_\w+\.py)(?:::(test_\w+))?", PAGE)
 WANTED = (
     *(f"T{number:03}" for number in range(9, 48)),
     *("T061", "T062", "T063", "T064", "T065a", "T065b", "T066"),
@@ -28,7 +28,8 @@ WANTED = (
     *(f"001 {row}" for row in ("6.1", "6.3", "7.1", "7.2", "7.3", "N.2", "N.3", "N.4")),
     *(f"001.5-{number}" for number in range(1, 11)),
     *(f"2.3.A-{number}" for number in range(1, 9)),
-    "1.2.P3.3c",
+    *(f"1.2.P{row}" for row in ("1.1c", "1.1d", "1.1e", "3.2a", "3.2b", "3.3c", "3.4", "3.5-5")),
+    "1.3.R3",
 )
 
 
