@@ -19,17 +19,11 @@ up: $(STAMP) ## start everything; Ctrl-C stops it
 demo: $(STAMP) ## submit the examples, show them live, then a table
 	$(BIN)/python -m cli demo
 
-WHOLE_STACKS := tests/chaos tests/soak tests/e2e
 PYTEST := $(BIN)/python -m pytest
 AGAIN := --last-failed --last-failed-no-failures none --promises-are-final
 
 test: $(STAMP) ## run the tests on real, embedded servers; what fails beside others is tried once more, alone
-	failed=; \
-	$(PYTEST) -n 4 --dist loadfile $(WHOLE_STACKS:%=--ignore=%) || \
-	$(PYTEST) $(AGAIN) $(WHOLE_STACKS:%=--ignore=%) || failed=1; \
-	$(PYTEST) -n 2 --dist loadfile --no-loadscope-reorder $(WHOLE_STACKS) || \
-	$(PYTEST) $(AGAIN) $(WHOLE_STACKS) || failed=1; \
-	test -z "$$failed"
+	$(PYTEST) -n 4 --dist loadfile || $(PYTEST) $(AGAIN)
 
 check: $(STAMP) ## format, lint, types, layers, the AsyncAPI document
 	$(BIN)/ruff format --check .
