@@ -53,13 +53,13 @@ async def _is_caught(mutant: Mutant) -> bool:
 
 
 def _tests_fail(copy: Path, mutant: Mutant) -> bool:
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *mutant.tests]
+    command = [sys.executable, "-m", "pytest", "-q", "-x", *mutant.tests]
     ran = subprocess.run(  # noqa: S603 - our own program
         command, cwd=copy, env={**os.environ}, capture_output=True, text=True, check=False, timeout=600
     )
     failed = [line for line in ran.stdout.splitlines() if line.startswith("FAILED")]
     if ran.returncode not in (0, 1) or (ran.returncode == 1 and not failed):
-        raise RuntimeError(f"{mutant.name}: the tests could not be run:\n{ran.stdout[-4_000:]}")
+        raise RuntimeError(f"{mutant.name}: the tests could not be run:\n{(ran.stdout + ran.stderr)[-4_000:]}")
     sys.stdout.write(f"{'caught  ' if failed else 'SURVIVED'} {mutant.name}: {'; '.join(failed)[:400]}\n")
     sys.stdout.flush()
     return bool(failed)
