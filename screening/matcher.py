@@ -15,7 +15,7 @@ _PATTERN_MEMORY, _SET_MEMORY = 4 << 20, 24 << 20
 _SENTINEL = rb""
 _CHUNK, _MARGIN = 2048, 400
 _SHARED = 3
-_COUNTING = ("]{", "\\d")
+_RUNS, _COUNTING = ("]{12}", "]{16}", "]{17}", "]{22}", "[01]{8}", "0x["), ("]{", "\\d")
 
 
 def _options(memory: int) -> re2.Options:
@@ -53,8 +53,8 @@ class Gate:
     every pattern counts as found (slower, never blind).
     """
 
-    def __init__(self, patterns: Iterable[str], apart: Collection[str] = ()) -> None:
-        """Patterns with one of the marks in `apart` are read in a pass of their own."""
+    def __init__(self, patterns: Iterable[str], *apart: Collection[str]) -> None:
+        """For each collection of marks in `apart` the patterns with one of them are read in a pass of their own."""
         listed = list(patterns)
         self._count = len(listed)
         self._sets: list[tuple[re2.Set, list[int]]] = []
@@ -103,10 +103,13 @@ class Gate:
         return result
 
 
-def _dealt(patterns: list[str], apart: Collection[str]) -> list[list[int]]:
-    """Numbers of the patterns by pass."""
-    marked = [any(mark in pattern for mark in apart) for pattern in patterns]
-    return [[number for number, its in enumerate(marked) if its == which] for which in (True, False)]
+def _dealt(patterns: list[str], apart: Sequence[Collection[str]]) -> list[list[int]]:
+    """Numbers of the patterns by pass: the first whose marks they have, else the last."""
+    passes: list[list[int]] = [[] for _ in range(len(apart) + 1)]
+    for number, pattern in enumerate(patterns):
+        place = next((i for i, marks in enumerate(apart) if any(mark in pattern for mark in marks)), len(apart))
+        passes[place].append(number)
+    return passes
 
 
 def gates_of(rule: Rule) -> list[str]:
@@ -160,7 +163,7 @@ Ranges = tuple[tuple[int, int], ...]
 
 
 class Matcher:
-    """All rules and the extra gates of normalisation behind two `re2.Set`s.
+    """All rules and the extra gates of normalisation behind three `re2.Set`s.
 
     Rules are of kinds (a number of each, by `kind_of`), and `candidates` gives those of the kinds asked for.
     """
@@ -175,7 +178,7 @@ class Matcher:
             index, *also = [gates.setdefault(gate, len(gates)) for gate in gates_of(rule)]
             gated = (CompiledRule.of(rule), also[0] if also else None)
             self._rules.setdefault((kind_of(rule), index), []).append(gated)
-        self._gate = Gate(gates, _COUNTING)
+        self._gate = Gate(gates, _RUNS, _COUNTING)
         self._exact = {
             key: Gate(rule.rule.pattern for rule, _ in shared)
             for key, shared in self._rules.items()
