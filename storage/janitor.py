@@ -1,7 +1,8 @@
 """What is due and what is stuck, by Postgres' clock."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 from uuid import UUID
 
 import asyncpg
@@ -11,6 +12,7 @@ from storage import absence
 from storage.faults import AWAY, store_faults
 
 _LIMIT = 256
+_LOOK = 10_000
 _UNROUTED = ["no_capability", "all_busy", "all_open"]
 
 
@@ -46,14 +48,18 @@ class DueProposal:
 
 @dataclass(frozen=True, slots=True)
 class Stuck:
-    """A task or proposal that has not moved, and where in the log the event is that should have moved it."""
+    """A task or proposal that has not moved, and where in the log the event is that should have moved it.
+
+    `unrouted`: the router has looked at it and found no agent.
+    """
 
     id: UUID
     status: Status | Literal["extracting"]
     agent_id: str | None
+    unrouted: bool
     epoch: str
     seq: int
-    body: bytes
+    driving_id: str
 
 
 # A run has a little longer: it ends itself at the deadline, with what it has so far.
@@ -70,7 +76,8 @@ WHERE finished_at IS NULL
 LIMIT {_LIMIT}"""
 
 _STUCK = f"""
-SELECT t.id, t.status, t.agent_id, l.epoch, l.seq, l.body
+SELECT t.id, t.status, t.agent_id, t.status = 'ready' AND coalesce(t.reason = ANY($3::text[]), false) AS unrouted,
+       l.epoch, l.seq, l.id AS driving_id
 FROM task t JOIN event_log l ON l.id = t.driving_id
 WHERE t.finished_at IS NULL AND t.status IN ('submitted', 'ready', 'assigned')
   AND NOT (t.status = 'assigned' AND l.epoch = $2 AND EXISTS (
@@ -78,7 +85,7 @@ WHERE t.finished_at IS NULL AND t.status IN ('submitted', 'ready', 'assigned')
   AND (l.epoch < $2 OR t.updated_at < now() - make_interval(secs =>
        CASE WHEN t.status = 'ready' AND t.reason = ANY($3::text[]) THEN $4::float8 ELSE $1::float8 END))
 ORDER BY t.updated_at
-LIMIT {_LIMIT}"""
+LIMIT {_LOOK}"""
 
 
 _DUE_PROPOSALS = f"""
@@ -86,11 +93,14 @@ SELECT id, task_id, workflow_id, tenant, owner, version FROM proposal
 WHERE status = 'pending' AND expires_at <= now() LIMIT {_LIMIT}"""
 
 _STUCK_PROPOSALS = f"""
-SELECT p.id, p.status, NULL AS agent_id, l.epoch, l.seq, l.body
+SELECT p.id, p.status, NULL AS agent_id, false AS unrouted, l.epoch, l.seq, l.id AS driving_id
 FROM proposal p JOIN event_log l ON l.id = p.driving_id
 WHERE p.status = 'extracting' AND (l.epoch < $2 OR p.updated_at < now() - make_interval(secs => $1))
 ORDER BY p.updated_at
-LIMIT {_LIMIT}"""
+LIMIT {_LOOK}"""
+_BODIES = """
+SELECT l.body FROM unnest($1::text[]) WITH ORDINALITY AS wanted(id, place) JOIN event_log l ON l.id = wanted.id
+ORDER BY wanted.place"""
 
 
 class JanitorStore:
@@ -133,13 +143,17 @@ class JanitorStore:
             return [DueProposal(**row) for row in await self._connection.fetch(_DUE_PROPOSALS)]
 
     async def stuck(self, after: float, epoch: str, *, unroutable_after: float) -> list[Stuck]:
-        """Up to 256 tasks and as many proposals unmoved for `after` s, or driven by an event of an earlier epoch.
+        """Up to 10,000 tasks and as many proposals unmoved for `after` s, or driven by an event of an earlier epoch.
 
         A task that the router found no agent for has moved as far as it could: it counts `unroutable_after` seconds.
         """
         with store_faults():
             found = await self._connection.fetch(_STUCK, after, epoch, _UNROUTED, unroutable_after)
             found += await self._connection.fetch(_STUCK_PROPOSALS, after, epoch)
-        return [
-            Stuck(r["id"], cast("Status", r["status"]), r["agent_id"], r["epoch"], r["seq"], r["body"]) for r in found
-        ]
+        return [Stuck(**row) for row in found]
+
+    async def driving(self, stuck: Sequence[Stuck]) -> list[bytes]:
+        """The events that should have moved them, as they were written."""
+        with store_faults():
+            found = await self._connection.fetch(_BODIES, [one.driving_id for one in stuck]) if stuck else []
+        return [row["body"] for row in found]

@@ -1,15 +1,12 @@
 """What the active keeper does by the clock: due times become events, and forgotten work is driven on (DESIGN 4).
 
 Times are Postgres' own. A due time is published as `task.control` until the task's state shows that it was heard.
-The sweep re-sends a task's driving event only if it belongs to an older epoch, or lies below its consumer's ack
-floor although the task has not moved for 15 s; it is ~0 when only processes die.
 """
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from uuid import UUID
+from dataclasses import dataclass, field
 
 import structlog
 from nats.aio.client import Client
@@ -18,17 +15,15 @@ from nats.errors import Error as NatsError
 from consumers._cancellation import heed_cancellation
 from consumers.keeper.absence import absences
 from consumers.keeper.headroom import Headroom
-from events.agent import is_outside
+from consumers.keeper.sweep import Sweep
 from events.base import Event, EventData
-from events.codec import decode_structured
 from events.errors import BusUnavailableError, LogFullError, OutcomeUnknownError
-from events.ids import derived_id, new_id
+from events.ids import derived_id
 from events.proposal import ProposalDecide
 from events.run import RunFinished
-from events.streams import BUS, DISPATCH, ENGINE_AGENT, PROPOSALS, REFLEX, ROUTER, RUNNER, SPEC_ENGINE
 from events.task import TaskControl, TaskError
 from producers.publisher import Publisher
-from storage.janitor import Due, DueProposal, JanitorStore, Stuck
+from storage.janitor import Due, DueProposal, JanitorStore
 from storage.keeper import Position
 
 log = structlog.get_logger()
@@ -36,19 +31,7 @@ log = structlog.get_logger()
 SOURCE = "/janitor"
 TICK = 1.0
 SWEEP_EVERY = 5.0
-STUCK_AFTER = 15.0
 SILENT_AFTER = 90.0
-UNROUTABLE_AFTER = 300.0
-"""Seconds after which a task without an agent is offered to the router again: its agents may have changed."""
-
-_DRIVES: dict[str, str] = {
-    "submitted": REFLEX.name,
-    "ready": ROUTER.name,
-    "assigned": RUNNER.name,
-    "extracting": PROPOSALS.name,
-}
-_RUNS: dict[str | None, str] = {ENGINE_AGENT: SPEC_ENGINE.name}
-"""Agents that have a consumer of their own; the runner acknowledges what is for them, and for outside agents."""
 
 Resend = Callable[[Sequence[Event[EventData]]], Awaitable[None]]
 
@@ -63,10 +46,13 @@ class Janitor:
     sweeping: bool = True
     silent_after: float = SILENT_AFTER
     resent: int = 0
+    _sweep: Sweep = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sweep = Sweep(self.client, self.store)
 
     async def run(self, resend: Resend, position: Callable[[], Position]) -> None:
         """Tick until cancelled. Errors of the database end the term; an absent bus only skips a beat."""
-        swept: dict[UUID, float] = {}
         next_sweep = 0.0
         room = Headroom(self.client)
         while True:
@@ -75,7 +61,7 @@ class Janitor:
                 await room.look(position().seq)
                 await self._wake_due()
                 if self.sweeping and time.monotonic() >= next_sweep:
-                    await self._sweep(resend, position(), swept)
+                    await self._drive_on(resend, position())
                     next_sweep = time.monotonic() + SWEEP_EVERY
             except (BusUnavailableError, OutcomeUnknownError, LogFullError, NatsError, TimeoutError) as error:
                 log.warning("janitor_skipped", error=type(error).__name__)
@@ -89,44 +75,12 @@ class Janitor:
         for proposal in await self.store.due_proposals():
             await self.publisher.send(_expiry(proposal))
 
-    async def _sweep(self, resend: Resend, position: Position, swept: dict[UUID, float]) -> None:
-        stuck = await self.store.stuck(STUCK_AFTER, position.epoch, unroutable_after=UNROUTABLE_AFTER)
-        floors = await self._ack_floors() if stuck else {}
-        now = time.monotonic()
-        again: list[Event[EventData]] = []
-        for task in stuck:
-            below = task.epoch == position.epoch and task.seq <= floors.get(_driver(task), 0)
-            if now - swept.get(task.id, -STUCK_AFTER) < STUCK_AFTER or not (task.epoch < position.epoch or below):
-                continue
-            swept[task.id] = now
-            again.append(_resent(task))
+    async def _drive_on(self, resend: Resend, position: Position) -> None:
+        again = await self._sweep.take(position)
         if again:
             self.resent += len(again)
             log.warning("swept", resent=len(again), total=self.resent, epoch=position.epoch)
             await resend(again)
-        for old in [task_id for task_id, at in swept.items() if now - at > 4 * STUCK_AFTER]:
-            del swept[old]
-
-    async def _ack_floors(self) -> dict[str, int]:
-        js = self.client.jetstream()
-        floors: dict[str, int] = {}
-        for name in {*_DRIVES.values(), *_RUNS.values(), DISPATCH.name}:
-            floor = (await js.consumer_info(BUS.name, name)).ack_floor
-            floors[name] = floor.stream_seq if floor is not None else 0
-        return floors
-
-
-def _driver(task: Stuck) -> str:
-    """The durable whose work it is to move a task or proposal."""
-    if task.status != "assigned" or task.agent_id is None:
-        return _DRIVES[task.status]
-    return DISPATCH.name if is_outside(task.agent_id) else _RUNS.get(task.agent_id, RUNNER.name)
-
-
-def _resent(task: Stuck) -> Event[EventData]:
-    """The driving event under a new id: the old one is in the dedupe window and in the log."""
-    original = decode_structured(task.body)
-    return original.model_copy(update={"id": str(new_id()), "source": "/keeper", "resendof": original.id})
 
 
 def _event_for(due: Due) -> Event[EventData]:

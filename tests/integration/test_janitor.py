@@ -4,9 +4,11 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from consumers.keeper.sweep import AT_ONCE, Sweep
 from deploy.local.server import Server
 from events.route import RouteFailed
 from storage.janitor import JanitorStore
+from storage.keeper import Position
 from tests.support.running_keeper import Bus, a_bus, checked, decided, started
 
 SILENT, STUCK, UNROUTABLE = 90.0, 15.0, 300.0
@@ -60,6 +62,18 @@ async def test_everything_open_is_stuck_in_a_new_epoch(bus: Bus, store: JanitorS
     await bus.submit()
     await bus.folded()
     assert [task.status for task in await store.stuck(STUCK, "z", unroutable_after=UNROUTABLE)] == ["submitted"]
+
+
+async def test_the_sweep_comes_to_everyone_however_many_stay_stuck_before_them(bus: Bus, store: JanitorStore) -> None:
+    first = [await bus.submit(f"Task {number}") for number in range(AT_ONCE)]
+    last = [await bus.submit(f"Later {number}") for number in range(3)]
+    await bus.folded()
+    sweep, lost = Sweep(bus.client, store), Position("z", 0)  # the log is another one: nothing drives them on by itself
+    assert {event.resendof for event in await sweep.take(lost)} == {cause.id for cause in first}
+    again = await sweep.take(lost)
+    assert [event.resendof for event in again] == [cause.id for cause in last]
+    assert [event.data for event in again] == [cause.data for cause in last]
+    assert await sweep.take(lost) == []
 
 
 async def test_a_silent_agent_and_a_passed_deadline_are_due_and_a_finished_task_never_is(
