@@ -80,7 +80,7 @@ class Worker:
         queue = self._lines.registration.connection.queue
         while True:
             line = await self._lines.current()
-            async with Pull(line.client, WORK.name, queue, window=self._slots - len(self._working), rearm=1) as pull:
+            async with Pull(line.client, WORK.name, queue, window=self._slots - len(self._working)) as pull:
                 self._pull = pull
                 cutting = asyncio.create_task(_lose_when_cut(line, pull))
                 try:
