@@ -61,7 +61,13 @@ class Stops:
 
     @contextmanager
     def watching(self, task_id: UUID, attempt: int) -> Iterator[Stop]:
-        """Enter before the task's row is read: what is announced after that row was true is not missed."""
+        """Enter before the task's row is read: what is announced after that row was true is not missed.
+
+        A run of an earlier attempt that is still here was lost while this process slept: it stops.
+        """
+        held = self._stops.get(task_id)
+        if held is not None and held.attempt < attempt:
+            held.stop()
         stop = self._stops[task_id] = Stop(attempt)
         self._texts[str(task_id)] = None
         try:

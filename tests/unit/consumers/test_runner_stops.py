@@ -109,6 +109,17 @@ async def test_the_end_of_an_earlier_attempt_stops_nothing() -> None:
     assert ended.outcome == "timed_out"
 
 
+async def test_a_run_that_was_lost_while_its_process_slept_stops_when_the_next_attempt_comes_here() -> None:
+    found = OneTask()
+    runner = Runner([Endless()], found)
+    facts = runner.run(state(TaskAssigned, found.id))
+    assert isinstance(await anext(facts), RunStarted)
+    with runner.stops.watching(found.id, 2):
+        ended = (await rest_of(facts))[-1]
+    assert isinstance(ended, RunFinished)
+    assert ended.outcome == "cancelled"
+
+
 async def test_a_run_past_its_time_is_stopped_and_what_was_said_is_kept() -> None:
     found = OneTask(TaskSpec.model_validate({"prompt": "x", "budget": {"max_time_seconds": 1}}))
     facts = await rest_of(Runner([Endless()], found).run(state(TaskAssigned, found.id)))
