@@ -15,6 +15,7 @@ from events.errors import BusUnavailableError, InvalidEventError, LogFullError, 
 from events.subjects import subject_of
 from producers.publisher import Ack, Publisher
 from tests.support.eventually import eventually
+from tests.support.processes import family, freeze
 from tests.support.running_keeper import connect, delete_streams, submitted
 
 
@@ -84,7 +85,7 @@ async def test_a_silent_server_leaves_the_outcome_unknown_after_the_timeout(
 ) -> None:
     async with Publisher(client, timeout=0.3) as hasty:
         event = submitted()
-        module_nats_server.pause()
+        freeze(family(module_nats_server.pid))
         try:
             began = time.monotonic()
             with pytest.raises(OutcomeUnknownError):

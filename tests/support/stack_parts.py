@@ -26,7 +26,7 @@ from tests.support.forked_roles import ForkingLauncher
 from tests.support.infrastructure import server_folder
 from tests.support.kill_points import FOLDER, Points
 from tests.support.plain import PLAIN
-from tests.support.processes import family
+from tests.support.processes import family, freeze
 from tests.support.stack_follower import Follower
 
 _PROVISION = Role("provision", ("-m", "tests.support.kill_provision"))
@@ -132,14 +132,12 @@ class Parts:
 
     def pause(self, server: Server) -> None:
         """Freeze a server with all its children: connections stay open and nothing answers."""
-        for pid in family(server.pid):
-            with contextlib.suppress(ProcessLookupError):  # a backend of Postgres may end meanwhile
-                os.kill(pid, signal.SIGSTOP)
+        freeze(family(server.pid))
 
     def resume(self, server: Server) -> None:
         """Let a frozen server go on."""
         for pid in family(server.pid):
-            with contextlib.suppress(ProcessLookupError):  # as above
+            with contextlib.suppress(ProcessLookupError):  # a backend of Postgres may end meanwhile
                 os.kill(pid, signal.SIGCONT)
 
     async def start(self, name: str) -> None:
