@@ -20,7 +20,8 @@ BLOCK, REACH = 250, 60
 CHAR_NORM, WORD_NORM = 2500, 600
 BUCKETS = 1 << BITS
 _SHORT = 1250
-_CLOSE, _AROUND, _ROWS = 6, 30, 32
+AROUND = 30
+_CLOSE, _ROWS = 6, 32
 _PLAIN = 6.0
 _COUNTING = ("\\w+", "\\w*", "]{", "[^", "\\s*", "\\s+", "\\W")
 
@@ -143,7 +144,7 @@ class Classifier:
         best = -np.inf
         for number in np.argsort(-by_cues)[:_CLOSE].tolist():
             start, end = places[number]
-            part = text[max(0, start - _AROUND) : end + _AROUND]
+            part = text[max(0, start - AROUND) : end + AROUND]
             best = max(best, self._refined(self._of_cues(self._cues.found(part)), part, max(best, needed)))
         return settled(best, len(places))
 

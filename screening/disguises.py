@@ -17,6 +17,7 @@ _LEET_WORD = Pattern(r"(?i)[a-z][013457@$!]+[a-z]|\b[013457@$!]+[a-z]{4}")
 _NEAR, _AROUND, _STRETCH = 48, 80, 2000
 _LETTERS = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g", "6": "g",
                           "@": "a", "$": "s", "!": "i", "|": "i", "+": "t", "€": "e", "£": "l", "¡": "i"})  # fmt: skip
+_GAPS = np.array([ord(char) for char in " ._*|/~-"], np.uint32)
 _SPACED = Pattern(r"\b\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b){4,}(?:[ ._*|/~-]{2,6}\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b)+)*")
 
 
@@ -60,9 +61,11 @@ def _squashed(view: View) -> Iterator[View]:
     for count, (start, end) in enumerate(_SPACED.spans(view.raw)):
         if count == 64:
             return
-        run = view.raw[start:end].decode()
-        keep = [i for i, char in enumerate(run) if char.isalpha() or (char == " " and run[i - 1 : i] == " ")]
-        text = "".join(run[i] for i in keep)
+        codes = np.frombuffer(view.raw[start:end].decode().encode("utf-32-le"), np.uint32)
+        gap, blank = np.isin(codes, _GAPS), codes == ord(" ")
+        kept = ~gap
+        kept[1:] |= blank[1:] & blank[:-1]
+        text = codes[kept].tobytes().decode("utf-32-le")
         first, last = view.original(start, end)
-        origin = np.asarray(keep, np.int64) + first if last - first == len(run) else None
+        origin = np.flatnonzero(kept) + first if last - first == len(codes) else None
         yield View(text, "squashed", origin, span=None if origin is not None else (first, last))

@@ -23,7 +23,8 @@ GATES = {
     "escape": r"\\u\{?[0-9A-Fa-f]{4}",
     "binary": r"[01]{8} ?[01]{8}",
     "rot13": r"(?i)\b(?:rot-?13|caesar|cipher(?:ed|text)?"
-    r"|gur|naq|lbh|lbhe|vtaber|cerivbhf|vafgehpgvbaf|flfgrz|cebzcg)\b",
+    r"|gur|naq|lbh|lbhe|vtaber|cerivbhf|vafgeh(?:pgvba|xgvba|xpvw)\w*|flfgrz|cebzcg|sbetrg|rirelguvat|nyjnlf|arire"
+    r"|vtabevrer|iretvff|nyyrf?|haq|qvr|qnf|avpug|byivq[nr]\w*|gbqb|dhr|bhoyvr|gbhg)\b",
     "reverse": r"(?i)\b(?:revers(?:e|ed|ing)|backwards?|snoitcurtsni|suoiverp|erongi|tpmorp)\b",
 }
 _BASE64 = Pattern(r"[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{4,})*={0,2}")

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from screening.classifier import BUCKETS, CHAR_NORM, WORD_NORM, Cues, settled, windows
+from screening.classifier import AROUND, BUCKETS, CHAR_NORM, WORD_NORM, Cues, settled, windows
 from screening.features import Grams
 from screening.training import grammar
 
@@ -80,14 +80,18 @@ class Matrix:
 
     def __init__(self, texts: list[Text], *, wide: bool = False) -> None:
         cues = Cues()
-        cut = wide_windows if wide else windows
+        cut, around = (wide_windows, 0) if wide else (windows, AROUND)
         self.names = cues.names
         self.pairs = [(a, b) for a in range(len(self.names)) for b in range(a + 1, len(self.names))]
         places = [cut(text.text) for text in texts]
-        parts = [text.text[start:end] for text, spans in zip(texts, places, strict=True) for start, end in spans]
+        parts = [
+            text.text[max(0, start - around) : end + around]
+            for text, spans in zip(texts, places, strict=True)
+            for start, end in spans
+        ]
         self.owner = np.repeat(np.arange(len(texts)), [len(spans) for spans in places])
         self.label = np.array([texts[index].label for index in self.owner])
-        present = _presence(cues, parts) if wide else np.concatenate([cues.present(text.text) for text in texts])
+        present = _presence(cues, parts)
         first, second = np.array(self.pairs).T
         products = sp.csr_matrix(present[:, first] * present[:, second] * PAIR_SCALE)
         self.x = sp.hstack([sp.csr_matrix(present), products, _grams(parts)]).tocsr()

@@ -100,3 +100,11 @@ def test_more_candidates_than_can_be_checked_block_rather_than_hide(screener: Sc
     verdict = screener.screen({"goal": text}, kind="goal", tenant="t")
     assert verdict.decision == "block"
     assert "too_much_to_check" in {finding.type for finding in verdict.findings}
+
+
+def test_nine_digits_are_noted_where_a_field_is_nothing_else(screener: Screener) -> None:
+    verdict = screener.screen({"name": "order", "number": "536904399", "more": "7"}, kind="goal", tenant="t")
+    assert [(f.type, f.field, f.severity, f.start, f.end) for f in verdict.findings] == [("ssn", "number", "low", 0, 9)]
+    assert verdict.decision == "allow"
+    assert not screener.screen({"goal": "order 536904399"}, kind="goal", tenant="t").findings
+    assert not screener.screen({"goal": "900904399"}, kind="goal", tenant="t").findings

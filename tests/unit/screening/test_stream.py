@@ -12,7 +12,7 @@ from screening.rules import load
 from screening.stream import HOLD, WITHHELD
 
 SENTENCE = "The quick report says that all is well and nothing else happened on that day. "
-RULES = [rule for rule in load()[0] if rule.family in DATA_FAMILIES]
+RULES = [rule for rule in load()[0] if rule.family in DATA_FAMILIES and rule.id != "pii.ssn-bare"]  # no part of a text
 CORPUS = list(dict.fromkeys(text for rule in RULES for text in rule.examples.match))
 SECRETS = {
     "ann.smith@example.com": "EMAIL_1",
