@@ -26,6 +26,7 @@ _SWEEP_EVERY = 3_600.0
 
 def create_app(settings: EngineSettings, author: Author, spans: Spans | None = None) -> Starlette:
     """The application; nothing is opened before its lifespan starts, and it starts without the database too."""
+    traced = spans or Spans()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -33,7 +34,7 @@ def create_app(settings: EngineSettings, author: Author, spans: Spans | None = N
         async with Checkpoints(url, timeout=settings.store_timeout) as checkpoints:
             graph = build_graph(author, checkpoints.saver)
             threads = Threads(graph, checkpoints, running=settings.running, waiting=settings.waiting)
-            app.router.routes.extend(_routes(threads, checkpoints, settings, spans or Spans()))
+            app.router.routes.extend(_routes(threads, checkpoints, settings, traced))
             keeping = asyncio.create_task(_keep(threads, checkpoints, settings))
             try:
                 yield
@@ -41,6 +42,7 @@ def create_app(settings: EngineSettings, author: Author, spans: Spans | None = N
                 keeping.cancel()
                 await threads.stop()
                 await author.close()
+                await asyncio.to_thread(traced.close)
 
     return Starlette(lifespan=lifespan)
 

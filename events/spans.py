@@ -4,6 +4,8 @@ A span is about a call between services: its name, its trace, how long it took, 
 error. No text of a user is in it.
 """
 
+import atexit
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, Self
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 Side = Literal["client", "server"]
+
+_CLOSE_WITHIN = 2.0
 
 
 class SpanSettings(BaseSettings):
@@ -32,6 +36,7 @@ class Spans:
 
     def __init__(self, provider: "TracerProvider | None" = None) -> None:
         self._provider = provider
+        self._closing = threading.Event()
         self._tracer = None if provider is None else provider.get_tracer("ganglion")
 
     @classmethod
@@ -45,15 +50,21 @@ class Spans:
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as above
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - as above
 
-        provider = TracerProvider(resource=Resource.create({"service.name": name}))
+        provider = TracerProvider(resource=Resource.create({"service.name": name}), shutdown_on_exit=False)
         place = f"{settings.otel_exporter_otlp_endpoint.rstrip('/')}/v1/traces"
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(place)))
-        return cls(provider)
+        spans = cls(provider)
+        atexit.register(spans.close)
+        return spans
 
     def close(self) -> None:
-        """Send what waits; the process's end does so too."""
-        if self._provider is not None:
-            self._provider.shutdown()
+        """Send what waits, within two seconds; the end of Python does so too, the end by a signal does not."""
+        if self._provider is None or self._closing.is_set():
+            return
+        self._closing.set()
+        ending = threading.Thread(target=self._provider.shutdown, daemon=True)  # a collector that is away takes longer
+        ending.start()
+        ending.join(_CLOSE_WITHIN)
 
     @contextmanager
     def calling(self, name: str, traceparent: str | None) -> Iterator[str | None]:
