@@ -17,6 +17,8 @@ from tests.chaos.defects import MUTANTS, Edit, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 _SEEDS = 3
+_PATIENCE = 1_800.0
+"""Seconds for a campaign: with the defect in it, it may wait for everything in vain before it is judged."""
 
 
 def main() -> None:
@@ -87,7 +89,7 @@ def _campaign(copy: Path, mutant: Mutant, seed: int) -> tuple[int, str]:
     if mutant.sweep == "off":
         command.append("--all-kinds")
     ran = subprocess.run(  # noqa: S603 - our own program
-        command, cwd=copy, env={**os.environ}, capture_output=True, text=True, check=False, timeout=600
+        command, cwd=copy, env={**os.environ}, capture_output=True, text=True, check=False, timeout=_PATIENCE
     )
     return ran.returncode, ran.stdout + ran.stderr
 
