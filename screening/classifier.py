@@ -6,6 +6,7 @@ import base64
 import json
 import math
 import zlib
+from collections.abc import Iterable
 from importlib import resources
 from typing import TypedDict, cast
 
@@ -21,11 +22,12 @@ CHAR_NORM, WORD_NORM = 2500, 600
 BUCKETS = 1 << BITS
 _SHORT = 1250
 AROUND = 30
-_CLOSE, _ROWS = 6, 32
+_CLOSE, _ROWS, _FEW, _MANY = 6, 32, 4, 800
 _PLAIN = 6.0
 _COUNTING = ("\\w+", "\\w*", "]{", "[^", "\\s*", "\\s+", "\\W")
 
 Presence = NDArray[np.float32]
+Numbers = NDArray[np.int64]
 
 
 class Artefact(TypedDict):
@@ -56,8 +58,12 @@ def windows(text: str) -> list[tuple[int, int]]:
     """Where the windows of a text begin and end: the text itself when it is short, else any two adjacent blocks."""
     if len(text) <= _SHORT:
         return [(0, len(text))]
-    starts = range(0, max(1, len(text) - BLOCK), BLOCK)
-    return [(start, min(len(text), start + 2 * BLOCK)) for start in starts]
+    return [(number * BLOCK, min(len(text), (number + 2) * BLOCK)) for number in range(window_count(len(text)))]
+
+
+def window_count(length: int) -> int:
+    """How many windows a long text of so many characters has."""
+    return max(1, -(-(length - BLOCK) // BLOCK))
 
 
 def crowding(count: int) -> float:
@@ -95,16 +101,21 @@ class Cues:
         """Indices into `names`, ascending."""
         return sorted(self._gate.hits(text.encode("utf-8", "replace")))
 
-    def present(self, text: str) -> Presence:
-        """A row for each of `windows(text)`: 1 for the cues that begin in it. Each block is read once."""
-        places = windows(text)
-        if len(places) == 1:
-            return self._gate.presence([text.encode("utf-8", "replace")])
-        starts = range(0, len(places) * BLOCK + 1, BLOCK)
-        result = self._gate.presence(
-            [text[start : start + BLOCK + REACH].encode("utf-8", "replace") for start in starts]
+    def present(self, text: str, chosen: Numbers) -> Presence:
+        """A row for each chosen window of a long text: 1 for the cues that begin in it. Each block is read once."""
+        blocks = np.union1d(chosen, chosen + 1)
+        result = self._within(text, (blocks * BLOCK).tolist(), BLOCK)
+        first = np.searchsorted(blocks, chosen)
+        return np.maximum(result[first], result[first + 1])
+
+    def around(self, text: str, count: int) -> Presence:
+        """A row for each four windows of a long text that has so many: 1 for the cues that are in any of them."""
+        return self._within(text, range(0, count * BLOCK, _FEW * BLOCK), (_FEW + 1) * BLOCK)
+
+    def _within(self, text: str, starts: Iterable[int], size: int) -> Presence:
+        return self._gate.presence(
+            [text[max(0, start - AROUND) : start + size + REACH].encode("utf-8", "replace") for start in starts]
         )
-        return np.maximum(result[:-1], result[1:])
 
 
 class Classifier:
@@ -137,16 +148,33 @@ class Classifier:
         """
         if len(text) <= _SHORT:
             return self._refined(self._of_cues(self._cues.found(text)), text, needed)
-        places = windows(text)
-        needed += crowding(len(places))
-        present = self._cues.present(text)
-        by_cues = self._by_cues(present)
+        count = window_count(len(text))
+        needed += crowding(count)
+        chosen = self._suspicious(text, count, needed)
+        by_cues = self._by_cues(self._cues.present(text, chosen))
         best = -np.inf
-        for number in np.argsort(-by_cues)[:_CLOSE].tolist():
-            start, end = places[number]
-            part = text[max(0, start - AROUND) : end + AROUND]
+        for number in chosen[np.argsort(-by_cues)[:_CLOSE]].tolist():
+            start = number * BLOCK
+            part = text[max(0, start - AROUND) : start + 2 * BLOCK + AROUND]
             best = max(best, self._refined(self._of_cues(self._cues.found(part)), part, max(best, needed)))
-        return settled(best, len(places))
+        return settled(best, count)
+
+    def _suspicious(self, text: str, count: int, needed: float) -> Numbers:
+        """The windows that may reach `needed`; in a very long text four at a time are looked at for that.
+
+        All the cues of four windows together, without those that speak against an attack, say more than any of them.
+        """
+        if count <= _MANY:
+            return np.arange(count)
+        present = self._cues.around(text, count)
+        most = self._bias + present @ np.maximum(self._singles, 0)
+        most += ((present @ np.maximum(self._pairs, 0)) * present).sum(1)
+        least = min(_PLAIN, (needed + 1) / (1 + 1 / _PLAIN)) - self._reach
+        fours: Numbers = np.flatnonzero(most >= least)
+        if not len(fours):
+            fours = np.array([most.argmax()])
+        chosen: Numbers = (fours[:, None] * _FEW + np.arange(_FEW)).ravel()
+        return chosen[chosen < count]
 
     def _refined(self, value: float, text: str, needed: float) -> float:
         """With the n-grams' share: it is at most `grams_reach`, and less in a short text."""

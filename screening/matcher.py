@@ -13,7 +13,7 @@ from screening.rules import Rule
 
 _PATTERN_MEMORY, _SET_MEMORY = 4 << 20, 24 << 20
 _SENTINEL = rb""
-_CHUNK, _MARGIN = 2048, 400
+_CHUNK, _MARGIN, _VERY_LONG = 2048, 400, 500_000
 _SHARED = 3
 _RUNS, _COUNTING = ("]{12}", "]{16}", "]{17}", "]{22}", "[01]{8}", "0x["), ("]{", "\\d")
 
@@ -191,8 +191,9 @@ class Matcher:
             found = self._gate.hits(text)
             rules = [rule for kind in kinds for rule in self._in_short(text, found, kind)]
             return rules, {index for index in found if index < self.extra}
+        size = _CHUNK if len(text) < _VERY_LONG else 4 * _CHUNK
         parts = [
-            (max(0, start - _MARGIN), min(len(text), start + _CHUNK + _MARGIN)) for start in range(0, len(text), _CHUNK)
+            (max(0, start - _MARGIN), min(len(text), start + size + _MARGIN)) for start in range(0, len(text), size)
         ]
         hits = self._gate.places([text[first:last] for first, last in parts])
         rules = [rule for kind in kinds for rule in self._worth_running(text, hits, parts, kind)]
