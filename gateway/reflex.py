@@ -34,8 +34,8 @@ class ReflexRoutes:
     def router(self) -> APIRouter:
         """All routes."""
         router = APIRouter()
-        router.include_router(self._processing.router())
-        router.include_router(self._revealing.router())
+        router.routes.extend(self._processing.router().routes)
+        router.routes.extend(self._revealing.router().routes)
         return router
 
     async def close(self) -> None:

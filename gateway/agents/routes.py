@@ -33,8 +33,8 @@ def agent_routes(
     """To be included by the application."""
     place = PlaceSettings().public_nats_url or _without_secrets(settings.url_for(GATEWAY))
     router = APIRouter()
-    router.include_router(Looking(authenticator, engine, bus).router())
-    router.include_router(Registry(authenticator, Wishes(acceptor, engine), engine, place).router())
+    router.routes.extend(Looking(authenticator, engine, bus).router().routes)
+    router.routes.extend(Registry(authenticator, Wishes(acceptor, engine), engine, place).router().routes)
     return router
 
 

@@ -46,8 +46,8 @@ class Outside:
     def router(self) -> APIRouter:
         """The routes of HTTP."""
         router = APIRouter()
-        router.include_router(self._over_http.router())
-        router.include_router(self._schemas.router())
+        router.routes.extend(self._over_http.router().routes)
+        router.routes.extend(self._schemas.router().routes)
         return router
 
     def hot(self) -> dict[str, Handler]:

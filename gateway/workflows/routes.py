@@ -29,5 +29,5 @@ def workflow_routes(
         proposals,
         Deciding(access, wishes, engine),
     ):
-        router.include_router(part.router())
+        router.routes.extend(part.router().routes)
     return router
