@@ -51,7 +51,7 @@ def by_length(corpora: Path, screener: Screener) -> str:
     harmless = "\n\n".join(islice(clean, 1200))
     planted = " my mail is ann@example.com and card 4111 1111 1111 1111. "
     lines = ["| characters | rules | with classifier | with findings |", "|---|---|---|---|"]
-    for size, count in ((100, 40), (1000, 40), (10_000, 12), (100_000, 2)):
+    for size, count in ((100, 40), (300, 40), (1000, 40), (10_000, 12), (100_000, 2)):
         texts = [(harmless[i * size :] + harmless)[:size] for i in range(count)]
         for text in texts:
             screener.screen({"goal": text}, kind="goal", tenant="bench")
