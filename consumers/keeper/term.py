@@ -76,6 +76,7 @@ class Term:
         self._renewed = time.monotonic()
         self._next_outbox = 0
         self._resent = 0
+        self._expects_repeats = False  # where one batch held some, as when a log begins anew, the next will
         self._open_tasks: OrderedDict[Key, State] = OrderedDict()
         self._turn = asyncio.Lock()
         self._reconnects = client.stats["reconnects"]
@@ -180,12 +181,15 @@ class Term:
 
     async def _commit_batch(self, items: Sequence[Item]) -> Fold | None:
         """Commit the items together; None if some of them cannot be."""
-        try:
-            return await self._commit(items)
-        except RepeatedEventError:
-            known = await self._known(items)
-        except _DATA_FAULTS:
-            return None
+        if not self._expects_repeats:
+            try:
+                return await self._commit(items)
+            except RepeatedEventError:
+                pass
+            except _DATA_FAULTS:
+                return None
+        known = await self._known(items)
+        self._expects_repeats = bool(known)
         try:
             return await self._commit(items, known=known)
         except _DATA_FAULTS:
