@@ -19,12 +19,17 @@ from tests.support.infrastructure import (
     shared_servers,
     uses_containers,
 )
-from tests.support.lanes import pytest_collection_modifyitems, pytest_xdist_make_scheduler
+from tests.support.lanes import (
+    pytest_collection_finish,
+    pytest_collection_modifyitems,
+    pytest_xdist_make_scheduler,
+)
 from tests.support.promises import pytest_addoption, pytest_configure, pytest_runtest_makereport
 from tests.support.strangers import absent
 
 __all__ = [
     "pytest_addoption",
+    "pytest_collection_finish",
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_makereport",

@@ -92,6 +92,7 @@ async def test_the_shell_example_asks_waits_and_prints(whole_stack: Stack) -> No
     assert json.loads(refused.err)["code"] == "invalid_request"
 
 
+@pytest.mark.filterwarnings("ignore:unclosed <StreamWriter:ResourceWarning")  # nats-py's, when a server hangs up on it
 async def test_a_gateway_that_is_killed_again_and_again_costs_no_event_and_doubles_none(whole_stack: Stack) -> None:
     stack = whole_stack
     urls = {"http": stack.runtime.gateway_url, "nats": f"nats://{stack.runtime.nats_url.rpartition('@')[2]}"}

@@ -4,6 +4,8 @@ Files that share a stack share a lane, and the long lanes begin first: while a c
 back, the others have the machine. All other files are lanes of their own.
 """
 
+import gc
+
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -21,12 +23,12 @@ LANES: dict[str, tuple[str, ...]] = {
     ),
 }
 LONG = (
-    *("integration/agents/test_many", "integration/chat/test_many", "integration/test_keeper_terms"),
     *("integration/gateway/test_refusals", "integration/gateway/test_rooms", "integration/gateway/test_sockets"),
-    *("integration/chat/test_openapi", "integration/gateway/test_openapi", "integration/test_supervisor"),
-    *("unit/events/test_codec", "integration/chat/test_isolation", "integration/gateway/test_outages"),
+    *("integration/test_keeper_terms", "integration/gateway/test_outages", "integration/test_supervisor"),
+    *("integration/chat/test_openapi", "integration/gateway/test_openapi", "integration/chat/test_isolation"),
+    *("unit/events/test_codec", "integration/agents/test_many", "integration/chat/test_many"),
 )
-"""Files that take longest, so that none of them is left for the end."""
+"""Files that take longest, so that none of them is left for the end; those that make much load when lanes have ended."""
 
 _PLACES = {f"tests/{name}.py": lane for lane, names in LANES.items() for name in names}
 _ORDER = {f"tests/{name}.py": place for place, name in enumerate((*(n for ns in LANES.values() for n in ns), *LONG))}
@@ -61,3 +63,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Lanes | N
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The lanes first, then the long files, then all others as they were found."""
     items.sort(key=lambda item: _ORDER.get(file_of(item.nodeid), len(_ORDER)))
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: the garbage collector need not look through it in every test."""
+    gc.collect()
+    gc.freeze()
