@@ -28,7 +28,7 @@ LONG = (
     *("integration/chat/test_openapi", "integration/gateway/test_openapi", "integration/chat/test_isolation"),
     *("unit/events/test_codec", "integration/agents/test_many", "integration/chat/test_many"),
 )
-"""Files that take longest, so that none of them is left for the end; those that make much load when lanes have ended."""
+"""Files that take longest, so that none is left for the end; last those that make much load themselves."""
 
 _PLACES = {f"tests/{name}.py": lane for lane, names in LANES.items() for name in names}
 _ORDER = {f"tests/{name}.py": place for place, name in enumerate((*(n for ns in LANES.values() for n in ns), *LONG))}
