@@ -14,6 +14,7 @@ import pytest
 
 from tests.support import kill_points as points
 from tests.support.eventually import eventually
+from tests.support.promises import a_promise
 from tests.support.stack_parts import Parts
 
 Message = dict[str, object]
@@ -74,9 +75,10 @@ class Speaker:
 
 def proved(history: list[Message], said: list[str]) -> None:
     """Dense numbers; user, assistant, user, assistant; nothing lost, doubled or in another order."""
-    assert [message["seq"] for message in history] == list(range(1, len(history) + 1))
+    with a_promise():
+        assert [message["seq"] for message in history] == list(range(1, len(history) + 1))
+        assert [message["content"] for message in history if message["role"] == "user"] == said
     assert [message["role"] for message in history] == ["user", "assistant"] * len(said)
-    assert [message["content"] for message in history[::2]] == said
     for asked, answered in zip(history[::2], history[1::2], strict=True):
         assert asked["task_id"] == answered["task_id"]
         assert asked["turn_status"] == "succeeded"

@@ -13,6 +13,7 @@ from uuid import UUID
 import pytest
 
 from producers.sdk import EventProducer, Happening
+from tests.support.promises import a_promise
 from tests.support.stack import Stack
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -114,8 +115,9 @@ async def test_a_gateway_that_is_killed_again_and_again_costs_no_event_and_doubl
     for kind, made in zip(urls, await asyncio.gather(*producing), strict=True):
         async with stack.client(f"kill-{kind}", scopes=("tasks:read",)) as client:
             listed = (await client.get("/api/v1/tasks", params={"limit": 100})).json()["items"]
-        assert {task["task_id"] for task in listed} == {task_id for _, task_id in made}
-        assert len(listed) == len(made) == 15
+        with a_promise():
+            assert {task["task_id"] for task in listed} == {task_id for _, task_id in made}
+            assert len(listed) == len(made) == 15
 
 
 async def test_no_role_of_ours_was_refused_anything_that_it_does(whole_stack: Stack) -> None:
