@@ -20,7 +20,7 @@ from gateway.server import Server, server_for
 from producers.connect import BusSettings
 from storage.database import DatabaseSettings
 from tests.support.described import check_described
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 from tests.support.plain import PLAIN
 
 SECRET = secrets.token_hex(32)
@@ -60,7 +60,9 @@ class RunningGateway:
         """An HTTP client with alice's token, or another one ("" for none)."""
         bearer = token() if bearer is None else bearer
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=20, trust_env=False, verify=PLAIN)
+        return httpx.AsyncClient(
+            base_url=self.url, headers=headers, timeout=20 * PATIENCE, trust_env=False, verify=PLAIN
+        )
 
     @asynccontextmanager
     async def socket(
@@ -78,7 +80,9 @@ class RunningGateway:
             headers["Origin"] = origin
         offered = [Subprotocol(name) for name in protocols] or None
         url = f"ws://127.0.0.1:{self.port}{path}"
-        async with connect(url, additional_headers=headers, subprotocols=offered, proxy=None) as connection:
+        async with connect(
+            url, additional_headers=headers, subprotocols=offered, proxy=None, open_timeout=10 * PATIENCE
+        ) as connection:
             yield Socket(connection)
 
 
@@ -92,7 +96,7 @@ class Socket:
         await self.connection.send(json.dumps(frame))
 
     async def receive(self, within: float = 10) -> Frame:
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(PATIENCE * within):
             while True:
                 frame: Frame = json.loads(await self.connection.recv())
                 check_described(frame)
@@ -115,7 +119,7 @@ class Socket:
 
     async def closed(self, within: float = 10) -> tuple[int, str]:
         """Close code and reason."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(PATIENCE * within):
             await self.connection.wait_closed()
         return self.connection.close_code or 0, self.connection.close_reason or ""
 

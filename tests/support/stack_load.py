@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 
+from tests.support.eventually import PATIENCE
 from tests.support.stack_follower import Follower
 from tests.support.stack_parts import Parts
 
@@ -90,5 +91,5 @@ async def answered(askers: Sequence[Asker], within: float = 40.0) -> None:
     """Ask no more, and wait until every request in hand has its answer."""
     for asker in askers:
         asker.stop()
-    async with asyncio.timeout(within):
+    async with asyncio.timeout(PATIENCE * within):
         await asyncio.gather(*(asker.work for asker in askers))

@@ -21,7 +21,7 @@ from deploy.local.server import Server
 from deploy.local.servers import Servers
 from deploy.local.tokens import mint
 from tests.support.clusters import with_cluster
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 from tests.support.forked_roles import ForkingLauncher
 from tests.support.infrastructure import server_folder
 from tests.support.kill_points import FOLDER, Points
@@ -147,7 +147,7 @@ class Parts:
 
     async def died(self, name: str, within: float = 20.0) -> None:
         """Wait until a role was killed at its armed point."""
-        async with asyncio.timeout(within):
+        async with asyncio.timeout(PATIENCE * within):
             assert (await self._roles[name].ended()).startswith("SIGKILL"), self.log(name)[-2_000:]
 
     async def heal(self) -> None:
