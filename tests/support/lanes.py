@@ -23,12 +23,12 @@ LANES: dict[str, tuple[str, ...]] = {
     ),
 }
 LONG = (
-    *("integration/gateway/test_refusals", "integration/gateway/test_rooms", "integration/gateway/test_sockets"),
-    *("integration/test_keeper_terms", "integration/gateway/test_outages", "integration/test_supervisor"),
-    *("integration/chat/test_openapi", "integration/gateway/test_openapi", "integration/chat/test_isolation"),
-    *("unit/events/test_codec", "integration/agents/test_many", "integration/chat/test_many"),
+    *("integration/agents/test_many", "integration/gateway/test_refusals", "integration/gateway/test_rooms"),
+    *("integration/gateway/test_sockets", "integration/test_keeper_terms", "integration/gateway/test_outages"),
+    *("integration/test_supervisor", "integration/chat/test_openapi", "integration/gateway/test_openapi"),
+    *("integration/chat/test_isolation", "unit/events/test_codec", "integration/chat/test_many"),
 )
-"""Files that take longest, so that none is left for the end; last those that make much load themselves."""
+"""Files that take longest, so that none is left for the end; the two that make much load are far apart."""
 
 _PLACES = {f"tests/{name}.py": lane for lane, names in LANES.items() for name in names}
 _ORDER = {f"tests/{name}.py": place for place, name in enumerate((*(n for ns in LANES.values() for n in ns), *LONG))}
