@@ -1,5 +1,6 @@
 """The short way out of a WebSocket."""
 
+import asyncio
 from types import SimpleNamespace
 
 from websockets.protocol import State
@@ -25,21 +26,40 @@ class Transport:
 
 def wire() -> tuple[Wire, Transport]:
     made, transport = Wire.__new__(Wire), Transport()
-    made.__dict__ |= {"transport": transport, "close_sent": False, "conn": SimpleNamespace(state=State.OPEN)}
+    loop, conn = asyncio.get_running_loop(), SimpleNamespace(state=State.OPEN)
+    made.__dict__ |= {"transport": transport, "close_sent": False, "conn": conn, "loop": loop}
     return made, transport
 
 
-def test_nothing_is_written_to_a_transport_that_has_closed() -> None:
+async def a_turn_of_the_loop() -> None:
+    await asyncio.sleep(0)
+
+
+async def test_what_is_put_in_one_turn_of_the_loop_is_one_write() -> None:
+    made, transport = wire()
+    outlet = WireOutlet(made)
+    outlet.put(b"one")
+    outlet.put(b"two")
+    assert not transport.written
+    await a_turn_of_the_loop()
+    assert transport.written == [b"onetwo"]
+
+
+async def test_nothing_is_written_to_a_transport_that_has_closed() -> None:
     made, transport = wire()
     outlet = WireOutlet(made)
     outlet.put(b"seen")
+    await a_turn_of_the_loop()
+    outlet.put(b"on its way")
     transport.closing = True
     outlet.put(b"into the void")
+    await a_turn_of_the_loop()
     assert transport.written == [b"seen"]
 
 
-def test_nothing_is_written_after_a_close_frame() -> None:
+async def test_nothing_is_written_after_a_close_frame() -> None:
     made, transport = wire()
     made.conn.state = State.CLOSING
     WireOutlet(made).put(b"late")
+    await a_turn_of_the_loop()
     assert not transport.written
