@@ -332,8 +332,8 @@ async def test_a_second_attempt_yields_only_its_own_snapshots(engine: StubEngine
 
 async def test_an_engine_that_is_away_is_not_stalled() -> None:
     """The clock of progress stands while nobody could have told us of any."""
-    settings = engine_settings(f"http://127.0.0.1:{free_port()}", stall=0.1)
+    settings = engine_settings(f"http://127.0.0.1:{free_port()}", stall=0.5)
     async with SpecEngineClient(settings) as client, Watch(client, "t", settings) as watch:
         assert (await watch.step(5.0)).away
-        steps = [await watch.step(0.15) for _ in range(3)]
+        steps = [await watch.step(0.6) for _ in range(3)]
         assert [(step.away, step.verdict) for step in steps] == [(True, None)] * 3
