@@ -75,10 +75,8 @@ MUTANTS = (
     Mutant(
         "let the oldest messages go when the log is full",
         (Edit("producers/topology.py", "discard=DiscardPolicy.NEW", "discard=DiscardPolicy.OLD"),),
-        ("fill the log",),
-        times=4,
-        requests=3_000,
-        per_second=150.0,
+        (),
+        tests=("tests/integration/test_publisher.py", "tests/integration/test_topology.py"),
     ),
     Mutant(
         "write without the lease",
@@ -131,8 +129,8 @@ MUTANTS = (
                 "        start = self._hub.position if after is None else Cursor(after.epoch, after.seq + 1)\n",
             ),
         ),
-        ("kill gateway",),
-        times=6,
+        (),
+        tests=("tests/integration/gateway/test_sockets.py",),
     ),
     Mutant(
         "show anybody any task",
