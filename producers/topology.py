@@ -77,12 +77,13 @@ def stream_config(stream: Stream, metadata: dict[str, str] | None = None) -> Str
     )
 
 
-def consumer_config(durable: Durable) -> ConsumerConfig:
-    """The JetStream configuration of one durable pull consumer."""
+def consumer_config(durable: Durable, *, first: int = 1) -> ConsumerConfig:
+    """The JetStream configuration of one durable pull consumer; `first`: the sequence it begins with."""
     return ConsumerConfig(
         durable_name=durable.name,
         filter_subjects=list(durable.filters),
-        deliver_policy=DeliverPolicy.ALL,
+        deliver_policy=DeliverPolicy.BY_START_SEQUENCE if first > 1 else DeliverPolicy.ALL,
+        opt_start_seq=first if first > 1 else None,
         ack_policy=AckPolicy.EXPLICIT,
         ack_wait=durable.ack_wait,
         max_deliver=durable.max_deliver,
@@ -130,13 +131,27 @@ async def apply(client: Client, settings: TopologySettings | None = None) -> Non
         for stream in _table(settings or TopologySettings()):
             await _apply_stream(js, stream)
         for durable in DURABLES:
-            await js.add_consumer(durable.stream, consumer_config(durable))
+            await _apply_durable(js, durable)
     except APIError as error:
         raise TopologyError(f"the server refused the topology: {error.description}") from error
 
 
-async def start_epoch(client: Client, previous: str) -> str:
-    """Begin a new epoch: streams as the table says, a newer token in BUS's metadata, durables made anew."""
+async def _apply_durable(js: JetStreamContext, durable: Durable) -> None:
+    """Where a durable began is part of what it is: the server lets nobody change it."""
+    try:
+        there = (await js.consumer_info(durable.stream, durable.name)).config
+    except NotFoundError:
+        await js.add_consumer(durable.stream, consumer_config(durable))
+    else:
+        await js.add_consumer(durable.stream, consumer_config(durable, first=there.opt_start_seq or 1))
+
+
+async def start_epoch(client: Client, previous: str, *, common: int = 0) -> str:
+    """Begin a new epoch: streams as the table says, a newer token in BUS's metadata, durables made anew.
+
+    Up to the sequence `common` the log is still the one that was folded: of that a durable is given again what it had
+    not acknowledged.
+    """
     js = client.jetstream()
     await apply(client)
     info = await js.stream_info(BUS.name)
@@ -147,8 +162,10 @@ async def start_epoch(client: Client, previous: str) -> str:
         await js.update_stream(stream_config(stream, {EPOCH_KEY: token}))
     for durable in DURABLES:
         if durable.stream == BUS.name:
+            floor = (await js.consumer_info(BUS.name, durable.name)).ack_floor
+            acknowledged = floor.stream_seq if floor is not None else 0
             await js.delete_consumer(BUS.name, durable.name)
-            await js.add_consumer(BUS.name, consumer_config(durable))
+            await js.add_consumer(BUS.name, consumer_config(durable, first=min(acknowledged, common) + 1))
     log.warning("epoch_started", epoch=token, previous=previous)
     return token
 

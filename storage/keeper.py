@@ -82,6 +82,7 @@ SELECT 1 FROM lease"""
 _FOLDED_AT = """
 SELECT id, body FROM event_log WHERE epoch = $1 AND seq = $2
 UNION ALL SELECT id, NULL FROM event_repeat WHERE epoch = $1 AND seq = $2"""
+_FIRST_FOLDED = "SELECT coalesce(min(seq), 0) FROM event_log WHERE epoch = $1"
 _SETTINGS = "SELECT current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS synchronous_commit"
 
 
@@ -207,6 +208,11 @@ class KeeperStore:
         """The highest position in the outbox, 0 if it is empty."""
         with store_faults():
             return int(await self._connection.fetchval("SELECT coalesce(max(position), 0) FROM outbox"))
+
+    async def first_folded(self, epoch: str) -> int:
+        """The first sequence of an epoch that is in the log, 0 if none is."""
+        with store_faults():
+            return int(await self._connection.fetchval(_FIRST_FOLDED, epoch))
 
     async def folded_at(self, position: Position) -> Folded | None:
         """What was folded at this position, if anything was."""

@@ -296,12 +296,37 @@ async def test_a_truncated_log_is_a_new_epoch(bus: Bus, module_nats_server: Serv
     await bus.enters(lost.taskid, "submitted")
     await bus.folded()
     assert await epoch(bus) > before
+    assert await bus.database.fetchval("SELECT count(*) FROM event_repeat") == 0, "what was kept was read again"
     assert [await bus.status(cause.taskid) for cause in (kept, lost)] == ["ready", "submitted"]
     for cause, data in ((lost, checked(lost)), (kept, decided(kept)), (kept, started(kept)), (kept, finished(kept))):
         await bus.say(cause, data)
     await bus.enters(kept.taskid, "succeeded")
     await bus.enters(lost.taskid, "ready")
     await bus.folded()
+
+
+async def test_a_log_that_loses_its_end_twice_is_gone_on_with_each_time(
+    bus: Bus, module_nats_server: Server, state_folder: Path
+) -> None:
+    epochs = []
+    tasks = [await bus.submit(f"before {number}") for number in range(20)]
+    for turn in range(2):
+        led = await leading(bus)
+        tasks += [await bus.submit(f"kept {turn} {number}") for number in range(3)]
+        await bus.folded()
+        async with set_back(module_nats_server, state_folder / f"copy-{turn}"):
+            await eventually(lambda: bus.client.is_connected, within=15)
+            tasks.append(await bus.submit(f"lost {turn}"))
+            await bus.folded()
+            epochs.append(await epoch(bus))
+            await led.stop()
+        await eventually(lambda: bus.client.is_connected, within=15)
+    await leading(bus)
+    tasks.append(await bus.submit("after"))
+    await bus.folded()
+    assert len({*epochs, await epoch(bus)}) == 3
+    assert await bus.database.fetchval("SELECT count(*) FROM event_repeat") == 0
+    assert {await bus.status(cause.taskid) for cause in tasks} == {"submitted"}
 
 
 async def test_a_log_that_grew_again_over_the_position_is_told_from_the_old_one(

@@ -124,6 +124,20 @@ async def test_a_new_epoch_sorts_after_the_old_one_and_lets_the_durables_start_o
     assert await drift(client) == []
 
 
+async def test_a_new_epoch_of_a_log_that_only_lost_its_end_goes_on_where_each_durable_was(client: Client) -> None:
+    await apply(client)
+    js = client.jetstream()
+    acks = [await js.publish("bus.t.task.submitted.0", b"{}") for _ in range(5)]
+    pull = await js.pull_subscribe_bind("reflex", "BUS")
+    for message in await pull.fetch(3, timeout=5):
+        await message.ack_sync()
+    await start_epoch(client, await epoch_of(client), common=acks[1].seq)  # the last ones are others by now
+    again = await pull.fetch(3, timeout=5)
+    assert [message.metadata.sequence.stream for message in again] == [ack.seq for ack in acks[2:]]
+    await apply(client)
+    assert await drift(client) == []
+
+
 async def test_a_new_epoch_makes_what_is_missing(client: Client) -> None:
     epoch = await start_epoch(client, "")
     assert await drift(client) == []

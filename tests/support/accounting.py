@@ -1,4 +1,7 @@
-"""The books of the keeper: every sequence up to its position is in the log, a repeat, or a gap, and only once."""
+"""The books of the keeper: every sequence up to its position is in the log, a repeat, or a gap, and only once.
+
+An epoch of a log that had only lost its end goes on where that ended: what lies before is in the books already.
+"""
 
 from collections import Counter
 
@@ -25,9 +28,13 @@ async def assert_accounted(database_url: str) -> int:
     with a_promise():
         assert not twice, f"counted twice: {twice[:10]}"
         assert keeper is not None
-        for epoch in {epoch for epoch, _ in places} | {keeper["epoch"]}:
+        before = 0
+        for epoch in sorted({epoch for epoch, _ in places} | {keeper["epoch"]}):
             seen = {seq for other, seq in places if other == epoch}
             end = keeper["position"] if epoch == keeper["epoch"] else max(seen)
-            missing = sorted(set(range(1, end + 1)) ^ seen)
+            first = min(seen, default=end + 1)
+            assert first <= before + 1, f"epoch {epoch}: begins at {first}, behind the {before} of the one before"
+            missing = sorted(set(range(first, end + 1)) ^ seen)
             assert not missing, f"epoch {epoch}: unaccounted or beyond the position {end}: {missing[:10]}"
+            before = end
     return len(places)
