@@ -126,6 +126,7 @@ async def test_the_last_delivery_ends_the_task_and_leaves_a_letter(bus: Bus) -> 
 
     async with fed(bus, Flow(FLOW, fail)):
         cause = await bus.submit()
+        await eventually(lambda: len(calls.times) == 3, within=15)
         await eventually(lambda: settled(bus), within=15)
     assert len(calls.times) == 3
     (control,) = await others(bus)
