@@ -197,6 +197,18 @@ async def a_bus(nats_url: str, database_url: str) -> AsyncGenerator[Bus]:
         yield bus
 
 
+async def leading(bus: Bus, *, sweep: bool = False) -> Led:
+    """A keeper that leads already."""
+    led = await bus.keeper(sweep=sweep)
+    await eventually(lambda: led.leads, within=15)
+    return led
+
+
+async def epoch(bus: Bus) -> str:
+    """The epoch that is folded."""
+    return str(await bus.database.fetchval("SELECT epoch FROM keeper"))
+
+
 def submitted(prompt: str = "Summarise it.", **spec: object) -> Event[EventData]:
     """A task.submitted of its own task."""
     task_id = new_id()
