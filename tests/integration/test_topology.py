@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import APIError
 
 from deploy.local.server import Server
 from events.errors import TopologyError
@@ -106,6 +107,19 @@ async def test_what_cannot_be_mended_is_refused_by_name(client: Client) -> None:
 async def test_the_size_of_the_log_is_a_setting(client: Client) -> None:
     await apply(client, TopologySettings(log_max_bytes=64 * MIB))
     assert (await client.jetstream().stream_info("BUS")).config.max_bytes == 64 * MIB
+
+
+async def test_a_full_log_refuses_what_comes_and_lets_nothing_go(client: Client) -> None:
+    await apply(client, TopologySettings(log_max_bytes=64 * 1024))
+    js = client.jetstream()
+
+    async def fill() -> None:
+        for _ in range(20):
+            await js.publish("bus.t.task.submitted.0", b"x" * 8 * 1024)
+
+    with pytest.raises(APIError):
+        await fill()
+    assert (await js.stream_info("BUS")).state.first_seq == 1
 
 
 async def test_a_new_epoch_sorts_after_the_old_one_and_lets_the_durables_start_over(client: Client) -> None:
