@@ -339,6 +339,12 @@ def test_a_pause_stops_the_run_and_a_resume_begins_another_that_counts_against_n
     assert book.wish(task, "resume") == "refused:not_paused"
 
 
+def test_a_task_that_names_no_deadline_has_a_day(book: Book) -> None:
+    at = book.at
+    lasts = book.task(book.submit()).deadline_at - at
+    assert timedelta(hours=24) <= lasts < timedelta(hours=24, minutes=1)
+
+
 def test_a_retry_after_the_deadline_gets_a_new_one(book: Book) -> None:
     task = book.submit(deadline_at=book.at + timedelta(seconds=3))
     book.check(task)
