@@ -79,8 +79,11 @@ class Feed:
     def _start(self, messages: list[Msg]) -> None:
         concerned = self._consumer.concerned
         if concerned is not None:
-            others = [message for message in messages if not concerned(message.data)]
-            messages = [message for message in messages if concerned(message.data)]
+            mine: list[Msg] = []
+            others: list[Msg] = []
+            for message in messages:
+                (mine if concerned(message.data) else others).append(message)
+            messages = mine
             if others:
                 self._spawn(self._worker.pass_over(others), len(others))
         match self._consumer:

@@ -59,7 +59,6 @@ class Stuck:
     unrouted: bool
     epoch: str
     seq: int
-    driving_id: str
 
 
 # A run has a little longer: it ends itself at the deadline, with what it has so far.
@@ -77,7 +76,7 @@ LIMIT {_LIMIT}"""
 
 _STUCK = f"""
 SELECT t.id, t.status, t.agent_id, t.status = 'ready' AND coalesce(t.reason = ANY($3::text[]), false) AS unrouted,
-       l.epoch, l.seq, l.id AS driving_id
+       l.epoch, l.seq
 FROM task t JOIN event_log l ON l.id = t.driving_id
 WHERE t.finished_at IS NULL AND t.status IN ('submitted', 'ready', 'assigned')
   AND NOT (t.status = 'assigned' AND l.epoch = $2 AND EXISTS (
@@ -93,14 +92,14 @@ SELECT id, task_id, workflow_id, tenant, owner, version FROM proposal
 WHERE status = 'pending' AND expires_at <= now() LIMIT {_LIMIT}"""
 
 _STUCK_PROPOSALS = f"""
-SELECT p.id, p.status, NULL AS agent_id, false AS unrouted, l.epoch, l.seq, l.id AS driving_id
+SELECT p.id, p.status, NULL AS agent_id, false AS unrouted, l.epoch, l.seq
 FROM proposal p JOIN event_log l ON l.id = p.driving_id
 WHERE p.status = 'extracting' AND (l.epoch < $2 OR p.updated_at < now() - make_interval(secs => $1))
 ORDER BY p.updated_at
 LIMIT {_LOOK}"""
 _BODIES = """
-SELECT l.body FROM unnest($1::text[]) WITH ORDINALITY AS wanted(id, place) JOIN event_log l ON l.id = wanted.id
-ORDER BY wanted.place"""
+SELECT l.body FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted(epoch, seq, place)
+JOIN event_log l USING (epoch, seq) ORDER BY wanted.place"""
 
 
 class JanitorStore:
@@ -154,6 +153,8 @@ class JanitorStore:
 
     async def driving(self, stuck: Sequence[Stuck]) -> list[bytes]:
         """The events that should have moved them, as they were written."""
+        if not stuck:
+            return []
         with store_faults():
-            found = await self._connection.fetch(_BODIES, [one.driving_id for one in stuck]) if stuck else []
+            found = await self._connection.fetch(_BODIES, [one.epoch for one in stuck], [one.seq for one in stuck])
         return [row["body"] for row in found]

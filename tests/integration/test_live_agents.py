@@ -107,7 +107,7 @@ async def test_what_an_event_gave_out_is_given_out_again_only_as_long_as_it_is_h
     assert await given(live, ask("two:1", A)._replace(again=True, cause="ready of one:2")) == [A]
     assert [offer.member for offer in (await live.apply([ready_again])).offers] == ["two:1"]
     await live.apply([release("two:1", "s", "end of two:1")])
-    for _ in range(2):  # as the sweep sends a task.ready, again and again while its task waits
+    for _ in range(2):  # as what a killed router had in hand is delivered again
         assert (await live.apply([ready_again])).offers == []
 
 

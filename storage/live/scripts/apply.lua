@@ -3,7 +3,8 @@ local freed = {}
 local causes = {}
 local KINDS = { 'busy' }
 local BOTH = { 'busy', 'none' }
--- How many ended attempts are remembered: their task.ready may come once more, as whoever handled it died too early.
+-- How many ended attempts are remembered: their task.ready may come once more, from a router that died too early or by
+-- the sweep while it waited in line.
 local REMEMBERED = 50000
 local ended = false
 
@@ -12,8 +13,8 @@ local function free_up(agent, cause, kinds)
   freed[agent.key] = { cause, kinds }
 end
 
--- What was given out because of this event before: an event that comes again gives out the same, but no slot for what
--- has ended since. An event may come often: the sweep sends a task.ready for as long as its task waits.
+-- What was given out because of this event before: an event that comes again (all that a killed router had in hand does)
+-- gives out the same, but no slot for what has ended since.
 local function repeat_offers(cause)
   for _, handed in ipairs(call('LRANGE', P .. 'handed:' .. cause, 0, -1)) do
     local member, body = string.match(handed, '^(%S+) (.*)$')

@@ -21,4 +21,4 @@ from storage.janitor import Stuck
     ],
 )
 def test_each_state_has_its_consumer(status: Status, agent_id: str | None, consumer: str) -> None:
-    assert _driver(Stuck(uuid4(), status, agent_id, unrouted=False, epoch="epoch", seq=1, driving_id="id")) == consumer
+    assert _driver(Stuck(uuid4(), status, agent_id, unrouted=False, epoch="epoch", seq=1)) == consumer
