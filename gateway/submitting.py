@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -102,7 +102,7 @@ class Submitting:
             )
 
     async def _accept(self, event: Event[TaskSubmitted], key: Key | None, door: Door) -> tuple[Response, bool]:
-        if key is not None and await self._was_taken(key):
+        if key is not None and await self._is_known(key):
             return accepted_answer(
                 key.subject_id, door.word("submitted"), "log+database", door.home, replayed=True
             ), True
@@ -112,7 +112,11 @@ class Submitting:
             accepted = await self._acceptor.accept(event)
         except OutcomeUnknownError as error:
             raise UnansweredError(task_id, key.value if key else None) from error
-        replayed = key is not None and await self._is_repeat(key, accepted)
+        try:
+            replayed = key is not None and await self._is_repeat(key, accepted)
+        except StoreUnavailableError:
+            # The outcome may be that of another body under this key; only its row would tell.
+            accepted, replayed = replace(accepted, outcome=None), False
         _refuse_bugs(accepted)
         if accepted.durability == "log":
             self._remember(event)
@@ -121,12 +125,16 @@ class Submitting:
         answer = accepted_answer(task_id, door.word("submitted"), accepted.durability, door.home, replayed=replayed)
         return answer, replayed
 
-    async def _was_taken(self, key: Key) -> bool:
-        """Whether a row of this key exists; with Postgres away the log's own window must tell. Raises on conflict."""
+    async def _is_known(self, key: Key) -> bool:
+        """Whether a row of this key exists; with Postgres away the log's own window must tell."""
         try:
-            row = await self._lookup.row(key.subject_id)
+            return await self._was_taken(key)
         except StoreUnavailableError:
             return False
+
+    async def _was_taken(self, key: Key) -> bool:
+        """Whether a row of this key exists. Raises IdempotencyConflictError and StoreUnavailableError."""
+        row = await self._lookup.row(key.subject_id)
         if row is None:
             return False
         if row.body_sha256 != key.body_sha256:

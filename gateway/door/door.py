@@ -1,6 +1,6 @@
 """Taking an event from outside: judged by its rule, kept, and answered with what became of it (DESIGN 3)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from events.base import Event, EventData, JsonObject
@@ -94,10 +94,10 @@ class Door:
             await self._previews.end(event, event.data.execution_id)
         if isinstance(event.data, TaskSubmitted):
             self._acceptor.refuse_if_overloaded()
-        accepted = await self._accept(event, arrival)
-        replayed = await self._is_repeat(arrival, accepted)
-        if accepted.outcome == DUPLICATE and (first := await self._earlier(arrival)) is not None:
+        accepted, first = await self._compared(await self._accept(event, arrival), arrival)
+        if first is not None:
             return _receipt(event, first.outcome, first.at, replayed=True)
+        replayed = await self._is_repeat(arrival, accepted)
         if accepted.outcome is None:
             self._remember(event)
         return _receipt(event, accepted.outcome, self._place(accepted.seq), replayed=replayed)
@@ -110,16 +110,20 @@ class Door:
                 raise UnansweredError(event.data.task_id, arrival.attributes.id) from error
             raise
 
-    async def _earlier(self, arrival: Arrival) -> Settled | None:
-        """The same event if it is committed. Raises IdempotencyConflictError if it said otherwise."""
+    async def _compared(self, accepted: Accepted, arrival: Arrival) -> tuple[Accepted, Settled | None]:
+        """And the same event as it was committed before, if it was. Raises IdempotencyConflictError if it differs.
+
+        While nobody can look, what was committed may have said otherwise: then the outcome is not known.
+        """
+        if accepted.outcome != DUPLICATE:
+            return accepted, None
         try:
             known = await settled(self._engine, SOURCE, str(arrival.event_id))
         except StoreUnavailableError:
-            return None  # the log's own window must tell
-        if known is None:
-            return None
-        _must_say_the_same(known.body, arrival)
-        return known
+            return replace(accepted, outcome=None), None
+        if known is not None:
+            _must_say_the_same(known.body, arrival)
+        return accepted, known
 
     async def _is_repeat(self, arrival: Arrival, accepted: Accepted) -> bool:
         """Whether the log had this event before; then it must say the same."""

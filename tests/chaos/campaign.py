@@ -149,9 +149,10 @@ class Campaign:
         # Their events may be lost already, and their answers still on the way.
         self._unanswered += [request for request in self._all_requests() if not request.ids]
 
-    async def _known(self) -> set[UUID]:
+    async def _known(self) -> dict[UUID, str]:
         async with self._database() as database:
-            return {row["id"] for row in await database.fetch("SELECT id FROM task")}
+            rows = await database.fetch("SELECT id, spec->>'prompt' AS prompt FROM task")
+        return {row["id"]: row["prompt"] for row in rows}
 
     def _all_requests(self) -> list[Request]:
         return [request for client in self._clients for request in client.requests]

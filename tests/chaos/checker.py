@@ -4,7 +4,7 @@ It knows the vocabulary of the events, not the code that makes them; no log of a
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +19,7 @@ from events.run import RunFinished, RunStarted
 from events.task import FINAL, TaskChecked, TaskEntered
 from tests.chaos.load import SAYING, Client, Request
 
-_TASKS = "SELECT id, owner, status, version, attempt, idempotency_key FROM task"
+_TASKS = "SELECT id, owner, status, version, attempt, idempotency_key, reason FROM task"
 _EVENTS = """
 SELECT task_id, outcome, body FROM event_log WHERE task_id IS NOT NULL AND outcome = 'applied' ORDER BY epoch, seq"""
 _PLACES = """
@@ -37,6 +37,10 @@ class Row(NamedTuple):
     version: int
     attempt: int
     key: str | None
+    reason: str | None
+
+    def __str__(self) -> str:
+        return f"{self.status}, attempt {self.attempt}, {self.reason}"
 
 
 @dataclass(slots=True)
@@ -125,7 +129,7 @@ class Checker:
         for task_id in request.ids - self._exempt:
             row = self._rows.get(task_id)
             if row is None or row.status not in FINAL:
-                verdict.lost.append(f"{task_id} ({request.durability}): {row.status if row else 'no row'}")
+                verdict.lost.append(f"{task_id} ({request.durability}): {row or 'no row'}")
                 continue
             verdict.terminal += 1
             self._check_history(task_id, row)
@@ -206,10 +210,13 @@ class Checker:
                     self._verdict.unaccounted.append(f"{epoch}: {end} is followed by {start}")
 
 
-def promised_to_the_log(requests: Iterable[Request], known: set[UUID]) -> set[str]:
-    """The tasks that were accepted as `log` and are not in the database: a store that is lost now may lose them."""
+def promised_to_the_log(requests: Iterable[Request], known: Mapping[UUID, str]) -> set[str]:
+    """The tasks that were accepted as `log` and are not in the database: a store that is lost now may lose them.
+
+    `known` is what each task in the database is asked to do: another body under the same key may have come first.
+    """
     return {
         request.task_id
         for request in requests
-        if request.durability == "log" and request.task_id and UUID(request.task_id) not in known
+        if request.durability == "log" and request.task_id and known.get(UUID(request.task_id)) != request.text
     }

@@ -21,13 +21,17 @@ class SharedServers:
 
 @contextmanager
 def server_folder() -> Generator[Path]:
-    """A new folder that the servers' user may enter, which pytest's own temporary folders are not for root."""
+    """A new folder that the servers' user may enter, which pytest's own temporary folders are not for root.
+
+    GANGLION_TEST_KEEP leaves it there, with logs and data, to find out what went wrong.
+    """
     folder = Path(tempfile.mkdtemp(prefix="ganglion-test-"))
     folder.chmod(0o711)
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if not os.environ.get("GANGLION_TEST_KEEP"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def uses_containers() -> bool:

@@ -1,6 +1,7 @@
 """What the gateway promises while NATS, Postgres or the keeper is away, and how it comes back."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncGenerator
 
@@ -9,6 +10,9 @@ import pytest
 from pydantic import SecretStr
 
 from deploy.local.servers import Servers
+from events.announce import Committed
+from events.codec import decode
+from events.subjects import COMMITTED
 from producers.connect import BusSettings, Connection
 from producers.topology import apply
 from storage.migrate import upgrade
@@ -17,7 +21,15 @@ from tests.support.fake_keeper import FakeKeeper
 from tests.support.processes import family, freeze
 from tests.support.running_gateway import RunningGateway, running_gateway, settings_for
 
-GOAL = {"goal": "Summarise the incident notes"}
+GOAL: dict[str, object] = {"goal": "Summarise the incident notes"}
+EVENT: dict[str, object] = {
+    "specversion": "1.0",
+    "id": "k",
+    "source": "/test",
+    "type": "io.ganglion.task.submitted.v1",
+    "data": {"spec": GOAL},
+}
+JSON_OF = {"/api/v1/tasks": "application/json", "/api/v1/events": "application/cloudevents+json"}
 
 
 async def ready(client: httpx.AsyncClient) -> bool:
@@ -95,6 +107,32 @@ async def test_with_postgres_away_work_is_kept_in_the_log_and_readable_here(
         async with Connection(bus, "test") as nats, FakeKeeper(nats, servers.database_url):
             await eventually(lambda: ready(client), within=15)
             await eventually(lambda: kept_twice(client), within=15)
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "outcome"),
+    [
+        ("/api/v1/tasks", GOAL, "applied"),
+        ("/api/v1/tasks", GOAL, "duplicate"),
+        ("/api/v1/events", EVENT, "duplicate"),
+    ],
+)
+async def test_no_row_is_promised_while_nobody_can_see_whose_body_it_holds(
+    path: str, body: dict[str, object], outcome: str, lonely: RunningGateway, servers: Servers
+) -> None:
+    """What the keeper announces may be said of another body under the same key, which the log has forgotten."""
+    headers = {"Idempotency-Key": "k", "Content-Type": JSON_OF[path]}
+    async with lonely.client() as client, Connection(BusSettings(nats_url=SecretStr(servers.nats_url)), "test") as nats:
+        heard = await nats.subscribe("bus.>")
+        await nats.flush()
+        await servers.postgres.kill()
+        asking = asyncio.create_task(client.post(path, content=json.dumps(body), headers=headers))
+        submitted = decode((await heard.next_msg(timeout=5 * PATIENCE)).data)
+        told = Committed(epoch="e", position=1, outcomes={submitted.id: outcome})
+        await nats.publish(COMMITTED, told.model_dump_json().encode())
+        answer = await asking
+        assert answer.status_code == 202, answer.text
+        assert (answer.json()["durability"], "idempotency-replayed" in answer.headers) == ("log", False)
 
 
 async def kept_twice(client: httpx.AsyncClient) -> bool:
