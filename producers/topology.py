@@ -147,25 +147,24 @@ async def _apply_durable(js: JetStreamContext, durable: Durable) -> None:
 
 
 async def start_epoch(client: Client, previous: str, *, common: int = 0) -> str:
-    """Begin a new epoch: streams as the table says, a newer token in BUS's metadata, durables made anew.
+    """Begin a new epoch: streams as the table says, durables made anew, then a newer token in BUS's metadata.
 
     Up to the sequence `common` the log is still the one that was folded: of that a durable is given again what it had
-    not acknowledged.
+    not acknowledged. Whoever dies on the way leaves no newer token, and the next one begins again.
     """
     js = client.jetstream()
     await apply(client)
-    info = await js.stream_info(BUS.name)
-    token = (info.config.metadata or {}).get(EPOCH_KEY, "")
-    if token <= previous:
-        token = new_epoch(previous)
-        stream = next(s for s in _table(TopologySettings()) if s.name == BUS.name)
-        await js.update_stream(stream_config(stream, {EPOCH_KEY: token}))
     for durable in DURABLES:
         if durable.stream == BUS.name:
             floor = (await js.consumer_info(BUS.name, durable.name)).ack_floor
             acknowledged = floor.stream_seq if floor is not None else 0
             await js.delete_consumer(BUS.name, durable.name)
             await js.add_consumer(BUS.name, consumer_config(durable, first=min(acknowledged, common) + 1))
+    token = await epoch_of(client)
+    if token <= previous:
+        token = new_epoch(previous)
+        stream = next(s for s in _table(TopologySettings()) if s.name == BUS.name)
+        await js.update_stream(stream_config(stream, {EPOCH_KEY: token}))
     log.warning("epoch_started", epoch=token, previous=previous)
     return token
 

@@ -12,7 +12,7 @@ from nats.js.errors import NotFoundError
 from events.codec import decode
 from events.errors import InvalidEventError
 from events.streams import BUS
-from producers.topology import epoch_of, start_epoch
+from producers.topology import apply, epoch_of, start_epoch
 from storage.keeper import Folded, KeeperStore, Position
 
 
@@ -24,6 +24,8 @@ async def settle_epoch(client: Client, store: KeeperStore, position: Position) -
     common = await _end_in_common(client, store, position)
     if token <= position.epoch:
         token = await start_epoch(client, position.epoch, common=common)
+    else:
+        await apply(client)  # who made the log again may have died before its durables were there
     first = Position(token, common)
     await store.move(first)
     return first

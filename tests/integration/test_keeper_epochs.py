@@ -12,7 +12,8 @@ from nats.js.api import StreamConfig
 from deploy.local.server import Server
 from events import Event, EventData
 from events.ids import new_id
-from events.streams import BUS
+from events.streams import BUS, EPOCH_KEY
+from producers.topology import drift, new_epoch
 from tests.support.accounting import assert_accounted
 from tests.support.eventually import eventually
 from tests.support.running_keeper import Bus, a_bus, checked, decided, epoch, facts_of, finished, leading, started
@@ -171,6 +172,20 @@ async def test_a_restart_is_no_new_epoch_whatever_the_last_message_was(bus: Bus,
 
 def _another(cause: Event[EventData]) -> Event[EventData]:
     return cause.model_copy(update={"id": str(new_id())})
+
+
+async def test_a_wiped_log_that_was_made_again_by_half_gets_its_consumers(bus: Bus) -> None:
+    """Its maker died when the stream was there and the durables were not."""
+    led = await leading(bus)
+    before = await epoch(bus)
+    await led.stop()
+    js = bus.client.jetstream()
+    config = (await js.stream_info("BUS")).config
+    await js.delete_stream("BUS")
+    await js.add_stream(config.evolve(metadata={EPOCH_KEY: new_epoch(before)}))
+    await leading(bus)
+    assert await epoch(bus) > before
+    assert await drift(bus.client) == []
 
 
 async def test_a_log_that_others_made_gets_an_epoch(bus: Bus) -> None:

@@ -5,13 +5,22 @@ from dataclasses import replace
 
 import pytest
 from nats.aio.client import Client
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import ConsumerConfig, DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import APIError
 
 from deploy.local.server import Server
 from events.errors import TopologyError
-from events.streams import BUS, DAY, DURABLES, EPOCH_KEY, MIB, STREAMS
-from producers.topology import TopologySettings, apply, drift, epoch_of, new_epoch, start_epoch, stream_config
+from events.streams import BUS, DAY, DURABLES, EPOCH_KEY, MIB, STREAMS, Durable
+from producers.topology import (
+    TopologySettings,
+    apply,
+    consumer_config,
+    drift,
+    epoch_of,
+    new_epoch,
+    start_epoch,
+    stream_config,
+)
 from tests.support.running_keeper import connect, delete_streams
 
 
@@ -149,6 +158,31 @@ async def test_a_new_epoch_of_a_log_that_only_lost_its_end_goes_on_where_each_du
     again = await pull.fetch(3, timeout=5)
     assert [message.metadata.sequence.stream for message in again] == [ack.seq for ack in acks[2:]]
     await apply(client)
+    assert await drift(client) == []
+
+
+async def test_an_epoch_has_begun_only_once_all_durables_are_made_anew(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its token says so: a keeper that dies on the way leaves a consumer missing, and the next one begins again."""
+    await apply(client)
+    first = await epoch_of(client)
+
+    asked: list[str] = []
+
+    def interrupted(durable: Durable, *, first: int = 1) -> ConsumerConfig:
+        asked.append(durable.name)
+        if asked.count("router") == 2:  # the first time it is looked at, and then made anew
+            raise TimeoutError
+        return consumer_config(durable, first=first)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("producers.topology.consumer_config", interrupted)
+        with pytest.raises(TimeoutError):
+            await start_epoch(client, first)
+    assert await epoch_of(client) == first
+    assert await drift(client) == ["consumer router is missing"]
+    assert await start_epoch(client, first) > first
     assert await drift(client) == []
 
 
