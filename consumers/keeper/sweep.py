@@ -9,15 +9,20 @@ import time
 from collections.abc import Iterable
 from uuid import UUID
 
+import structlog
 from nats.aio.client import Client
+from nats.js.errors import NotFoundError
 
 from events.agent import is_outside
 from events.base import Event, EventData
 from events.codec import decode_structured
 from events.ids import new_id
 from events.streams import BUS, DISPATCH, ENGINE_AGENT, PROPOSALS, REFLEX, ROUTER, RUNNER, SPEC_ENGINE
+from producers.topology import apply
 from storage.janitor import JanitorStore, Stuck
 from storage.keeper import Position
+
+log = structlog.get_logger()
 
 STUCK_AFTER = 15.0
 UNROUTABLE_AFTER = 300.0
@@ -59,10 +64,16 @@ class Sweep:
         return due[:AT_ONCE]
 
     async def _ack_floors(self) -> dict[str, int]:
+        """How far each durable has got. One that somebody deleted is made again, and begins with the log's first event."""
         js = self._client.jetstream()
         floors: dict[str, int] = {}
         for name in {*_DRIVES.values(), *_RUNS.values(), DISPATCH.name}:
-            floor = (await js.consumer_info(BUS.name, name)).ack_floor
+            try:
+                floor = (await js.consumer_info(BUS.name, name)).ack_floor
+            except NotFoundError:
+                log.error("consumer_missing", consumer=name)
+                await apply(self._client)
+                floor = None
             floors[name] = floor.stream_seq if floor is not None else 0
         return floors
 

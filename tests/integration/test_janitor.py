@@ -7,9 +7,11 @@ import pytest
 from consumers.keeper.sweep import AT_ONCE, Sweep
 from deploy.local.server import Server
 from events.route import RouteFailed
+from events.streams import BUS, ROUTER
+from producers.topology import drift
 from storage.janitor import JanitorStore
 from storage.keeper import Position
-from tests.support.running_keeper import Bus, a_bus, checked, decided, started
+from tests.support.running_keeper import Bus, a_bus, checked, decided, epoch, started
 
 SILENT, STUCK, UNROUTABLE = 90.0, 15.0, 300.0
 
@@ -74,6 +76,18 @@ async def test_the_sweep_comes_to_everyone_however_many_stay_stuck_before_them(b
     assert [event.resendof for event in again] == [cause.id for cause in last]
     assert [event.data for event in again] == [cause.data for cause in last]
     assert await sweep.take(lost) == []
+
+
+async def test_a_consumer_that_somebody_deleted_is_made_again(bus: Bus, store: JanitorStore) -> None:
+    cause = await bus.submit()
+    await bus.say(cause, checked(cause))
+    await bus.enters(cause.taskid, "ready")
+    await bus.folded()
+    await bus.client.jetstream().delete_consumer(BUS.name, ROUTER.name)
+    await _age(bus, 16)
+    here = Position(await epoch(bus), 0)
+    assert await Sweep(bus.client, store).take(here) == [], "it reads the log, so nothing needs to be sent again"
+    assert await drift(bus.client) == []
 
 
 async def test_a_silent_agent_and_a_passed_deadline_are_due_and_a_finished_task_never_is(
