@@ -1,6 +1,7 @@
-"""What the keeper announces after each commit, on core NATS (DESIGN 4).
+"""What keeper and gateways tell each other on core NATS (DESIGN 4).
 
-A hint that makes answers quick, never the only way: whoever misses one asks Postgres by event id.
+The keeper announces each commit: a hint that makes answers quick, never the only way, since whoever misses one asks
+Postgres by event id. A gateway tells of an event that it has shown and that the log has lost (docs/adr/0014).
 """
 
 from pydantic import BaseModel, ConfigDict
@@ -21,3 +22,16 @@ class Committed(BaseModel):
     position: int
     outcomes: dict[str, Outcome] = {}
     resent: int = 0
+
+
+class Missed(BaseModel):
+    """In `epoch` the log had an event at `seq`, stored at `stamp` (ns), and has it no more: others may stand there.
+
+    Said again until a new epoch begins.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    epoch: str
+    seq: int
+    stamp: int

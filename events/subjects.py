@@ -9,6 +9,8 @@ from events.work import WorkAssigned, WorkStopped
 BUCKETS = 64
 COMMITTED = "keeper.committed"
 """Core NATS: what the keeper committed last (DESIGN 4, announce)."""
+MISSED = "keeper.missed"
+"""Core NATS: what a gateway has shown and the log has lost."""
 
 
 def bucket(session_id: str | None, task_id: UUID | None, subject_id: str) -> int:

@@ -14,15 +14,18 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 
+from events.announce import Missed
 from events.cursor import Cursor
 from events.errors import StoreUnavailableError
 from events.streams import BUS, EPOCH_KEY
+from events.subjects import MISSED
 from gateway.frames import SETTLED, Envelope, make_frame, read_envelope
 from gateway.lag import Lag
 from gateway.metrics import Metrics
 from gateway.recent import Recent
 from gateway.speech import Saying, Speech
 from gateway.subscription import Subscription
+from producers.mark import Mark, is_there, mark_of
 from producers.reader import Delivery, Hole, Reader, StreamLostError
 
 log = structlog.get_logger()
@@ -62,6 +65,7 @@ class Hub:
         self.speech.on_words = self._say
         self.on_hole: Callable[[Cursor, Cursor], None] = lambda _first, _last: None
         self.position = Cursor("", 0)
+        self._shown_last: Mark | None = None
         self.breaks = 0
         """How often reading began anew: whoever caught up before that has to look for a gap."""
         self._handed_out = 0
@@ -156,13 +160,29 @@ class Hub:
         epoch = (info.config.metadata or {}).get(EPOCH_KEY)
         if not epoch:
             raise StreamLostError("BUS has no epoch yet")
+        if epoch == self.position.epoch:
+            await self._look_for_what_was_shown(client)
         self._lag.reset()
         self._begin(Cursor(epoch, info.state.last_seq))
+        self._shown_last = await mark_of(client.jetstream(timeout=2.0), BUS.name, info.state.last_seq)
         await self._remember_latest()
         return info.state.last_seq + 1
 
+    async def _look_for_what_was_shown(self, client: Client) -> None:
+        """Raise StreamLostError if the log lost an end that we have shown, and tell the keeper: its places come again.
+
+        It may not have read that far itself, and would let the epoch go on.
+        """
+        mark = self._shown_last
+        if mark is None or await is_there(client.jetstream(timeout=2.0), BUS.name, mark):
+            return
+        missed = Missed(epoch=self.position.epoch, seq=mark.seq, stamp=mark.stamp)
+        await client.publish(MISSED, missed.model_dump_json().encode())
+        raise StreamLostError(f"{BUS.name} has lost what was shown at {mark.seq}")
+
     def _begin(self, at: Cursor) -> None:
         self.position = at
+        self._shown_last = None
         self.breaks += 1
         self.recent.begin(at)
 
@@ -199,6 +219,7 @@ class Hub:
             self._everybody_catches_up()
             return
         self.position = Cursor(self.position.epoch, item.seq)
+        self._shown_last = item.mark
         self._lag.seen(item.seq)
         envelope = read_envelope(item.body)
         if envelope is not None and self._is_new(envelope.identity):

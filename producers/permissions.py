@@ -13,7 +13,7 @@ from events.proposal import ProposalExtracted
 from events.route import RouteDecided, RouteFailed
 from events.run import RunDelta, RunFiles, RunProgress, RunStarted, RunToolCalled
 from events.streams import BUS, DLQ, DURABLES, TOK, WORK, Durable
-from events.subjects import COMMITTED, filter_for
+from events.subjects import COMMITTED, MISSED, filter_for
 from events.task import STATE_EVENTS, TaskChecked, TaskControl, TaskUnchecked
 
 INSIDE, OUTSIDE = "GANGLION", "OUTSIDE"
@@ -148,6 +148,7 @@ def _gateway() -> Permissions:
         *_filters(allowed),
         "_R_.>",  # answers to who asked in the account OUTSIDE
         ROUTE_QUESTIONS,
+        MISSED,
         f"{_API}.STREAM.INFO.*",
         f"{_API}.CONSUMER.INFO.*.*",
         *_reading(BUS.name),
@@ -179,7 +180,7 @@ def _keeper() -> Permissions:
         f"{_API}.CONSUMER.DELETE.{BUS.name}.*",
     )
     pulls = tuple(f"{_API}.CONSUMER.MSG.NEXT.{durable.stream}.{durable.name}" for durable in DURABLES)
-    return Permissions(publish, (f"{inbox_of(KEEPER)}.>",), (*_filters(_NEVER_OF_THE_KEEPER), *pulls))
+    return Permissions(publish, (f"{inbox_of(KEEPER)}.>", MISSED), (*_filters(_NEVER_OF_THE_KEEPER), *pulls))
 
 
 def _reading(stream: str) -> tuple[str, ...]:

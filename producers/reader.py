@@ -16,6 +16,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
+from producers.mark import Mark, is_there
 from producers.pull import Pull
 
 log = structlog.get_logger()
@@ -37,6 +38,11 @@ class Delivery(NamedTuple):
         """The stream's timestamp, to the microsecond."""
         return datetime.fromtimestamp(self.stamp / 1e9, UTC)
 
+    @property
+    def mark(self) -> Mark:
+        """What tells it from another message in its place."""
+        return Mark(self.seq, self.stamp)
+
 
 class Hole(NamedTuple):
     """Sequences that the stream no longer has: deleted or lost, never to be delivered."""
@@ -46,14 +52,15 @@ class Hole(NamedTuple):
 
 
 class StreamLostError(Exception):
-    """The stream is gone, or ends before the place where reading should go on: a new epoch is needed."""
+    """The stream is gone, or no longer holds what was read from it last: a new epoch is needed."""
 
 
 class Reader:
     """Reads `stream` from `start` on; `async with Reader(client, "BUS", start) as reader`.
 
     `batch()` gives what is waiting, at once (natural batching). At most `window` messages are in memory.
-    Raises StreamLostError when the stream does not exist or is shorter than the place to read from.
+    Raises StreamLostError when the stream does not exist, is shorter than the place to read from, or holds another
+    message than the one read last.
     """
 
     def __init__(self, client: Client, stream: str, start: int, *, window: int = 1_024) -> None:
@@ -64,6 +71,7 @@ class Reader:
         self._hole: Hole | None = None
         self._opened = AsyncExitStack()
         self._pull: Pull
+        self._last: Mark | None = None
         self.next_seq = start
 
     async def __aenter__(self) -> Self:
@@ -93,15 +101,19 @@ class Reader:
     def _contiguous(self, messages: list[Msg]) -> list[Delivery | Hole]:
         """What follows on from the last one; a message lost on the way ends this pull."""
         taken: list[Delivery | Hole] = []
+        last: Delivery | None = None
         for message in messages:
             fields = message.reply.rsplit(".", 4)  # $JS.ACK.….<stream seq>.<consumer seq>.<time>.<pending>
             seq = int(fields[1])
             if seq == self.next_seq:
-                taken.append(Delivery(seq, int(fields[3]), message.subject, message.data, message.headers))
+                last = Delivery(seq, int(fields[3]), message.subject, message.data, message.headers)
+                taken.append(last)
                 self.next_seq += 1
             elif seq > self.next_seq:
                 self._pull.lose()
                 break
+        if last is not None:
+            self._last = last.mark
         return taken
 
     async def _open(self) -> None:
@@ -110,6 +122,8 @@ class Reader:
             state = (await self._js.stream_info(self._stream)).state
             if self.next_seq > state.last_seq + 1:
                 raise StreamLostError(f"{self._stream} ends at {state.last_seq} before {self.next_seq}")
+            if self._last is not None and not await is_there(self._js, self._stream, self._last):
+                raise StreamLostError(f"{self._stream} holds another message at {self._last.seq}")
             if self.next_seq < state.first_seq:
                 self._note_hole(state.first_seq)
             elif self.next_seq <= state.last_seq:

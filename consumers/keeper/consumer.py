@@ -14,7 +14,7 @@ from consumers._cancellation import heed_cancellation
 from consumers._runtime import Resources, Service
 from consumers.keeper.epoch import settle_epoch
 from consumers.keeper.janitor import SILENT_AFTER, Janitor
-from consumers.keeper.term import ReconnectedError, Term
+from consumers.keeper.term import LogShortenedError, ReconnectedError, Term
 from events.errors import GanglionError
 from events.ids import new_id
 from producers.publisher import Publisher
@@ -32,6 +32,7 @@ _AGAIN_AFTER = 0.2
 _PASSING = (
     GanglionError,
     NatsError,
+    LogShortenedError,
     ReconnectedError,
     StreamLostError,
     OSError,

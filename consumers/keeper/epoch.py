@@ -21,6 +21,12 @@ async def settle_epoch(client: Client, store: KeeperStore, position: Position) -
     token = await epoch_of(client)
     if token and token == position.epoch and await _same_log(client, store, position):
         return position
+    return await begin_epoch(client, store, position)
+
+
+async def begin_epoch(client: Client, store: KeeperStore, position: Position) -> Position:
+    """Go on in an epoch that is newer than the given position's, begun here if nobody has; as `settle_epoch` does."""
+    token = await epoch_of(client)
     common = await _end_in_common(client, store, position)
     if token <= position.epoch:
         token = await start_epoch(client, position.epoch, common=common)

@@ -9,20 +9,23 @@ from datetime import UTC, datetime
 import structlog
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
+from pydantic import ValidationError
 
 from consumers._cancellation import heed_cancellation
 from consumers.keeper.dead import publish_dead
+from consumers.keeper.epoch import begin_epoch
 from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, read, touched
 from consumers.keeper.janitor import Janitor
 from consumers.keeper.loading import load_states
 from consumers.keeper.outbox import Outbox
 from consumers.keeper.state import TaskState
 from consumers.keeper.world import Key, MissingStateError, State, World
-from events.announce import Committed
+from events.announce import Committed, Missed
 from events.base import Event, EventData
 from events.codec import decode_structured
 from events.streams import BUS
-from events.subjects import COMMITTED
+from events.subjects import COMMITTED, MISSED
+from producers.mark import Mark, is_there
 from producers.publisher import Publisher
 from producers.reader import Delivery, Hole, Reader
 from storage.faults import UnkeepableError
@@ -42,6 +45,10 @@ Item = Delivery | Hole
 
 class ReconnectedError(Exception):
     """The bus was away: what is at the position must be compared again before folding on."""
+
+
+class LogShortenedError(Exception):
+    """The log lost an end that subscribers had seen and we had not read: what comes belongs to a new epoch."""
 
 
 class UnfoldableError(Exception):
@@ -96,6 +103,7 @@ class Term:
             await self._catch_up(reader)
             await self._publish_left()
             loops.create_task(janitor.run(self._send_resent, lambda: self._position))
+            loops.create_task(self._hear_what_is_missed())
             while True:
                 heed_cancellation()
                 await self._step(reader)
@@ -126,6 +134,29 @@ class Term:
         place = self._position
         said = Committed(epoch=place.epoch, position=place.seq, outcomes=outcomes, resent=self._resent)
         await self._client.publish(COMMITTED, said.model_dump_json().encode())
+
+    async def _hear_what_is_missed(self) -> None:
+        """Begin a new epoch, and end the term, once a gateway has shown what the log no longer has."""
+        subscription = await self._client.subscribe(MISSED)
+        try:
+            async for message in subscription.messages:
+                heed_cancellation()
+                if await self._is_missed(message.data):
+                    async with self._turn:
+                        await begin_epoch(self._client, self._store, self._position)
+                    raise LogShortenedError
+        finally:
+            if self._client.is_connected:
+                await subscription.unsubscribe()
+
+    async def _is_missed(self, body: bytes) -> bool:
+        """Whether a gateway is right that the log of our epoch has lost an event."""
+        try:
+            said = Missed.model_validate_json(body)
+        except ValidationError:
+            return False
+        mark = Mark(said.seq, said.stamp)
+        return said.epoch == self._position.epoch and not await is_there(self._client.jetstream(), BUS.name, mark)
 
     async def _catch_up(self, reader: Reader) -> None:
         """Fold to the log's end before publishing: an event left in the outbox may be in the log already."""

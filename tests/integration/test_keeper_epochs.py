@@ -1,9 +1,6 @@
 """The log under the keeper: wiped, shortened, grown again or made by others, it is told from the one folded."""
 
-import os
-import shutil
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +14,7 @@ from producers.topology import drift, new_epoch
 from tests.support.accounting import assert_accounted
 from tests.support.eventually import eventually
 from tests.support.running_keeper import Bus, a_bus, checked, decided, epoch, facts_of, finished, leading, started
+from tests.support.set_back import set_back
 
 HAPPY = ["ready", "assigned", "running", "succeeded"]
 
@@ -60,27 +58,6 @@ async def test_a_wiped_log_is_a_new_epoch_and_open_tasks_are_driven_on(bus: Bus,
 
 async def _renewed_epoch(bus: Bus, before: str) -> bool:
     return await epoch(bus) > before
-
-
-@asynccontextmanager
-async def set_back(server: Server, copy: Path) -> AsyncGenerator[None]:
-    """The store as it was on entering, whatever is done to it inside."""
-    data = server._recipe.data
-    await server.kill()
-    _copy(data, copy)
-    await server.start()
-    yield
-    await server.kill()
-    shutil.rmtree(data)
-    _copy(copy, data)
-    await server.start()
-
-
-def _copy(source: Path, target: Path) -> None:
-    shutil.copytree(source, target, symlinks=True)
-    owner = source.stat()
-    for path in (target, *target.rglob("*")):
-        os.chown(path, owner.st_uid, owner.st_gid)
 
 
 async def test_a_truncated_log_is_a_new_epoch(bus: Bus, module_nats_server: Server, state_folder: Path) -> None:

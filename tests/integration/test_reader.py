@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import pytest
 from nats.aio.client import Client
@@ -12,6 +13,7 @@ from producers.reader import Delivery, Hole, Reader, StreamLostError
 from tests.support.eventually import eventually
 from tests.support.proxy import proxied
 from tests.support.running_keeper import connect, delete_streams
+from tests.support.set_back import set_back
 
 
 @pytest.fixture
@@ -172,6 +174,22 @@ async def test_a_stream_that_goes_away_under_a_reader_is_said_to_be_lost(client:
         await client.jetstream().delete_stream("S")
         with pytest.raises(StreamLostError):
             await take(reader, 1)
+
+
+async def test_a_stream_that_lost_its_end_and_grew_again_is_said_to_be_lost(
+    client: Client, module_nats_server: Server, state_folder: Path
+) -> None:
+    await fill(client, 2)
+    async with set_back(module_nats_server, state_folder / "copy"):
+        await eventually(lambda: client.is_connected, within=15)
+        await fill(client, 2, first=3)
+        reader = await Reader(client, "S", 1).__aenter__()
+        await take(reader, 4)
+    other = await connect(module_nats_server.url)
+    await fill(other, 3, first=10)
+    await other.close()
+    with pytest.raises(StreamLostError, match="another message at 4"):
+        await take(reader, 1)
 
 
 async def test_a_reader_that_is_not_asked_holds_no_more_than_its_window(client: Client) -> None:
