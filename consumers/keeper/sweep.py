@@ -64,14 +64,14 @@ class Sweep:
         return due[:AT_ONCE]
 
     async def _ack_floors(self) -> dict[str, int]:
-        """How far each durable has got. One that somebody deleted is made again, and begins with the log's first event."""
+        """How far each durable has got. One that somebody deleted is made again, and begins with the log anew."""
         js = self._client.jetstream()
         floors: dict[str, int] = {}
         for name in {*_DRIVES.values(), *_RUNS.values(), DISPATCH.name}:
             try:
                 floor = (await js.consumer_info(BUS.name, name)).ack_floor
             except NotFoundError:
-                log.error("consumer_missing", consumer=name)
+                log.warning("consumer_missing", consumer=name)
                 await apply(self._client)
                 floor = None
             floors[name] = floor.stream_seq if floor is not None else 0
