@@ -126,7 +126,7 @@ FOLDED = tuple(dict.fromkeys(part.table.name for name, part in PARTS.items() if 
 _LEASE_PART = (
     "lease AS (UPDATE keeper SET epoch = $4, position = $5,"
     f" until = clock_timestamp() + interval '{LEASE.total_seconds()} s'"
-    " WHERE id = 1 AND holder = $1 AND epoch = $2 AND position = $3 AND until > clock_timestamp() RETURNING 1)"
+    " WHERE id = 1 AND holder = $1 AND epoch = $2 AND position = $3 RETURNING 1)"
 )
 
 

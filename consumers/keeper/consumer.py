@@ -14,6 +14,7 @@ from consumers._cancellation import heed_cancellation
 from consumers._runtime import Resources, Service
 from consumers.keeper.epoch import settle_epoch
 from consumers.keeper.janitor import SILENT_AFTER, Janitor
+from consumers.keeper.lease import Lease
 from consumers.keeper.term import LogShortenedError, ReconnectedError, Term
 from events.errors import GanglionError
 from events.ids import new_id
@@ -25,7 +26,6 @@ from storage.keeper import KeeperStore, Position
 
 log = structlog.get_logger()
 
-_STANDBY_EVERY = 0.5
 _AGAIN_AFTER = 0.2
 
 # What may go wrong with the bus, the database or the lease; anything else is a defect and ends the process.
@@ -83,40 +83,36 @@ class Keeper:
 
     async def _lead(self) -> None:
         store = await KeeperStore.connect(self._dsn, self.holder)
-        lease = janitor = None
+        leases = janitor = None
         try:
             await _assert_durable(store)
-            lease = await KeeperStore.connect(self._dsn, self.holder)
+            leases = await KeeperStore.connect(self._dsn, self.holder, quick=True)
             janitor = await JanitorStore.connect(self._dsn)
-            position = await settle_epoch(self._client, store, await self._stand_by(store))
-            log.info("keeper_leads", holder=self.holder, epoch=position.epoch, position=position.seq)
-            self.term = Term(
-                client=self._client, publisher=self._publisher, store=store, lease=lease, position=position
-            )
-            clockwork = Janitor(
-                self._client,
-                janitor,
-                self._publisher,
-                sweeping=self._settings.sweep,
-                silent_after=self._settings.silent_after,
-            )
+            lease = Lease(leases)
+            position = await lease.taken()
             try:
-                await self.term.run(clockwork)
+                async with asyncio.TaskGroup() as beside:
+                    beside.create_task(lease.keep())
+                    await self._rule(store, lease, position, janitor)
             except asyncio.CancelledError:
                 with contextlib.suppress(GanglionError):  # an absent database must not hold up the end
                     await lease.release()
                 raise
         finally:
-            for connection in (store, lease, janitor):
+            for connection in (store, leases, janitor):
                 if connection is not None:
                     await connection.close()
 
-    async def _stand_by(self, store: KeeperStore) -> Position:
-        while True:
-            position = await store.acquire()
-            if position is not None:
-                return position
-            await asyncio.sleep(_STANDBY_EVERY)
+    async def _rule(self, store: KeeperStore, lease: Lease, position: Position, janitor: JanitorStore) -> None:
+        """Fold under the lease until something ends it by raising."""
+        position = await settle_epoch(self._client, store, position)
+        log.info("keeper_leads", holder=self.holder, epoch=position.epoch, position=position.seq)
+        settings = self._settings
+        clockwork = Janitor(
+            self._client, janitor, self._publisher, sweeping=settings.sweep, silent_after=settings.silent_after
+        )
+        self.term = Term(client=self._client, publisher=self._publisher, store=store, lease=lease, position=position)
+        await self.term.run(clockwork)
 
 
 async def _assert_durable(store: KeeperStore) -> None:

@@ -16,6 +16,7 @@ from consumers.keeper.dead import publish_dead
 from consumers.keeper.epoch import begin_epoch
 from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, read, touched
 from consumers.keeper.janitor import Janitor
+from consumers.keeper.lease import Lease
 from consumers.keeper.loading import load_states
 from consumers.keeper.outbox import Outbox
 from consumers.keeper.state import TaskState
@@ -33,8 +34,6 @@ from storage.keeper import KeeperStore, Position, RepeatedEventError
 
 log = structlog.get_logger()
 
-_RENEW_EVERY = 0.5
-_FRESH = 1.0
 _ANNOUNCE_EVERY = 0.1
 _OWN_WAIT = 0.05
 _BATCH = 256
@@ -62,7 +61,7 @@ _DATA_FAULTS = (UnfoldableError, UnkeepableError)
 class Term:
     """Folds the log from `position` on until something ends the term by raising.
 
-    `store` folds, `lease` renews: two connections, so that a slow batch does not cost the lease.
+    The lease is taken, and kept by somebody else.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class Term:
         client: Client,
         publisher: Publisher,
         store: KeeperStore,
-        lease: KeeperStore,
+        lease: Lease,
         position: Position,
     ) -> None:
         self._client = client
@@ -79,8 +78,7 @@ class Term:
         self._store = store
         self._lease = lease
         self._position = position
-        self._outbox = Outbox(publisher, self._lease_is_fresh)
-        self._renewed = time.monotonic()
+        self._outbox = Outbox(publisher, lambda: lease.is_fresh)
         self._next_outbox = 0
         self._resent = 0
         self._expects_repeats = False  # where one batch held some, as when a log begins anew, the next will
@@ -97,7 +95,6 @@ class Term:
         """Catch up, publish what an earlier keeper left, then fold what comes."""
         self._next_outbox = await self._store.last_outbox_position() + 1
         async with Reader(self._client, BUS.name, self._position.seq + 1) as reader, asyncio.TaskGroup() as loops:
-            loops.create_task(self._renew())
             loops.create_task(self._outbox.run())
             loops.create_task(self._announce())
             await self._catch_up(reader)
@@ -107,17 +104,6 @@ class Term:
             while True:
                 heed_cancellation()
                 await self._step(reader)
-
-    def _lease_is_fresh(self) -> bool:
-        return time.monotonic() - self._renewed < _FRESH
-
-    async def _renew(self) -> None:
-        while True:
-            heed_cancellation()
-            await asyncio.sleep(_RENEW_EVERY)
-            began = time.monotonic()
-            await self._lease.renew()
-            self._renewed = max(self._renewed, began)
 
     async def _announce(self) -> None:
         """Say the position now and every 100 ms: whoever missed a commit learns of it."""
@@ -245,7 +231,7 @@ class Term:
         now = Position(self._position.epoch, last.seq if isinstance(last, Delivery) else last.last_seq)
         began = time.monotonic()
         await self._store.write(fold.finish(), self._position, now)
-        self._renewed = max(self._renewed, began)
+        self._lease.renewed(began)
         self._position, self._next_outbox = now, fold.next_outbox
         self._keep_open(fold.world.changed())
         self._outbox.read_back(fold.changes.read_back)

@@ -30,6 +30,7 @@ class Mutant:
 
 
 _RUNTIME, _OUTBOX, _TERM = "consumers/_runtime.py", "consumers/keeper/outbox.py", "consumers/keeper/term.py"
+_LEASE = "consumers/keeper/lease.py"
 MUTANTS = (
     Mutant(
         "acknowledge before publishing",
@@ -166,7 +167,7 @@ MUTANTS = (
     ),
     Mutant(
         "publish under an old lease",
-        (Edit(_TERM, "        return time.monotonic() - self._renewed < _FRESH\n", "        return True\n"),),
+        (Edit(_LEASE, "        return time.monotonic() - self._renewed < _FRESH\n", "        return True\n"),),
         (),
         tests=("tests/integration/test_keeper_terms.py",),
     ),

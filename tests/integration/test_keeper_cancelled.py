@@ -35,7 +35,7 @@ async def test_a_term_ends_though_each_of_its_loops_loses_a_cancellation(bus: Bu
 
         return wait
 
-    term._lease.renew = losing("renew")  # type: ignore[method-assign]  # each as if its answer came just then
+    term._lease._store.renew = losing("renew")  # type: ignore[method-assign]  # each as if its answer came just then
     term._tell = losing("tell")  # type: ignore[method-assign]  # the same
     term._outbox._send = losing("send")  # type: ignore[method-assign]  # the same
     await eventually(lambda: set(waiting) == {"renew", "tell", "send"})

@@ -186,6 +186,25 @@ def test_the_columns_and_the_fields_are_the_same() -> None:
     assert dict(zip(TASK_STEERED, steered_row(newborn), strict=True)).items() <= row.items()
 
 
+_RUN_OUT = "UPDATE keeper SET until = now() - interval '1 second'"
+
+
+async def test_a_lease_that_ran_out_is_still_good_until_another_takes_it(store: KeeperStore, database_url: str) -> None:
+    """Where each commit takes longer than the lease is for, nobody would else ever write."""
+    place = await led(store)
+    other = await KeeperStore.connect(database_url, "other")
+    database = await asyncpg.connect(database_url)
+    try:
+        await database.execute(_RUN_OUT)
+        await store.write(Changes({"gaps": [("e", 1, 2, AT)]}), place, Position("e", 2))
+        await database.execute(_RUN_OUT)
+        await store.renew()
+        assert await other.acquire() is None
+    finally:
+        for one in (store, other, database):
+            await one.close()
+
+
 async def test_a_write_from_another_place_or_without_the_lease_changes_nothing(
     store: KeeperStore, database_url: str
 ) -> None:
@@ -198,13 +217,13 @@ async def test_a_write_from_another_place_or_without_the_lease_changes_nothing(
         for writer, was in ((other, place), (store, Position("x", place.seq)), (store, Position(place.epoch, 5))):
             with pytest.raises(LeaseLostError):
                 await writer.write(gap, was, Position("e", 2))
-        await database.execute("UPDATE keeper SET until = now() - interval '1 second'")
+        await database.execute(_RUN_OUT)
+        assert await other.acquire() == place
         with pytest.raises(LeaseLostError):
             await store.write(gap, place, Position("e", 2))
         with pytest.raises(LeaseLostError):
             await store.renew()
         assert await database.fetchval("SELECT count(*) FROM event_gap") == 0
-        assert await other.acquire() == place
         await other.write(gap, place, Position("e", 2))
         assert await database.fetchval("SELECT count(*) FROM event_gap") == 1
     finally:

@@ -6,10 +6,13 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from nats.aio.client import Client
 
+from consumers.keeper.epoch import settle_epoch
 from deploy.local.server import Server
 from events.errors import BusUnavailableError, StoreUnavailableError
 from producers.publisher import Encoded
+from storage.keeper import KeeperStore, Position
 from tests.support.accounting import assert_accounted
 from tests.support.eventually import PATIENCE, eventually
 from tests.support.running_keeper import (
@@ -97,7 +100,7 @@ async def test_a_zombie_publishes_and_writes_nothing(bus: Bus) -> None:
     zombie = await leading(bus)
     term = zombie.keeper.term
     assert term is not None
-    term._lease.renew = _for_ever  # type: ignore[method-assign]  # as if the process had been paused there
+    term._lease._store.renew = _for_ever  # type: ignore[method-assign]  # as if the process had been paused there
     posted: list[str] = []
 
     async def post(items: Sequence[Encoded], *, atomic: bool = True) -> None:
@@ -118,14 +121,36 @@ async def _for_ever() -> None:
     await asyncio.Event().wait()
 
 
+async def test_the_lease_is_kept_while_the_log_is_compared(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where that takes longer than the lease is for, two keepers would take it from each other for ever."""
+    compared = asyncio.Event()
+
+    async def slow(client: Client, store: KeeperStore, position: Position) -> Position:
+        await compared.wait()
+        return await settle_epoch(client, store, position)
+
+    async def renewed_for_long() -> bool:
+        return bool(await bus.database.fetchval("SELECT until > $1::timestamptz + interval '3 s' FROM keeper", taken))
+
+    monkeypatch.setattr("consumers.keeper.consumer.settle_epoch", slow)
+    first = await bus.keeper()
+    taken = await eventually(lambda: bus.database.fetchval("SELECT until FROM keeper"), within=15)
+    second = await bus.keeper()
+    await eventually(renewed_for_long, within=15)
+    compared.set()
+    await eventually(lambda: first.leads, within=15)
+    assert not second.leads
+
+
 async def test_a_stale_lease_keeps_the_outbox_shut(bus: Bus) -> None:
     led = await leading(bus)
     term = led.keeper.term
     assert term is not None
-    assert term._lease_is_fresh()
-    term._renewed -= 1.1
-    assert not term._lease_is_fresh()
-    await eventually(term._lease_is_fresh)
+    lease = term._lease
+    assert lease.is_fresh
+    lease._renewed -= 1.1
+    assert not lease.is_fresh
+    await eventually(lambda: lease.is_fresh)
 
 
 async def test_what_was_committed_and_not_published_is_published_by_the_next_in_order(bus: Bus) -> None:
@@ -194,7 +219,7 @@ async def test_a_keeper_can_be_stopped_while_the_database_is_away(bus: Bus) -> N
     async def away() -> None:
         raise StoreUnavailableError
 
-    term._lease.release = away  # type: ignore[method-assign]  # the one thing it does with the database on its way out
+    term._lease._store.release = away  # type: ignore[method-assign]  # the one thing it does with the database on its way out
     led.task.cancel()
     done, _ = await asyncio.wait({led.task}, timeout=5)
     assert done

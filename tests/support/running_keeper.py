@@ -78,7 +78,7 @@ class Led:
         """As SIGKILL would: the lease is not given back, and nothing more is sent."""
         self.keeper.holder = "?"
         if self.keeper.term is not None:
-            self.keeper.term._lease.holder = "?"
+            self.keeper.term._lease._store.holder = "?"
         await self.stop()
 
 
