@@ -142,18 +142,25 @@ class Submitting:
         return True
 
     async def _is_repeat(self, key: Key, accepted: Accepted) -> bool:
-        """Whether the log had this key's event before; then its body must be the same one."""
-        if accepted.first_seq is not None:
-            stored = await self._bus.stored(accepted.first_seq)
-            if stored is not None:
-                if fingerprint_of(decode(stored).data) != key.body_sha256:
-                    raise IdempotencyConflictError
-                return True
+        """Whether the log or the database had this key's event before; then its body must be the same one.
+
+        Raises IdempotencyConflictError if it is not, and StoreUnavailableError if that cannot be told.
+        """
+        in_the_log = accepted.first_seq is not None and await self._is_in_the_log(key, accepted.first_seq)
         if accepted.outcome is None:
-            return False
-        # Another body under the same key shares our event's id, so `applied` may have been said of that one.
+            return in_the_log
+        # Another body under the same key shares our event's id: the outcome may be that one's, and what the log has
+        # under it may be what we put there ourselves a moment ago.
         taken = await self._was_taken(key)
-        return taken and accepted.outcome == DUPLICATE
+        return taken and (in_the_log or accepted.outcome == DUPLICATE)
+
+    async def _is_in_the_log(self, key: Key, seq: int) -> bool:
+        stored = await self._bus.stored(seq)
+        if stored is None:
+            return False
+        if fingerprint_of(decode(stored).data) != key.body_sha256:
+            raise IdempotencyConflictError
+        return True
 
     def _remember(self, event: Event[TaskSubmitted]) -> None:
         data = event.data

@@ -115,7 +115,7 @@ class Door:
 
         While nobody can look, what was committed may have said otherwise: then the outcome is not known.
         """
-        if accepted.outcome != DUPLICATE:
+        if accepted.outcome is None or (accepted.outcome != DUPLICATE and accepted.first_seq is None):
             return accepted, None
         try:
             known = await settled(self._engine, SOURCE, str(arrival.event_id))

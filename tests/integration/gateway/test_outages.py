@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import AsyncGenerator
 
+import asyncpg
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -175,6 +176,37 @@ async def test_a_new_epoch_while_waiting_publishes_again(lonely: RunningGateway,
             answer = await asking
             assert (answer.status_code, answer.json()["durability"]) == (202, "log+database")
             assert successor.epoch > keeper.epoch
+
+
+async def test_a_body_that_was_published_twice_is_no_repeat_of_the_one_that_was_kept(
+    lonely: RunningGateway, servers: Servers
+) -> None:
+    """The log has forgotten the first; what it holds under the key is what we put there ourselves a moment ago."""
+    bus, key = BusSettings(nats_url=SecretStr(servers.nats_url)), {"Idempotency-Key": "k"}
+    database = await asyncpg.connect(servers.database_url)
+    async with lonely.client() as client, Connection(bus, "test") as nats:
+        js = nats.jetstream()
+        async with FakeKeeper(nats, servers.database_url):
+            await eventually(lambda: kept_twice(client))
+            first = (await client.post("/api/v1/tasks", json=GOAL, headers=key)).json()["task_id"]
+        await js.delete_stream("BUS")
+        await apply(nats)
+        hidden = await database.fetchval("UPDATE task SET id = gen_random_uuid() WHERE id = $1 RETURNING id", first)
+        asking = asyncio.create_task(client.post("/api/v1/tasks", json={"goal": "other"}, headers=key))
+        await eventually(lambda: has_messages(js, 1))
+        event = decode((await js.get_msg("BUS", seq=1)).data or b"")
+        await database.execute("UPDATE task SET id = $2 WHERE id = $1", hidden, first)
+
+        async def answered() -> bool:
+            told = Committed(epoch="z", position=1, outcomes={event.id: "duplicate"} if began else {})
+            began.append(True)
+            await nats.publish(COMMITTED, told.model_dump_json().encode())
+            return asking.done()
+
+        began: list[bool] = []
+        await eventually(answered, every=0.05)
+        assert (await asking).status_code == 409, (await asking).text
+    await database.close()
 
 
 async def has_messages(js: object, count: int) -> bool:
