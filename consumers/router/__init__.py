@@ -13,7 +13,7 @@ __all__ = ["build"]
 def build(resources: Resources) -> Flow:
     """The consumer with the live state of REDIS_URL."""
     live, seen = LiveAgents(RedisSettings()), LiveAgents(RedisSettings())
-    router = Router(live, Builder(live, resources.database, resources.client).ensure)
+    router = Router(live, Builder(live, resources.database, resources.client).ensure, resources.lookup.task)
     questions = Questions(seen)
 
     async def start() -> None:

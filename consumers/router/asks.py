@@ -6,12 +6,10 @@ from consumers.router.scoring import Needs
 from events.base import Event, EventData
 from events.codec import encode
 from events.task import Priority, TaskReady
-from storage.live.store import Ask
+from storage.live.store import APART, Ask
 from storage.live.view import member_of
 
 _PRIORITIES: dict[Priority | None, int] = {"critical": 0, "high": 1, "normal": 2, None: 2, "low": 3, "background": 4}
-_APART = 10**13
-"""Milliseconds between two priorities: more than any age."""
 
 
 def needs_of(ready: Event[EventData], data: TaskReady) -> Needs:
@@ -28,6 +26,7 @@ def ask_for(
     again: bool = False,
     sure: bool = False,
     why: str = "",
+    is_open: bool = False,
 ) -> Ask:
     """The ask for one task; `sure` leaves the event out, which is needed only if it must wait."""
     needs = needs_of(ready, data)
@@ -36,10 +35,11 @@ def ask_for(
         member=member_of(data.task_id, data.attempt),
         tenant=needs.tenant,
         queue=needs.queue,
-        score=_PRIORITIES[data.priority] * _APART + since,
+        score=_PRIORITIES[data.priority] * APART + since,
         order=order,
         cause=cause,
         body=b"" if sure else encode(ready),
         again=again,
         why=why,
+        open=is_open,
     )

@@ -7,6 +7,7 @@ in a queue there, and is offered again by the event that makes room: a run that 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from uuid import UUID
 
 from consumers.router.asks import ask_for, needs_of
 from consumers.router.heard import ops_of
@@ -20,11 +21,13 @@ from events.task import TaskEntered, TaskReady
 from storage.live.heard import wake
 from storage.live.store import Applied, Ask, ColdError, Given, LiveAgents, LiveStateUnavailableError, Op
 from storage.live.view import LiveAgent, member_of
+from storage.lookup import TaskView
 
 SOURCE = f"/consumers/{ROUTER.name}"
 MAX_CANDIDATES = 32
 """How many agents a decision names; the best and the nearest."""
 _ROUNDS = 4
+_ASK_AGAIN = ("again", "late")
 _REMEMBERED = 1_000
 
 
@@ -36,6 +39,7 @@ class _Wanted:
     data: TaskReady
     cause: str
     again: bool = False
+    is_open: bool = False
     ranking: Ranking | None = None
     given: Given | None = None
     before: Given | None = None
@@ -50,15 +54,28 @@ class _Batch:
 
     def unanswered(self) -> list[str]:
         """Who has to ask, or ask again."""
-        return [name for name, one in self.wanted.items() if one.given is None or one.given.reason == "again"]
+        return [name for name, one in self.wanted.items() if one.given is None or one.given.reason in _ASK_AGAIN]
+
+    def late(self) -> dict[str, _Wanted]:
+        """Who became ready before the live state was built."""
+        return {name: one for name, one in self.wanted.items() if one.given is not None and one.given.reason == "late"}
 
 
 class Router:
-    """Decides. `rebuild` makes sure that the live state is there, from what is durable if it must be built."""
+    """Decides. `rebuild` makes sure that the live state is there, from what is durable if it must be built.
 
-    def __init__(self, live: LiveAgents, rebuild: Callable[[], Awaitable[None]]) -> None:
+    `recall` reads a task's row.
+    """
+
+    def __init__(
+        self,
+        live: LiveAgents,
+        rebuild: Callable[[], Awaitable[None]],
+        recall: Callable[[UUID], Awaitable[TaskView | None]],
+    ) -> None:
         self._live = live
         self._rebuild = rebuild
+        self._recall = recall
         self._transitions = Transitions(SOURCE)
         self._turn = asyncio.Lock()
         self._waiting = 0
@@ -91,12 +108,26 @@ class Router:
         applied = await self._ask(batch, ops, [] if patient else list(batch.wanted))
         for _ in range(_ROUNDS):
             self._add_offers(batch, applied)
+            await self._drop_what_is_over(batch)
             unanswered = batch.unanswered()
             if not unanswered:
                 break
             applied = await self._ask(batch, [], unanswered)
         self._waiting, self._wake = applied.waiting, False
         return self._outputs(events, batch)
+
+    async def _drop_what_is_over(self, batch: _Batch) -> None:
+        """What is older than the live state may have ended without its knowledge; Postgres knows.
+
+        A slot for it would be held for nothing until its lease lapses, and be the probe if the agent's breaker is open.
+        """
+        late = batch.late()
+        tasks = await asyncio.gather(*(self._recall(one.data.task_id) for one in late.values()))
+        for (name, one), task in zip(late.items(), tasks, strict=True):
+            if task is not None and (task.status, task.attempt) != ("ready", one.data.attempt):
+                del batch.wanted[name]
+            else:
+                one.is_open = True
 
     def _add_offers(self, batch: _Batch, applied: Applied) -> None:
         """Waiting tasks that may have a slot now, before those that have just come."""
@@ -129,7 +160,7 @@ class Router:
             ranking.order[0].in_flight += 1  # so that the next task of this batch sees it
         sure = ranking.room > 0 and not one.again and one.given is None
         order = [agent.key for agent in ranking.order]
-        return ask_for(one.ready, one.data, order, cause=one.cause, again=one.again, sure=sure)
+        return ask_for(one.ready, one.data, order, cause=one.cause, again=one.again, sure=sure, is_open=one.is_open)
 
     def _entrants(self, needs: Needs) -> Entrants:
         """Who could take such a task, remembered until an agent comes, goes or changes."""

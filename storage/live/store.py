@@ -33,12 +33,16 @@ LEASE_SECONDS = 90.0
 BEAT_SECONDS = 90.0
 _PATIENCE = 15.0
 _AGAIN_AFTER = 0.1
+APART = 10**13
+"""Milliseconds between two priorities in the score of an ask: more than any age."""
 _SETTINGS = {
     "lease": int(LEASE_SECONDS * 1000),
     "beat": int(BEAT_SECONDS * 1000),
     "open": int(BREAK_SECONDS * 1000),
     "gone": 86_400,
     "handed": 600,
+    "apart": APART,
+    "skew": 1_000,
     "everyone": EVERYONE,
 }
 _AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
@@ -70,7 +74,8 @@ class Ask(NamedTuple):
 
     `body` is the event, to be kept if it waits; empty if room is expected: if there is none the reason is `again`.
     `queue` names equal needs (`<caps>|<avoided>|<least tier>`), `score` its place there. `cause` is the event because
-    of which it asks, `again` whether it was waiting. `why` parks it at once.
+    of which it asks, `again` whether it was waiting. `why` parks it at once. `open`: it is known to wait for an agent;
+    what became ready before the state was built gets the reason `late` without that.
     """
 
     member: str
@@ -82,6 +87,7 @@ class Ask(NamedTuple):
     body: bytes
     again: bool = False
     why: str = ""
+    open: bool = False
 
 
 class Given(NamedTuple):
@@ -279,4 +285,5 @@ def _field(info: object, name: bytes) -> str:
 
 def _encoded(ask: Ask, places: dict[str, int]) -> list[object]:
     order = [places.setdefault(key, len(places) + 1) for key in ask.order]
-    return [ask.member, ask.tenant, ask.queue, ask.score, order, ask.cause, ask.again, ask.why]
+    open_ = ask.open or ask.again
+    return [ask.member, ask.tenant, ask.queue, ask.score, order, ask.cause, ask.again, ask.why, open_]

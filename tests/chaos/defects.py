@@ -84,7 +84,7 @@ MUTANTS = (
         (
             Edit(
                 "storage/parts.py",
-                "holder = $1 AND epoch = $2 AND position = $3 AND until > clock_timestamp() RETURNING 1)",
+                "holder = $1 AND epoch = $2 AND position = $3 RETURNING 1)",
                 "$1::text || $2::text || $3::bigint IS NOT NULL RETURNING 1)",
             ),
         ),

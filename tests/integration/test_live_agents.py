@@ -1,13 +1,14 @@
 """The scripts of the live state on a real Valkey: slots, the breaker, the queues, and what a restart does to them."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 
 import pytest
 from redis.asyncio import Redis
 
 from storage.live.heard import Outcome, beat, hold, outcomes, release, renew, said
-from storage.live.store import Ask, ColdError, LiveAgents
+from storage.live.store import APART, Ask, ColdError, LiveAgents
 from tests.support.live import ask, build, joins, live_agents
 
 A, B = "t/AGENT-A", "t/AGENT-B"
@@ -97,6 +98,16 @@ async def test_an_attempt_that_is_over_gets_no_slot_however_late_its_ready_comes
     assert await given(live, ask("one:1", A), ask("1:1", A)) == ["over", "over"]
     assert live.view[A].in_flight == 1
     assert (await live.apply([])).waiting == 2
+
+
+async def test_what_became_ready_before_the_state_was_built_has_to_be_looked_up_first(live: LiveAgents) -> None:
+    """It may have ended without the state's knowledge."""
+    await live.apply([joins("AGENT-A", capacity=3)])
+    before, after = time.time() * 1000 - 60_000, time.time() * 1000 + 60_000
+    asks = [ask("old", A, score=before, is_open=False), ask("new", A, score=after, is_open=False)]
+    assert [given.agent or given.reason for given in (await live.apply([], asks)).given] == ["late", A]
+    again = [ask("old", A, score=2 * APART + before), ask("old", A, score=2 * APART + before, is_open=False)]
+    assert [given.agent for given in (await live.apply([], again)).given] == [A, A]
 
 
 async def test_what_an_event_gave_out_is_given_out_again_only_as_long_as_it_is_held(live: LiveAgents) -> None:

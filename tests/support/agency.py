@@ -62,7 +62,8 @@ class Agency:
         live = await self.opened.enter_async_context(self.live())
         client = await self._client()
         settings = DatabaseSettings(database_url=SecretStr(self.database_url))
-        router = Router(live, Builder(live, settings, client).ensure)
+        lookup = await self.opened.enter_async_context(PostgresLookup(settings))
+        router = Router(live, Builder(live, settings, client).ensure, lookup.task)
         await Questions(await self.opened.enter_async_context(self.live())).listen(client)
         return await self.feed(client, ROUTER, router.route, router.route_all)
 

@@ -30,10 +30,17 @@ def joins(name: str, *, tenant: str = "t", cause: str = "c", heard: float | None
 
 
 def ask(
-    member: str, *order: str, queue: str = "answer||", score: float = 0.0, again: bool = False, cause: str = ""
+    member: str,
+    *order: str,
+    queue: str = "answer||",
+    score: float = 0.0,
+    again: bool = False,
+    cause: str = "",
+    is_open: bool = True,
 ) -> Ask:
     """A slot for a task of tenant t."""
-    return Ask(member, "t", queue, score, order, cause or f"ready-{member}", f"event of {member}".encode(), again)
+    body = f"event of {member}".encode()
+    return Ask(member, "t", queue, score, order, cause or f"ready-{member}", body, again, open=is_open)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 -- What the scripts below share: agents as tables, read once and written once a call. The clock is this server's.
 --
 -- <P>live                 which run of this server the state was built for; without it everything is refused (COLD)
+-- <P>built                the millisecond at which it was built: what ended before that is not among those that are over
 -- <P>agent:<key>          hash, <key> = <tenant>/<agent id>
 -- <P>beat:<key>           exists while the agent is heard of
 -- <P>cap:<tenant>:<cap>   set of keys

@@ -17,6 +17,8 @@ if what == 'begin' then
   return 1
 end
 if call('GET', P .. 'building') ~= token then return 0 end
+local time = call('TIME')
+call('SET', P .. 'built', time[1] * 1000 + math.floor(time[2] / 1000))
 call('SET', P .. 'live', run)
 call('DEL', P .. 'building')
 return 1

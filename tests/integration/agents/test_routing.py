@@ -10,6 +10,7 @@ import pytest
 from pydantic import JsonValue
 from redis.asyncio import Redis
 
+from events.codec import decode_structured
 from producers.agent import AgentError, Context, Task
 from tests.support.agency import Agency, Json
 from tests.support.eventually import eventually
@@ -215,4 +216,23 @@ async def test_a_lost_redis_costs_no_task_and_no_slot(agency: Agency, alice: htt
         return await redis.zcard("ganglion:agents:leases:acme/AGENT-ONE") == 0
 
     await eventually(free, within=10)
+    await redis.aclose()
+
+
+async def test_a_task_that_ended_before_redis_was_lost_takes_no_slot_when_its_ready_comes_again(
+    agency: Agency, alice: httpx.AsyncClient
+) -> None:
+    """As it does from a router that had it in hand: the state that was built anew does not know that it is over."""
+    await agency.start("AGENT-ONE", echo)
+    done = await agency.submit(alice, "done")
+    await agency.becomes(alice, done, "succeeded")
+    redis = Redis.from_url(agency.redis_url)
+    await redis.flushall()
+    bus = agency.doorstep.bus
+    query = "SELECT body FROM event_log WHERE task_id = $1 AND type LIKE '%.task.ready.%'"
+    await bus.again(decode_structured(await bus.database.fetchval(query, done)))
+    new = await agency.submit(alice, "new")
+    await agency.becomes(alice, new, "succeeded")
+    await bus.folded()
+    assert await redis.zcard("ganglion:agents:leases:acme/AGENT-ONE") == 0
     await redis.aclose()
