@@ -229,6 +229,12 @@ class Replayer:
         return last is not None and _ENDS[last[0]] and last[1] <= self._hub.position
 
     async def _snapshot(self, subscription: Subscription) -> None:
+        """Say what is there now, once it covers all that the hub has not read in this epoch.
+
+        What the keeper publishes once more after a loss may lie there, and was shown: only the hub knows that.
+        """
+        if not await self._commits.reached(self._hub.recent.start, within=_WAIT):
+            raise OverloadedError("The keeper has not read what came before.")
         async with self._reading:
             moment = await self._moments.of(subscription.room)
         if moment.place.epoch != self._hub.position.epoch:

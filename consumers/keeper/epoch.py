@@ -17,7 +17,12 @@ from storage.keeper import Folded, KeeperStore, Position
 
 
 async def settle_epoch(client: Client, store: KeeperStore, position: Position) -> Position:
-    """Where to go on: the given position, or a place in a new epoch that is stored before this returns."""
+    """Where to go on: the given position, or a place in a new epoch that is stored before this returns.
+
+    What is missing of streams and durables is made again: what is kept in memory went with the server, and who made the
+    log anew may have died before its durables were there.
+    """
+    await apply(client)
     token = await epoch_of(client)
     if token and token == position.epoch and await _same_log(client, store, position):
         return position
@@ -30,8 +35,6 @@ async def begin_epoch(client: Client, store: KeeperStore, position: Position) ->
     common = await _end_in_common(client, store, position)
     if token <= position.epoch:
         token = await start_epoch(client, position.epoch, common=common)
-    else:
-        await apply(client)  # who made the log again may have died before its durables were there
     first = Position(token, common)
     await store.move(first)
     return first

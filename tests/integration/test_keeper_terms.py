@@ -12,6 +12,7 @@ from consumers.keeper.epoch import settle_epoch
 from deploy.local.server import Server
 from events.errors import BusUnavailableError, StoreUnavailableError
 from producers.publisher import Encoded
+from producers.topology import drift
 from storage.keeper import KeeperStore, Position
 from tests.support.accounting import assert_accounted
 from tests.support.eventually import PATIENCE, eventually
@@ -240,6 +241,7 @@ async def test_the_bus_may_be_killed_and_come_back(bus: Bus, module_nats_server:
     await bus.folded()
     assert await epoch(bus) == before
     assert await bus.states(cause.taskid) == HAPPY
+    assert await drift(bus.client) == [], "the streams that are kept in memory are there again"
 
 
 async def test_what_is_due_happens(bus: Bus) -> None:

@@ -3,73 +3,108 @@
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+import httpx
 import pytest
+from pydantic import SecretStr
 
 from deploy.local.server import Server
 from events import Event, EventData
 from events.announce import Missed
+from events.cursor import Cursor
 from events.subjects import MISSED
+from producers.connect import BusSettings, Connection
 from producers.mark import mark_of
+from producers.topology import apply
+from tests.integration.gateway.test_sockets import names, submitted
 from tests.support.eventually import eventually
-from tests.support.running_gateway import running_gateway, settings_for, token
+from tests.support.fake_keeper import FakeKeeper
+from tests.support.running_gateway import RunningGateway, running_gateway, settings_for, token
 from tests.support.running_keeper import Bus, a_bus, epoch, leading
 from tests.support.set_back import set_back
 from tests.support.stack_follower import Follower
 
 
 @pytest.fixture
-async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
+async def led(module_nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
     async with a_bus(module_nats_server.url, database_url) as bus:
         yield bus
 
 
 async def test_what_was_shown_and_is_lost_before_the_keeper_read_it_is_announced_as_a_gap(
-    bus: Bus, module_nats_server: Server, state_folder: Path
+    led: Bus, module_nats_server: Server, state_folder: Path
 ) -> None:
-    led = await leading(bus)
-    settings = settings_for(bus.nats_url, bus.database_url)
+    first = await leading(led)
+    settings = settings_for(led.nats_url, led.database_url)
     async with running_gateway(settings) as gateway, Follower(gateway.url, token("o", tenant="t")) as follower:
-        await bus.submit("kept")
-        await bus.folded()
-        before = await epoch(bus)
-        await led.stop()
+        await led.submit("kept")
+        await led.folded()
+        before = await epoch(led)
+        await first.stop()
         async with set_back(module_nats_server, state_folder / "copy"):
-            await eventually(lambda: bus.client.is_connected, within=15)
-            lost = [await bus.submit(f"lost {number}") for number in range(3)]
+            await eventually(lambda: led.client.is_connected, within=15)
+            lost = [await led.submit(f"lost {number}") for number in range(3)]
             await eventually(lambda: _seen(follower, lost[-1]), within=15)
-        await eventually(lambda: bus.client.is_connected, within=15)
-        new = [await bus.submit(f"new {number}") for number in range(5)]  # in the lost ones' places and beyond
-        await leading(bus)
-        await bus.folded(within=30)
+        await eventually(lambda: led.client.is_connected, within=15)
+        new = [await led.submit(f"new {number}") for number in range(5)]  # in the lost ones' places and beyond
+        await leading(led)
+        await led.folded(within=30)
         await eventually(lambda: "snapshot" in follower.kinds, within=15)
-        after = await bus.submit("after")
+        after = await led.submit("after")
         await eventually(lambda: _seen(follower, after), within=15)
-    assert await epoch(bus) > before
+    assert await epoch(led) > before
     assert follower.kinds == ["subscribed", "gap", "snapshot"]
     assert all(len(follower.of(str(event.taskid))) <= 1 for event in (*lost, *new))
-    assert {await bus.status(event.taskid) for event in new} == {"submitted"}
+    assert {await led.status(event.taskid) for event in new} == {"submitted"}
 
 
-async def test_what_the_log_still_has_is_not_missed(bus: Bus) -> None:
+async def test_what_was_shown_before_the_loss_is_not_shown_again_behind_the_snapshot(
+    gateway: RunningGateway, alice: httpx.AsyncClient, keeper: FakeKeeper, nats_url: str, database_url: str
+) -> None:
+    """The keeper publishes what it has not read back once more, and the new epoch begins before it has read that."""
+    hub = gateway.gateway.hub
+    async with Connection(BusSettings(nats_url=SecretStr(nats_url)), "test") as client, gateway.socket() as socket:
+        js = client.jetstream()
+        task_id = await submitted(alice)
+        await socket.send(type="subscribe", id="a", room="tasks")
+        await socket.until("subscribed")
+        keeper.pause()
+        await keeper.enter(task_id, "running")
+        assert names(await socket.until("event")) == ["task.running"]
+        shown = await js.get_msg("BUS", seq=2)
+        await keeper.stop()
+        await js.delete_stream("BUS")
+        await apply(client)
+        await js.publish(shown.subject or "", shown.data or b"", headers=shown.headers)
+        async with FakeKeeper(client, database_url) as successor:
+            successor.pause()
+            await eventually(lambda: hub.is_open and hub.position == Cursor(successor.epoch, 1), within=15)
+            successor.resume()
+            frames = await socket.until("snapshot", within=20)
+            other = await submitted(alice)
+            frames += await socket.until("event")
+            assert [frame.get("event") for frame in frames if frame["type"] == "event"] == ["task.submitted"], other
+
+
+async def test_what_the_log_still_has_is_not_missed(led: Bus) -> None:
     """Nor is what belongs to an epoch that is over, or what cannot be read."""
-    await leading(bus)
-    await bus.submit()
-    await bus.folded()
-    before = await epoch(bus)
-    mark = await mark_of(bus.client.jetstream(), "BUS", 1)
+    await leading(led)
+    await led.submit()
+    await led.folded()
+    before = await epoch(led)
+    mark = await mark_of(led.client.jetstream(), "BUS", 1)
     assert mark is not None
     for said in (Missed(epoch=before, seq=mark.seq, stamp=mark.stamp), Missed(epoch="earlier", seq=9, stamp=1)):
-        await bus.client.publish(MISSED, said.model_dump_json().encode())
-    await bus.client.publish(MISSED, b"nonsense")
-    await bus.submit()
-    await bus.folded()
-    assert await epoch(bus) == before
-    await bus.client.publish(MISSED, Missed(epoch=before, seq=9, stamp=1).model_dump_json().encode())
-    await eventually(lambda: _renewed(bus, before), within=15)
+        await led.client.publish(MISSED, said.model_dump_json().encode())
+    await led.client.publish(MISSED, b"nonsense")
+    await led.submit()
+    await led.folded()
+    assert await epoch(led) == before
+    await led.client.publish(MISSED, Missed(epoch=before, seq=9, stamp=1).model_dump_json().encode())
+    await eventually(lambda: _renewed(led, before), within=15)
 
 
-async def _renewed(bus: Bus, before: str) -> bool:
-    return await epoch(bus) > before
+async def _renewed(led: Bus, before: str) -> bool:
+    return await epoch(led) > before
 
 
 def _seen(follower: Follower, event: Event[EventData]) -> bool:
