@@ -3,6 +3,7 @@
 It knows the vocabulary of the events, not the code that makes them; no log of a server of ours is read.
 """
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -156,16 +157,19 @@ class Checker:
             verdict.unchecked.append(task_id)
 
     def _check_seen(self, client: Client, mine: set[str]) -> None:
-        """Each state once and in order; what is missing was announced as a gap."""
-        seen: dict[str, list[int]] = defaultdict(list)
-        for one in client.live.seen:
+        """Each state once and in order; what is missing was announced as a gap, and may be told again behind it."""
+        seen: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for place, one in enumerate(client.live.seen):
             version = one.data.get("version")
             if isinstance(version, int):
-                seen[one.task_id].append(version)
-        announced = "gap" in client.live.kinds
+                seen[one.task_id].append((bisect_right(client.live.gaps, place), version))
+        announced = bool(client.live.gaps)
         for task_id in mine:
-            versions = seen[task_id]
-            if versions != sorted(set(versions)):
+            versions = [version for _, version in seen[task_id]]
+            between: dict[int, list[int]] = defaultdict(list)
+            for gaps, version in seen[task_id]:
+                between[gaps].append(version)
+            if any(told != sorted(set(told)) for told in between.values()):
                 self._verdict.disordered.append(f"{client.owner} saw {task_id} as {versions}")
             expected = [one.data.version for one in self._events[task_id] if isinstance(one.data, TaskEntered)]
             if versions == expected:

@@ -42,7 +42,7 @@ class Follower:
     """Follows one room of `/ws`; when the socket ends it comes back with `after` = its last cursor.
 
     `seen` holds every event frame, `control` every other frame about the subscription, `connections` how often it
-    had to connect.
+    had to connect, `gaps` how many events were seen before each `gap`.
     """
 
     def __init__(self, gateway_url: str, token: str, room: str = "tasks", after: str | None = "0") -> None:
@@ -55,6 +55,7 @@ class Follower:
         self._may_connect = asyncio.Event()
         self._may_connect.set()
         self.seen: list[Seen] = []
+        self.gaps: list[int] = []
         self.control: list[dict[str, JsonValue]] = []
         self.connections = 0
 
@@ -142,6 +143,8 @@ class Follower:
             self._after = str(frame["cursor"])
             self.seen.append(Seen(self._after, str(frame["event"]), str(frame["subject"]), data))
         elif frame["type"] not in {"hello", "ping"}:
+            if frame["type"] == "gap":
+                self.gaps.append(len(self.seen))
             if frame["type"] == "snapshot":
                 self._after = str(frame["cursor"])
             self.control.append(frame)
