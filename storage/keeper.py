@@ -12,13 +12,13 @@ import asyncpg
 
 from events.errors import LeaseLostError
 from storage.faults import AWAY, store_faults
-from storage.models import event_log
+from storage.models import event_log, task
 from storage.parts import LEASE, PARTS, READS, write_statement
 from storage.unnest import Row
 
 
 class RepeatedEventError(Exception):
-    """An event of the batch is in the log already: fold again without the known ones."""
+    """An event of the batch is in the log already, or a task was asked for before: fold again with what is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,7 @@ class OutboxRow:
     body: bytes
 
 
+_ONCE_EACH = (event_log.name, task.name)
 _ACQUIRE = f"""
 UPDATE keeper SET holder = $1, until = clock_timestamp() + interval '{LEASE.total_seconds()} s'
 WHERE id = 1 AND (holder = $1 OR until IS NULL OR until < clock_timestamp()) RETURNING epoch, position"""
@@ -171,7 +172,7 @@ class KeeperStore:
     async def write(self, changes: Changes, was: Position, now: Position) -> None:
         """Commit one batch whole or not at all.
 
-        Raises LeaseLostError (another keeper moved on), RepeatedEventError (fold again without known events),
+        Raises LeaseLostError (another keeper moved on), RepeatedEventError (fold again with what is known),
         UnkeepableError (some row holds what a column cannot).
         """
         parts = {name: rows for name in PARTS if (rows := changes.of(name))}
@@ -185,7 +186,7 @@ class KeeperStore:
                     statement, self.holder, was.epoch, was.seq, now.epoch, now.seq, *arrays
                 )
             except asyncpg.UniqueViolationError as error:
-                if error.table_name == event_log.name:
+                if error.table_name in _ONCE_EACH:
                     raise RepeatedEventError from error
                 raise
         if moved != 1:

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from consumers._cancellation import heed_cancellation
 from consumers.keeper.dead import publish_dead
 from consumers.keeper.epoch import begin_epoch
-from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, read, touched
+from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, presumed_new, read, touched
 from consumers.keeper.janitor import Janitor
 from consumers.keeper.lease import Lease
 from consumers.keeper.loading import load_states
@@ -226,7 +226,7 @@ class Term:
         self, items: Sequence[Item], *, known: set[tuple[str, str]] | None = None, poison: str | None = None
     ) -> Fold:
         inbound = [read(item, self._outbox) if isinstance(item, Delivery) else item for item in items]
-        fold = await self._fold(inbound, known or set(), poison)
+        fold = await self._fold(inbound, known, poison)
         last = items[-1]
         now = Position(self._position.epoch, last.seq if isinstance(last, Delivery) else last.last_seq)
         began = time.monotonic()
@@ -237,13 +237,21 @@ class Term:
         self._outbox.read_back(fold.changes.read_back)
         return fold
 
-    async def _fold(self, inbound: Sequence[Inbound | Hole], known: set[tuple[str, str]], poison: str | None) -> Fold:
-        """Fold the batch; again with what is missing when a rule asks for a state that was not foreseen."""
-        keys: Sequence[Key] = touched(item for item in inbound if isinstance(item, Inbound))
+    async def _fold(
+        self, inbound: Sequence[Inbound | Hole], known: set[tuple[str, str]] | None, poison: str | None
+    ) -> Fold:
+        """Fold the batch; again with what is missing when a rule asks for a state that was not foreseen.
+
+        As long as no events are looked for that are `known`, a task that is asked for is taken for a new one.
+        """
+        events = [item for item in inbound if isinstance(item, Inbound)]
+        keys: Sequence[Key] = touched(events)
         states: dict[Key, State | None] = {}
+        if known is None:
+            states.update((key, self._open_tasks.get(key)) for key in presumed_new(events))
         while True:
             await load_states(self._store, keys, states, self._open_tasks)
-            fold = Fold(self._position.epoch, World(states), self._next_outbox, set(known))
+            fold = Fold(self._position.epoch, World(states), self._next_outbox, set(known or ()))
             try:
                 _fold_all(fold, inbound, poison)
             except MissingStateError as missing:

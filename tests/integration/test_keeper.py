@@ -107,6 +107,18 @@ async def test_requests_are_announced_with_what_became_of_them(bus: Bus) -> None
     assert await bus.status(cause.taskid) == "cancelled"
 
 
+async def test_a_task_that_ended_is_not_born_again_by_another_event(bus: Bus) -> None:
+    """It is taken for new at first: nothing is loaded for what nearly always is."""
+    cause = await bus.submit()
+    await bus.run_through(cause)
+    await bus.enters(cause.taskid, "succeeded")
+    new = await bus.submit("beside it in the batch")
+    again = await bus.say(cause, submitted().data.model_copy(update={"task_id": cause.taskid}), source="/gateway")
+    await bus.folded()
+    assert await bus.outcome(again) == "refused:task_exists"
+    assert [await bus.status(event.taskid) for event in (cause, new)] == ["succeeded", "submitted"]
+
+
 async def test_a_second_execution_changes_nothing(bus: Bus) -> None:
     cause = await bus.submit()
     for data in (checked(cause), decided(cause), started(cause)):
