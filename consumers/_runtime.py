@@ -17,6 +17,7 @@ from nats.errors import Error as NatsError
 from prometheus_client import Counter
 
 from consumers._dead_letter import DeadLetters
+from consumers._gathering import Gathering
 from consumers._pause import Pause
 from consumers._suspects import deliveries_of, place_of
 from events.base import MAX_HOPS, Event, EventData
@@ -137,17 +138,24 @@ class Worker:
             log.warning("settle_failed", consumer=self._durable.name, error=type(error).__name__)
 
     async def slot(self, handler: SlotHandler, message: Msg) -> None:
-        """Process one piece of slow work: outputs are written as they come."""
+        """Process one piece of slow work: outputs are written as they come, or what comes at once together."""
         event = None
         waiting: list[asyncio.Future[Ack]] = []
         failure: Exception | None = None
+        said = Gathering(self._publisher)
         try:
             event = decode(message.data, message.headers)
             _refuse_loop(event)
             async for output in handler(event):
-                waiting.append(await self._publisher.send(self._stamp(event, output, len(waiting))))
+                await said.add(self._stamp(event, output, said.count))
         except Exception as error:  # noqa: BLE001  # whatever a handler raises, the message is settled
             failure = error
+        finally:
+            said.stop()
+        try:
+            waiting = await said.end()
+        except Exception as error:  # noqa: BLE001  # as above
+            failure = failure or error
         await self._settle(message, event, waiting, failure)
 
     async def _send(self, batch: Sequence[list[Event[EventData]]]) -> list[_Sent]:
