@@ -22,6 +22,8 @@ from producers.pull import Pull
 log = structlog.get_logger()
 
 _RETRY = 0.25
+_ANSWERS_WITHIN = 3.0
+"""Seconds: a question that a cut link swallowed is asked again after that."""
 
 
 class Delivery(NamedTuple):
@@ -65,7 +67,7 @@ class Reader:
 
     def __init__(self, client: Client, stream: str, start: int, *, window: int = 1_024) -> None:
         self._client = client
-        self._js = client.jetstream()
+        self._js = client.jetstream(timeout=_ANSWERS_WITHIN)
         self._stream = stream
         self._window = window
         self._hole: Hole | None = None

@@ -12,7 +12,7 @@ from nats.js.errors import NotFoundError
 from events.codec import decode
 from events.errors import InvalidEventError
 from events.streams import BUS
-from producers.topology import apply, epoch_of, start_epoch
+from producers.topology import apply, drift, epoch_of, start_epoch
 from storage.keeper import Folded, KeeperStore, Position
 
 
@@ -22,7 +22,8 @@ async def settle_epoch(client: Client, store: KeeperStore, position: Position) -
     What is missing of streams and durables is made again: what is kept in memory went with the server, and who made the
     log anew may have died before its durables were there.
     """
-    await apply(client)
+    if await drift(client):
+        await apply(client)
     token = await epoch_of(client)
     if token and token == position.epoch and await _same_log(client, store, position):
         return position
