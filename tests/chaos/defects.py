@@ -195,4 +195,53 @@ MUTANTS = (
         (),
         tests=("tests/integration/gateway/test_checkup.py",),
     ),
+    Mutant(
+        "show an epoch on that has lost what was shown",
+        (
+            Edit(
+                "gateway/hub.py",
+                "        if epoch == self.position.epoch:\n            await self._look_for_what_was_shown(client)\n",
+                "",
+            ),
+        ),
+        (),
+        tests=("tests/integration/gateway/test_lost_ends.py",),
+    ),
+    Mutant(
+        "show a snapshot before the keeper has read what came before",
+        (
+            Edit(
+                "gateway/replay.py",
+                "        if not await self._commits.reached(self._hub.recent.start, within=_WAIT):\n"
+                '            raise OverloadedError("The keeper has not read what came before.")\n',
+                "",
+            ),
+        ),
+        (),
+        tests=("tests/integration/gateway/test_lost_ends.py",),
+    ),
+    Mutant(
+        "give slots to what is older than the live state",
+        (Edit("storage/live/scripts/apply.lua", "score % input.apart < built + input.skew", "false"),),
+        (),
+        tests=("tests/integration/agents/test_routing.py",),
+    ),
+    Mutant(
+        "begin a term without what is missing",
+        (Edit("consumers/keeper/epoch.py", "    if await drift(client):\n        await apply(client)\n", ""),),
+        (),
+        tests=("tests/integration/test_keeper_epochs.py", "tests/integration/test_keeper_terms.py"),
+    ),
+    Mutant(
+        "believe an outcome whose body nobody can see",
+        (
+            Edit(
+                "gateway/submitting.py",
+                "        taken = await self._was_taken(key)\n        return taken and",
+                "        taken = await self._is_known(key)\n        return taken and",
+            ),
+        ),
+        (),
+        tests=("tests/integration/gateway/test_outages.py",),
+    ),
 )
