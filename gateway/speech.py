@@ -109,14 +109,16 @@ class Speech:
         while self._ended and now - self._ended[0].at > _LINGER:
             self._forget(self._ended.popleft().execution)
 
-    def take(self, body: bytes) -> None:
-        """Take one `run.delta`; what is none is passed over."""
+    def take(self, body: bytes, *, kept: bool = False) -> None:
+        """Take one `run.delta`; passed over is what is none, and what was `kept` of a saying without its beginning."""
         try:
             attributes = orjson.loads(body)
             if attributes["type"] != _TYPE:
                 return
             data = attributes["data"]
             execution, offset, text = str(data["execution_id"]), data["offset"], data["text"]
+            if kept and offset > 0 and execution not in self._sayings:
+                return
             saying = self._sayings.get(execution) or self._begin(execution, attributes)
             before = saying.size
             grown = saying.add(offset, text)
@@ -133,16 +135,17 @@ class Speech:
     async def run(self, client: Client) -> None:
         """Read the token stream until cancelled, from what is kept of it on."""
         start: int | None = None
+        kept = 0
         while True:
             try:
                 state = (await client.jetstream(timeout=2.0).stream_info(TOK.name)).state
                 if start is None or start > state.last_seq + 1:
-                    start = max(1, state.first_seq, state.last_seq - _FROM_BEFORE)
+                    start, kept = max(1, state.first_seq, state.last_seq - _FROM_BEFORE), state.last_seq
                 async with Reader(client, TOK.name, start, window=1_024) as reader:
                     while True:
                         for item in await reader.batch():
                             if isinstance(item, Delivery):
-                                self.take(item.body)
+                                self.take(item.body, kept=item.seq <= kept)
                         start = reader.next_seq
                         await asyncio.sleep(0)
             except (StreamLostError, NatsError, TimeoutError, OSError) as error:

@@ -1,12 +1,15 @@
 """Three NATS nodes keep every event three times: one dies under load, and nobody notices but the operator."""
 
 import asyncio
+import os
+import signal
 
 import httpx
 import pytest
 
 from producers.connect import BusSettings, Connection
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
+from tests.support.processes import freeze
 from tests.support.stack import Stack, running_stack
 
 TEXT = {"prompt": "Summarise: the lift stopped on floor three. Two people waited. The engineer came after an hour."}
@@ -27,6 +30,21 @@ async def test_the_death_of_the_leader_costs_no_accepted_task_and_heals_by_itsel
         assert len(accepted) == TASKS
         await eventually(lambda: _all_succeeded(client, accepted), within=90, every=0.2)
         assert await eventually(lambda: _leader(stack), within=40, every=0.2)
+
+
+@pytest.mark.timeout(300)
+async def test_a_leader_that_hangs_is_done_without() -> None:
+    """Nobody restarts it: with one copy of the log nothing would be taken until it wakes up."""
+    async with running_stack({"GANGLION_NATS_NODES": "3"}) as stack, stack.client() as client:
+        leader = stack.runtime.pids[await eventually(lambda: _leader(stack), within=40, every=0.2)]
+        assert leader is not None
+        freeze([leader])
+        try:
+            async with asyncio.timeout(PATIENCE * 30):
+                accepted = await _ask(client, 5)
+            await eventually(lambda: _all_succeeded(client, accepted), within=60, every=0.2)
+        finally:
+            os.kill(leader, signal.SIGCONT)
 
 
 async def _ask(client: httpx.AsyncClient, count: int) -> set[str]:
