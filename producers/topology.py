@@ -1,6 +1,7 @@
 """Make the server's streams and durables match `events/streams.py`: idempotent, and never lossy.
 
-`apply` runs before the apps start and again in each new epoch; `drift` says what differs without changing it.
+`apply` runs before the apps start, in each new epoch, and when a keeper begins to lead and something differs; `drift`
+says what differs without changing it.
 """
 
 import asyncio

@@ -41,5 +41,5 @@ def ask_for(
         body=b"" if sure else encode(ready),
         again=again,
         why=why,
-        open=is_open,
+        is_open=is_open,
     )

@@ -74,8 +74,8 @@ class Ask(NamedTuple):
 
     `body` is the event, to be kept if it waits; empty if room is expected: if there is none the reason is `again`.
     `queue` names equal needs (`<caps>|<avoided>|<least tier>`), `score` its place there. `cause` is the event because
-    of which it asks, `again` whether it was waiting. `why` parks it at once. `open`: it is known to wait for an agent;
-    what became ready before the state was built gets the reason `late` without that.
+    of which it asks, `again` whether it was waiting. `why` parks it at once. `is_open`: it is known to wait for an
+    agent; what became ready before the state was built gets the reason `late` without that.
     """
 
     member: str
@@ -87,7 +87,7 @@ class Ask(NamedTuple):
     body: bytes
     again: bool = False
     why: str = ""
-    open: bool = False
+    is_open: bool = False
 
 
 class Given(NamedTuple):
@@ -285,5 +285,5 @@ def _field(info: object, name: bytes) -> str:
 
 def _encoded(ask: Ask, places: dict[str, int]) -> list[object]:
     order = [places.setdefault(key, len(places) + 1) for key in ask.order]
-    open_ = ask.open or ask.again
-    return [ask.member, ask.tenant, ask.queue, ask.score, order, ask.cause, ask.again, ask.why, open_]
+    is_open = ask.is_open or ask.again
+    return [ask.member, ask.tenant, ask.queue, ask.score, order, ask.cause, ask.again, ask.why, is_open]

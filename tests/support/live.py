@@ -40,7 +40,7 @@ def ask(
 ) -> Ask:
     """A slot for a task of tenant t."""
     body = f"event of {member}".encode()
-    return Ask(member, "t", queue, score, order, cause or f"ready-{member}", body, again, open=is_open)
+    return Ask(member, "t", queue, score, order, cause or f"ready-{member}", body, again, is_open=is_open)
 
 
 @asynccontextmanager

@@ -131,7 +131,7 @@ local results = {}
 local built = tonumber(call('GET', P .. 'built') or 0)
 
 local function reserve(ask, body)
-  local member, tenant, queue, score, order, cause, again, why, open = unpack(ask)
+  local member, tenant, queue, score, order, cause, again, why, is_open = unpack(ask)
   queue = P .. 'wait:' .. tenant .. ':' .. queue
   local held = call('HGET', P .. 'lease', member)
   if held then
@@ -140,7 +140,7 @@ local function reserve(ask, body)
   end
   if call('ZSCORE', P .. 'over', member) then return { '', 'over', 0 } end
   -- It may have ended before the state was built: the caller has to look whether it is still open, and ask again.
-  if not open and not input.builder and score % input.apart < built + input.skew then return { '', 'late', 0 } end
+  if not is_open and not input.builder and score % input.apart < built + input.skew then return { '', 'late', 0 } end
   local behind = not again and call('EXISTS', queue) == 1 and not call('ZSCORE', queue, member)
   local seen = {}
   for _, place in ipairs(order) do
