@@ -116,7 +116,7 @@ async def test_an_attempt_that_died_with_its_runner_is_lost_and_the_next_one_suc
         await load.submit()
         await eventually(lambda: len(load.live.ended & load.task_ids) == TASKS - 1, within=20)
         (hanging,) = load.task_ids - load.live.ended
-        assert load.live.names(hanging)[-1] == "task.running"
+        await eventually(lambda: load.live.names(hanging)[-1] == "task.running")
         async with load.live.away():
             await parts.kill("runner")
             await parts.start("runner")
