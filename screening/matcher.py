@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from screening.rules import Rule
 
 _PATTERN_MEMORY, _SET_MEMORY = 4 << 20, 24 << 20
-_SENTINEL = rb""
+_SENTINEL = rb"\A"
 _CHUNK, _MARGIN, _VERY_LONG = 2048, 400, 500_000
 _SHARED = 3
 _RUNS, _COUNTING = ("]{12}", "]{16}", "]{17}", "]{22}", "[01]{8}", "0x["), ("]{", "\\d")
@@ -50,7 +50,8 @@ class Gate:
     Each pass is one RE2 set. What counts characters or words is read apart from what does not, because the states of
     one automaton multiply with what its patterns count: on random text almost every byte would need a new one.
     A set answers "nothing" when its memory is spent; a pattern that always matches tells the two apart, and then
-    every pattern counts as found (slower, never blind).
+    every pattern counts as found (slower, never blind). It matches at the beginning only, because RE2 notes every match
+    at every byte.
     """
 
     def __init__(self, patterns: Iterable[str], *apart: Collection[str]) -> None:
