@@ -9,14 +9,16 @@ from importlib import resources
 import numpy as np
 from numpy.typing import NDArray
 
-from screening.matcher import Pattern
-from screening.views import View
+from screening.pattern import Pattern
+from screening.views import Offsets, View
 
 Codes = NDArray[np.uint32]
 
 _CODES = 0x110000
 _WIDEST = 4
 _GROWTH = 3.1
+_SEVERAL = 100
+_NOTED = 3
 _INVISIBLE = frozenset(
     [
         173,
@@ -97,7 +99,7 @@ def _unaccented() -> dict[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Disguise:
-    """What was taken off: hidden tag characters, invisible characters inside words, words of two scripts.
+    """What was taken off: hidden tag characters, invisible characters inside words (from three on), mixed words.
 
     `exhausting`: there was more of it than is undone.
     """
@@ -148,19 +150,36 @@ class Characters:
         self, text: str, codes: Codes, places: NDArray[np.int64], widths: NDArray[np.int8], *, mixed: bool
     ) -> tuple[View, Disguise]:
         """The reading when characters became several, or none."""
-        every = np.ones(len(codes), np.int8)
-        every[places] = widths
-        origin = np.repeat(np.arange(len(codes)), every)
-        first = codes.copy()
-        first[places] = self._target[codes[places]]
-        result = _text(self._spread(codes, every, first[origin]))
         foreign = codes[places]
+        first = codes.copy()
+        first[places] = self._target[foreign]
+        changed = np.flatnonzero(widths != 1)
+        if len(changed) <= _SEVERAL:
+            result, origin = self._pieced(codes, _text(first), places[changed].tolist())
+        else:
+            every = np.ones(len(codes), np.int8)
+            every[places] = widths
+            origin = np.repeat(np.arange(len(codes)), every)
+            result = _text(self._spread(codes, every, first[origin]))
         disguise = Disguise(
             tags=int(((foreign > 0xE0020) & (foreign < 0xE007F)).sum()),
-            invisible=_count(_HIDDEN, text.lower()) if (widths == 0).any() else 0,
+            invisible=_count(_HIDDEN, text.lower()) if (widths == 0).sum() >= _NOTED else 0,
             mixed=_count(_MIXED, result) if mixed else 0,
         )
         return View(result, origin=origin), disguise
+
+    def _pieced(self, codes: Codes, text: str, places: list[int]) -> tuple[str, Offsets]:
+        """As `_spread`, put together from what is between the few characters that became several, or none."""
+        parts: list[str] = []
+        origin: list[Offsets] = []
+        position = 0
+        for place in places:
+            code = int(codes[place])
+            form = self._long.get(code, "")
+            parts += (text[position:place], form)
+            origin += (np.arange(position, place), np.full(len(form), place))
+            position = place + 1
+        return "".join((*parts, text[position:])), np.concatenate((*origin, np.arange(position, len(text))))
 
     def _learn(self, codes: Codes) -> None:
         """Look up the forms of characters not met before; two threads may do the same work, with the same result."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from screening.documents import parsed
 from screening.features import BITS, Grams
-from screening.matcher import Gate
+from screening.gate import Gate
 
 BLOCK, REACH = 250, 60
 CHAR_NORM, WORD_NORM = 2500, 600
@@ -95,7 +95,7 @@ class Cues:
     def __init__(self) -> None:
         patterns = cue_patterns()
         self.names = list(patterns)
-        self._gate = Gate(patterns.values(), _COUNTING)
+        self._gate = Gate(enumerate(patterns.values()), _COUNTING)
 
     def found(self, text: str) -> list[int]:
         """Indices into `names`, ascending."""
@@ -113,9 +113,8 @@ class Cues:
         return self._within(text, range(0, count * BLOCK, _FEW * BLOCK), (_FEW + 1) * BLOCK)
 
     def _within(self, text: str, starts: Iterable[int], size: int) -> Presence:
-        return self._gate.presence(
-            [text[max(0, start - AROUND) : start + size + REACH].encode("utf-8", "replace") for start in starts]
-        )
+        excerpts = [text[max(0, start - AROUND) : start + size + REACH].encode("utf-8", "replace") for start in starts]
+        return self._gate.presence(excerpts, len(self.names))
 
 
 class Classifier:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from screening.matcher import Pattern
+from screening.pattern import Pattern
 from screening.views import View
 
 GATES = {

@@ -11,7 +11,7 @@ from html.entities import html5
 import numpy as np
 from numpy.typing import NDArray
 
-from screening.matcher import Pattern
+from screening.pattern import Pattern
 from screening.views import Offsets, View
 
 GATES = {

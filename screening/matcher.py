@@ -1,116 +1,17 @@
-"""Find candidates in linear time: one re2.Set says which rules can match at all, then only those are run."""
+"""Find candidates in linear time: gates say which rules can match at all and where, then only those are run."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
-import re2
-from numpy.typing import NDArray
-
+from screening.gate import Gate
+from screening.pattern import Pattern
 from screening.rules import Rule
 
-_PATTERN_MEMORY, _SET_MEMORY = 4 << 20, 24 << 20
-_SENTINEL = rb"\A"
-_CHUNK, _MARGIN, _VERY_LONG = 2048, 400, 500_000
+_SHORT, _CHUNK, _MARGIN, _VERY_LONG = 4096, 2048, 400, 200_000
 _SHARED = 3
 _RUNS, _COUNTING = ("]{12}", "]{16}", "]{17}", "]{22}", "[01]{8}", "0x["), ("]{", "\\d")
-
-
-def _options(memory: int) -> re2.Options:
-    """RE2 keeps at most `memory` bytes of automaton states per expression; beyond, it starts over."""
-    options = re2.Options()
-    options.max_mem = memory
-    options.log_errors = False
-    return options
-
-
-class Pattern:
-    """One compiled RE2 expression over UTF-8 bytes."""
-
-    __slots__ = ("_search",)
-
-    def __init__(self, pattern: str) -> None:
-        self._search = re2.compile(pattern.encode(), _options(_PATTERN_MEMORY))
-
-    def spans(self, text: bytes, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int]]:
-        """Byte offsets of every match, left to right, without overlap."""
-        for match in self._search.finditer(text, start, len(text) if end is None else end):
-            yield match.span()
-
-    def found(self, text: bytes, start: int = 0, end: int | None = None) -> bool:
-        """Whether it matches anywhere between the offsets."""
-        return self._search.search(text, start, len(text) if end is None else end) is not None
-
-
-class Gate:
-    """Many cheap patterns in a few passes over the text.
-
-    Each pass is one RE2 set. What counts characters or words is read apart from what does not, because the states of
-    one automaton multiply with what its patterns count: on random text almost every byte would need a new one.
-    A set answers "nothing" when its memory is spent; a pattern that always matches tells the two apart, and then
-    every pattern counts as found (slower, never blind). It matches at the beginning only, because RE2 notes every match
-    at every byte.
-    """
-
-    def __init__(self, patterns: Iterable[str], *apart: Collection[str]) -> None:
-        """For each collection of marks in `apart` the patterns with one of them are read in a pass of their own."""
-        listed = list(patterns)
-        self._count = len(listed)
-        self._sets: list[tuple[re2.Set, list[int]]] = []
-        for numbers in filter(None, _dealt(listed, apart)):
-            compiled = re2.Set.SearchSet(_options(_SET_MEMORY))
-            compiled.Add(_SENTINEL)
-            for number in numbers:
-                compiled.Add(listed[number].encode())
-            compiled.Compile()
-            self._sets.append((compiled, numbers))
-
-    def presence(self, texts: Sequence[bytes]) -> NDArray[np.float32]:
-        """A row for each text with 1 for the patterns that are in it."""
-        result = np.zeros((len(texts), self._count + 1), np.float32)
-        for compiled, numbers in self._sets:
-            columns, every = np.array([self._count, *numbers]), range(len(numbers) + 1)
-            found: list[int] = []
-            lengths: list[int] = []
-            for text in texts:
-                hits = compiled.Match(text) or every
-                found += hits
-                lengths.append(len(hits))
-            result[np.repeat(np.arange(len(texts)), lengths), columns[found]] = 1
-        return result[:, :-1]
-
-    def places(self, texts: Sequence[bytes]) -> dict[int, list[int]]:
-        """By pattern the numbers of the texts that it is in; each automaton stays in the processor's cache."""
-        result: dict[int, list[int]] = {}
-        for compiled, numbers in self._sets:
-            every = range(len(numbers) + 1)
-            for number, text in enumerate(texts):
-                for index in compiled.Match(text) or every:
-                    if index:
-                        result.setdefault(numbers[index - 1], []).append(number)
-        return result
-
-    def hits(self, text: bytes) -> list[int]:
-        """Indices (in the order given) of the patterns that are somewhere in `text`, in no order."""
-        result: list[int] = []
-        for compiled, numbers in self._sets:
-            found = compiled.Match(text)
-            if not found:
-                result += numbers
-            elif len(found) > 1:
-                result += [numbers[index - 1] for index in found if index]
-        return result
-
-
-def _dealt(patterns: list[str], apart: Sequence[Collection[str]]) -> list[list[int]]:
-    """Numbers of the patterns by pass: the first whose marks they have, else the last."""
-    passes: list[list[int]] = [[] for _ in range(len(apart) + 1)]
-    for number, pattern in enumerate(patterns):
-        place = next((i for i, marks in enumerate(apart) if any(mark in pattern for mark in marks)), len(apart))
-        passes[place].append(number)
-    return passes
 
 
 def gates_of(rule: Rule) -> list[str]:
@@ -164,7 +65,7 @@ Ranges = tuple[tuple[int, int], ...]
 
 
 class Matcher:
-    """All rules and the extra gates of normalisation behind three `re2.Set`s.
+    """All rules and the extra gates of normalisation behind a few `re2.Set`s.
 
     Rules are of kinds (a number of each, by `kind_of`), and `candidates` gives those of the kinds asked for.
     """
@@ -175,28 +76,38 @@ class Matcher:
         for name in extra:
             gates[name] = len(gates)
         self.extra = len(gates)
+        used: dict[int, set[int]] = {}
         for rule in rules:
-            index, *also = [gates.setdefault(gate, len(gates)) for gate in gates_of(rule)]
+            index, *also = numbers = [gates.setdefault(gate, len(gates)) for gate in gates_of(rule)]
             gated = (CompiledRule.of(rule), also[0] if also else None)
             self._rules.setdefault((kind_of(rule), index), []).append(gated)
-        self._gate = Gate(gates, _RUNS, _COUNTING)
+            used.setdefault(kind_of(rule), set()).update(numbers)
+        every = list(enumerate(gates))
+        self._gate = Gate(every, _RUNS, _COUNTING)
+        self._by_kind = {
+            kind: Gate([one for one in every if one[0] in numbers or (kind and one[0] < self.extra)], _RUNS, _COUNTING)
+            for kind, numbers in used.items()
+        }
         self._exact = {
-            key: Gate(rule.rule.pattern for rule, _ in shared)
+            key: Gate(enumerate(rule.rule.pattern for rule, _ in shared))
             for key, shared in self._rules.items()
             if len(shared) >= _SHARED
         }
 
     def candidates(self, text: bytes, *kinds: int) -> tuple[list[Candidate], set[int]]:
-        """The rules of these kinds worth running on `text` and where, and which of the extra gates were hit."""
-        if len(text) <= 2 * _CHUNK:
+        """The rules of these kinds worth running on `text` and where, and which of the extra gates were hit.
+
+        Of one kind only its own gates are looked for, and the extra ones with the second kind. In a very long text it
+        takes less to look for all: made of what no automaton has met, it takes one automaton and not two.
+        """
+        if len(text) <= _SHORT:
             found = self._gate.hits(text)
             rules = [rule for kind in kinds for rule in self._in_short(text, found, kind)]
             return rules, {index for index in found if index < self.extra}
         size = _CHUNK if len(text) < _VERY_LONG else 4 * _CHUNK
-        parts = [
-            (max(0, start - _MARGIN), min(len(text), start + size + _MARGIN)) for start in range(0, len(text), size)
-        ]
-        hits = self._gate.places([text[first:last] for first, last in parts])
+        parts = [(start, min(len(text), start + size + _MARGIN)) for start in range(0, len(text), size)]
+        gate = self._by_kind[kinds[0]] if len(kinds) == 1 and len(text) < _VERY_LONG else self._gate
+        hits = gate.places([text[first:last] for first, last in parts])
         rules = [rule for kind in kinds for rule in self._worth_running(text, hits, parts, kind)]
         return rules, {index for index in hits if index < self.extra}
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from screening import disguises, encodings
 from screening.characters import Characters, Disguise
-from screening.matcher import Candidate, Gate, Matcher
+from screening.gate import Gate
+from screening.matcher import Candidate, Matcher
 from screening.rules import Rule
 from screening.views import View
 
@@ -37,7 +38,7 @@ class Reader:
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._names = list(_GATES)
         self._matcher = Matcher(rules, _kind_of, _GATES.values())
-        self._encodings = Gate(encodings.GATES.values())
+        self._encodings = Gate(enumerate(encodings.GATES.values()))
         self._characters = Characters()
 
     def read_for_data(self, text: str) -> tuple[list[Reading], Disguise]:

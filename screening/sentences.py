@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from screening.matcher import Pattern
+from screening.pattern import Pattern
 
 _REACH = 240
 _ENDS = (b". ", b"! ", b"? ", b"\n", *(mark.encode() for mark in "\u3002\uff01\uff1f\u0964"))
