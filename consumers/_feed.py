@@ -11,6 +11,7 @@ from nats.errors import Error as NatsError
 from consumers._pause import Pause
 from consumers._runtime import Flow, FlowHandler, SlotHandler, Slots, Worker
 from consumers._suspects import SUSPECT_FROM, Suspects, deliveries_of
+from consumers._time_slices import TimeSlices
 from producers.publisher import Publisher
 from producers.pull import Pull
 
@@ -18,17 +19,29 @@ log = structlog.get_logger()
 
 _FLOW_WINDOW = 512
 _FLOW_BATCH = 32
+_SLOTS_BATCH = 16
 _AGAIN_AFTER = 0.1
 
 
 class Feed:
-    """Feeds one consumer from its durable; `stop()` takes no more and lets `run` end when all in hand is settled."""
+    """Feeds one consumer from its durable; `stop()` takes no more and lets `run` end when all in hand is settled.
+
+    `slices` is shared by the consumers of a process: each portion of messages is begun in a slice of its own.
+    """
 
     def __init__(
-        self, client: Client, publisher: Publisher, consumer: Flow | Slots, *, pause: Pause | None = None
+        self,
+        client: Client,
+        publisher: Publisher,
+        consumer: Flow | Slots,
+        *,
+        pause: Pause | None = None,
+        slices: TimeSlices | None = None,
     ) -> None:
         self._client = client
         self._consumer = consumer
+        self._slices = slices or TimeSlices()
+        self._at_once = _FLOW_BATCH if isinstance(consumer, Flow) else _SLOTS_BATCH
         self._durable = consumer.durable
         self._pause = pause or Pause(client, consumer.durable)
         self._worker = Worker(client, consumer.durable, publisher, self._pause)
@@ -49,8 +62,9 @@ class Feed:
                 if self._pause.due:
                     await self._until_stopped(self._pause.hold())
                 async with self._new_pull() as self._pull:
-                    while messages := await self._pull.take(_FLOW_BATCH):
-                        self._start(messages)
+                    while await self._pull.some():
+                        await self._slices.next()
+                        self._start(await self._pull.take(self._at_once))
                 await self._until_stopped(asyncio.sleep(_AGAIN_AFTER))
             await self._put_back(await self._suspects.stop())
             await asyncio.gather(*self._running)

@@ -22,6 +22,7 @@ from consumers import dispatch, engine_cleanup, keeper, proposals, reflex, route
 from consumers._feed import Feed
 from consumers._guard import Known, OutputGuard
 from consumers._runtime import Consumer, Resources, Service, Slots
+from consumers._time_slices import TimeSlices
 from events.process import settle_memory
 from events.run import RunEvent
 from producers.connect import BusSettings, ClosedGuard, connect_options
@@ -73,6 +74,7 @@ class ConsumerProcess:
         )
         self._opened = AsyncExitStack()
         self._feeds: list[Feed] = []
+        self._slices = TimeSlices()
         self._services: list[asyncio.Task[None]] = []
         self._loops: set[asyncio.Task[None]] = set()
         self._failure: BaseException | None = None
@@ -109,7 +111,7 @@ class ConsumerProcess:
             return
         if consumer.start is not None:
             await consumer.start()
-        feed = Feed(resources.client, resources.publisher, consumer)
+        feed = Feed(resources.client, resources.publisher, consumer, slices=self._slices)
         self._feeds.append(feed)
         self._run_beside(name, feed.run())
 

@@ -64,12 +64,17 @@ class Pull:
         if self._subscription is not None and self._client.is_connected:
             await self._subscription.unsubscribe()
 
-    async def take(self, limit: int = 256) -> list[Msg]:
-        """The next 1 to `limit` messages, whatever is waiting; none once the pull is lost and empty."""
-        received = self._received
-        while not received and not self.lost:
+    async def some(self) -> bool:
+        """Wait until something can be taken; False once the pull is lost and empty."""
+        while not self._received and not self.lost:
             self._bell.clear()
             await self._bell.wait()
+        return bool(self._received)
+
+    async def take(self, limit: int = 256) -> list[Msg]:
+        """The next 1 to `limit` messages, whatever is waiting; none once the pull is lost and empty."""
+        await self.some()
+        received = self._received
         return [received.popleft() for _ in range(min(limit, len(received)))]
 
     async def wait(self, within: float) -> bool:
