@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from deploy.local.server import Server
 from deploy.local.servers import Servers
-from tests.support.databases import fresh_database, migrated_template
+from tests.support.databases import Spare, fresh_database, migrated_template
 from tests.support.infrastructure import (
     SharedServers,
     nats_container,
@@ -75,10 +75,17 @@ async def template(shared: SharedServers) -> AsyncGenerator[str]:
         yield name
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def spare(shared: SharedServers, template: str) -> AsyncGenerator[Spare]:
+    """The database that one test after the other has for itself."""
+    async with Spare(shared.database_url, template) as spare:
+        yield spare
+
+
 @pytest.fixture
-async def database_url(shared: SharedServers, template: str) -> AsyncGenerator[str]:
+async def database_url(spare: Spare) -> AsyncGenerator[str]:
     """A migrated, empty database of this test's own (`postgresql://…`, as asyncpg takes it)."""
-    async with fresh_database(shared.database_url, template=template) as url:
+    async with spare.lend() as url:
         yield url
 
 

@@ -1,6 +1,7 @@
 """What every other test relies on: each test has a bus, a database and a Valkey without anybody else's data."""
 
 import time
+from urllib.parse import urlsplit
 
 import asyncpg
 import nats
@@ -8,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from deploy.local.server import Server
+from tests.support.databases import Spare
 from tests.support.eventually import eventually
 
 TWICE = pytest.mark.parametrize("turn", [1, 2])
@@ -21,6 +23,38 @@ async def test_a_database_holds_the_schema_and_nothing_of_an_earlier_test(databa
     await database.close()
     assert "event_log" in tables
     assert "left_behind" not in tables
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "UPDATE keeper SET position = 7, epoch = 'x'",
+        "INSERT INTO event_gap (epoch, first_seq, last_seq, found_at) VALUES ('x', 1, 2, now())",
+        "CREATE FUNCTION left_behind() RETURNS int LANGUAGE sql RETURN 1",
+        "ALTER TABLE task ADD COLUMN left_behind int",
+        "DROP INDEX event_log_owner_idx",
+        "ALTER DATABASE {name} SET work_mem = '1MB'",
+        "BEGIN; LOCK TABLE event_gap",
+    ],
+)
+async def test_what_a_test_leaves_in_its_database_is_gone_for_the_next(spare: Spare, left: str) -> None:
+    found = []
+    for _ in range(2):
+        async with spare.lend() as url:
+            database = await asyncpg.connect(url)
+            found.append([*(await database.fetch(_ALL_THERE_IS)), await database.fetchval("SHOW work_mem")])
+            await database.execute(left.format(name=urlsplit(url).path.lstrip("/")))
+        database.terminate()  # only now: what is still connected holds up nobody
+    assert found[0] == found[1]
+
+
+_ALL_THERE_IS = """
+SELECT c.relname, a.attname, '' AS value FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
+  WHERE c.relnamespace = 'public'::regnamespace
+UNION ALL SELECT proname, '', '' FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+UNION ALL SELECT 'keeper', '', k::text FROM keeper k
+UNION ALL SELECT 'event_gap', '', g::text FROM event_gap g
+ORDER BY 1, 2, 3"""
 
 
 @TWICE
