@@ -11,10 +11,13 @@ from redis.asyncio import Redis
 
 from deploy.local.server import Server
 from deploy.local.servers import Servers
+from tests.support.clusters import share_cluster, with_cluster
 from tests.support.databases import Spare, fresh_database, migrated_template
 from tests.support.infrastructure import (
     SharedServers,
+    emptied,
     nats_container,
+    own_nats,
     server_folder,
     shared_servers,
     uses_containers,
@@ -36,6 +39,7 @@ __all__ = [
     "pytest_xdist_make_scheduler",
 ]
 
+share_cluster()
 settings.register_profile("shared machine", deadline=None)  # a busy neighbour is no defect
 settings.load_profile("shared machine")
 # structlog's own default draws every local variable of every frame: seconds, on a busy machine.
@@ -105,36 +109,55 @@ async def redis_url(shared: SharedServers) -> str:
     return shared.redis_url
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_nats() -> AsyncGenerator[Server]:
+    """The nats-server that one test after the other has for itself."""
+    async with own_nats() as server:
+        yield server
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shared_module_nats() -> AsyncGenerator[Server]:
+    """The nats-server that one module after the other has for itself."""
+    async with own_nats() as server:
+        yield server
+
+
+@pytest.fixture
+async def empty_nats(shared_nats: Server) -> Server:
+    """The session's nats-server, emptied."""
+    await emptied(shared_nats)
+    return shared_nats
+
+
 @pytest.fixture
 async def nats_server() -> AsyncGenerator[Server]:
     """A nats-server of this test's own, to kill, pause, wipe and start again; always embedded."""
-    with server_folder() as folder:
-        async with Servers(folder, postgres=False, valkey=False) as servers:
-            yield servers.nats
+    async with own_nats() as server:
+        yield server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def module_nats_server() -> AsyncGenerator[Server]:
+async def module_nats_server(shared_module_nats: Server) -> Server:
     """A nats-server that the tests of one module share, for those that only read or use their own subjects."""
-    with server_folder() as folder:
-        async with Servers(folder, postgres=False, valkey=False) as servers:
-            yield servers.nats
+    await emptied(shared_module_nats)
+    return shared_module_nats
 
 
 @pytest.fixture
 def nats_url(request: pytest.FixtureRequest) -> Generator[str]:
-    """A JetStream of this test's own, without streams; `nats_server` is the same server when embedded."""
+    """A JetStream of this test's own, without streams; on its `nats_server` if it asks for one, to break it."""
     if uses_containers():
         with nats_container() as url:
             yield url
         return
-    server = request.getfixturevalue("nats_server")
+    server = request.getfixturevalue("nats_server" if "nats_server" in request.fixturenames else "empty_nats")
     assert isinstance(server, Server)
     yield server.url
 
 
 @pytest.fixture
 async def servers(state_folder: Path) -> AsyncGenerator[Servers]:
-    """NATS, Postgres and Valkey of this test's own, to kill, pause, wipe and start again; always embedded."""
-    async with Servers(state_folder) as own:
+    """NATS, migrated Postgres and Valkey of this test's own, to kill, pause, wipe and start again; always embedded."""
+    async with Servers(await with_cluster(state_folder)) as own:
         yield own

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from deploy.local.ports import LOOPBACK
 from deploy.local.runtime import read_runtime
+from tests.support.clusters import with_cluster
 from tests.support.eventually import eventually
 from tests.support.infrastructure import server_folder
 from tests.support.processes import is_gone
@@ -92,7 +93,7 @@ async def test_a_second_supervisor_on_the_same_folder_is_refused_and_harms_nothi
 async def test_a_clean_stop_ends_the_gateway_first_exits_zero_and_removes_the_runtime_file(
     state_folder: Path,
 ) -> None:
-    async with supervised(state_folder, STUBS) as stack:
+    async with supervised(await with_cluster(state_folder), STUBS) as stack:
         await stack.ready()
         pids = pids_of(stack)
         assert await stack.stop(signal.SIGINT) == 0
@@ -107,7 +108,7 @@ async def test_a_clean_stop_ends_the_gateway_first_exits_zero_and_removes_the_ru
 
 
 async def test_a_killed_supervisor_leaves_no_process_behind(state_folder: Path) -> None:
-    async with supervised(state_folder, STUBS) as stack:
+    async with supervised(await with_cluster(state_folder), STUBS) as stack:
         await stack.ready()
         pids = pids_of(stack)
         assert len(pids) == 5

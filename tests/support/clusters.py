@@ -1,10 +1,12 @@
-"""A Postgres cluster for a stack of a test's own, copied from one that is made once in each test process.
+"""A Postgres cluster for a stack of a test's own, copied from one that is made once in each test session.
 
 Making and migrating one takes more of the machine than all the rest of a stack's start.
 """
 
 import asyncio
 import atexit
+import fcntl
+import os
 import shutil
 import subprocess
 import tempfile
@@ -14,18 +16,29 @@ from pathlib import Path
 from deploy.local.servers import Servers
 from storage.migrate import upgrade
 
+_SOURCE = "GANGLION_TEST_CLUSTER"
+
+
+def share_cluster() -> None:
+    """Let the workers that we start use our cluster, which goes when we end."""
+    os.environ[_SOURCE] = str(_source())
+
 
 async def with_cluster(folder: Path) -> Path:
     """Put a migrated, empty cluster and its password into a state folder that has none yet; returns the folder."""
     source = _source()
-    if not (source / "done").exists():
-        await _make(source)
+    with (source / "making").open("a") as lock:
+        await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)  # another worker may be making it
+        if not (source / "done").exists():
+            await _make(source)
     await asyncio.to_thread(_copy, source, folder)
     return folder
 
 
 @cache
 def _source() -> Path:
+    if _SOURCE in os.environ:
+        return Path(os.environ[_SOURCE])
     source = Path(tempfile.mkdtemp(prefix="ganglion-test-"))
     source.chmod(0o711)
     atexit.register(shutil.rmtree, source, ignore_errors=True)

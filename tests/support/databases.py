@@ -105,16 +105,28 @@ class Spare:
 
 @asynccontextmanager
 async def migrated_template(server_url: str) -> AsyncGenerator[str]:
-    """The name of a database at the newest migration, to copy from; nobody may connect to it."""
-    async with fresh_database(server_url) as url:
-        # In a thread: migrating runs an event loop of its own.
-        await asyncio.to_thread(upgrade, url)
+    """The name of a database at the newest migration, to copy from; nobody may connect to it.
+
+    It is a copy of the server's own database, which is migrated already where a copied cluster serves.
+    """
+    async with fresh_database(server_url, template=urlsplit(server_url).path.lstrip("/")) as url:
+        if not await _has_tables(url):
+            # In a thread: migrating runs an event loop of its own.
+            await asyncio.to_thread(upgrade, url)
         yield urlsplit(url).path.lstrip("/")
 
 
 def with_database(url: str, name: str) -> str:
     """The same server, another database."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+async def _has_tables(url: str) -> bool:
+    connection = await asyncpg.connect(url)
+    try:
+        return bool(await connection.fetch(_TABLES))
+    finally:
+        await connection.close()
 
 
 async def _create(server_url: str, template: str) -> str:

@@ -8,7 +8,12 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import SecretStr
+
+from deploy.local.server import Server
 from deploy.local.servers import Servers
+from producers.connect import BusSettings, Connection
+from tests.support.clusters import with_cluster
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,24 @@ def uses_containers() -> bool:
 
 
 @asynccontextmanager
+async def own_nats() -> AsyncGenerator[Server]:
+    """An embedded nats-server."""
+    with server_folder() as folder:
+        async with Servers(folder, postgres=False, valkey=False) as servers:
+            yield servers.nats
+
+
+async def emptied(server: Server) -> None:
+    """It runs, whatever an earlier test did to it, and has no streams."""
+    server.resume()
+    await server.start()
+    async with Connection(BusSettings(nats_url=SecretStr(server.url)), "test") as client:
+        js = client.jetstream()
+        for info in await js.streams_info():
+            await js.delete_stream(str(info.config.name))
+
+
+@asynccontextmanager
 async def shared_servers() -> AsyncGenerator[SharedServers]:
     """Postgres and Valkey for one test session."""
     if uses_containers():
@@ -50,7 +73,7 @@ async def shared_servers() -> AsyncGenerator[SharedServers]:
             yield servers
         return
     with server_folder() as folder:
-        async with Servers(folder, nats=False) as own:
+        async with Servers(await with_cluster(folder), nats=False) as own:
             yield SharedServers(own.database_url, own.redis_url)
 
 

@@ -16,7 +16,6 @@ from events.codec import decode
 from events.subjects import COMMITTED
 from producers.connect import BusSettings, Connection
 from producers.topology import apply
-from storage.migrate import upgrade
 from tests.support.eventually import PATIENCE, eventually
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.processes import family, freeze
@@ -42,7 +41,6 @@ async def ready(client: httpx.AsyncClient) -> bool:
 @pytest.fixture
 async def lonely(servers: Servers) -> AsyncGenerator[RunningGateway]:
     """A gateway on servers of its own, and no keeper yet."""
-    await asyncio.to_thread(upgrade, servers.database_url)
     async with Connection(BusSettings(nats_url=SecretStr(servers.nats_url)), "test") as client:
         await apply(client)
     async with running_gateway(settings_for(servers.nats_url, servers.database_url)) as running:
@@ -215,7 +213,6 @@ async def has_messages(js: object, count: int) -> bool:
 
 
 async def test_a_gateway_starts_while_nats_is_away(servers: Servers) -> None:
-    await asyncio.to_thread(upgrade, servers.database_url)
     await servers.nats.kill()
     settings = settings_for(servers.nats_url, servers.database_url)
     async with running_gateway(settings) as running, running.client() as client:
