@@ -1,6 +1,7 @@
 """A soak: many subscribers that wander, gateways that are killed, and a comparison of every record with the log."""
 
 import asyncio
+import io
 import random
 import signal
 import time
@@ -14,6 +15,8 @@ from tests.soak.clients import Wanderer
 from tests.soak.record import Record
 from tests.soak.site import Gateway, Load, gateways
 from tests.soak.speech import hold_a_stage, speak
+from tests.support.eventually import PATIENCE
+from tests.support.promises import OutOfPatienceError
 from tests.support.stack_parts import Parts
 from tests.support.stack_proof import Proof
 
@@ -21,6 +24,11 @@ _LISTENERS = 0.03
 """The share that listens to a task in which somebody speaks."""
 _FOLLOWERS = 0.15
 """The share of subscribers that follow one new task after the other, each from its first event to its end."""
+
+
+_CANCELLED_AGAIN_AFTER = 0.5
+_ENDED_WITHIN = 25.0
+"""Seconds: with the minute before it, and the patience of a busy machine, less than a test may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +77,9 @@ async def soak(parts: Parts, plan: Plan) -> Result:
             await _kill(doors, plan, dice, result)
         result.tasks = sum(map(len, load.accepted.values()))
         async with Proof(parts) as proof:
-            await proof.all_end([task_id for tasks in load.accepted.values() for task_id in tasks])
+            await proof.all_end(
+                [task_id for tasks in load.accepted.values() for task_id in tasks], within=_ENDED_WITHIN
+            )
         began = time.monotonic()
         crowd.settle()
         result.verdict = await crowd.agree(parts.database_url)
@@ -175,7 +185,24 @@ async def running(work: Coroutine[object, object, None]) -> AsyncGenerator[None]
         yield
     finally:
         failed = task.done() and not task.cancelled() and task.exception()
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await ended(task)
         if failed:
             raise failed
+
+
+async def ended(task: "asyncio.Task[None]", within: float = 5.0) -> None:
+    """Cancel it until it has ended; OutOfPatienceError with the place where it hangs.
+
+    Once is not enough: Python 3.11's `asyncio.wait_for`, which nats-py waits in for every acknowledgement, forgets a
+    cancellation that comes in the same turn of the loop as the answer.
+    """
+    deadline = time.monotonic() + PATIENCE * within
+    while not task.done():
+        if time.monotonic() > deadline:
+            stack = io.StringIO()
+            task.print_stack(file=stack)
+            raise OutOfPatienceError(f"{task.get_coro()} was cancelled and goes on:\n{stack.getvalue()}")
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CANCELLED_AGAIN_AFTER)
+    if not task.cancelled():
+        task.exception()  # seen: it ends anyway

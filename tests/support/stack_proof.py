@@ -28,7 +28,11 @@ SELECT epoch, seq FROM event_log
 UNION ALL SELECT epoch, seq FROM event_repeat
 UNION ALL SELECT epoch, generate_series(first_seq, last_seq) FROM event_gap"""
 _EVENTS = "SELECT epoch, seq, outcome, body FROM event_log WHERE task_id = ANY($1::uuid[]) ORDER BY epoch, seq"
-_OPEN = "SELECT count(*) FROM task WHERE id = ANY($1::uuid[]) AND status <> ALL($2::text[])"
+_OPEN = """
+SELECT id, status, reason, attempt, count(*) OVER () AS open, clock_timestamp() - updated_at AS since, ARRAY(
+  SELECT concat(e.type, ' ', e.outcome, ' at ', e.seq) FROM event_log e WHERE e.task_id = t.id
+  ORDER BY e.epoch DESC, e.seq DESC LIMIT 4) AS newest
+FROM task t WHERE id = ANY($1::uuid[]) AND status <> ALL($2::text[]) ORDER BY updated_at LIMIT 3"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,16 @@ class Logged:
         return data if isinstance(data, TaskEntered) and self.event.resendof is None else None
 
 
+def _told(left: Sequence[asyncpg.Record]) -> str:
+    """How many tasks are open, and of the oldest: where, since when, after which events."""
+    some = (
+        f"{row['id']} is {row['status']} (reason {row['reason']}, attempt {row['attempt']}) for {row['since']}, "
+        f"newest first: {', '.join(row['newest'])}"
+        for row in left
+    )
+    return f"{left[0]['open'] if left else 0}; {'; '.join(some)}"
+
+
 class Proof:
     """Questions about some tasks of a stack; `async with Proof(parts) as proof`."""
 
@@ -60,13 +74,13 @@ class Proof:
         await self._database.close()
 
     async def all_end(self, task_ids: Collection[str], within: float = 60.0) -> None:
-        """Wait until every task has a final status."""
+        """Wait until every task has a final status; the error says what those that have none wait for."""
         wanted = [UUID(task_id) for task_id in task_ids]
 
         async def none_is_open() -> bool:
             count = await self._database.fetchval("SELECT count(*) FROM task WHERE id = ANY($1::uuid[])", wanted)
-            open_ones = await self._database.fetchval(_OPEN, wanted, list(FINAL))
-            assert (count, open_ones) == (len(wanted), 0)
+            left = await self._database.fetch(_OPEN, wanted, list(FINAL))
+            assert (count, left) == (len(wanted), []), f"{count} of {len(wanted)} are there; open: {_told(left)}"
             return True
 
         await eventually(none_is_open, within=within, every=0.1)
