@@ -81,6 +81,8 @@ class Stops:
             await self._client.subscribe(filter_for(state), queue=DISPATCH.name, cb=self._on_state)
 
     async def _on_state(self, message: Msg) -> None:
+        if not Dispatch.concerned(message.data):
+            return  # nearly always: it is not decoded for that
         with contextlib.suppress(InvalidEventError):
             event = decode(message.data, message.headers)
             data = event.data
