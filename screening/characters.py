@@ -45,6 +45,7 @@ _INVISIBLE = frozenset(
 )
 _BREAKS = {"\u2028": "\n", "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n"}
 _TAGS = range(0xE0000, 0xE0080)
+_VANISHING = _INVISIBLE.union(_TAGS)
 _OTHER = r"[\x{250}-\x{2AF}\x{370}-\x{52F}\x{10A0}-\x{13FF}\x{1D00}-\x{1D7F}\x{2C80}-\x{2CFF}\x{A4D0}-\x{A4FF}]"
 _BOXED = r"[\x{1F130}-\x{1F18A}\x{1F1E6}-\x{1F1FF}]{4}|[\x{250}-\x{2AF}\x{1D00}-\x{1D7F}]{3}"
 _SCRIPTS = (
@@ -55,17 +56,23 @@ _MIXED = Pattern(f"[A-Za-z]{_OTHER}|{_OTHER}[A-Za-z]|{_BOXED}")
 _HIDDEN = Pattern(r"[a-z][\x{200B}-\x{200F}\x{2060}-\x{2064}\x{FEFF}\x{AD}\x{202A}-\x{202E}]+[a-z]")
 
 
+def _forms(chars: str) -> list[str]:
+    """What each character stands for; a line each, so that none of them joins with the next."""
+    forms = unicodedata.normalize("NFKC", "\n".join(chars)).split("\n")
+    return [
+        _replacement(char) if char.isdigit() or char in _BREAKS or ord(char) in _VANISHING else form[:_WIDEST]
+        for char, form in zip(chars, forms, strict=True)
+    ]
+
+
 def _replacement(char: str) -> str:
+    """What a character stands for that normalisation leaves as it is."""
     code = ord(char)
-    if code in _INVISIBLE:
-        return ""
     if code in _TAGS:
         return chr(code - 0xE0000) if 0x20 <= code - 0xE0000 < 0x7F else ""
-    if char in _BREAKS:
-        return "\n"
-    if char.isdigit() and not char.isascii():
-        return str(unicodedata.digit(char))
-    return unicodedata.normalize("NFKC", char)[:_WIDEST]
+    if code in _INVISIBLE:
+        return ""
+    return _BREAKS.get(char) or str(unicodedata.digit(char))
 
 
 def _look_alikes() -> dict[int, str]:
@@ -183,14 +190,21 @@ class Characters:
 
     def _learn(self, codes: Codes) -> None:
         """Look up the forms of characters not met before; two threads may do the same work, with the same result."""
-        for code in np.unique(codes[~self._known[codes]]).tolist():
-            form = _replacement(chr(code))
-            self._width[code] = len(form)
-            if form:
-                self._target[code] = ord(form[0])
-            if len(form) > 1:
-                self._long[code] = form
-            self._known[code] = True
+        unknown = codes[~self._known[codes]]
+        if not len(unknown):
+            return
+        among = np.zeros(_CODES, np.bool_)
+        among[unknown] = True
+        new = np.flatnonzero(among).astype(np.uint32)
+        for char, form in zip(_text(new), _forms(_text(new)), strict=True):
+            if form != char:
+                code = ord(char)
+                self._width[code] = len(form)
+                if form:
+                    self._target[code] = ord(form[0])
+                if len(form) > 1:
+                    self._long[code] = form
+        self._known[new] = True
 
     def _spread(self, codes: Codes, widths: NDArray[np.int8], result: Codes) -> Codes:
         """Fill in the characters that became several."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from screening.gate import Gate
 from screening.pattern import Pattern
 from screening.rules import Rule
+from screening.survey import Survey
 
-_SHORT, _CHUNK, _MARGIN, _VERY_LONG = 4096, 2048, 400, 200_000
+_SHORT, _CHUNK, _MARGIN, VERY_LONG = 4096, 2048, 400, 200_000
 _SHARED = 3
 _RUNS, _COUNTING = ("]{12}", "]{16}", "]{17}", "]{22}", "[01]{8}", "0x["), ("]{", "\\d")
 
@@ -84,6 +87,7 @@ class Matcher:
             used.setdefault(kind_of(rule), set()).update(numbers)
         every = list(enumerate(gates))
         self._gate = Gate(every, _RUNS, _COUNTING)
+        self._survey = Survey(every, _RUNS, _COUNTING)
         self._by_kind = {
             kind: Gate([one for one in every if one[0] in numbers or (kind and one[0] < self.extra)], _RUNS, _COUNTING)
             for kind, numbers in used.items()
@@ -104,12 +108,27 @@ class Matcher:
             found = self._gate.hits(text)
             rules = [rule for kind in kinds for rule in self._in_short(text, found, kind)]
             return rules, {index for index in found if index < self.extra}
-        size = _CHUNK if len(text) < _VERY_LONG else 4 * _CHUNK
+        size = _CHUNK if len(text) < VERY_LONG else 4 * _CHUNK
         parts = [(start, min(len(text), start + size + _MARGIN)) for start in range(0, len(text), size)]
-        gate = self._by_kind[kinds[0]] if len(kinds) == 1 and len(text) < _VERY_LONG else self._gate
-        hits = gate.places([text[first:last] for first, last in parts])
+        if len(text) < VERY_LONG:
+            gate = self._by_kind[kinds[0]] if len(kinds) == 1 else self._gate
+            hits = gate.places([text[first:last] for first, last in parts])
+        else:
+            starts, ends = np.array(parts, np.int64).T
+            hits = self._survey.places(text, starts, ends)
         rules = [rule for kind in kinds for rule in self._worth_running(text, hits, parts, kind)]
         return rules, {index for index in hits if index < self.extra}
+
+    def candidates_of_short(self, texts: Sequence[bytes], *kinds: int) -> list[list[Candidate]]:
+        """As `candidates`, of many short texts at once and without new automata."""
+        ends = np.cumsum([len(text) for text in texts], dtype=np.int64)
+        starts = np.append(np.int64(0), ends[:-1])
+        found: list[list[int]] = [[] for _ in texts]
+        for index, places in self._survey.places(b"".join(texts), starts, ends).items():
+            for place in places:
+                found[place].append(index)
+        every = zip(texts, found, strict=True)
+        return [[rule for kind in kinds for rule in self._in_short(text, hits, kind)] for text, hits in every]
 
     def _in_short(self, text: bytes, hits: list[int], kind: int) -> Iterator[Candidate]:
         """Where many rules share the gate that was hit, one more pass says which of them match."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from screening import disguises, encodings
 from screening.characters import Characters, Disguise
 from screening.gate import Gate
-from screening.matcher import Candidate, Matcher
+from screening.matcher import VERY_LONG, Candidate, Matcher
 from screening.rules import Rule
 from screening.views import View
 
@@ -76,14 +76,22 @@ class Reader:
 
     def _uncover(self, clear: View, gates: set[str], readings: list[Reading], disguise: Disguise) -> Disguise:
         """Add what is under the disguises whose gates were hit; says so when there was too much of it."""
+        short: list[View] = []
         for view in self._hidden(clear, gates):
-            if view.name == "cut" or len(readings) == _MOST:
-                return replace(disguise, exhausting=True)
+            if view.name == "cut" or len(readings) + len(short) == _MOST:
+                disguise = replace(disguise, exhausting=True)
+                break
+            if view.name == "unleet" and len(clear.raw) >= VERY_LONG:
+                short.append(view)
+                continue
             kinds = (_INJECTIONS, _DATA) if view.name == "decoded" else (_INJECTIONS,)
             rules = self._matcher.candidates(view.raw, *kinds)[0]
             readings.append(Reading(view, rules, scored=view.name != "squashed"))
             if view.name == "decoded" and _is_mostly_escapes(view, clear):
                 readings[0] = replace(readings[0], scored=False)  # its letters mean nothing
+        if short:
+            found = self._matcher.candidates_of_short([view.raw for view in short], _INJECTIONS)
+            readings += [Reading(view, rules) for view, rules in zip(short, found, strict=True)]
         return disguise
 
     def _hidden(self, clear: View, gates: set[str]) -> Iterator[View]:

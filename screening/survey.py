@@ -1,0 +1,77 @@
+"""Many patterns in many excerpts of a very long text: what is made of words by table, the rest where it can be by RE2.
+
+RE2 builds its automata as it goes, and text that is made to be slow makes it build at every byte; a table is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+import numpy as np
+
+from screening.expansion import Wording, alternatives
+from screening.gate import Gate
+from screening.lexicon import Lexicon, Numbers
+
+_ALIKE = ("\u017f".encode(), "\u212a".encode())
+"""What RE2 takes for an s and a k when case is nothing."""
+_CLOSER = -1
+Numbered = list[tuple[int, str]]
+
+
+class Survey:
+    """Says of each pattern in which excerpts of a text it is, exactly as a `Gate` would."""
+
+    def __init__(self, patterns: Iterable[tuple[int, str]], *by_marks: Collection[str]) -> None:
+        """As for `Gate`."""
+        numbered = list(patterns)
+        wordings: list[tuple[int, Wording]] = []
+        always: Numbered = []
+        closer: Numbered = []
+        required: set[str] = set()
+        for number, pattern in numbered:
+            for one in alternatives(pattern):
+                wordings += [(number, wording) for wording in one.wordings]
+                if one.pattern and one.required is None:
+                    always.append((number, one.pattern))
+                elif one.pattern:
+                    closer.append((number, one.pattern))
+                    required |= one.required or set()
+        wordings += [(_CLOSER, Wording(text)) for text in required]
+        self._owners = np.array([number for number, _ in wordings], np.int64)
+        self._lexicon = Lexicon([wording for _, wording in wordings])
+        self._always, self._closer = Gate(always, *by_marks), Gate(closer, *by_marks)
+        self._whole = Gate(numbered, *by_marks)
+
+    def places(self, text: bytes, starts: Numbers, ends: Numbers) -> dict[int, list[int]]:
+        """By pattern the numbers of the excerpts it is in; what begins first comes first.
+
+        The excerpts are in order, each from its place in `starts` to that in `ends`, and may overlap.
+        """
+        excerpts = [text[first:last] for first, last in zip(starts.tolist(), ends.tolist(), strict=True)]
+        if not text.isascii() and any(letter in text for letter in _ALIKE):
+            return self._whole.places(excerpts)
+        found = self._worded(text, starts, ends)
+        near = found.pop(_CLOSER, set())
+        for number, where in self._always.places(excerpts).items():
+            found.setdefault(number, set()).update(where)
+        chosen = sorted(near)
+        for number, where in self._closer.places([excerpts[one] for one in chosen]).items():
+            found.setdefault(number, set()).update(chosen[one] for one in where)
+        return dict(sorted(((number, sorted(where)) for number, where in found.items()), key=lambda one: one[1][0]))
+
+    def _worded(self, text: bytes, starts: Numbers, ends: Numbers) -> dict[int, set[int]]:
+        """As `places`, of what is written out, and of what has to be looked at more closely."""
+        there = self._lexicon.find(text)
+        low = np.searchsorted(ends, there.end, "left")
+        high = np.searchsorted(starts, there.start, "right") - 1
+        found: dict[int, set[int]] = {}
+        for step in range(int((high - low).max(initial=-1)) + 1):
+            place = np.minimum(low + step, len(starts) - 1)
+            inside = low + step <= high
+            inside &= there.before | (there.start == starts[place])
+            inside &= there.after | (there.end == ends[place])
+            keys = np.unique((self._owners[there.number[inside]] + 1) * len(starts) + place[inside])
+            for key in keys.tolist():
+                found.setdefault(key // len(starts) - 1, set()).add(key % len(starts))
+        return found
