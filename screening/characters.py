@@ -19,30 +19,11 @@ _WIDEST = 4
 _GROWTH = 3.1
 _SEVERAL = 100
 _NOTED = 3
-_INVISIBLE = frozenset(
-    [
-        173,
-        847,
-        1564,
-        4447,
-        4448,
-        6068,
-        6069,
-        6158,
-        12644,
-        65279,
-        65440,
-        65532,
-        *range(8203, 8208),
-        *range(8234, 8239),
-        *range(8288, 8304),
-        *range(65024, 65040),
-        *range(768, 880),
-        *range(6155, 6158),
-        *range(119155, 119163),
-        *range(917760, 918000),
-    ]
-)
+_INVISIBLE = frozenset([
+    173, 847, 1564, 4447, 4448, 6068, 6069, 6158, 12644, 65279, 65440, 65532, *range(8203, 8208),
+    *range(8234, 8239), *range(8288, 8304), *range(65024, 65040), *range(768, 880), *range(6155, 6158),
+    *range(119155, 119163), *range(917760, 918000),
+])  # fmt: skip
 _BREAKS = {"\u2028": "\n", "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n"}
 _TAGS = range(0xE0000, 0xE0080)
 _VANISHING = _INVISIBLE.union(_TAGS)
@@ -170,7 +151,7 @@ class Characters:
             result = _text(self._spread(codes, every, first[origin]))
         disguise = Disguise(
             tags=int(((foreign > 0xE0020) & (foreign < 0xE007F)).sum()),
-            invisible=_count(_HIDDEN, text.lower()) if (widths == 0).sum() >= _NOTED else 0,
+            invisible=_count(_HIDDEN, text.lower()) if _after_letters(codes, places[widths == 0]) >= _NOTED else 0,
             mixed=_count(_MIXED, result) if mixed else 0,
         )
         return View(result, origin=origin), disguise
@@ -230,6 +211,12 @@ class Characters:
         folded = codes.copy()
         folded[places] = target
         return View(_text(folded), "folded", view.origin, view.until, view.span)
+
+
+def _after_letters(codes: Codes, places: Offsets) -> int:
+    """How many of the places come after a Latin letter."""
+    small = codes[places[places > 0] - 1] | 0x20
+    return int(((small >= ord("a")) & (small <= ord("z"))).sum())
 
 
 def _codes(text: str) -> Codes:

@@ -62,18 +62,26 @@ class Lexicon:
         """All of them, in no order; where one begins in another both are told."""
         padded = bytes(_BEFORE) + text.lower() + bytes(_AFTER)
         number, start = self._candidates(padded, len(text))
+        eights: Eights = np.ndarray((len(padded) - 7,), "<u8", padded, 0, (1,))
         for place in range(self._values.shape[1]):
-            eights: Eights = np.ndarray((len(padded) - 7,), "<u8", padded, 0, (1,))
-            same = (eights[start + 8 * place] & self._masks[number, place]) == self._values[number, place]
-            number, start = number[same], start[same]
+            compared = np.flatnonzero(self._length[number] > 8 * place)
+            if not len(compared):
+                break
+            one = number[compared]
+            there = (eights[start[compared] + 8 * place] & self._masks[one, place]) == self._values[one, place]
+            if not there.all():
+                kept = np.ones(len(number), np.bool_)
+                kept[compared] = there
+                number, start = number[kept], start[kept]
         end = start + self._length[number]
         inside = np.frombuffer(padded.translate(_IN_WORD), np.bool_)
         going_on = inside[end]
-        there = going_on | ~self._goes_on[number]
-        number, start, end = number[there], start[there], end[there]
-        before = ~(self._edge_before[number] & inside[start - 1])
-        after = ~(self._edge_after[number] & going_on[there])
         on = self._goes_on[number]
+        if on.any():
+            kept = going_on | ~on
+            number, start, end, going_on, on = number[kept], start[kept], end[kept], going_on[kept], on[kept]
+        before = ~(self._edge_before[number] & inside[start - 1])
+        after = ~(self._edge_after[number] & going_on)
         return Occurrences(number, start - _BEFORE, end - _BEFORE + on, before, after)
 
     def _candidates(self, padded: bytes, length: int) -> tuple[Numbers, Numbers]:

@@ -15,7 +15,6 @@ from screening.lexicon import Lexicon, Numbers
 
 _ALIKE = ("\u017f".encode(), "\u212a".encode())
 """What RE2 takes for an s and a k when case is nothing."""
-_CLOSER = -1
 Numbered = list[tuple[int, str]]
 
 
@@ -37,7 +36,8 @@ class Survey:
                 elif one.pattern:
                     closer.append((number, one.pattern))
                     required |= one.required or set()
-        wordings += [(_CLOSER, Wording(text)) for text in required]
+        self._most = max(number for number, _ in numbered) + 1
+        wordings += [(self._most, Wording(text)) for text in required]
         self._owners = np.array([number for number, _ in wordings], np.int64)
         self._lexicon = Lexicon([wording for _, wording in wordings])
         self._always, self._closer = Gate(always, *by_marks), Gate(closer, *by_marks)
@@ -52,7 +52,7 @@ class Survey:
         if not text.isascii() and any(letter in text for letter in _ALIKE):
             return self._whole.places(excerpts)
         found = self._worded(text, starts, ends)
-        near = found.pop(_CLOSER, set())
+        near = found.pop(self._most, set())
         for number, where in self._always.places(excerpts).items():
             found.setdefault(number, set()).update(where)
         chosen = sorted(near)
@@ -65,13 +65,14 @@ class Survey:
         there = self._lexicon.find(text)
         low = np.searchsorted(ends, there.end, "left")
         high = np.searchsorted(starts, there.start, "right") - 1
-        found: dict[int, set[int]] = {}
+        pairs = np.zeros((self._most + 1, len(starts)), np.bool_)
         for step in range(int((high - low).max(initial=-1)) + 1):
             place = np.minimum(low + step, len(starts) - 1)
             inside = low + step <= high
             inside &= there.before | (there.start == starts[place])
             inside &= there.after | (there.end == ends[place])
-            keys = np.unique((self._owners[there.number[inside]] + 1) * len(starts) + place[inside])
-            for key in keys.tolist():
-                found.setdefault(key // len(starts) - 1, set()).add(key % len(starts))
+            pairs[self._owners[there.number[inside]], place[inside]] = True
+        found: dict[int, set[int]] = {}
+        for owner, excerpt in zip(*(axis.tolist() for axis in np.nonzero(pairs)), strict=True):
+            found.setdefault(owner, set()).add(excerpt)
         return found

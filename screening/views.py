@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Offsets = NDArray[np.int64]
+_BLOCK = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +26,29 @@ class View:
     until: Offsets | None = None
     span: tuple[int, int] | None = None
     raw: bytes = field(default=b"")
-    lazy: list[Offsets] = field(default_factory=list)
+    lazy: list[tuple[NDArray[np.bool_], Offsets]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if not self.raw:
             object.__setattr__(self, "raw", self.text.encode("utf-8", "replace"))
 
-    @property
-    def index(self) -> Offsets:
-        """For each byte (and the end) the number of characters before it; built when first asked for."""
+    def character(self, byte: int) -> int:
+        """How many characters begin before a byte: counted from the last full block, of which the sums are kept."""
         if not self.lazy:
             heads = (np.frombuffer(self.raw, np.uint8) & 0xC0) != 0x80
-            self.lazy.append(np.concatenate((np.cumsum(heads) - heads, [heads.sum()])))
-        return self.lazy[0]
+            full = len(heads) // _BLOCK
+            sums = heads[: full * _BLOCK].reshape(full, _BLOCK).sum(axis=1, dtype=np.int64)
+            self.lazy.append((heads, np.append(np.int64(0), np.cumsum(sums))))
+        heads, before = self.lazy[0]
+        block = byte // _BLOCK
+        return int(before[block]) + int(np.count_nonzero(heads[block * _BLOCK : byte]))
 
     def original(self, start: int, end: int) -> tuple[int, int]:
         """Original character offsets of the bytes [start, end) of this reading."""
         if self.span is not None:
             return self.span
         if len(self.raw) != len(self.text):
-            start, end = int(self.index[start]), int(self.index[end])
+            start, end = self.character(start), self.character(end)
         if self.origin is None or start >= end:
             return start, end
         last = self.origin[end - 1] + 1 if self.until is None else self.until[end - 1]
