@@ -5,26 +5,42 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Mapping
 
+_PICTURES = frozenset({"png", "jpg", "jpeg", "gif", "webp", "svg", "avif", "css", "html"})
+"""What ends in these is a file (`logo@2x.png`): there are no such top-level domains."""
 
-def ip(text: str) -> bool:
-    """An IPv4 or IPv6 address, with or without a prefix length; not a bare `::` of some programming language."""
-    host = text.partition("/")[0].partition("%")[0]
+
+def ip(text: str) -> int:
+    """An IPv4 or IPv6 address, with or without a prefix length; not a bare `::` of some programming language.
+
+    A port behind an IPv4 address is left out: the answer is how much of `text` is the address, with the label `IPv6:`.
+    """
+    label = 5 if text[:5].lower() == "ipv6:" else 0
+    written, _, port = text.partition(":") if "." in text and text.count(":") == 1 else (text, "", "")
+    host = written[label:].partition("/")[0].partition("%")[0]
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return address.version == 4 or sum(char not in ":0" for char in host) >= 1
+        return 0
+    known = address.version == 4 or sum(char not in ":0" for char in host) >= 1
+    return len(written) if known and (not port or int(port) < 65536) else 0
 
 
-def email(text: str) -> bool:
-    """A mailbox whose parts have the lengths of RFC 5321 and whose labels can exist (IDN included)."""
-    local, _, domain = text.rpartition("@")
+def email(text: str) -> int:
+    """A mailbox whose parts have the lengths of RFC 5321 and whose labels can exist (IDN included).
+
+    What follows a colon is left out (`name@example.com:password`): the answer is how many bytes of `text` it is. With a
+    path behind the colon it is where a repository lies.
+    """
+    local, _, rest = text.rpartition("@")
+    domain, _, behind = rest.partition(":")
     labels = domain.split(".")
-    if not 1 <= len(local) <= 64 or len(domain) > 253 or len(labels) < 2:
-        return False
-    if local[0] == "." or local[-1] == "." or ".." in local or labels[-1].isdigit():
-        return False
-    return all(1 <= len(label) <= 63 and label[0] != "-" and label[-1] != "-" for label in labels)
+    if not 1 <= len(local) <= 64 or len(domain) > 253 or len(labels) < 2 or "/" in behind:
+        return 0
+    if local[0] == "." or local[-1] == "." or ".." in local or labels[-1].isdigit() or labels[-1].lower() in _PICTURES:
+        return 0
+    if not all(1 <= len(label) <= 63 and label[0] != "-" and label[-1] != "-" for label in labels):
+        return 0
+    return len(f"{local}@{domain}".encode())
 
 
-VALIDATORS: Mapping[str, Callable[[str], bool]] = {"ip": ip, "email": email}
+VALIDATORS: Mapping[str, Callable[[str], int]] = {"ip": ip, "email": email}

@@ -50,9 +50,17 @@ def _luhn(number: str) -> bool:
     return (sum(map(int, number[-1::-2])) + sum(map(int, number[-2::-2].translate(_DOUBLED)))) % 10 == 0
 
 
-def card(text: str) -> bool:
-    """A number of a length its issuer uses, whose Luhn digit is right."""
-    number = digits(text)
+def card(text: str) -> int:
+    """A number of a length its issuer uses, whose Luhn digit is right; how many bytes of `text` it is.
+
+    An expiry date behind the number looks like a last group of it, which is then left out.
+    """
+    whole = text.rstrip()
+    cut = max(whole.rfind(" "), whole.rfind("."), 0)
+    return next((len(part.encode()) for part in (whole, whole[:cut]) if _is_card(digits(part))), 0)
+
+
+def _is_card(number: str) -> bool:
     length = len(number)
     if not 13 <= length <= 19 or len(set(number)) < 2:
         return False

@@ -17,9 +17,10 @@ def _possible(text: str, region: str | None) -> bool:
 
 
 def international(text: str) -> bool:
-    """A number with its country code (`+` or `00`), of a length that country's plan allows."""
+    """A number with its country code (`+`, `00` or `011`), of a length that country's plan allows."""
     number = text.strip()
-    return _possible("+" + number[2:] if number.startswith("00") else number, None)
+    exit_code = next((code for code in ("011", "00") if number.startswith(code)), "")
+    return _possible("+" + number[len(exit_code) :] if exit_code else number, None)
 
 
 def ten_digits(text: str) -> bool:

@@ -1,0 +1,118 @@
+"""Personal data in the many ways people write it, and numbers of other kinds beside it: vectors of our own."""
+
+import random
+
+import pytest
+from stdnum import iban, luhn
+
+from screening import Screener
+
+CARD_LENGTHS = {"2223": 16, "2720": 16, "4": 16, "4929": 19, "37": 15, "36": 14, "6011": 16, "645": 16, "3530": 16,
+                "5018": 16, "6304": 18, "6759": 19, "6212": 19, "6250": 16, "2202": 16, "6522": 16}  # fmt: skip
+"""Issuer prefixes (Mastercard's second series, Maestro, UnionPay, Mir and the rest) with a length that they use."""
+
+
+def types(screener: Screener, text: str) -> list[str]:
+    return [found.type for found in screener.data_findings(text)]
+
+
+def card(prefix: str, length: int) -> str:
+    draw = random.Random(prefix)
+    body = prefix + "".join(draw.choice("0123456789") for _ in range(length - len(prefix) - 1))
+    return body + str(luhn.calc_check_digit(body))
+
+
+def written(number: str, gap: str) -> str:
+    if len(number) in {14, 15}:
+        return gap.join((number[:4], number[4:10], number[10:]))
+    return gap.join(number[start : start + 4] for start in range(0, len(number), 4))
+
+
+@pytest.mark.parametrize("prefix", sorted(CARD_LENGTHS))
+def test_a_card_is_found_however_its_digits_are_parted(screener: Screener, prefix: str) -> None:
+    number = card(prefix, CARD_LENGTHS[prefix])
+    for gap in ("", " ", "-", ".", "\u00a0", "\u2013"):
+        assert types(screener, f"pay with {written(number, gap)} today") == ["credit_card"], repr(gap)
+    assert types(screener, f"{number} 05/28 123") == ["credit_card"]
+    assert types(screener, f"card={number};exp=0528") == ["credit_card"]
+
+
+def test_a_card_with_one_wrong_digit_is_none(screener: Screener) -> None:
+    for prefix, length in CARD_LENGTHS.items():
+        number = card(prefix, length)
+        wrong = number[:-1] + str((int(number[-1]) + 1) % 10)
+        assert "credit_card" not in types(screener, f"order {wrong}"), wrong
+
+
+COUNTRIES = {"AD": "00012030200359100100", "AE": "0331234567890123456", "AT": "1904300234573201", "BE": "539007547034",
+             "BG": "BNBG96611020345678", "BR": "00360305000010009795493C1", "CH": "00762011623852957",
+             "CY": "002001280000001200527600", "CZ": "08000000192000145399", "DE": "370400440532013000",
+             "DK": "00400440116243", "EE": "2200221020145685", "ES": "21000418450200051332", "FI": "12345600000785",
+             "FR": "20041010050500013M02606", "GB": "WEST12345698765432", "GR": "01101250000000012300695",
+             "HR": "10010051863000160", "HU": "117730161111101800000000", "IE": "AIBK93115212345678",
+             "IL": "0108000000099999999", "IS": "0159260076545510730339", "IT": "X0542811101000000123456",
+             "KW": "CBKU0000000000001234560101", "LI": "088100002324013AA", "LT": "1000011101001000",
+             "LU": "0019400644750000", "LV": "BANK0000435195001", "MT": "MALT011000012345MTLCAST001S",
+             "NL": "ABNA0417164300", "NO": "86011117947", "PK": "SCBL0000001123456702",
+             "PL": "109010140000071219812874",
+             "PT": "000201231234567890154", "QA": "DOHB00001234567890ABCDEFG", "RO": "AAAA1B31007593840000",
+             "SA": "80000000608010167519", "SE": "50000000058398257466", "SI": "263300012039086",
+             "SK": "12000000198742637541", "TR": "0006100519786457841326"}  # fmt: skip
+
+
+@pytest.mark.parametrize("country", sorted(COUNTRIES))
+def test_a_bank_account_of_any_country_is_found_in_any_spelling(screener: Screener, country: str) -> None:
+    basic = COUNTRIES[country]
+    number = country + iban.calc_check_digits(f"{country}00{basic}") + basic
+    for gap in ("", " ", "-"):
+        spelled = gap.join(number[start : start + 4] for start in range(0, len(number), 4))
+        for text in (f"my account is {spelled}, thanks", f"IBAN:{spelled.lower()}"):
+            assert types(screener, text) == ["iban"], text
+    assert "iban" not in types(screener, number[:-1] + ("1" if number[-1] != "1" else "2"))
+
+
+MAILBOXES = """first.last+tag@sub.example.co.uk|"ann lee"@example.com|o'neil@example.ie|x@y.photography
+ann@xn--bcher-kva.example|mailto:ann@example.com|<ann@example.museum>|用户@例子.公司|почта@пример.рф
+ann@example.com:hunter2|a.b-c_d%e@example-host.io|(ann@example.com)|ANN@EXAMPLE.ORG|ann=home@example.com
+1234567@example.com"""
+ADDRESSES = """192.168.1.254:8080|ip=10.0.0.1;|[2001:db8::1]:443|fe80::1%eth0|fe80::a%eth0.100|fe80::1%25en0
+::ffff:192.0.2.128|64:ff9b::192.0.2.33|2001:db8::/32|2001:DB8:0:0:8:800:200C:417A|::1|host 172.16.254.1 is down
+IPv6:2001:db8::7|1:2:3:4:5:6:7::|::2:3:4:5:6:7:8|http://192.0.2.1/index|inet6 fe80::1ff:fe23:4567:890a/64
+(198.51.100.23)|1::|10.0.0.1/24"""
+SOCIAL = """SSN: 536904399|ssn=536904399|social security no. 536-90-4399|SSN 536-904399|536 90 4399|536.90.4399
+ss# 536-90-4399|soc sec 536904399|SSN 536\u201390\u20134399|my SSN is 536-90-4399."""
+PHONES = """+49 (0)30 901820-55|+1-202-555-0147 ext. 42|+1 202 555 0147 x42|0044 20 7946 0958|011 44 20 7946 0958
++81-3-1234-5678|+55 (11) 91234-5678|call (020) 7946 0018|Tel.: 030/901820|tel:+1-201-555-0123|+1.202.555.0147
+1 (202) 555-0147|202.555.0147|(202)555-0147|+7 (495) 123-45-67|+41 (0) 44 668 18 00|Handy: 0176/1234567
+Tél : 01.23.45.67.89|teléfono 912 345 678|+1 (202) 555-0147 extension 9|+1 202\u2013555\u20130147|+44(0)2079460958
+reach me on 07700 900123|电话\uff1a010-12345678|手机 13800138000|携帯 090-1234-5678|هاتف 0501234567|फोन 9876543210
+(+49) 30 901820|+49/30/901820|Mob. 98765 43210|ph 9876543210"""
+
+
+def listed(kinds: str, texts: str) -> list[tuple[str, str]]:
+    return [(kinds, text) for line in texts.splitlines() for text in line.split("|")]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "text"),
+    [*listed("email", MAILBOXES), *listed("ipv4 ipv6", ADDRESSES), *listed("ssn", SOCIAL), *listed("phone", PHONES)],
+)
+def test_personal_data_is_found_as_it_is_written_elsewhere(screener: Screener, kinds: str, text: str) -> None:
+    assert len([kind for kind in types(screener, text) if kind in kinds.split()]) == 1
+
+
+NOTHING = """256.1.1.1|1.2.3.4.5|version 1.2.3.4|v2.10.3.1|ver. 1.2.3.4|Chrome/120.0.0.0 Safari|section 1.2.3.4
+§ 1.2.3.4
+Firmware 5.1.2.7|AssemblyVersion("1.0.0.0")|OID 1.3.6.1.4.1.311|12:30:45|a::b::c|std::vector<int>|10.1.2026
+3.14159265358979|order 123456789|order #4111111111111112|ISBN 978-3-16-148410-0|ISBN 0-306-40615-2|1700000000000
+2024-11-21T18:43:36Z|2024-01-01T00:00:00+02:00|550e8400-e29b-41d4-a716-446655440000|d41d8cd98f00b204e9800998ecf8427e
+$1,234,567.89|12/04/1985|@@ -1234,6 +1234,7 @@|user@host|@ann|logo@2x.png|icon@1.5x.webp|npm i lodash@4.17.21
+git@example.com:team/tool.git|100 200 300 400|lat 52.5200, lon 13.4050|room 12-34|in 1999-2003|ZIP 12345-6789
+PO 4500012345|SKU 123-45-678|tracking 1Z999AA10123456784
+sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08|#FFAA00|+20%|call 911
+GB82 WEST 1234 5698 7654 33|part DE44AB99|Foo::Bar|+5 points and +12 more|bus 123 at 18:30|rows 12 34 56|phone 2.0"""
+
+
+@pytest.mark.parametrize("text", [text for _, text in listed("", NOTHING)])
+def test_numbers_of_other_kinds_are_left_alone(screener: Screener, text: str) -> None:
+    assert types(screener, text) == []
