@@ -17,10 +17,9 @@ PROMPT = "Summarise: the lift stopped on floor three. " + "Two people waited for
 
 
 @pytest.fixture
-async def small(monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Parts]:
+async def small() -> AsyncGenerator[Parts]:
     """A stack whose log holds 4 MiB."""
-    monkeypatch.setenv("GANGLION_LOG_MAX_BYTES", str(LIMIT))
-    async with running_parts() as parts:
+    async with running_parts({"GANGLION_LOG_MAX_BYTES": str(LIMIT)}) as parts:
         yield parts
 
 

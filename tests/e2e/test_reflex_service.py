@@ -5,15 +5,15 @@ from pydantic import JsonValue
 
 from tests.support.eventually import eventually
 from tests.support.reflex_service import CLEAN, reflex_service
-from tests.support.stack import running_stack
+from tests.support.stack_parts import running_parts
 
 Body = dict[str, JsonValue]
 
 
 async def test_a_task_waits_for_a_service_that_is_away_and_succeeds_when_it_is_back() -> None:
-    async with reflex_service() as service, running_stack({"REFLEX_URL": service.url}) as stack:
+    async with reflex_service() as service, running_parts({"REFLEX_URL": service.url}) as parts:
         service.answers = [None]
-        async with stack.client() as client:
+        async with parts.client("somebody") as client:
             answer = await client.post("/api/v1/tasks", json={"goal": "Summarise: the night was quiet. Nobody came."})
             path = f"/api/v1/tasks/{answer.json()['task_id']}"
             waiting = await eventually(lambda: in_status(client, path, "waiting"), within=15)

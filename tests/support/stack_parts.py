@@ -194,11 +194,11 @@ class Parts:
 
 
 @asynccontextmanager
-async def running_parts() -> AsyncGenerator[Parts]:
-    """All of it in a fresh folder, ready; nothing is left afterwards."""
+async def running_parts(env: Mapping[str, str] | None = None) -> AsyncGenerator[Parts]:
+    """All of it in a fresh folder, ready; nothing is left afterwards. `env` is added to what the roles see."""
     with server_folder() as folder:
         async with Servers(await with_cluster(folder)) as servers:
-            parts = Parts(servers, folder)
+            parts = Parts(servers, folder, env=env)
             await parts.provision()
             try:
                 await parts.heal()
