@@ -23,7 +23,7 @@ from tests.support.infrastructure import (
     uses_containers,
 )
 from tests.support.lanes import (
-    pytest_collection_finish,
+    pytest_collection,
     pytest_collection_modifyitems,
     pytest_xdist_make_scheduler,
 )
@@ -32,7 +32,7 @@ from tests.support.strangers import absent
 
 __all__ = [
     "pytest_addoption",
-    "pytest_collection_finish",
+    "pytest_collection",
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_runtest_makereport",
