@@ -4,6 +4,7 @@ import asyncio
 import random
 from uuid import UUID, uuid4
 
+import httpx
 import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
@@ -14,6 +15,7 @@ from events.ids import run_id
 from events.run import RunDelta, RunFinished
 from events.subjects import subject_of
 from producers.connect import BusSettings, Connection
+from tests.support.eventually import eventually
 from tests.support.stack_parts import Parts
 
 log = structlog.get_logger()
@@ -25,10 +27,18 @@ AGAIN = 0.2
 
 
 async def hold_a_stage(parts: Parts, owner: str, url: str) -> str:
-    """A task of the owner that waits until somebody starts it, which nobody does."""
+    """A task of the owner that waits until somebody starts it, which nobody does; asked for until it is taken."""
+    key = {"Idempotency-Key": uuid4().hex}
     async with parts.client(owner) as client:
-        answer = await client.post(f"{url}/api/v1/tasks", json={"prompt": "Listen.", "hold": True})
-        return str(answer.raise_for_status().json()["task_id"])
+
+        async def taken() -> str:
+            answer = await client.post(f"{url}/api/v1/tasks", json={"prompt": "Listen.", "hold": True}, headers=key)
+            assert answer.status_code == httpx.codes.ACCEPTED, (
+                answer.text
+            )  # a late keeper's gateway refuses for a while
+            return str(answer.json()["task_id"])
+
+        return await eventually(taken, within=10, every=0.2)
 
 
 async def speak(parts: Parts, owner: str, task: str, dice: random.Random) -> None:
