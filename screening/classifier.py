@@ -22,7 +22,8 @@ CHAR_NORM, WORD_NORM = 2500, 600
 BUCKETS = 1 << BITS
 _SHORT = 1250
 AROUND = 30
-_CLOSE, _ROWS, _FEW, _MANY = 6, 32, 4, 800
+_CLOSE, _FEW, _MANY = 6, 4, 800
+_ALONE = 250_000
 _PLAIN = 6.0
 _COUNTING = ("\\w+", "\\w*", "]{", "[^", "\\s*", "\\s+", "\\W")
 
@@ -166,8 +167,7 @@ class Classifier:
         if count <= _MANY:
             return np.arange(count)
         present = self._cues.around(text, count)
-        most = self._bias + present @ np.maximum(self._singles, 0)
-        most += ((present @ np.maximum(self._pairs, 0)) * present).sum(1)
+        most = self._weighed(present, np.maximum(self._singles, 0), np.maximum(self._pairs, 0))
         least = min(_PLAIN, (needed + 1) / (1 + 1 / _PLAIN)) - self._reach
         fours: Numbers = np.flatnonzero(most >= least)
         if not len(fours):
@@ -181,13 +181,19 @@ class Classifier:
         return value + gram_value(Grams(text), self._grams, self._scale) if value + reach >= needed else value - reach
 
     def _by_cues(self, present: Presence) -> Presence:
-        """The cues' share, window by window: a few rows at a time, which BLAS does without threads."""
-        totals: Presence = self._bias + present @ self._singles
-        rows = np.flatnonzero(present.sum(1) > 1)
-        for first in range(0, len(rows), _ROWS):
-            some = rows[first : first + _ROWS]
-            part = present[some]
-            totals[some] += ((part @ self._pairs) * part).sum(1)
+        """The cues' share, window by window."""
+        return self._weighed(present, self._singles, self._pairs)
+
+    def _weighed(self, present: Presence, singles: Presence, pairs: Presence) -> Presence:
+        """The logit of each row by cues and their pairs.
+
+        So few rows at a time that BLAS does not start threads, which would spin for longer than the work takes.
+        """
+        totals: Presence = np.empty(len(present), np.float32)
+        step = max(1, _ALONE // len(singles) ** 2)
+        for first in range(0, len(present), step):
+            part = present[first : first + step]
+            totals[first : first + step] = self._bias + part @ singles + ((part @ pairs) * part).sum(1)
         return totals
 
     def _of_cues(self, found: list[int]) -> float:
