@@ -12,7 +12,7 @@ from screening.pattern import Pattern
 from screening.rules import Rule
 from screening.survey import Survey
 
-_SHORT, _CHUNK, _MARGIN, VERY_LONG = 4096, 2048, 400, 200_000
+SHORT, _CHUNK, _MARGIN, VERY_LONG = 4096, 2048, 400, 200_000
 _SHARED = 3
 _RUNS, _COUNTING = ("]{12}", "]{16}", "]{17}", "]{22}", "[01]{8}", "0x["), ("]{", "\\d")
 
@@ -98,19 +98,19 @@ class Matcher:
             if len(shared) >= _SHARED
         }
 
-    def candidates(self, text: bytes, *kinds: int) -> tuple[list[Candidate], set[int]]:
+    def candidates(self, text: bytes, *kinds: int, hidden_in: int = 0) -> tuple[list[Candidate], set[int]]:
         """The rules of these kinds worth running on `text` and where, and which of the extra gates were hit.
 
-        Of one kind only its own gates are looked for, and the extra ones with the second kind. In a very long text it
-        takes less to look for all: made of what no automaton has met, it takes one automaton and not two.
+        Of one kind only its own gates are looked for, and the extra ones with the second kind. A very long text, and
+        what was hidden in a text so long (of `hidden_in` bytes), is surveyed without new automata.
         """
-        if len(text) <= _SHORT:
+        if len(text) <= SHORT:
             found = self._gate.hits(text)
             rules = [rule for kind in kinds for rule in self._in_short(text, found, kind)]
             return rules, {index for index in found if index < self.extra}
         size = _CHUNK if len(text) < VERY_LONG else 4 * _CHUNK
         parts = [(start, min(len(text), start + size + _MARGIN)) for start in range(0, len(text), size)]
-        if len(text) < VERY_LONG:
+        if max(len(text), hidden_in) < VERY_LONG:
             gate = self._by_kind[kinds[0]] if len(kinds) == 1 else self._gate
             hits = gate.places([text[first:last] for first, last in parts])
         else:

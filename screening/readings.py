@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from screening import disguises, encodings
 from screening.characters import Characters, Disguise
 from screening.gate import Gate
-from screening.matcher import VERY_LONG, Candidate, Matcher
+from screening.matcher import SHORT, VERY_LONG, Candidate, Matcher
 from screening.rules import Rule
 from screening.views import View
 
@@ -81,18 +81,23 @@ class Reader:
             if view.name == "cut" or len(readings) + len(short) == _MOST:
                 disguise = replace(disguise, exhausting=True)
                 break
-            if view.name == "unleet" and len(clear.raw) >= VERY_LONG:
+            if len(clear.raw) >= VERY_LONG and len(view.raw) <= SHORT:
                 short.append(view)
                 continue
-            kinds = (_INJECTIONS, _DATA) if view.name == "decoded" else (_INJECTIONS,)
-            rules = self._matcher.candidates(view.raw, *kinds)[0]
+            rules = self._matcher.candidates(view.raw, *_kinds_under(view), hidden_in=len(clear.raw))[0]
             readings.append(Reading(view, rules, scored=view.name != "squashed"))
             if view.name == "decoded" and _is_mostly_escapes(view, clear):
                 readings[0] = replace(readings[0], scored=False)  # its letters mean nothing
-        if short:
-            found = self._matcher.candidates_of_short([view.raw for view in short], _INJECTIONS)
-            readings += [Reading(view, rules) for view, rules in zip(short, found, strict=True)]
+        readings += self._short(short)
         return disguise
+
+    def _short(self, views: list[View]) -> Iterator[Reading]:
+        """The readings of short stretches of a very long text."""
+        for kinds in (_INJECTIONS,), (_INJECTIONS, _DATA):
+            chosen = [view for view in views if _kinds_under(view) == kinds]
+            found = self._matcher.candidates_of_short([view.raw for view in chosen], *kinds) if chosen else []
+            for view, rules in zip(chosen, found, strict=True):
+                yield Reading(view, rules, scored=view.name != "squashed")
 
     def _hidden(self, clear: View, gates: set[str]) -> Iterator[View]:
         yield from disguises.undisguised(clear, gates)
@@ -107,6 +112,11 @@ class Reader:
 
 def _kind_of(rule: Rule) -> int:
     return _DATA if rule.family in DATA_FAMILIES else _INJECTIONS
+
+
+def _kinds_under(view: View) -> tuple[int, ...]:
+    """What may be hidden: what only looks otherwise is data as it stands."""
+    return (_INJECTIONS, _DATA) if view.name == "decoded" else (_INJECTIONS,)
 
 
 def _is_mostly_escapes(view: View, clear: View) -> bool:
