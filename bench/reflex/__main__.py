@@ -1,39 +1,43 @@
-"""`python -m bench.reflex CORPORA [LOGITS]`: all tables of docs/reflex.md, written between its markers."""
+"""`python -m bench.reflex CORPORA [LOGITS] [--only WORD]`: all tables of docs/reflex.md, written between its markers.
+
+With `--only` those tables are measured anew that have the word in their title, and the others stay as they are.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from bench.reflex import documents, injection, pii, speed
+from bench.reflex import page as page_of
 from screening import Screener
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reflex.md"
-START, END = "<!-- figures: written by make bench-reflex -->", "<!-- end of figures -->"
 
 
 def main() -> None:
     """Measure, print, and put the tables into the page."""
-    corpora = Path(sys.argv[1])
-    logits = None
-    if len(sys.argv) > 2:
-        logits = {row["index"]: row["logit"] for row in json.loads(Path(sys.argv[2]).read_text())}
-    screener = Screener()
-    sections = {
-        "Injections, by held-out source": injection.table(corpora, screener, logits),
-        "Disguises": injection.disguised(corpora, screener),
-        "Long documents": documents.table(corpora, screener),
-        "Personal data": pii.table(corpora, screener),
-        "Cost of a verdict (CPU time, one core)": speed.by_length(corpora, screener),
-        "Hostile text": speed.hostile(corpora, screener),
+    parser = argparse.ArgumentParser(prog="python -m bench.reflex")
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("logits", type=Path, nargs="?")
+    parser.add_argument("--only", default="")
+    asked = parser.parse_args()
+    rows = json.loads(asked.logits.read_text()) if asked.logits else None
+    logits = {row["index"]: row["logit"] for row in rows} if rows else None
+    corpora, screener = asked.corpora, Screener()
+    tables: dict[str, Callable[[], str]] = {
+        "Injections, by held-out source": lambda: injection.table(corpora, screener, logits),
+        "Disguises": lambda: injection.disguised(corpora, screener),
+        "Long documents": lambda: documents.table(corpora, screener),
+        "Personal data": lambda: pii.table(corpora, screener),
+        "Cost of a verdict (CPU time, one core)": lambda: speed.by_length(corpora, screener),
+        "Hostile text": lambda: speed.hostile(corpora, screener),
     }
-    figures = "\n\n".join(f"### {title}\n\n{body}" for title, body in sections.items())
-    figures = f"Rules {screener.rules_version}.\n\n{figures}"
-    print(figures)
-    page = PAGE.read_text("utf-8")
-    head, _, rest = page.partition(START)
-    PAGE.write_text(head + START + "\n\n" + figures + "\n\n" + END + rest.partition(END)[2], "utf-8")
+    page = page_of.rewritten(PAGE.read_text("utf-8"), screener.rules_version, tables, asked.only)
+    print(page.partition(page_of.START)[2].partition(page_of.END)[0])
+    PAGE.write_text(page, "utf-8")
 
 
 if __name__ == "__main__":
