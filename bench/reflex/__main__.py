@@ -1,30 +1,33 @@
-"""`python -m bench.reflex CORPORA [LOGITS] [SECTION ...]`: the tables of docs/reflex.md, written between its markers.
+"""`python -m bench.reflex CORPORA [LOGITS] [--only WORD]`: all tables of docs/reflex.md, written between its markers.
 
-With sections (the first word of a title is enough) only these are measured and exchanged, and the rest stays.
+With `--only` those tables are measured anew that have the word in their title, and the others stay as they are.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from bench.reflex import documents, injection, pii, probe, speed
+from bench.reflex import page as page_of
 from screening import Screener
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reflex.md"
-START, END = "<!-- figures: written by make bench-reflex -->", "<!-- end of figures -->"
 
 
 def main() -> None:
     """Measure, print, and put the tables into the page."""
-    corpora, names = Path(sys.argv[1]), sys.argv[2:]
-    logits = None
-    if names and names[0].endswith(".json"):
-        logits = {row["index"]: row["logit"] for row in json.loads(Path(names.pop(0)).read_text())}
-    screener = Screener()
-    sections: dict[str, Callable[[], str]] = {
+    parser = argparse.ArgumentParser(prog="python -m bench.reflex")
+    parser.add_argument("corpora", type=Path)
+    parser.add_argument("logits", type=Path, nargs="?")
+    parser.add_argument("--only", default="")
+    asked = parser.parse_args()
+    rows = json.loads(asked.logits.read_text()) if asked.logits else None
+    logits = {row["index"]: row["logit"] for row in rows} if rows else None
+    corpora, screener = asked.corpora, Screener()
+    tables: dict[str, Callable[[], str]] = {
         "Injections, by held-out source": lambda: injection.table(corpora, screener, logits),
         "Own probe": lambda: probe.table(screener),
         "Disguises": lambda: injection.disguised(corpora, screener),
@@ -33,23 +36,9 @@ def main() -> None:
         "Cost of a verdict (CPU time, one core)": lambda: speed.by_length(corpora, screener),
         "Hostile text": lambda: speed.hostile(corpora, screener),
     }
-    page = PAGE.read_text("utf-8")
-    head, _, rest = page.partition(START)
-    before, _, tail = rest.partition(END)
-    bodies = _bodies(before)
-    for title, measure in sections.items():
-        if not names or any(title.startswith(name) for name in names):
-            bodies[title] = measure()
-            print(f"### {title}\n\n{bodies[title]}\n")
-    figures = "\n\n".join(f"### {title}\n\n{bodies[title]}" for title in sections if title in bodies)
-    figures = f"Rules {screener.rules_version}.\n\n{figures}"
-    PAGE.write_text(head + START + "\n\n" + figures + "\n\n" + END + tail, "utf-8")
-
-
-def _bodies(figures: str) -> dict[str, str]:
-    """The tables that the page has, by title."""
-    parts = (part.partition("\n") for part in figures.split("\n### ")[1:])
-    return {title: body.strip() for title, _, body in parts}
+    page = page_of.rewritten(PAGE.read_text("utf-8"), screener.rules_version, tables, asked.only)
+    print(page.partition(page_of.START)[2].partition(page_of.END)[0])
+    PAGE.write_text(page, "utf-8")
 
 
 if __name__ == "__main__":
