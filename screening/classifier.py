@@ -44,11 +44,14 @@ class Artefact(TypedDict):
 
 
 def cue_patterns() -> dict[str, str]:
-    """The cues by name (data/cues.yaml), with their words in more languages (data/cues-languages.yaml)."""
-    raw, more = (_patterns(name) for name in ("cues.yaml", "cues-languages.yaml"))
-    if unknown := more.keys() - raw.keys():
-        raise ValueError(f"cues-languages.yaml adds to cues that do not exist: {sorted(unknown)}")
-    return {name: f"{pattern}|{more[name]}" if name in more else pattern for name, pattern in raw.items()}
+    """The cues by name (data/cues.yaml), with their words in more languages and scripts (data/cues-*.yaml)."""
+    result = _patterns("cues.yaml")
+    for name in ("cues-languages.yaml", "cues-scripts.yaml"):
+        more = _patterns(name)
+        if unknown := more.keys() - result.keys():
+            raise ValueError(f"{name} adds to cues that do not exist: {sorted(unknown)}")
+        result = {cue: f"{pattern}|{more[cue]}" if cue in more else pattern for cue, pattern in result.items()}
+    return result
 
 
 def _patterns(name: str) -> dict[str, str]:

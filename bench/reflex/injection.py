@@ -97,7 +97,7 @@ def _summary(name: str, rows: dict[tuple[str, int], list[tuple[bool, bool]]]) ->
 def table(corpora: Path, screener: Screener, logits: dict[int, float] | None = None) -> str:
     """Per source and in all: rules alone, everything with the source held out, and 000.3 read plainly."""
     texts = corpus(corpora)
-    scores = logits or held_out(texts, Matrix(texts, wide=True))
+    scores = logits or held_out(texts, Matrix(texts))
     judge, plain = Judge(screener), plain_injection()
     engines: dict[str, Callable[[Text, float], tuple[bool, bool]]] = {
         "ours, source held out": lambda t, logit: judge.held_out(t.text, logit),

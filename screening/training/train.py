@@ -8,6 +8,7 @@ import random
 import sys
 import zlib
 from collections import Counter, defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,12 +23,21 @@ from screening.training import grammar
 
 Floats = NDArray[np.float64]
 DATA = Path(__file__).resolve().parents[1] / "data"
-SEED, GENERATED, DOCUMENTS, CAP = 7, 6000, 3600, 700
+SEED, CAP = 7, 700
+NARROW, BROAD = "narrow", "broad"
+GENERATED, DOCUMENTS = {NARROW: 6000, BROAD: 12_000}, {NARROW: 3600, BROAD: 4800}
 GENERATED_CAP, MOST = 14_000, 3.0
 _WIDE = 1000
 GENERATED_SOURCES = {"generated", "documents", "documents+attack"}
 C, PAIR_SCALE, GRAM_SCALE = 0.1, 0.5, 0.5
-FLAG = 0.95
+FAINT_SCALE, FAINT_PAIR_SCALE = 0.5, 0.2
+FAINT = frozenset({
+    "agent_trace", "drop_told_of", "everyday", "for_machines", "grade_it", "imperative_drop", "keys_and_files",
+    "lapsed", "letters_of", "my_servant", "no_asking", "regardless", "someone_elses", "told_not_to", "whole_wording",
+    "yours",
+})  # fmt: skip
+"""Cues of which harmless texts are full, too: their weights are held back more than those of the others."""
+FLAG = 0.65
 """Logit that flags, chosen on held-out sources (see the report); written into the bias, so that 0 flags."""
 
 
@@ -40,61 +50,85 @@ class Text:
     source: str
     group: str
     derived: bool = False
+    mix: str = ""
 
 
 def corpus(folder: Path) -> list[Text]:
-    """The development corpus, generated texts, and harmless texts with a generated injection inside."""
-    rng = random.Random(SEED)
+    """The development corpus, and for each mix generated texts and harmless texts with a generated injection inside."""
     rows = [json.loads(line) for line in (folder / "injection_dev.jsonl").read_bytes().splitlines()]
     texts = [Text(r["text"], r["label"], r["source"], r["source"].removesuffix("_benign")) for r in rows]
-    texts += [Text(text, 1, "generated", "generated", derived=True) for text in grammar.attacks(rng, GENERATED)]
-    texts += [Text(text, 0, "generated", "generated", derived=True) for text in grammar.requests(rng, GENERATED)]
-    documents = list(grammar.documents(rng, DOCUMENTS))
-    texts += [Text(text, 0, "documents", "generated", derived=True) for text in documents]
-    for text in documents[: DOCUMENTS // 3]:
-        texts.append(_inserted(Text(text, 0, "documents", "generated"), next(grammar.attacks(rng, 1)), rng))
-    carriers = [t for t in texts if not t.derived and not t.label and t.group not in {"deepset", "spikee"}]
-    for carrier in carriers:
-        if rng.random() < 0.35:
-            texts.append(_inserted(carrier, next(grammar.attacks(rng, 1)), rng))
-    return texts
+    return [*texts, *_generated(texts, NARROW), *_generated(texts, BROAD)]
 
 
-def _inserted(carrier: Text, attack: str, rng: random.Random) -> Text:
+def _generated(real: list[Text], mix: str) -> list[Text]:
+    rng, narrow = random.Random(SEED), mix == NARROW
+    share = [{"english": 0.6}, {"english": 0.7}] if narrow else [{}, {}]
+    count = GENERATED[mix]
+    attacks = grammar.attacks(rng, count, narrow=narrow, **share[0])
+    texts = [Text(text, 1, "generated", "generated", derived=True, mix=mix) for text in attacks]
+    requests = grammar.requests(rng, count, narrow=narrow, **share[1])
+    texts += [Text(text, 0, "generated", "generated", derived=True, mix=mix) for text in requests]
+    drawn = grammar.documents(rng, DOCUMENTS[mix], narrow=narrow)
+    documents = [Text(text, 0, "documents", "generated", derived=True, mix=mix) for text in drawn]
+    texts += documents
+    carriers = [t for t in real if not t.label and t.group not in {"deepset", "spikee"} and rng.random() < 0.35]
+    orders = grammar.attacks(rng, DOCUMENTS[mix] // 3 + len(carriers), narrow=narrow)
+    hosts = [*documents[: DOCUMENTS[mix] // 3], *carriers]
+    return texts + [_inserted(host, order, rng, mix) for host, order in zip(hosts, orders, strict=True)]
+
+
+def _inserted(carrier: Text, attack: str, rng: random.Random, mix: str) -> Text:
     body = carrier.text[: max(60, 1000 - len(attack))]
     at = rng.choice([0, len(body), rng.randrange(len(body) + 1)])
     gap = rng.choice(["\n", " ", "\n\n"])
     text = body[:at] + gap + attack + gap + body[at:]
-    return Text(text, 1, carrier.source + "+attack", carrier.group, derived=True)
+    return Text(text, 1, carrier.source + "+attack", carrier.group, derived=True, mix=mix)
 
 
-def wide_windows(text: str) -> list[tuple[int, int]]:
-    """The windows to learn from: wide ones, because not every narrow part of a long attack is one."""
-    if len(text) <= _WIDE * 5 // 4:
-        return [(0, len(text))]
-    return [(start, min(len(text), start + _WIDE)) for start in range(0, len(text) - _WIDE // 2, _WIDE // 2)]
+def learned_windows(text: Text) -> list[tuple[int, int]]:
+    """The windows to learn from: wide ones, because not every narrow part of a long attack is one.
+
+    No narrow part of a harmless document is an attack, so of these some are taken as they are judged.
+    """
+    length = len(text.text)
+    if text.source == "documents" and text.mix == BROAD:
+        return [(max(0, start - AROUND), end + AROUND) for start, end in windows(text.text)[::2]]
+    if length <= _WIDE * 5 // 4:
+        return [(0, length)]
+    return [(start, min(length, start + _WIDE)) for start in range(0, length - _WIDE // 2, _WIDE // 2)]
+
+
+def judged_windows(text: Text) -> list[tuple[int, int]]:
+    """The windows by which a text is judged, with what is read around them."""
+    return [(max(0, start - AROUND), end + AROUND) for start, end in windows(text.text)]
 
 
 class Matrix:
-    """Features of all windows of all texts (as they are judged, or `wide`), with the text each window belongs to."""
+    """Features of all windows of all texts (by default those to learn from), with the text each window belongs to."""
 
-    def __init__(self, texts: list[Text], *, wide: bool = False) -> None:
+    def __init__(self, texts: list[Text], cut: Callable[[Text], list[tuple[int, int]]] = learned_windows) -> None:
         cues = Cues()
-        cut, around = (wide_windows, 0) if wide else (windows, AROUND)
         self.names = cues.names
         self.pairs = [(a, b) for a in range(len(self.names)) for b in range(a + 1, len(self.names))]
-        places = [cut(text.text) for text in texts]
-        parts = [
-            text.text[max(0, start - around) : end + around]
-            for text, spans in zip(texts, places, strict=True)
-            for start, end in spans
-        ]
+        places = [cut(text) for text in texts]
+        parts = [text.text[start:end] for text, spans in zip(texts, places, strict=True) for start, end in spans]
         self.owner = np.repeat(np.arange(len(texts)), [len(spans) for spans in places])
         self.label = np.array([texts[index].label for index in self.owner])
         present = _presence(cues, parts)
         first, second = np.array(self.pairs).T
-        products = sp.csr_matrix(present[:, first] * present[:, second] * PAIR_SCALE)
-        self.x = sp.hstack([sp.csr_matrix(present), products, _grams(parts)]).tocsr()
+        faint = np.array([name in FAINT for name in self.names])
+        self.scale = np.where(faint, FAINT_SCALE, 1.0)
+        self.pair_scale = np.where(faint[first] | faint[second], FAINT_PAIR_SCALE, PAIR_SCALE)
+        products = sp.csr_matrix(present[:, first] * present[:, second] * self.pair_scale)
+        self.x = sp.hstack([sp.csr_matrix(present * self.scale), products, _grams(parts)], dtype=np.float32).tocsr()
+        self._plain = np.ones(self.x.shape[1], np.float32)
+        self._plain[: len(self.names) + len(self.pairs)] = ~np.concatenate((faint, faint[first] | faint[second]))
+
+    def without_faint(self, rows: NDArray[np.bool_]) -> sp.csr_matrix:
+        """These rows with the columns of faint cues and of their pairs empty."""
+        chosen = self.x[rows]
+        chosen.data *= self._plain[chosen.indices]
+        return chosen
 
 
 def _presence(cues: Cues, parts: list[str]) -> NDArray[np.float32]:
@@ -140,25 +174,35 @@ def weights_of(texts: list[Text], matrix: Matrix, chosen: NDArray[np.bool_]) -> 
     return result
 
 
-def fit(texts: list[Text], matrix: Matrix, chosen: NDArray[np.bool_]) -> LogisticRegression:
-    """A logistic regression on the chosen windows."""
-    model = LogisticRegression(C=C, max_iter=300)
-    model.fit(matrix.x[chosen], matrix.label[chosen], sample_weight=weights_of(texts, matrix, chosen))
-    return model
+def fit(texts: list[Text], matrix: Matrix, chosen: NDArray[np.bool_]) -> tuple[Floats, float]:
+    """Coefficients and intercept: the mean of one logistic regression for each mix of generated texts.
+
+    The narrow one, without faint cues, knows the well-known attacks best; the broad one, what is written otherwise.
+    """
+    mixes = np.array([texts[owner].mix for owner in matrix.owner])
+    parts = []
+    for mix in (NARROW, BROAD):
+        rows = chosen & ((mixes == mix) | (mixes == ""))
+        x = matrix.without_faint(rows) if mix == NARROW else matrix.x[rows]
+        model = LogisticRegression(C=C, max_iter=300)
+        model.fit(x, matrix.label[rows], sample_weight=weights_of(texts, matrix, rows))
+        parts.append((model.coef_[0], float(model.intercept_[0])))
+    (one, low), (other, high) = parts
+    return (one + other) / 2, (low + high) / 2
 
 
 def held_out(texts: list[Text], matrix: Matrix) -> dict[int, float]:
     """For each text of the corpus the logit from a model that saw nothing of its source; 0 flags."""
     groups = np.array([texts[owner].group for owner in matrix.owner])
     tested = [index for index, text in enumerate(texts) if not text.derived]
-    judged = Matrix([texts[index] for index in tested])
+    judged = Matrix([texts[index] for index in tested], judged_windows)
     group_of = np.array([texts[tested[owner]].group for owner in judged.owner])
     counts = Counter(judged.owner.tolist())
     result: dict[int, float] = {}
     for group in sorted(set(group_of)):
-        model = fit(texts, matrix, groups != group)
+        coefficients, intercept = fit(texts, matrix, groups != group)
         rows = group_of == group
-        logits = judged.x[rows] @ model.coef_[0] + model.intercept_[0] - FLAG
+        logits = judged.x[rows] @ coefficients + intercept - FLAG
         for owner, logit in zip(judged.owner[rows].tolist(), logits, strict=True):
             result[tested[owner]] = max(result.get(tested[owner], -99.0), float(logit))
     return {tested[owner]: settled(result[tested[owner]], count) for owner, count in counts.items()}
@@ -166,10 +210,12 @@ def held_out(texts: list[Text], matrix: Matrix) -> dict[int, float]:
 
 def write(texts: list[Text], matrix: Matrix) -> None:
     """Fit on everything and write data/classifier.json."""
-    model = fit(texts, matrix, np.ones(len(matrix.owner), bool))
-    coefficients, cues = model.coef_[0], len(matrix.names)
+    coefficients, intercept = fit(texts, matrix, np.ones(len(matrix.owner), bool))
+    cues = len(matrix.names)
     pairs: dict[str, dict[str, float]] = defaultdict(dict)
-    for (a, b), weight in zip(matrix.pairs, coefficients[cues : cues + len(matrix.pairs)] * PAIR_SCALE, strict=True):
+    for (a, b), weight in zip(
+        matrix.pairs, coefficients[cues : cues + len(matrix.pairs)] * matrix.pair_scale, strict=True
+    ):
         if abs(weight) >= 0.005:
             pairs[matrix.names[a]][matrix.names[b]] = round(float(weight), 3)
     grams = coefficients[cues + len(matrix.pairs) :] * GRAM_SCALE
@@ -178,8 +224,10 @@ def write(texts: list[Text], matrix: Matrix) -> None:
     packed = base64.b85encode(zlib.compress(np.round(grams / scale).astype(np.int8).tobytes(), 9)).decode()
     artefact = {
         "trained_on": ", ".join(f"{source} {n}" for source, n in sorted(Counter(t.source for t in texts).items())),
-        "bias": round(float(model.intercept_[0]) - FLAG, 4),
-        "cues": {name: round(float(w), 3) for name, w in zip(matrix.names, coefficients, strict=False)},
+        "bias": round(intercept - FLAG, 4),
+        "cues": {
+            name: round(float(w), 3) for name, w in zip(matrix.names, coefficients[:cues] * matrix.scale, strict=True)
+        },
         "pairs": pairs,
         "grams_scale": scale,
         "grams_reach": round(float(share.max()), 3),
@@ -212,7 +260,7 @@ def report(texts: list[Text], logits: dict[int, float]) -> str:
 def main() -> None:
     """Train, test by held-out source, write weights, report and the held-out logits (for make bench-reflex)."""
     texts = corpus(Path(sys.argv[1]))
-    matrix = Matrix(texts, wide=True)
+    matrix = Matrix(texts)
     write(texts, matrix)
     logits = held_out(texts, matrix)
     (DATA / "classifier-report.md").write_text(report(texts, logits), "utf-8")
