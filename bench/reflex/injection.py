@@ -16,7 +16,8 @@ from screening import Screener, Verdict
 from screening.decide import injection_blockers
 from screening.model import RANK
 from screening.readings import DATA_FAMILIES
-from screening.training.train import Matrix, Text, corpus, held_out
+from screening.training.matrix import Matrix, Text
+from screening.training.train import corpus, held_out
 
 _ALIKE = str.maketrans("aeopcxisyj", "аеорсхіѕуј")  # noqa: RUF001 - look-alikes are the point
 
