@@ -20,6 +20,7 @@ from consumers._dead_letter import DeadLetters
 from consumers._gathering import Gathering
 from consumers._pause import Pause
 from consumers._suspects import deliveries_of, place_of
+from consumers._time_slices import TimeSlices
 from events.base import MAX_HOPS, Event, EventData
 from events.codec import decode
 from events.errors import GanglionError, PermanentError, TransientError
@@ -64,6 +65,7 @@ class Resources:
     publisher: Publisher
     lookup: Lookup
     database: DatabaseSettings
+    slices: TimeSlices
 
 
 @dataclass(frozen=True, slots=True)

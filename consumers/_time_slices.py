@@ -7,9 +7,13 @@ between two of them. One portion after the other without a pause made such a wai
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 _ROUNDS = 10
 """About as many rounds of the event loop as it takes from bytes on a socket to bytes on another one, and some more."""
+_AT_MOST = 0.05
+"""Seconds that slices are held back: whoever holds them and gets stuck stops nobody."""
 
 
 class TimeSlices:
@@ -19,18 +23,35 @@ class TimeSlices:
         self._rounds = rounds
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._resting = False
+        self._held: asyncio.TimerHandle | None = None
 
     async def next(self) -> None:
         """Wait for a slice, in the order of the calls; it lasts until the caller awaits something."""
-        if not self._resting:
+        if not self._resting and self._held is None:
             self._rest(self._rounds)
             return
         given: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(given)
         await given
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold slices back as long as the block lasts, and 50 ms at most; one at a time may do so."""
+        self._held = asyncio.get_running_loop().call_later(_AT_MOST, self._let_go)
+        try:
+            yield
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
+            if not self._resting:
+                self._rest(0)
+
     def _rest(self, rounds: int) -> None:
-        self._resting = rounds > 0 or self._give()
+        self._resting = rounds > 0 or (self._held is None and self._give())
         if self._resting:
             asyncio.get_running_loop().call_soon(self._rest, rounds - 1 if rounds > 0 else self._rounds)
 

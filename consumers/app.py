@@ -100,7 +100,7 @@ class ConsumerProcess:
         for name, broker in self._brokers.items():
             client = await broker.connect()
             publisher = await self._opened.enter_async_context(Publisher(client, atomic=self._atomic))
-            resources = Resources(client, publisher, lookup, self._database)
+            resources = Resources(client, publisher, lookup, self._database, self._slices)
             await self._start_one(name, _guarded(CONSUMERS[name](resources), lookup.placeholders), resources)
         settle_memory()
         log.info("consumers_started", consumers=sorted(self._names))
@@ -111,7 +111,7 @@ class ConsumerProcess:
             return
         if consumer.start is not None:
             await consumer.start()
-        feed = Feed(resources.client, resources.publisher, consumer, slices=self._slices)
+        feed = Feed(resources.client, resources.publisher, consumer, slices=resources.slices)
         self._feeds.append(feed)
         self._run_beside(name, feed.run())
 

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from consumers._cancellation import heed_cancellation
 from consumers._runtime import Resources, Service
+from consumers._time_slices import TimeSlices
 from consumers.keeper.epoch import settle_epoch
 from consumers.keeper.janitor import SILENT_AFTER, Janitor
 from consumers.keeper.lease import Lease
@@ -57,15 +58,21 @@ class KeeperSettings(BaseSettings):
 
 
 class Keeper:
-    """One keeper of any number; `run()` until cancelled."""
+    """One keeper of any number; `run()` until cancelled. `slices` are those of the consumers beside it."""
 
     def __init__(
-        self, client: Client, publisher: Publisher, database: DatabaseSettings, settings: KeeperSettings
+        self,
+        client: Client,
+        publisher: Publisher,
+        database: DatabaseSettings,
+        settings: KeeperSettings,
+        slices: TimeSlices | None = None,
     ) -> None:
         self._client = client
         self._publisher = publisher
         self._dsn = database.dsn
         self._settings = settings
+        self._slices = slices or TimeSlices()
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
         self.term: Term | None = None
 
@@ -111,7 +118,14 @@ class Keeper:
         clockwork = Janitor(
             self._client, janitor, self._publisher, sweeping=settings.sweep, silent_after=settings.silent_after
         )
-        self.term = Term(client=self._client, publisher=self._publisher, store=store, lease=lease, position=position)
+        self.term = Term(
+            client=self._client,
+            publisher=self._publisher,
+            store=store,
+            lease=lease,
+            position=position,
+            slices=self._slices,
+        )
         await self.term.run(clockwork)
 
 
@@ -123,7 +137,8 @@ async def _assert_durable(store: KeeperStore) -> None:
 
 def build(resources: Resources) -> Service:
     """The consumer: one more keeper, active or standing by."""
-    return Service(Keeper(resources.client, resources.publisher, resources.database, KeeperSettings()).run)
+    one = Keeper(resources.client, resources.publisher, resources.database, KeeperSettings(), resources.slices)
+    return Service(one.run)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

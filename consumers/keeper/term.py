@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import structlog
@@ -12,6 +13,7 @@ from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
 from consumers._cancellation import heed_cancellation
+from consumers._time_slices import TimeSlices
 from consumers.keeper.dead import publish_dead
 from consumers.keeper.epoch import begin_epoch
 from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, presumed_new, read, touched
@@ -26,6 +28,7 @@ from events.base import Event, EventData
 from events.codec import decode_structured
 from events.streams import BUS
 from events.subjects import COMMITTED, MISSED
+from events.task import TaskSubmitted
 from producers.mark import Mark, is_there
 from producers.publisher import Publisher
 from producers.reader import Delivery, Hole, Reader
@@ -38,6 +41,9 @@ _ANNOUNCE_EVERY = 0.1
 _OWN_WAIT = 0.05
 _BATCH = 256
 _OPEN_TASKS = 8_192
+_CROWD = 16
+"""When so many senders wait for one commit, the consumers beside us let it pass first."""
+_ASKED = f".{TaskSubmitted.aggregate}.{TaskSubmitted.event_name}."
 
 Item = Delivery | Hole
 
@@ -72,8 +78,10 @@ class Term:
         store: KeeperStore,
         lease: Lease,
         position: Position,
+        slices: TimeSlices,
     ) -> None:
         self._client = client
+        self._slices = slices
         self._publisher = publisher
         self._store = store
         self._lease = lease
@@ -170,9 +178,10 @@ class Term:
         if self._client.stats["reconnects"] != self._reconnects:
             raise ReconnectedError
         async with self._turn:
-            fold = await self._commit_batch(items)
-            for one in [fold] if fold else [await self._commit_one(item) for item in items]:
-                await self._after(one, publish=publish)
+            with self._slices.held() if sum(map(_is_asked, items)) >= _CROWD else nullcontext():
+                fold = await self._commit_batch(items)
+                for one in [fold] if fold else [await self._commit_one(item) for item in items]:
+                    await self._after(one, publish=publish)
 
     def _has_time(self, items: Sequence[Item]) -> bool:
         return len(items) < _BATCH and not self._outbox.holds and all(map(_is_own, items))
@@ -292,3 +301,7 @@ def _fold_all(fold: Fold, inbound: Sequence[Inbound | Hole], poison: str | None)
 
 def _is_own(item: Item) -> bool:
     return isinstance(item, Delivery) and is_own_state(item.subject)
+
+
+def _is_asked(item: Item) -> bool:
+    return isinstance(item, Delivery) and _ASKED in item.subject

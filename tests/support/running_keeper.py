@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import SecretStr
 
+from consumers._time_slices import TimeSlices
 from consumers.keeper.consumer import Keeper, KeeperSettings
 from events import (
     Event,
@@ -94,13 +95,13 @@ class Bus:
     opened: AsyncExitStack
     announced: dict[str, str] = field(default_factory=dict)
 
-    async def keeper(self, *, sweep: bool = False, silent_after: float = 90.0) -> Led:
+    async def keeper(self, *, sweep: bool = False, silent_after: float = 90.0, slices: TimeSlices | None = None) -> Led:
         """One more keeper, with connections of its own."""
         client = await connect(self.nats_url)
         self.opened.push_async_callback(client.close)
         publisher = await self.opened.enter_async_context(Publisher(client))
         settings = DatabaseSettings(database_url=SecretStr(self.database_url))
-        keeper = Keeper(client, publisher, settings, KeeperSettings(sweep=sweep, silent_after=silent_after))
+        keeper = Keeper(client, publisher, settings, KeeperSettings(sweep=sweep, silent_after=silent_after), slices)
         led = Led(keeper, publisher, client, asyncio.create_task(keeper.run()))
         self.opened.push_async_callback(led.stop)
         return led

@@ -74,3 +74,42 @@ async def test_a_slice_is_not_lost_on_one_that_waits_no_more() -> None:
         await stays
     with pytest.raises(asyncio.CancelledError):
         await gone
+
+
+async def test_none_is_given_while_they_are_held_back() -> None:
+    slices = TimeSlices(_ROUNDS)
+    begun: list[int] = []
+
+    async def work(number: int) -> None:
+        await slices.next()
+        begun.append(number)
+
+    with slices.held():
+        waiting = [asyncio.create_task(work(number)) for number in range(3)]
+        for _ in range(5 * _ROUNDS):
+            await asyncio.sleep(0)
+        assert begun == []
+    async with asyncio.timeout(5):
+        await asyncio.gather(*waiting)
+    assert begun == [0, 1, 2]
+
+
+async def test_who_holds_them_back_and_gets_stuck_stops_nobody() -> None:
+    slices = TimeSlices(_ROUNDS)
+    with slices.held():
+        async with asyncio.timeout(5):
+            await slices.next()
+            await slices.next()
+
+
+async def test_those_who_waited_before_they_were_held_back_wait_on() -> None:
+    slices = TimeSlices(_ROUNDS)
+    await slices.next()
+    waiting = asyncio.create_task(slices.next())
+    await asyncio.sleep(0)
+    with slices.held():
+        for _ in range(5 * _ROUNDS):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+    async with asyncio.timeout(5):
+        await waiting
