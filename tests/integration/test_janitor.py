@@ -102,7 +102,7 @@ async def test_a_silent_agent_and_a_passed_deadline_are_due_and_a_finished_task_
     assert [due.why for due in await store.due(SILENT)] == ["silent"]
     await _age(bus, 1, "due_at")
     assert [due.why for due in await store.due(SILENT)] == ["overtime"]
-    await _age(bus, 9, "deadline_at")
+    await _age(bus, 4, "deadline_at")
     assert [due.why for due in await store.due(SILENT)] == ["overtime"]  # it may still end itself
     await _age(bus, 11, "deadline_at")
     assert [due.why for due in await store.due(SILENT)] == ["deadline"]
