@@ -75,6 +75,11 @@ class FakeKeeper:
     ) -> None:
         await self.stop()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether its own connection, which is not the gateway's, is there."""
+        return self._client.is_connected
+
     async def stop(self) -> None:
         """End for good; raises what the keeper failed with."""
         if self._stopped:

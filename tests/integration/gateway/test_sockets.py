@@ -344,8 +344,13 @@ async def test_a_subscription_outlives_a_restart_of_nats(
         await nats_server.kill()
         await nats_server.start()
         await eventually(lambda: _ready(alice), within=10)
+        await eventually(lambda: _is_back(keeper), within=10)
         await keeper.enter(task_id, "succeeded")
         assert names(await socket.until("end", within=15)) == ["task.succeeded"]
+
+
+async def _is_back(keeper: FakeKeeper) -> bool:
+    return keeper.is_connected
 
 
 async def _ready(client: httpx.AsyncClient) -> bool:
