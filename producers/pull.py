@@ -5,6 +5,7 @@ consumers all read through this.
 """
 
 import asyncio
+import contextlib
 from collections import deque
 from typing import Self
 
@@ -80,12 +81,9 @@ class Pull:
     async def wait(self, within: float) -> bool:
         """Whether something is waiting, at once or within so many seconds."""
         if not self._received and not self.lost:
-            self._bell.clear()
-            try:
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(within):
-                    await self._bell.wait()
-            except TimeoutError:
-                return False
+                    await self.some()
         return bool(self._received)
 
     async def back(self, count: int) -> None:

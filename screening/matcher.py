@@ -87,7 +87,7 @@ class Matcher:
             used.setdefault(kind_of(rule), set()).update(numbers)
         every = list(enumerate(gates))
         self._gate = Gate(every, _RUNS, _COUNTING)
-        self._survey = Survey(every, _RUNS, _COUNTING)
+        self._survey = Survey(every, self._gate, _RUNS, _COUNTING)
         self._by_kind = {
             kind: Gate([one for one in every if one[0] in numbers or (kind and one[0] < self.extra)], _RUNS, _COUNTING)
             for kind, numbers in used.items()

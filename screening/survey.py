@@ -21,8 +21,8 @@ Numbered = list[tuple[int, str]]
 class Survey:
     """Says of each pattern in which excerpts of a text it is, exactly as a `Gate` would."""
 
-    def __init__(self, patterns: Iterable[tuple[int, str]], *by_marks: Collection[str]) -> None:
-        """As for `Gate`."""
+    def __init__(self, patterns: Iterable[tuple[int, str]], whole: Gate, *by_marks: Collection[str]) -> None:
+        """As for `Gate`; `whole` is the one of the same patterns, for texts in which the table would miss some."""
         numbered = list(patterns)
         wordings: list[tuple[int, Wording]] = []
         always: Numbered = []
@@ -41,7 +41,7 @@ class Survey:
         self._owners = np.array([number for number, _ in wordings], np.int64)
         self._lexicon = Lexicon([wording for _, wording in wordings])
         self._always, self._closer = Gate(always, *by_marks), Gate(closer, *by_marks)
-        self._whole = Gate(numbered, *by_marks)
+        self._whole = whole
 
     def places(self, text: bytes, starts: Numbers, ends: Numbers) -> dict[int, list[int]]:
         """By pattern the numbers of the excerpts it is in; what begins first comes first.

@@ -12,9 +12,7 @@ import yaml
 Slots = Mapping[str, list[str]]
 MAIN = ("de", "fr", "es", "pt", "it", "zh", "ja", "ru", "ar", "hi", "tr")
 """The languages other than English that are drawn three times as often as the rest."""
-
-
-NARROW = frozenset({
+_NARROW = frozenset({
     "attacks", "attacks-forms", "attacks-languages", "benign", "benign-forms", "benign-languages", "documents",
 })  # fmt: skip
 """The files that are near to the well-known attacks and to what looks like them."""
@@ -34,7 +32,7 @@ def load(name: str, *, narrow: bool = False) -> Mapping[str, Slots]:
 
 def _files(name: str, *, narrow: bool) -> list[Path]:
     paths = sorted(Path(__file__).parent.glob(f"{name}*.yaml"))
-    return [path for path in paths if path.stem in NARROW] if narrow else paths
+    return [path for path in paths if path.stem in _NARROW] if narrow else paths
 
 
 def expand(template: str, slots: Slots, rng: random.Random, fixed: dict[str, str] | None = None) -> str:

@@ -42,7 +42,8 @@ def same(text: bytes, size: int, margin: int, gate: Gate, survey: Survey) -> Non
 
 
 def test_a_survey_says_what_the_gates_say_wherever_excerpts_are_cut() -> None:
-    gate, survey = Gate(enumerate(PATTERNS)), Survey(enumerate(PATTERNS))
+    gate = Gate(enumerate(PATTERNS))
+    survey = Survey(enumerate(PATTERNS), gate)
     same(TEXT, 300, 90, gate, survey)
     same(TEXT, 2048, 0, gate, survey)
     same(TEXT[:5000], 7, 31, gate, survey)
@@ -50,13 +51,14 @@ def test_a_survey_says_what_the_gates_say_wherever_excerpts_are_cut() -> None:
 
 def test_a_survey_of_nothing_is_empty() -> None:
     nothing = np.zeros(0, np.int64)
-    assert Survey(enumerate(PATTERNS[:30])).places(b"", nothing, nothing) == {}
+    assert Survey(enumerate(PATTERNS[:30]), Gate(enumerate(PATTERNS[:30]))).places(b"", nothing, nothing) == {}
 
 
 def test_letters_that_are_others_when_case_is_nothing_are_found() -> None:
     patterns = ["(?i)mask", "(?i)\\bs\\w+k\\b", "(?i)ks"]
     text = "a ma\u017fk, a ma\u212a, \u017fk \u212a\u017f".encode()
-    same(text, 20, 20, Gate(enumerate(patterns)), Survey(enumerate(patterns)))
+    gate = Gate(enumerate(patterns))
+    same(text, 20, 20, gate, Survey(enumerate(patterns), gate))
 
 
 def test_patterns_are_written_out_as_far_as_they_can_be() -> None:
