@@ -67,11 +67,6 @@ async def controls(bus: Bus) -> list[tuple[object, object]]:
     return [(one["task_id"], one["reason"]) for one in data if isinstance(one, dict)]
 
 
-async def settled(bus: Bus) -> bool:
-    info = await bus.client.jetstream().consumer_info("BUS", "probe")
-    return (info.num_pending, info.num_ack_pending) == (0, 0)
-
-
 async def test_a_message_that_is_never_answered_ends_its_task_and_leaves_one_letter(bus: Bus) -> None:
     async def hang(_: Event[EventData]) -> Sequence[EventData]:
         await asyncio.Event().wait()
@@ -150,7 +145,7 @@ async def test_a_consumer_that_fails_at_our_own_messages_pauses_and_loses_none(b
         await eventually(lambda: pause._in_a_row == 2)
         assert handler.probes == 1  # and it failed as well
         handler.is_broken = False
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     assert await letters(bus) == []
     assert len([event for _, event in await bus.stream() if str(event["type"]).endswith("checked.v1")]) == 60
 
@@ -164,7 +159,7 @@ async def test_what_comes_from_outside_never_makes_a_consumer_pause(bus: Bus) ->
     async with fed(bus, Flow(FAILING, refuse), pause):
         await send(bus, "/gateway", 30)
         await send(bus, "/partner/shop", 30)
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     assert not pause.due
     assert not pause.probing
     assert len(await letters(bus)) == 60
@@ -178,7 +173,7 @@ async def test_an_event_that_came_round_too_often_is_not_worked_on(bus: Bus) -> 
     async with fed(bus, Flow(FAILING, check)):
         for hops in (MAX_HOPS, MAX_HOPS + 1):
             await bus.publisher.publish(submitted().model_copy(update={"hopcount": hops}))
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     assert [letter.reason for letter in await letters(bus)] == ["loop_detected"]
     said = [event for _, event in await bus.stream() if str(event["type"]).endswith("checked.v1")]
     assert [event["hopcount"] for event in said] == [MAX_HOPS + 1]

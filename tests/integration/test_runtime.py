@@ -68,12 +68,6 @@ async def fed(bus: Bus, consumer: Flow | Slots) -> AsyncGenerator[Feed]:
         await asyncio.wait({running})
 
 
-async def settled(bus: Bus) -> bool:
-    """Whether every message is acknowledged or terminated."""
-    info = await bus.client.jetstream().consumer_info("BUS", "probe")
-    return (info.num_pending, info.num_ack_pending) == (0, 0)
-
-
 async def others(bus: Bus) -> list[dict[str, object]]:
     """What was published besides the submitted tasks."""
     return [event for _, event in await bus.stream() if event["type"] != "io.ganglion.task.submitted.v1"]
@@ -90,7 +84,7 @@ async def test_outputs_are_published_and_the_message_is_settled(bus: Bus) -> Non
 
     async with fed(bus, Flow(FLOW, check)):
         causes = [await bus.submit(f"Task {number}") for number in range(50)]
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     told = await others(bus)
     assert [event["causationid"] for event in told] == [cause.id for cause in causes]
     assert {event["source"] for event in told} == {"/consumers/probe"}
@@ -108,7 +102,7 @@ async def test_a_passing_failure_is_tried_again_after_its_delays_and_never_in_a_
 
     async with fed(bus, Flow(FLOW, fail_twice)):
         await bus.submit()
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     waits = [later - earlier for earlier, later in pairwise(calls.times)]
     assert len(waits) == 2
     assert waits[0] >= 0.19
@@ -127,7 +121,7 @@ async def test_the_last_delivery_ends_the_task_and_leaves_a_letter(bus: Bus) -> 
     async with fed(bus, Flow(FLOW, fail)):
         cause = await bus.submit()
         await eventually(lambda: len(calls.times) == 3, within=15)
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     assert len(calls.times) == 3
     (control,) = await others(bus)
     assert control["subject"] == str(cause.taskid)
@@ -151,7 +145,7 @@ async def test_a_permanent_failure_is_buried_at_once(bus: Bus) -> None:
 
     async with fed(bus, Flow(FLOW, refuse)):
         await bus.submit()
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     assert len(calls.times) == 1
     assert [letter.reason for letter in await letters(bus)] == ["invalid_event"]
 
@@ -162,7 +156,7 @@ async def test_what_a_consumer_does_not_declare_it_cannot_say(bus: Bus) -> None:
 
     async with fed(bus, Flow(FLOW, overreach)):
         await bus.submit()
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     (letter,) = await letters(bus)
     assert letter.reason == "undeclared_output"
     assert {event["type"] for event in await others(bus)} == {"io.ganglion.task.control.v1"}
@@ -174,7 +168,7 @@ async def test_bytes_that_are_no_event_are_buried_with_their_bytes(bus: Bus) -> 
 
     async with fed(bus, Flow(FLOW, never)):
         await (await bus.publisher.send_bytes("bus.t.task.submitted.0", b"{", "garbage"))
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     (letter,) = await letters(bus)
     assert (letter.event_id, letter.body, letter.undecoded) == (None, "ew==", b"{")
 
@@ -191,7 +185,7 @@ async def test_one_failure_in_a_batch_costs_nobody_else(bus: Bus) -> None:
     prompts = ["good", "raises", "good", "large", "good"]
     causes = [await bus.submit(prompt) for prompt in prompts]
     async with fed(bus, Flow(FLOW, check)):
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     told = [(event["causationid"], str(event["type"]).split(".")[3]) for event in await others(bus)]
     expected = ["control" if prompt in ("raises", "large") else "checked" for prompt in prompts]
     assert sorted(told) == sorted((cause.id, name) for cause, name in zip(causes, expected, strict=True))
@@ -212,10 +206,10 @@ async def test_a_batch_is_handled_in_one_go_and_one_by_one_if_one_of_it_spoils_i
 
     causes = [await bus.submit(prompt) for prompt in ["good", "good", "raises", "good"]]
     async with fed(bus, Flow(FLOW, check, batch=check_all)):
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
         spoilt = await others(bus)
         causes += [await bus.submit("good") for _ in range(20)]
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     told = [(event["causationid"], str(event["type"]).split(".")[3]) for event in await others(bus)]
     assert sorted(told) == sorted((cause.id, "control" if cause is causes[2] else "checked") for cause in causes)
     assert len(spoilt) == 4
@@ -230,7 +224,7 @@ async def test_an_effect_on_something_else_keeps_its_own_envelope(bus: Bus) -> N
 
     async with fed(bus, Flow(FLOW, check)):
         cause = await bus.submit()
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     (told,) = await others(bus)
     assert (told["taskid"], told["id"]) == (
         str(other.taskid),
@@ -246,7 +240,7 @@ async def test_a_redelivery_publishes_the_same_ids(bus: Bus) -> None:
     async with fed(bus, Flow(FLOW, check)):
         for _ in range(2):
             await (await bus.publisher.send_bytes(subject_of(cause), encode(cause), str(new_id())))
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     told = [event["id"] for event in await others(bus)]
     assert len(told) == len(set(told)) == 2  # the stream itself dropped the repeats
 
@@ -259,7 +253,7 @@ async def test_a_fact_of_a_run_has_an_id_of_its_execution(bus: Bus) -> None:
 
     async with fed(bus, Flow(FLOW, start)):
         await bus.submit()
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     expected = [str(derived_id(e, "/consumers/probe", "started", i)) for i, e in enumerate(executions)]
     assert [event["id"] for event in await others(bus)] == expected
 
@@ -278,7 +272,7 @@ async def test_long_work_is_done_once_and_by_no_more_hands_than_there_are(bus: B
     async with fed(bus, Slots(SLOTS, work, _nothing)):
         for number in range(4):
             await bus.submit(f"Task {number}")
-        await eventually(lambda: settled(bus), within=20)
+        await eventually(bus.settled, within=20)
     assert len(calls.events) == len({event.id for event in calls.events}) == 4
     assert calls.most == 2
     assert len(await others(bus)) == 4
@@ -293,18 +287,14 @@ async def test_what_does_not_concern_a_consumer_is_settled_unread_and_takes_no_s
         await done.wait()
         yield checked(event)
 
-    async def settled_but(left: int) -> bool:
-        info = await bus.client.jetstream().consumer_info("BUS", "probe")
-        return (info.num_pending, info.num_ack_pending) == (0, left)
-
     async with fed(bus, Slots(SLOTS, work, _nothing, concerned=lambda body: b"mine" in body)):
         for number in range(2 * SLOTS.slots):
             await bus.submit(f"Of others {number}")
         mine = [await bus.submit(f"Task {number}, mine") for number in range(SLOTS.slots)]
         await eventually(lambda: len(calls.events) == SLOTS.slots)
-        await eventually(lambda: settled_but(SLOTS.slots))
+        await eventually(lambda: bus.settled(left=SLOTS.slots))
         done.set()
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     assert [event.id for event in calls.events] == [event.id for event in mine]
 
 
@@ -321,12 +311,12 @@ async def test_no_slot_stays_empty_beside_long_work(bus: Bus) -> None:
     slots = 8
     async with fed(bus, Slots(replace(SLOTS, slots=slots, ack_wait=10.0), work, _nothing)):
         await bus.submit("Quick")
-        await eventually(lambda: settled(bus))  # its slot is free again, and not asked for while others are
+        await eventually(bus.settled)  # its slot is free again, and not asked for while others are
         for number in range(slots):
             await bus.submit(f"Long {number}")
         await eventually(lambda: len(calls.events) == 1 + slots)
         done.set()
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
 
 
 async def test_facts_of_slow_work_are_out_before_it_ends(bus: Bus) -> None:
@@ -343,9 +333,9 @@ async def test_facts_of_slow_work_are_out_before_it_ends(bus: Bus) -> None:
     async with fed(bus, Slots(SLOTS, work, _nothing)):
         await bus.submit()
         await eventually(lambda: told(1))
-        assert not await settled(bus)
+        assert not await bus.settled()
         done.set()
-        await eventually(lambda: settled(bus))
+        await eventually(bus.settled)
         assert await told(2)
 
 
@@ -376,12 +366,12 @@ async def test_it_goes_on_after_the_bus_was_killed(bus: Bus, module_nats_server:
 
     async with fed(bus, Flow(FLOW, check)):
         await bus.submit("before")
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
         await module_nats_server.kill()
         await module_nats_server.start()
         await eventually(lambda: bus.client.is_connected, within=15)
         await bus.submit("after")
-        await eventually(lambda: settled(bus), within=15)
+        await eventually(bus.settled, within=15)
     assert len(await others(bus)) == 2
 
 

@@ -146,12 +146,8 @@ async def test_a_task_that_ended_before_its_turn_never_reaches_the_agent(bus: Bu
     await bus.say(cause, TaskControl(task_id=cause.taskid, action="cancel", by="o"))
     await bus.enters(cause.taskid, "cancelled")
 
-    async def settled() -> bool:
-        info = await bus.client.jetstream().consumer_info("BUS", RUNNER.name)
-        return (info.num_pending, info.num_ack_pending) == (0, 0)
-
     async with running(bus, agent):
-        await eventually(settled, within=15)
+        await eventually(lambda: bus.settled(RUNNER.name), within=15)
     assert agent.given == []
 
 

@@ -153,6 +153,21 @@ class Bus:
 
         await eventually(done, within=within)
 
+    async def settled(self, durable: str = "probe", left: int = 0) -> bool:
+        """Whether a consumer was given all that is for it, and acknowledged or ended all of that but `left`.
+
+        That none is pending does not say so alone: a message is in the stream a moment before it is counted.
+        """
+        js = self.client.jetstream()
+        config = (await js.consumer_info("BUS", durable)).config
+        last = 0
+        for subject in config.filter_subjects or [str(config.filter_subject)]:
+            with contextlib.suppress(nats.js.errors.NotFoundError):
+                last = max(last, (await js.get_last_msg("BUS", subject)).seq or 0)
+        info = await js.consumer_info("BUS", durable)
+        given = info.delivered is not None and info.delivered.stream_seq >= last
+        return given and (info.num_pending, info.num_ack_pending) == (0, left)
+
     async def outcome(self, event: Event[EventData]) -> str | None:
         found: str | None = await self.database.fetchval("SELECT outcome FROM event_log WHERE id = $1", event.id)
         return found

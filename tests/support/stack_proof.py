@@ -179,8 +179,9 @@ class Proof:
         with suppress(OutOfPatienceError):
             await eventually(lambda: len(seen()) >= len(logged))
         shown = [(one.cursor, one.task_id, one.event) for one in seen()]
+        expected = sorted(logged, key=lambda entry: _place(entry[0]))
         with a_promise():
-            assert shown == sorted(logged, key=lambda entry: _place(entry[0]))
+            assert shown == expected, _difference(shown, expected)
 
     async def _history(self, task_ids: Collection[str]) -> Mapping[str, list[Logged]]:
         wanted = [UUID(task_id) for task_id in task_ids]
@@ -195,6 +196,19 @@ _OUTCOME = """
 SELECT outcome FROM event_log l JOIN keeper k USING (epoch) WHERE seq = $1
 UNION ALL SELECT 'duplicate' FROM event_repeat r JOIN keeper k USING (epoch) WHERE seq = $1"""
 _RUNS = "SELECT attempt, status FROM run WHERE task_id = $1 ORDER BY attempt"
+
+
+def _difference(shown: Sequence[tuple[str, str, str]], expected: Sequence[tuple[str, str, str]]) -> str:
+    """What was not shown, what was shown and is not in the log or is there once only, and where the order breaks."""
+    missing, more = Counter(expected) - Counter(shown), Counter(shown) - Counter(expected)
+    pairs = zip(shown, expected, strict=False)
+    first = next(
+        (number for number, (was, wanted) in enumerate(pairs) if was != wanted), min(len(shown), len(expected))
+    )
+    return (
+        f"of {len(expected)} not shown: {sorted(missing.elements())[:9]}; too many of {len(shown)}: "
+        f"{sorted(more.elements())[:9]}; from number {first} on: {shown[first : first + 4]}"
+    )
 
 
 def _place(cursor: str) -> tuple[str, int]:
