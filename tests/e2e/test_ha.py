@@ -24,7 +24,7 @@ from producers.connect import BusSettings, Connection
 from tests.support import kill_points as points
 from tests.support.eventually import PATIENCE, eventually
 from tests.support.infrastructure import server_folder
-from tests.support.stack_follower import Follower, Seen
+from tests.support.stack_follower import Follower
 from tests.support.stack_load import Asker, answered, promised
 from tests.support.stack_parts import Parts
 from tests.support.stack_proof import Proof
@@ -122,11 +122,7 @@ class Pair:
             for asker in askers:
                 theirs = set(asker.promised)
                 await eventually(lambda: _has_seen_all(asker, theirs), within=20)  # noqa: B023 - awaited at once
-                await proof.was_seen_once_in_order(lambda: _seen_of(asker, theirs), theirs)  # noqa: B023 - as above
-
-
-def _seen_of(asker: Asker, tasks: set[str]) -> list[Seen]:
-    return [one for one in asker.live.seen if one.task_id in tasks]
+                await proof.was_seen_once_in_order(asker.live, theirs)
 
 
 def kept(askers: Sequence[Asker]) -> set[str]:

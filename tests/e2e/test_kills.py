@@ -17,6 +17,7 @@ from events.streams import ROUTER, Durable
 from producers.connect import BusSettings, Connection
 from tests.support import kill_points as points
 from tests.support.eventually import eventually
+from tests.support.promises import a_promise
 from tests.support.stack_follower import Follower
 from tests.support.stack_parts import Parts
 from tests.support.stack_proof import Proof
@@ -59,7 +60,9 @@ async def load_on(parts: Parts) -> AsyncGenerator[Load]:
             await live.until_final(load.task_ids)
             await proof.every_sequence_is_accounted_for()
             await proof.no_effect_is_doubled(load.task_ids)
-            await proof.was_seen_once_in_order(lambda: live.seen, load.task_ids)
+            await proof.was_seen_once_in_order(live, load.task_ids)
+            with a_promise():
+                assert {one.task_id for one in live.seen} == load.task_ids
 
 
 async def killed_at(parts: Parts, load: Load, point: str, role: str, work: Callable[[], Awaitable[None]]) -> None:

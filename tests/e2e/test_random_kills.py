@@ -26,6 +26,7 @@ async def test_nothing_promised_is_lost_or_doubled_while_each_part_is_killed_und
     dice = random.Random(SEED)
     victims = dice.sample(VICTIMS, len(VICTIMS))
     context = f"seed {SEED}: {victims}"
+    print(context)  # noqa: T201 - pytest shows it when the test fails
     before = resent(parts)
     async with asking(parts, 4, at_once=2) as askers:
         for victim in victims:
@@ -61,7 +62,7 @@ async def _saw_everything(asker: Asker, proof: Proof) -> None:
     with a_promise():
         assert await proof.tasks_of(asker.owner) == mine
     await asker.live.until_final(mine)
-    await proof.was_seen_once_in_order(lambda: asker.live.seen, mine)
+    await proof.was_seen_once_in_order(asker.live, mine)
     with a_promise():
         assert {seen.task_id for seen in asker.live.seen} == mine
 

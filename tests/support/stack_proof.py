@@ -5,7 +5,7 @@ subscriber who resumed saw each state event once and in order.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Self
@@ -20,7 +20,7 @@ from events.task import FINAL, TaskChecked, TaskEntered
 from producers.connect import BusSettings, Connection
 from tests.support.eventually import eventually
 from tests.support.promises import OutOfPatienceError, a_promise
-from tests.support.stack_follower import Seen
+from tests.support.stack_follower import Follower
 from tests.support.stack_parts import Parts
 
 _PLACES = """
@@ -33,6 +33,9 @@ SELECT id, status, reason, attempt, count(*) OVER () AS open, clock_timestamp() 
   SELECT concat(e.type, ' ', e.outcome, ' at ', e.seq) FROM event_log e WHERE e.task_id = t.id
   ORDER BY e.epoch DESC, e.seq DESC LIMIT 4) AS newest
 FROM task t WHERE id = ANY($1::uuid[]) AND status <> ALL($2::text[]) ORDER BY updated_at LIMIT 3"""
+
+Entry = tuple[str, str, str]
+"""Cursor, task and name of an event."""
 
 
 @dataclass(frozen=True)
@@ -167,21 +170,32 @@ class Proof:
         assert await self._database.fetchval("SELECT count(*) FROM outbox") == 0
         return last
 
-    async def was_seen_once_in_order(self, seen: Callable[[], Collection[Seen]], task_ids: Collection[str]) -> None:
-        """What a subscriber saw, states and facts, is exactly what the log holds, in the log's order."""
-        logged = [
+    async def was_seen_once_in_order(self, live: Follower, task_ids: Collection[str]) -> None:
+        """What a subscriber saw of the tasks, states and facts, is exactly what the log holds, in the log's order."""
+
+        async def both() -> tuple[list[Entry], list[Entry]]:
+            logged = await self._shown_entries(task_ids)
+            return [(one.cursor, one.task_id, one.event) for one in live.seen if one.task_id in task_ids], logged
+
+        async def agrees() -> bool:
+            seen, logged = await both()
+            return seen == logged
+
+        # A late fact may be on its way to either of them; what never agrees is judged.
+        with suppress(OutOfPatienceError):
+            await eventually(agrees, within=10, every=0.2)
+        seen, logged = await both()
+        with a_promise():
+            assert seen == logged, f"{_difference(seen, logged)}; {live}; gaps {live.gaps}"
+
+    async def _shown_entries(self, task_ids: Collection[str]) -> list[Entry]:
+        found = [
             (item.cursor, str(item.event.taskid), f"{item.event.data.aggregate}.{item.event.data.event_name}")
             for events in (await self._history(task_ids)).values()
             for item in events
             if item.event.resendof is None
         ]
-        # A late fact may still be on its way to the subscriber; what never comes is judged as all the rest.
-        with suppress(OutOfPatienceError):
-            await eventually(lambda: len(seen()) >= len(logged))
-        shown = [(one.cursor, one.task_id, one.event) for one in seen()]
-        expected = sorted(logged, key=lambda entry: _place(entry[0]))
-        with a_promise():
-            assert shown == expected, _difference(shown, expected)
+        return sorted(found, key=lambda entry: _place(entry[0]))
 
     async def _history(self, task_ids: Collection[str]) -> Mapping[str, list[Logged]]:
         wanted = [UUID(task_id) for task_id in task_ids]
