@@ -1,7 +1,7 @@
 """The hub: one reader of the log per process, which hands each event to whoever subscribed to its room.
 
 Each event is decoded once, and encoded once however many receive it. An event that is published twice is shown
-once: the latest ids are remembered (and read from the log when the hub starts).
+once: the latest ids are remembered (read from the database when the hub starts, and from the stream what it has not).
 """
 
 import asyncio
@@ -27,16 +27,16 @@ from gateway.speech import Saying, Speech
 from gateway.subscription import Subscription
 from producers.mark import Mark, is_there, mark_of
 from producers.reader import Delivery, Hole, Reader, StreamLostError
+from storage.log import Identified, Identity
 
 log = structlog.get_logger()
 
 _REMEMBERED = 20_000
+_REMEMBERED_FROM_BEFORE = 5_000
 _WINDOW = 4_096
 _RETRY = 0.25
 _AT_ONCE = 1_000
 """Deliveries after which others may run: requests and replays wait for a large room no longer than that takes."""
-
-Identity = tuple[str, str]
 
 
 class Hub:
@@ -47,7 +47,7 @@ class Hub:
 
     def __init__(
         self,
-        latest_ids: Callable[[Cursor, int], Awaitable[list[Identity]]],
+        latest_ids: Callable[[Cursor, int], Awaitable[list[Identified]]],
         lag: Lag,
         metrics: Metrics,
     ) -> None:
@@ -152,7 +152,7 @@ class Hub:
             await asyncio.sleep(_RETRY)
 
     async def _open(self, client: Client) -> int:
-        """Find the stream's end and its epoch; a stream that has none yet is still being made."""
+        """Find the stream's end and its epoch, and where to read from; a stream that has none yet is being made."""
         try:
             info = await client.jetstream(timeout=2.0).stream_info(BUS.name)
         except NotFoundError as error:
@@ -165,8 +165,7 @@ class Hub:
         self._lag.reset()
         self._begin(Cursor(epoch, info.state.last_seq))
         self._shown_last = await mark_of(client.jetstream(timeout=2.0), BUS.name, info.state.last_seq)
-        await self._remember_latest()
-        return info.state.last_seq + 1
+        return max(info.state.first_seq, await self._remember_latest() + 1)
 
     async def _look_for_what_was_shown(self, client: Client) -> None:
         """Raise StreamLostError if the log lost an end that we have shown, and tell the keeper: its places come again.
@@ -186,13 +185,21 @@ class Hub:
         self.breaks += 1
         self.recent.begin(at)
 
-    async def _remember_latest(self) -> None:
-        """Of what lies before the place where reading begins: what lies behind it has not been shown."""
+    async def _remember_latest(self) -> int:
+        """Up to which sequence what lies before the hub's place is remembered: behind it nothing has been shown.
+
+        What the keeper has not folded yet, or the database cannot say, is left to be read from the stream.
+        """
+        latest: list[Identified] = []
         try:
-            for identity in await self._latest_ids(self.position, _REMEMBERED // 4):
-                self._is_new(identity)
+            latest = await self._latest_ids(self.position, _REMEMBERED_FROM_BEFORE)
         except StoreUnavailableError:
             log.warning("hub_starts_without_latest_ids")
+        for found in latest:
+            self._is_new(found.identity)
+        folded = latest[-1].place if latest else Cursor("", 0)
+        known = folded.seq if folded.epoch == self.position.epoch else 0
+        return max(known, self.position.seq - _REMEMBERED_FROM_BEFORE)
 
     async def _follow(self, reader: Reader) -> None:
         restarted = asyncio.create_task(self._restart.wait())
@@ -213,19 +220,27 @@ class Hub:
 
     def _take(self, item: Delivery | Hole) -> None:
         if isinstance(item, Hole):
-            epoch = self.position.epoch
-            self._begin(Cursor(epoch, item.last_seq))
-            self.on_hole(Cursor(epoch, item.first_seq), Cursor(epoch, item.last_seq))
-            self._everybody_catches_up()
+            self._skip(item)
             return
+        envelope = read_envelope(item.body)
+        is_new = envelope is not None and self._is_new(envelope.identity)
+        if item.seq <= self.position.seq:
+            return  # from before the hub's place: read to be remembered
         self.position = Cursor(self.position.epoch, item.seq)
         self._shown_last = item.mark
         self._lag.seen(item.seq)
-        envelope = read_envelope(item.body)
-        if envelope is not None and self._is_new(envelope.identity):
+        if envelope is not None and is_new:
             self._show(envelope, item)
         else:
             self.recent.passed(self.position)
+
+    def _skip(self, hole: Hole) -> None:
+        before = self.position
+        if hole.last_seq <= before.seq:
+            return
+        self._begin(Cursor(before.epoch, hole.last_seq))
+        self.on_hole(Cursor(before.epoch, max(hole.first_seq, before.seq + 1)), self.position)
+        self._everybody_catches_up()
 
     def _is_new(self, identity: Identity) -> bool:
         if identity in self._shown:

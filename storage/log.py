@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
@@ -11,6 +12,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from events.cursor import Cursor
 from storage.models import event_gap, event_log, keeper, session
 from storage.reading import fetch
+
+Identity = tuple[str, str]
+"""Source and id: what makes an event one and the same, however often it is published."""
+
+
+class Identified(NamedTuple):
+    """An event that the log has, and where."""
+
+    identity: Identity
+    place: Cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,15 +126,16 @@ async def has_gap(engine: AsyncEngine, after: Cursor, until: Cursor) -> bool:
     return bool(await fetch(engine, statement))
 
 
-async def latest_ids(engine: AsyncEngine, until: Cursor, limit: int) -> list[tuple[str, str]]:
-    """Source and id of the newest `limit` events up to a place, oldest first."""
+async def latest_ids(engine: AsyncEngine, until: Cursor, limit: int) -> list[Identified]:
+    """Identity and place of the newest `limit` events up to a place, oldest first."""
     newest = (
         select(event_log.c.source, event_log.c.id, event_log.c.epoch, event_log.c.seq)
         .where(tuple_(event_log.c.epoch, event_log.c.seq) <= _place(until))
         .order_by(event_log.c.epoch.desc(), event_log.c.seq.desc())
         .limit(limit)
     )
-    return [(row.source, row.id) for row in reversed(await fetch(engine, newest))]
+    rows = reversed(await fetch(engine, newest))
+    return [Identified((row.source, row.id), Cursor(row.epoch, row.seq)) for row in rows]
 
 
 async def position(engine: AsyncEngine) -> Cursor:

@@ -14,6 +14,7 @@ from events.cursor import Cursor
 from events.task import Status, TaskControl
 from gateway.ws import MAX_SUBSCRIPTIONS
 from producers.topology import apply
+from storage.log import Identified
 from tests.support.eventually import eventually
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.running_gateway import Frame, RunningGateway, Socket, token
@@ -364,7 +365,7 @@ async def test_what_is_committed_while_the_hub_starts_is_shown(
     hub = gateway.gateway.hub
     remembered = hub._latest_ids
 
-    async def slowly(until: Cursor, limit: int) -> list[tuple[str, str]]:
+    async def slowly(until: Cursor, limit: int) -> list[Identified]:
         await keeper.enter(task_id, "running")
         await eventually(lambda: keeper.has_folded(until.seq + 1))
         return await remembered(until, limit)
