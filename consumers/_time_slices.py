@@ -2,7 +2,7 @@
 
 All consumers of a process share its event loop. A portion of quick work takes some milliseconds of it, and the keeper,
 for whom every sender waits, comes back from each of its waits (for messages, for Postgres, for what it writes) only
-between two of them. One portion after the other without a pause made such a wait 25 ms instead of 8.
+between two of them. With one portion after the other, 22 of the 29 ms of a commit under load were such waits.
 """
 
 import asyncio
