@@ -81,7 +81,7 @@ FROM task t JOIN event_log l ON l.id = t.driving_id
 WHERE t.finished_at IS NULL AND t.status IN ('submitted', 'ready', 'assigned')
   AND NOT (t.status = 'assigned' AND l.epoch = $2 AND EXISTS (
     SELECT FROM agent a WHERE a.id = t.tenant || '/' || t.agent_id))  -- it may lie in the outside agent's queue
-  AND (l.epoch < $2 OR t.updated_at < now() - make_interval(secs =>
+  AND (l.epoch < $2 OR greatest(t.updated_at, l.time) < now() - make_interval(secs =>
        CASE WHEN t.status = 'ready' AND t.reason = ANY($3::text[]) THEN $4::float8 ELSE $1::float8 END))
 ORDER BY t.updated_at
 LIMIT {_LOOK}"""
@@ -94,7 +94,8 @@ WHERE status = 'pending' AND expires_at <= now() LIMIT {_LIMIT}"""
 _STUCK_PROPOSALS = f"""
 SELECT p.id, p.status, NULL AS agent_id, false AS unrouted, l.epoch, l.seq
 FROM proposal p JOIN event_log l ON l.id = p.driving_id
-WHERE p.status = 'extracting' AND (l.epoch < $2 OR p.updated_at < now() - make_interval(secs => $1))
+WHERE p.status = 'extracting'
+  AND (l.epoch < $2 OR greatest(p.updated_at, l.time) < now() - make_interval(secs => $1))
 ORDER BY p.updated_at
 LIMIT {_LOOK}"""
 _BODIES = """
@@ -144,6 +145,7 @@ class JanitorStore:
     async def stuck(self, after: float, epoch: str, *, unroutable_after: float) -> list[Stuck]:
         """Up to 10,000 tasks and as many proposals unmoved for `after` s, or driven by an event of an earlier epoch.
 
+        The time counts from when both the fact that moved them last and the event that drives them on were in the log.
         A task that the router found no agent for has moved as far as it could: it counts `unroutable_after` seconds.
         """
         with store_faults():
