@@ -114,7 +114,7 @@ class Gateway:
 
     async def drain(self) -> None:
         """Answer who waits, and send subscribers away in good order: `drain`, close 1012, come back with `after`."""
-        self.hub.release()
+        self.hub.endings.release()
         self.waiting.drain()
         self.streams.drain()
         await self.sockets.drain()

@@ -6,8 +6,7 @@ once: the latest ids are remembered (read from the database when the hub starts,
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 
 import structlog
 from nats.aio.client import Client
@@ -19,6 +18,7 @@ from events.cursor import Cursor
 from events.errors import StoreUnavailableError
 from events.streams import BUS, EPOCH_KEY
 from events.subjects import MISSED
+from gateway.endings import Endings
 from gateway.frames import SETTLED, Envelope, make_frame, read_envelope
 from gateway.lag import Lag
 from gateway.metrics import Metrics
@@ -40,7 +40,7 @@ _AT_ONCE = 1_000
 
 
 class Hub:
-    """Rooms, their subscriptions, and those who wait for a task's end.
+    """Rooms and their subscriptions.
 
     A break in the log puts every subscription behind; catching up tells which of them missed something.
     """
@@ -55,11 +55,10 @@ class Hub:
         self._lag = lag
         self._metrics = metrics
         self._rooms: dict[str, set[Subscription]] = {}
-        self._finals: dict[str, set[asyncio.Future[None]]] = {}
         self._shown: OrderedDict[Identity, None] = OrderedDict()
-        self._ended: OrderedDict[str, None] = OrderedDict()
         self._restart = asyncio.Event()
         self._opened = asyncio.Event()
+        self.endings = Endings()
         self.recent = Recent()
         self.speech = Speech()
         self.speech.on_words = self._say
@@ -90,10 +89,6 @@ class Hub:
             self._rooms.setdefault(key, set()).add(subscription)
         self._metrics.subscriptions.inc()
 
-    def ended_lately(self, task_id: str) -> bool:
-        """Whether the task's last state event that the hub saw was a final one."""
-        return task_id in self._ended
-
     def leave(self, subscription: Subscription) -> None:
         """Deliver nothing more."""
         left = False
@@ -107,27 +102,6 @@ class Hub:
                 del self._rooms[key]
         if left:
             self._metrics.subscriptions.dec()
-
-    @contextmanager
-    def final(self, subject: str) -> Iterator[asyncio.Future[None]]:
-        """A future that is done when the task enters a final state, or the proposal can be decided or never will."""
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._finals.setdefault(subject, set())
-        waiting.add(future)
-        try:
-            yield future
-        finally:
-            future.cancel()
-            waiting.discard(future)
-            if not waiting:
-                self._finals.pop(subject, None)
-
-    def release(self) -> None:
-        """Let all that wait for a task's end go with a TimeoutError: the process stops."""
-        for waiting in self._finals.values():
-            for future in waiting:
-                if not future.done():
-                    future.set_exception(TimeoutError())
 
     def epoch_changed(self, epoch: str) -> None:
         """The keeper reads another epoch than the hub does: start over."""
@@ -265,11 +239,11 @@ class Hub:
                 self._handed_out += len(members)
                 self._metrics.delivered.inc(len(members))
         if envelope.is_state and envelope.ids.task is not None:
-            self._note_state(envelope.ids.task, is_final=envelope.is_final)
+            self.endings.note(envelope.ids.task, is_final=envelope.is_final)
         elif envelope.event == "run.finished":
             self._note_run(envelope)
         elif envelope.event in SETTLED:
-            self._let_go(str(envelope.attributes.get("subject")))
+            self.endings.came(str(envelope.attributes.get("subject")))
 
     def _say(self, execution: str, saying: Saying) -> None:
         for key in saying.keys:
@@ -284,20 +258,6 @@ class Hub:
         data = envelope.attributes["data"]
         if isinstance(data, dict):
             self.speech.finished(str(data.get("execution_id")), asyncio.get_running_loop().time())
-
-    def _note_state(self, task_id: str, *, is_final: bool) -> None:
-        self._ended.pop(task_id, None)
-        if not is_final:
-            return
-        self._ended[task_id] = None
-        if len(self._ended) > _REMEMBERED:
-            self._ended.popitem(last=False)
-        self._let_go(task_id)
-
-    def _let_go(self, subject: str) -> None:
-        for future in self._finals.get(subject, ()):
-            if not future.done():
-                future.set_result(None)
 
     def _everybody_catches_up(self) -> None:
         for subscription in {one for members in self._rooms.values() for one in members}:

@@ -170,7 +170,7 @@ class Replayer:
 
     def _go_live(self, subscription: Subscription) -> None:
         room = subscription.room
-        if room.kind == "task" and room.id is not None and self._hub.ended_lately(room.id):
+        if room.kind == "task" and room.id is not None and self._hub.endings.is_past(room.id):
             subscription.task_ended = True
         subscription.go_live(self._hub.speech.in_rooms(room.keys))
 
@@ -222,7 +222,7 @@ class Replayer:
 
     async def _end_is_past(self, room: Room) -> bool:
         """Whether a task that has ended did so where the hub has been: what is committed may not be published yet."""
-        if room.id is None or self._hub.ended_lately(room.id):
+        if room.id is None or self._hub.endings.is_past(room.id):
             return True
         async with self._reading:
             last = await last_of(self._engine, UUID(room.id), _ENDS)

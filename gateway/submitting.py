@@ -89,7 +89,7 @@ class Submitting:
         if not wait:
             answer, _ = await self._accept(event, key, door)
             return answer
-        with self._hub.final(str(task_id)) as final:
+        with self._hub.endings.awaited(str(task_id)) as final:
             answer, replayed = await self._accept(event, key, door)
             return await self._wait(
                 answer,

@@ -33,7 +33,7 @@ class Awaiting:
     def of(self, task_id: UUID) -> Iterator["Ends"]:
         """To be entered before the refinement is asked for, so that no end comes too soon to be heard."""
         proposal_id = derived_id(task_id, "proposal")
-        with self._hub.final(str(task_id)) as ended, self._hub.final(str(proposal_id)) as settled:
+        with self._hub.endings.awaited(str(task_id)) as ended, self._hub.endings.awaited(str(proposal_id)) as settled:
             yield Ends(proposal_id, ended, settled)
 
     async def answer(self, accepted: Response, ends: "Ends", principal: Principal, seconds: int) -> Response:

@@ -6,7 +6,7 @@ from typing import cast
 
 import pytest
 
-from gateway import hub
+from gateway import endings, hub
 from gateway.chat.turn import Turn
 from gateway.chat.waiting import TurnWire
 from gateway.recent import Recent
@@ -90,15 +90,16 @@ async def test_the_memories_of_the_gateway_are_bounded_however_many_talk(
 ) -> None:
     """What its hub keeps of tasks that have ended, for who asks late or hears twice: the latest so many."""
     monkeypatch.setattr(hub, "_REMEMBERED", 16)
+    monkeypatch.setattr(endings, "REMEMBERED", 16)
     told = parlour.gateway.gateway.hub
     monkeypatch.setattr(told, "recent", Recent(max_events=16))
     told.recent.begin(told.position)
-    for size in (told._shown, told._ended):
+    for size in (told._shown, told.endings._lately):
         size.clear()
     for rounds in range(3):
         await asyncio.gather(*(alice.say(f"opens {rounds} {number}") for number in range(10)))
-        assert len(told._shown) == len(told._ended) == 16 or not rounds
-        assert len(told._ended) <= len(told._shown) <= 16
+        assert len(told._shown) == len(told.endings._lately) == 16 or not rounds
+        assert len(told.endings._lately) <= len(told._shown) <= 16
         assert len(told.recent._frames) <= 2 * 16
 
 
