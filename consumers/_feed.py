@@ -91,15 +91,6 @@ class Feed:
         return Pull(self._client, self._durable.stream, self._durable.name, window=window - self._held)
 
     def _start(self, messages: list[Msg]) -> None:
-        concerned = self._consumer.concerned
-        if concerned is not None:
-            mine: list[Msg] = []
-            others: list[Msg] = []
-            for message in messages:
-                (mine if concerned(message.data) else others).append(message)
-            messages = mine
-            if others:
-                self._spawn(self._worker.pass_over(others), len(others))
         match self._consumer:
             case Flow(handler=handler):
                 self._start_flow(handler, messages)

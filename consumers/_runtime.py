@@ -39,8 +39,6 @@ FlowHandler = Callable[[Event[EventData]], Awaitable[Sequence[Output]]]
 BatchHandler = Callable[[Sequence[Event[EventData]]], Awaitable[Sequence[Sequence[Output]]]]
 """The same for several events at once, in their order; if it fails, the events are handled one by one."""
 SlotHandler = Callable[[Event[EventData]], AsyncIterator[EventData]]
-Concerned = Callable[[bytes], bool]
-"""Whether a message's body may matter to a consumer, told from its bytes: quicker than decoding what does not."""
 
 _SETTLED = Counter("ganglion_consumer_settled_total", "Messages settled, by outcome.", ["consumer", "outcome"])
 
@@ -72,28 +70,22 @@ class Resources:
 class Flow:
     """A quick, pure consumer: outputs are derived from the input, so a repeat publishes the same ids.
 
-    `batch` handles what comes together in one go; `start` is awaited before the first event. What `concerned` denies
-    is acknowledged unread.
+    `batch` handles what comes together in one go; `start` is awaited before the first event.
     """
 
     durable: Durable
     handler: FlowHandler
     batch: BatchHandler | None = None
     start: Callable[[], Awaitable[None]] | None = None
-    concerned: Concerned | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """A slow consumer: its outputs are published as they come. They derive from the execution they name.
-
-    What `concerned` denies is acknowledged unread, and takes no slot.
-    """
+    """A slow consumer: its outputs are published as they come. They derive from the execution they name."""
 
     durable: Durable
     handler: SlotHandler
     start: Callable[[], Awaitable[None]]
-    concerned: Concerned | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +121,6 @@ class Worker:
         sent = await self._send([outputs for _, _, outputs, _ in begun])
         for (message, event, _, failure), (waiting, unsent) in zip(begun, sent, strict=True):
             await self._settle(message, event, waiting, failure or unsent)
-
-    async def pass_over(self, messages: Sequence[Msg]) -> None:
-        """Acknowledge what is not for this consumer; what cannot be is delivered again."""
-        try:
-            for message in messages:
-                await message.ack()
-                self._settled["done"].inc()
-        except NatsError as error:
-            log.warning("settle_failed", consumer=self._durable.name, error=type(error).__name__)
 
     async def slot(self, handler: SlotHandler, message: Msg) -> None:
         """Process one piece of slow work: outputs are written as they come, or what comes at once together."""

@@ -11,11 +11,22 @@ from nats.aio.msg import Msg
 
 from events.codec import decode
 from events.errors import InvalidEventError
-from events.subjects import filter_for
-from events.task import TaskBlocked, TaskCancelled, TaskEntered, TaskFailed, TaskPaused, TaskSucceeded, TaskTimedOut
+from events.subjects import filters_for
+from events.task import (
+    RUN_GOES_ON,
+    TaskBlocked,
+    TaskCancelled,
+    TaskEntered,
+    TaskFailed,
+    TaskPaused,
+    TaskSucceeded,
+    TaskTimedOut,
+)
 
 STOPPING = (TaskBlocked, TaskCancelled, TaskFailed, TaskPaused, TaskSucceeded, TaskTimedOut)
-"""The states that end a run from outside; that a task has succeeded may be its owner's word."""
+"""The states that end a run from outside."""
+STOPPING_SUBJECTS = tuple(one for state in STOPPING for one in filters_for(state, RUN_GOES_ON))
+"""Of the tasks that succeed only those whose run may go on: who listens is not told of every task's end."""
 _TASK = b'"taskid":"'
 
 
@@ -56,8 +67,8 @@ class Stops:
 
     async def listen(self, client: Client) -> None:
         """Hear the keeper's announcements."""
-        for state in STOPPING:
-            await client.subscribe(filter_for(state), cb=self._on_state)
+        for subject in STOPPING_SUBJECTS:
+            await client.subscribe(subject, cb=self._on_state)
 
     @contextmanager
     def watching(self, task_id: UUID, attempt: int) -> Iterator[Stop]:

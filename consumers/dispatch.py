@@ -12,14 +12,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from consumers._runtime import Flow, Output, Resources
-from consumers._stops import STOPPING
+from consumers._stops import STOPPING_SUBJECTS
 from events import ids
-from events.agent import AgentActive, AgentGone, agent_named_in, is_outside
+from events.agent import AgentActive, AgentGone, is_outside
 from events.base import Event, EventData
 from events.codec import decode, encode
 from events.errors import InvalidEventError, TransientError
 from events.streams import DISPATCH
-from events.subjects import filter_for, subject_of
+from events.subjects import subject_of
 from events.task import TaskAssigned, TaskEntered
 from events.texts import with_texts
 from events.work import WorkAssigned, WorkStopped
@@ -41,12 +41,6 @@ class Dispatch:
     def __init__(self, lookup: Lookup, queues: WorkQueues) -> None:
         self._lookup = lookup
         self._queues = queues
-
-    @staticmethod
-    def concerned(body: bytes) -> bool:
-        """Whether an event may be about an outside agent."""
-        named = agent_named_in(body)
-        return not named or is_outside(named)
 
     async def hand_out(self, event: Event[EventData]) -> Sequence[Output]:
         """The assignment, if the task is an outside agent's and still so; nothing for all other tasks."""
@@ -77,12 +71,10 @@ class Stops:
 
     async def listen(self) -> None:
         """Tell until the connection closes; of several processes one tells."""
-        for state in STOPPING:
-            await self._client.subscribe(filter_for(state), queue=DISPATCH.name, cb=self._on_state)
+        for subject in STOPPING_SUBJECTS:
+            await self._client.subscribe(subject, queue=DISPATCH.name, cb=self._on_state)
 
     async def _on_state(self, message: Msg) -> None:
-        if not Dispatch.concerned(message.data):
-            return  # nearly always: it is not decoded for that
         with contextlib.suppress(InvalidEventError):
             event = decode(message.data, message.headers)
             data = event.data
@@ -122,4 +114,4 @@ def work_of(task: TaskView, agent_id: str) -> WorkAssigned:
 def build(resources: Resources) -> Flow:
     """The consumer."""
     dispatch = Dispatch(resources.lookup, WorkQueues(resources.client))
-    return Flow(DISPATCH, dispatch.hand_out, start=Stops(resources.client).listen, concerned=dispatch.concerned)
+    return Flow(DISPATCH, dispatch.hand_out, start=Stops(resources.client).listen)

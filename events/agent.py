@@ -14,24 +14,13 @@ AgentStatus = Literal["active", "draining", "offline", "gone"]
 
 EVERYONE = "_"
 """The tenant of the agents that run in processes of ours: they work for every tenant."""
-_NAMED = b'"agent_id":"'
+ENGINE_AGENT = "spec-engine"
+"""The agent that runs refinements; its tasks are the consumer spec_engine's."""
 
 
 def is_outside(agent_id: str) -> bool:
     """Whether an agent of this id pulls its work: those have upper-case ids (`AGENT-…`), ours lower-case ones."""
     return agent_id.isupper()
-
-
-def agent_named_in(body: bytes) -> str:
-    """The agent that an event as we write it is about, read without decoding the event; "" if none is found.
-
-    In a text of somebody's the quotes are escaped, so that none passes for the field.
-    """
-    start = body.find(_NAMED)
-    if start < 0:
-        return ""
-    start += len(_NAMED)
-    return body[start : body.find(b'"', start)].decode("utf-8", "replace")
 
 
 class AgentEvent(EventData, aggregate="agent"):

@@ -33,17 +33,22 @@ class EventData(BaseModel):
     aggregate: ClassVar[str] = ""
     event_name: ClassVar[str] = ""
     event_type: ClassVar[str] = ""
+    subject_names: ClassVar[tuple[str, ...]] = ()
+    """Its names in a subject: the event's, and those of kinds of it that are not for everybody who reads it."""
     subject_root: ClassVar[str] = "bus"
     """The first token of the subject: the stream that keeps this event (DESIGN 3)."""
     is_state: ClassVar[bool] = False
     """Whether it announces a state that an aggregate's one writer has committed: nobody else may publish it."""
 
-    def __init_subclass__(cls, *, aggregate: str | None = None, name: str | None = None) -> None:
+    def __init_subclass__(
+        cls, *, aggregate: str | None = None, name: str | None = None, kinds: tuple[str, ...] = ()
+    ) -> None:
         super().__init_subclass__()
         if aggregate is not None:
             cls.aggregate = aggregate
         if name is not None:
             cls.event_name = name
+            cls.subject_names = (name, *kinds)
             cls.event_type = f"{TYPE_PREFIX}.{cls.aggregate}.{name}.v1"
             CATALOGUE[cls.event_type] = cls
 
@@ -51,6 +56,11 @@ class EventData(BaseModel):
     def subject_id(self) -> str:
         """The id of the aggregate that the event is about (the CloudEvents `subject`)."""
         raise AssertionError("each aggregate's base class names its id")
+
+    @property
+    def subject_name(self) -> str:
+        """Which of the `subject_names` it is published under."""
+        return self.event_name
 
 
 class About(NamedTuple):

@@ -15,8 +15,11 @@ from events.proposal import (
 )
 from events.route import RouteDecided, RouteFailed
 from events.run import RUN_EVENTS, RunDelayed, RunProgress
-from events.subjects import filter_for
+from events.subjects import filters_for
 from events.task import (
+    FOR_ENGINE,
+    FOR_OUTSIDE,
+    FOR_RUNNER,
     TaskAssigned,
     TaskCancelled,
     TaskChecked,
@@ -57,6 +60,7 @@ class Durable:
     `outputs` is all that the consumer may publish, besides task.control and dead letters of its own: its NATS user
     has no right to more (producers/permissions.py).
 
+    `kind`: which one it is given, of an input whose subject tells several apart.
     `slots`: how many messages one process works on at a time in slots mode; 0 means flow mode. `filters` follow from
     the `inputs`; `subjects` are filters for what is no event of ours.
     """
@@ -66,6 +70,7 @@ class Durable:
     outputs: tuple[type[EventData], ...] = field(default=(), kw_only=True)
     stream: str = "BUS"
     subjects: tuple[str, ...] = ()
+    kind: str = ""
     ack_wait: float = 30.0
     max_deliver: int = 10
     max_ack_pending: int = 2_048
@@ -74,7 +79,8 @@ class Durable:
     filters: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "filters", (*(filter_for(payload) for payload in self.inputs), *self.subjects))
+        inputs = (one for payload in self.inputs for one in filters_for(payload, self.kind))
+        object.__setattr__(self, "filters", (*inputs, *self.subjects))
 
 
 BUS = Stream("BUS", ("bus.>",), max_bytes=4096 * MIB, allow_atomic=True)
@@ -103,16 +109,19 @@ ROUTER = Durable(
     ),
     outputs=(RouteDecided, RouteFailed, AgentChanged),
 )
-DISPATCH = Durable("dispatch", (TaskAssigned, AgentActive, AgentGone), outputs=(WorkAssigned, WorkStopped))
-RUNNER = Durable("runner", (TaskAssigned,), outputs=(*RUN_EVENTS, *PRESENCE_EVENTS), ack_wait=15.0, slots=64)
-ENGINE_AGENT = "spec-engine"
-"""The agent that runs refinements; its tasks are the consumer spec_engine's."""
+DISPATCH = Durable(
+    "dispatch", (TaskAssigned, AgentActive, AgentGone), outputs=(WorkAssigned, WorkStopped), kind=FOR_OUTSIDE
+)
+RUNNER = Durable(
+    "runner", (TaskAssigned,), outputs=(*RUN_EVENTS, *PRESENCE_EVENTS), ack_wait=15.0, slots=64, kind=FOR_RUNNER
+)
 SPEC_ENGINE = Durable(
     "spec_engine",
     (TaskAssigned,),
     outputs=(RunDelayed, *RUN_EVENTS, *PRESENCE_EVENTS),
     ack_wait=15.0,
     slots=64,
+    kind=FOR_ENGINE,
 )
 ENGINE_CLEANUP = Durable(
     "engine_cleanup",

@@ -1,4 +1,8 @@
-"""Subjects on NATS: five tokens ending in a bucket, never an id (a million subjects cost 0.4 GB)."""
+"""Subjects on NATS: five tokens ending in a bucket, never an id (a million subjects cost 0.4 GB).
+
+Whom an event of some kind does not concern is not delivered it, where that kind has a name of its own in the subject
+(docs/adr/0015).
+"""
 
 from uuid import UUID
 from zlib import crc32
@@ -27,11 +31,12 @@ def subject_of(event: Event[EventData]) -> str:
     if isinstance(data, WorkAssigned | WorkStopped):
         return f"{data.subject_root}.{event.tenantid}.{data.agent_id}"
     place = bucket(event.sessionid, event.taskid, data.subject_id)
-    return f"{data.subject_root}.{event.tenantid}.{data.aggregate}.{data.event_name}.{place}"
+    return f"{data.subject_root}.{event.tenantid}.{data.aggregate}.{data.subject_name}.{place}"
 
 
-def filter_for(payload: type[EventData]) -> str:
-    """The subject filter that matches one event class of every tenant and bucket (or agent)."""
+def filters_for(payload: type[EventData], kind: str = "") -> tuple[str, ...]:
+    """The filters that match one event class of every tenant and bucket (or agent), or just one kind if it has that."""
     if issubclass(payload, WorkAssigned | WorkStopped):
-        return f"{payload.subject_root}.*.*"
-    return f"{payload.subject_root}.*.{payload.aggregate}.{payload.event_name}.*"
+        return (f"{payload.subject_root}.*.*",)
+    names = (kind,) if kind in payload.subject_names else payload.subject_names
+    return tuple(f"{payload.subject_root}.*.{payload.aggregate}.{name}.*" for name in names)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from events.agent import Tier
+from events.agent import ENGINE_AGENT, Tier, is_outside
 from events.base import EventData, JsonObject
 from events.ids import Name
 from events.session import SessionSpec
@@ -34,6 +34,8 @@ FINAL: frozenset[Status] = frozenset({"succeeded", "partial", "blocked", "cancel
 """Statuses that end a task; failed and timed_out can be left by an explicit retry only (DESIGN 5)."""
 GOOD: frozenset[Status] = frozenset({"succeeded", "partial"})
 """The ends that leave something to work with: an answer, files, a result for dependants."""
+COMPLETED = "completed_by_owner"
+"""Why a task has succeeded that its owner, and no agent, says is done."""
 TURN_SECONDS = 30
 """A turn of a conversation may take so long from the start of its run (requirements 003, FR-033)."""
 
@@ -223,10 +225,23 @@ class TaskReady(TaskEntered, name="ready"):
     status = "ready"
 
 
-class TaskAssigned(TaskEntered, name="assigned"):
+FOR_RUNNER, FOR_ENGINE, FOR_OUTSIDE = "assigned", "assigned-engine", "assigned-outside"
+"""Whose work an assignment is: each of the three consumers is delivered its own and no other's."""
+RUN_GOES_ON = "succeeded-run-goes-on"
+"""A task that is done while an agent may still be at work on it: on its owner's word, or in a later attempt."""
+
+
+class TaskAssigned(TaskEntered, name=FOR_RUNNER, kinds=(FOR_ENGINE, FOR_OUTSIDE)):
     """An agent was chosen for this attempt."""
 
     status = "assigned"
+
+    @property
+    def subject_name(self) -> str:
+        """By the agent: one of the runner's, the spec engine, or one that pulls its work."""
+        if self.agent_id is None or not is_outside(self.agent_id):
+            return FOR_ENGINE if self.agent_id == ENGINE_AGENT else FOR_RUNNER
+        return FOR_OUTSIDE
 
 
 class TaskRunning(TaskEntered, name="running"):
@@ -241,10 +256,15 @@ class TaskPaused(TaskEntered, name="paused"):
     status = "paused"
 
 
-class TaskSucceeded(TaskEntered, name="succeeded"):
+class TaskSucceeded(TaskEntered, name="succeeded", kinds=(RUN_GOES_ON,)):
     """Done; `result` is what GET shows."""
 
     status = "succeeded"
+
+    @property
+    def subject_name(self) -> str:
+        """By whether there may be a run to stop; of most tasks the run that ended was the only one."""
+        return RUN_GOES_ON if self.reason == COMPLETED or self.attempt > 1 else self.event_name
 
 
 class TaskPartial(TaskEntered, name="partial"):

@@ -13,7 +13,7 @@ from events.proposal import ProposalExtracted
 from events.route import RouteDecided, RouteFailed
 from events.run import RunDelta, RunFiles, RunProgress, RunStarted, RunToolCalled
 from events.streams import BUS, DLQ, DURABLES, TOK, WORK, Durable
-from events.subjects import COMMITTED, MISSED, filter_for
+from events.subjects import COMMITTED, MISSED, filters_for
 from events.task import STATE_EVENTS, TaskChecked, TaskControl, TaskUnchecked
 
 INSIDE, OUTSIDE = "GANGLION", "OUTSIDE"
@@ -116,6 +116,7 @@ def _consumer(durable: Durable) -> Permissions:
     return Permissions((*publish, *besides.publish), subscribe, answers=besides.answers)
 
 
+_STATES = tuple(one for state in STATE_EVENTS.values() for one in filters_for(state))
 _BESIDES: dict[str, Permissions] = {
     # It answers what it would decide.
     "router": Permissions((), (ROUTE_QUESTIONS,), answers=True),
@@ -127,11 +128,11 @@ _BESIDES: dict[str, Permissions] = {
             f"{_API}.CONSUMER.DELETE.{WORK.name}.*",
             f"{_API}.STREAM.PURGE.{WORK.name}",
         ),
-        tuple(map(filter_for, STATE_EVENTS.values())),
+        _STATES,
     ),
     # It stops an agent as soon as its task leaves `running`.
-    "runner": Permissions((), tuple(map(filter_for, STATE_EVENTS.values()))),
-    "spec_engine": Permissions((), tuple(map(filter_for, STATE_EVENTS.values()))),
+    "runner": Permissions((), _STATES),
+    "spec_engine": Permissions((), _STATES),
     # It buries what other consumers were given in vain.
     "undertaker": Permissions(("dlq.>", f"{_API}.STREAM.MSG.GET.{BUS.name}", f"{_API}.DIRECT.GET.{BUS.name}.>"), ()),
 }
@@ -206,9 +207,9 @@ def _of_durables() -> tuple[str, ...]:
 
 
 def _filters(payloads: Payloads) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(map(_filter, payloads)))
+    return tuple(dict.fromkeys(one for payload in payloads for one in _subjects(payload)))
 
 
-def _filter(payload: type[EventData]) -> str:
-    """The subjects of an event class; what is for one outside agent has the agent's id as its last token."""
-    return f"{payload.subject_root}.*.*" if payload.aggregate == "work" else filter_for(payload)
+def _subjects(payload: type[EventData]) -> tuple[str, ...]:
+    """Those of an event class; what is for one outside agent has the agent's id as its last token."""
+    return (f"{payload.subject_root}.*.*",) if payload.aggregate == "work" else filters_for(payload)

@@ -10,7 +10,7 @@ from consumers.keeper.state import SpecState, TaskState
 from consumers.keeper.submission import DEFAULT_DEADLINE, VERDICT, awaits_verdict
 from consumers.keeper.world import Effect, RefusedError, World
 from events.base import About
-from events.task import FINAL, TaskControl, TaskError, TaskSubmitted
+from events.task import COMPLETED, FINAL, TaskControl, TaskError, TaskSubmitted
 
 MAX_ATTEMPTS = 3
 
@@ -114,7 +114,7 @@ def _ask_for_verdict(task: TaskState, scene: Scene) -> list[Effect]:
 def _complete(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:
     if awaits_verdict(task):
         raise RefusedError("not_checked")
-    return [enter(task, "succeeded", reason="completed_by_owner", detail=control.reason, result=control.result)]
+    return [enter(task, "succeeded", reason=COMPLETED, detail=control.reason, result=control.result)]
 
 
 def _fail(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:

@@ -229,4 +229,4 @@ def is_own_state(subject: str) -> bool:
     return len(tokens) == 5 and (tokens[2], tokens[3]) in _STATES
 
 
-_STATES = frozenset((event.aggregate, event.event_name) for event in CATALOGUE.values() if event.is_state)
+_STATES = frozenset((event.aggregate, n) for event in CATALOGUE.values() if event.is_state for n in event.subject_names)

@@ -13,11 +13,11 @@ import structlog
 from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 
-from events.agent import is_outside
+from events.agent import ENGINE_AGENT, is_outside
 from events.base import Event, EventData
 from events.codec import decode_structured
 from events.ids import new_id
-from events.streams import BUS, DISPATCH, ENGINE_AGENT, PROPOSALS, REFLEX, ROUTER, RUNNER, SPEC_ENGINE
+from events.streams import BUS, DISPATCH, PROPOSALS, REFLEX, ROUTER, RUNNER, SPEC_ENGINE
 from producers.topology import apply
 from storage.janitor import JanitorStore, Stuck
 from storage.keeper import Position

@@ -20,7 +20,6 @@ from consumers.runner.agents import built_in
 from consumers.runner.encodable import encodable
 from consumers.runner.report import Report
 from consumers.runner.work import seconds_for, work_for
-from events.agent import agent_named_in
 from events.base import Event, EventData, JsonObject
 from events.errors import GanglionError
 from events.ids import new_id
@@ -47,11 +46,6 @@ class Runner:
     async def listen(self, client: Client) -> None:
         """Stop a task's agent as soon as the keeper announces that the task goes on without it."""
         await self.stops.listen(client)
-
-    def concerned(self, body: bytes) -> bool:
-        """Whether an assignment may be an agent's of this process."""
-        named = agent_named_in(body)
-        return not named or named in self._agents
 
     async def run(self, event: Event[EventData]) -> AsyncIterator[EventData]:
         """The facts of one run, in order; nothing of a task that is another process's to run."""
@@ -163,4 +157,4 @@ def build(resources: Resources) -> Slots:
         await runner.listen(resources.client)
         await presence.start()
 
-    return Slots(RUNNER, runner.run, start=start, concerned=runner.concerned)
+    return Slots(RUNNER, runner.run, start=start)

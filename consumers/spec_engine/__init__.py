@@ -5,8 +5,9 @@ from consumers._engine.settings import EngineSettings
 from consumers._presence import Offer, Presence
 from consumers._runtime import Resources, Slots
 from consumers.spec_engine.consumer import SpecEngine
+from events.agent import ENGINE_AGENT
 from events.spans import Spans, SpanSettings
-from events.streams import ENGINE_AGENT, SPEC_ENGINE
+from events.streams import SPEC_ENGINE
 
 __all__ = ["SpecEngine", "build"]
 
@@ -22,4 +23,4 @@ def build(resources: Resources) -> Slots:
         await engine.stops.listen(resources.client)
         await presence.start()
 
-    return Slots(SPEC_ENGINE, engine.run, start=start, concerned=engine.concerned)
+    return Slots(SPEC_ENGINE, engine.run, start=start)

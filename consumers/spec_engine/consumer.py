@@ -24,12 +24,11 @@ from consumers.spec_engine.job import job_for
 from consumers.spec_engine.verdict import Done, Verdict
 from consumers.spec_engine.watch import Step, Watch
 from events import trace
-from events.agent import agent_named_in
+from events.agent import ENGINE_AGENT
 from events.base import Event, EventData, JsonObject
 from events.errors import GanglionError
 from events.ids import new_id
 from events.run import RunFinished
-from events.streams import ENGINE_AGENT
 from events.task import TaskAssigned, TaskError
 from storage.lookup import Lookup, TaskView
 
@@ -58,11 +57,6 @@ class SpecEngine:
         self._settings = settings
         self._running: set[tuple[UUID, int]] = set()
         self.stops = Stops()
-
-    @staticmethod
-    def concerned(body: bytes) -> bool:
-        """Whether an assignment may be this agent's."""
-        return agent_named_in(body) in ("", ENGINE_AGENT)
 
     async def run(self, event: Event[EventData]) -> AsyncGenerator[EventData]:
         """The facts of one run, in order; nothing of a task that is another agent's, or in hand already."""

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from deploy.local.servers import Servers
 from events.base import CATALOGUE, EventData
 from events.streams import BUS, DURABLES, WORK, Durable
-from events.subjects import filter_for
+from events.subjects import filters_for
 from events.task import STATE_EVENTS, TaskAssigned, TaskControl, TaskSubmitted
 from producers.connect import BusSettings
 from producers.permissions import ADMIN, CALLOUT, GATEWAY, KEEPER, inbox_of, users
@@ -87,10 +87,10 @@ async def admin(servers: Servers) -> AsyncGenerator[Client]:
     await client.close()
 
 
-def subject(payload: type[EventData]) -> str:
+def subjects(payload: type[EventData]) -> list[str]:
     if payload.aggregate == "work":
-        return f"{payload.subject_root}.t.AGENT-ONE"
-    return filter_for(payload).replace("*", "t", 1).replace("*", "0")
+        return [f"{payload.subject_root}.t.AGENT-ONE"]
+    return [one.replace("*", "t", 1).replace("*", "0") for one in filters_for(payload)]
 
 
 def may_say(role: str, payload: type[EventData]) -> bool:
@@ -117,8 +117,8 @@ ROUTE_FAILED = "io.ganglion.route.failed.v1"
 async def test_a_role_publishes_what_it_produces_and_no_other_event(role: str, servers: Servers, admin: Client) -> None:
     payloads = [kind for name, kind in CATALOGUE.items() if name != ROUTE_FAILED]
     async with entering(servers, role) as intruder:
-        refused = await intruder.refused_of(publish=[subject(kind) for kind in payloads])
-    assert refused == {subject(kind).lower() for kind in payloads if not may_say(role, kind)}
+        refused = await intruder.refused_of(publish=[one for kind in payloads for one in subjects(kind)])
+    assert refused == {one.lower() for kind in payloads if not may_say(role, kind) for one in subjects(kind)}
 
 
 @pytest.mark.parametrize("role", ROLES)
@@ -135,7 +135,7 @@ def attacks(role: str, durable: Durable, other: str) -> list[str]:
     """What a consumer that has gone over to the enemy would publish."""
     api, stream = "$JS.API", durable.stream
     return [
-        subject(TaskSubmitted),
+        *subjects(TaskSubmitted),
         f"dlq.{other}.task.submitted",
         f"{api}.STREAM.DELETE.{BUS.name}",
         f"{api}.STREAM.PURGE.{BUS.name}",
@@ -168,7 +168,7 @@ async def test_a_consumer_gone_bad_can_break_nothing(durable: Durable, servers: 
     published = attacks(durable.name, durable, other)
     heard = [
         "bus.>",
-        subject(TaskSubmitted),
+        *subjects(TaskSubmitted),
         "_INBOX.>",
         f"_INBOX.{other}.>",
         "keeper.committed",
@@ -226,7 +226,7 @@ async def test_the_gateway_cannot_change_a_consumers_durable(servers: Servers, a
         f"{api}.PAUSE.{BUS.name}.reflex",
         f"$JS.API.STREAM.PURGE.{BUS.name}",
         f"$JS.API.STREAM.DELETE.{BUS.name}",
-        subject(STATE_EVENTS["running"]),
+        *subjects(STATE_EVENTS["running"]),
         "keeper.committed",
         "work.t.agent",
         f"{api}.DURABLE.CREATE.WORK.t~AGENT",
@@ -235,7 +235,7 @@ async def test_the_gateway_cannot_change_a_consumers_durable(servers: Servers, a
     async with entering(servers, GATEWAY) as intruder:
         refused = await intruder.refused_of(publish=published, subscribe=["bus.>", "$SYS.REQ.USER.AUTH", "_INBOX.>"])
     assert refused == {text.lower() for text in (*published, "bus.>", "$SYS.REQ.USER.AUTH", "_INBOX.>")}
-    assert subject(TaskAssigned) not in refused  # an operator may have a dead letter delivered again
+    assert not refused & set(subjects(TaskAssigned))  # an operator may have a dead letter delivered again
 
 
 async def test_nobody_comes_in_without_a_password_or_with_anothers(servers: Servers) -> None:

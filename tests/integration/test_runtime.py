@@ -278,26 +278,6 @@ async def test_long_work_is_done_once_and_by_no_more_hands_than_there_are(bus: B
     assert len(await others(bus)) == 4
 
 
-async def test_what_does_not_concern_a_consumer_is_settled_unread_and_takes_no_slot(bus: Bus) -> None:
-    done = asyncio.Event()
-    calls = Calls()
-
-    async def work(event: Event[EventData]) -> AsyncIterator[EventData]:
-        calls.note(event)
-        await done.wait()
-        yield checked(event)
-
-    async with fed(bus, Slots(SLOTS, work, _nothing, concerned=lambda body: b"mine" in body)):
-        for number in range(2 * SLOTS.slots):
-            await bus.submit(f"Of others {number}")
-        mine = [await bus.submit(f"Task {number}, mine") for number in range(SLOTS.slots)]
-        await eventually(lambda: len(calls.events) == SLOTS.slots)
-        await eventually(lambda: bus.settled(left=SLOTS.slots))
-        done.set()
-        await eventually(bus.settled, within=15)
-    assert [event.id for event in calls.events] == [event.id for event in mine]
-
-
 async def test_no_slot_stays_empty_beside_long_work(bus: Bus) -> None:
     done = asyncio.Event()
     calls = Calls()

@@ -22,7 +22,7 @@ from consumers.runner.extractive import ExtractiveAgent
 from events import Event, RouteDecided, SessionControl, TaskChecked, TaskControl, TaskReady, TaskSubmitted
 from events.codec import decode
 from events.streams import RUNNER
-from events.subjects import filter_for
+from events.subjects import filters_for
 from storage.database import DatabaseSettings
 from storage.lookup import PostgresLookup
 from tests.support.eventually import eventually
@@ -237,7 +237,7 @@ async def _screen(bus: Bus) -> None:
         data = TaskChecked.model_validate({**verdict, "rules_version": "1"})
         await bus.publisher.publish(event.caused(data, source="/consumers/reflex"))
 
-    await bus.client.subscribe(filter_for(TaskSubmitted), cb=check)
+    await bus.client.subscribe(filters_for(TaskSubmitted)[0], cb=check)
 
 
 async def _route(bus: Bus, routes: asyncio.Event) -> None:
@@ -249,7 +249,7 @@ async def _route(bus: Bus, routes: asyncio.Event) -> None:
             data = RouteDecided(task_id=task_id, attempt=attempt, agent_id=AGENT, score=1.0, reason="the only one")
             await bus.publisher.publish(event.caused(data, source="/consumers/router"))
 
-    await bus.client.subscribe(filter_for(TaskReady), cb=choose)
+    await bus.client.subscribe(filters_for(TaskReady)[0], cb=choose)
 
 
 @asynccontextmanager

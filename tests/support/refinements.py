@@ -8,10 +8,10 @@ from uuid import UUID
 from consumers._engine.client import SpecEngineClient
 from consumers._engine.settings import EngineSettings
 from consumers.spec_engine import SpecEngine
+from events.agent import ENGINE_AGENT
 from events.base import Event, EventData
 from events.ids import new_id, run_id
 from events.run import RunFiles, RunFinished
-from events.streams import ENGINE_AGENT
 from events.task import Status, TaskAssigned, TaskContext, TaskEntered, TaskSpec
 from storage.lookup import TaskView
 from storage.specifications import BaseFiles

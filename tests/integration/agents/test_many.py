@@ -19,7 +19,8 @@ from nats.aio.msg import Msg
 from deploy.local.servers import Servers
 from events import Event, EventData, TaskAssigned
 from events.codec import decode
-from events.subjects import filter_for
+from events.subjects import filters_for
+from events.task import FOR_OUTSIDE
 from producers.agent import Context, Task
 from tests.support.agency import REGISTRAR, Agency, Json, an_agency
 from tests.support.databases import fresh_database
@@ -173,7 +174,7 @@ async def test_two_routers_give_an_agent_of_capacity_one_never_two_of_two_hundre
             for fact in (started(assigned, agent_id="AGENT-ALONE"), finished(assigned, agent_id="AGENT-ALONE")):
                 await bus.say(assigned, fact)
 
-    await bus.client.subscribe(filter_for(TaskAssigned), cb=answer)
+    await bus.client.subscribe(filters_for(TaskAssigned, FOR_OUTSIDE)[0], cb=answer)
     await bus.publisher.publish(about(offer("AGENT-ALONE", capabilities={"alone": 1.0}, capacity=1)))
 
     async def live() -> None:

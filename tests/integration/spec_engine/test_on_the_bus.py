@@ -16,11 +16,12 @@ from consumers.engine_cleanup import EngineCleanup
 from consumers.proposals import Proposals
 from consumers.spec_engine import SpecEngine
 from deploy.local.server import Server
+from events.agent import ENGINE_AGENT
 from events.base import Event, EventData
 from events.ids import derived_id, new_id
 from events.proposal import ProposalDecide
 from events.route import RouteDecided
-from events.streams import ENGINE_AGENT, ENGINE_CLEANUP, PROPOSALS, SPEC_ENGINE
+from events.streams import ENGINE_CLEANUP, PROPOSALS, SPEC_ENGINE
 from events.task import TaskSpec, TaskSubmitted
 from events.workflow import WorkflowControl
 from producers.topology import consumer_config
