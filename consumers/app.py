@@ -25,6 +25,7 @@ from consumers._runtime import Consumer, Resources, Service, Slots
 from consumers._time_slices import TimeSlices
 from events.process import settle_memory
 from events.run import RunEvent
+from producers.client import BusClient
 from producers.connect import BusSettings, ClosedGuard, connect_options
 from producers.publisher import Publisher
 from screening.outgoing import Outgoing
@@ -50,7 +51,7 @@ CONSUMERS: dict[str, Callable[[Resources], Consumer]] = {
 
 
 class _Broker(NatsBroker):
-    """FastStream's, but it tries again whatever a server said when it came back.
+    """FastStream's, but with our client, and it tries again whatever a server said when it came back.
 
     FastStream raises on "authorization timeout", "stale connection" and the like inside nats-py's own reconnecting,
     which ends that for good and says nothing: a consumer would stand still beside a healthy cluster.
@@ -58,6 +59,12 @@ class _Broker(NatsBroker):
 
     def _log_connection_broken(self, error_cb: ErrorCallback | None = None) -> ErrorCallback:
         return error_cb or super()._log_connection_broken(error_cb)
+
+    async def _connect(self) -> BusClient:
+        client = BusClient()
+        await client.connect(**self._connection_kwargs)
+        self.config.connect(client)
+        return client
 
 
 class ConsumerProcess:

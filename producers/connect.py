@@ -14,6 +14,7 @@ from nats.aio.client import Client
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from producers.client import BusClient
 from producers.permissions import inbox_of
 
 EXIT_CONNECTION_CLOSED = 70
@@ -102,7 +103,7 @@ class Connection:
         self._settings = settings
         self._name = name
         self._guard = ClosedGuard()
-        self.client = Client()
+        self.client = BusClient()
 
     async def __aenter__(self) -> Client:
         options = connect_options(self._name, self._guard)

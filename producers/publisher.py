@@ -26,6 +26,7 @@ from events.errors import (
 )
 from events.ids import new_id
 from events.subjects import subject_of
+from producers.client import listen
 
 _TICK = 0.1
 _BATCH_ID, _BATCH_SEQUENCE, _BATCH_COMMIT = "Nats-Batch-Id", "Nats-Batch-Sequence", "Nats-Batch-Commit"
@@ -70,7 +71,7 @@ class Publisher:
         self._timer: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._subscription = await self._client.subscribe(f"{self._inbox}.*", cb=self._on_ack)
+        self._subscription = await listen(self._client, f"{self._inbox}.*", self._on_ack)
         self._timer = asyncio.create_task(self._expire())
         return self
 
@@ -197,7 +198,7 @@ class Publisher:
             elif isinstance(settled, GanglionError):
                 future.set_exception(settled)
 
-    async def _on_ack(self, message: Msg) -> None:
+    def _on_ack(self, message: Msg) -> None:
         entry = self._waiting.pop(message.subject.rpartition(".")[2], None)
         if entry is None or entry[1].done():
             return

@@ -14,6 +14,9 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+
+from producers.client import listen
 
 log = structlog.get_logger()
 
@@ -39,6 +42,7 @@ class Pull:
         self._inbox = client.new_inbox()
         self._subscription: Subscription | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._received: deque[Msg] = deque()
         self._bell = asyncio.Event()
@@ -50,9 +54,7 @@ class Pull:
 
     async def __aenter__(self) -> Self:
         self._reconnects = self._client.stats["reconnects"]
-        self._subscription = await self._client.subscribe(
-            self._inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
-        )
+        self._subscription = await listen(self._client, self._inbox, self._on_message)
         self._heard = self._loop.time()
         await self._ask()
         self._watch = asyncio.create_task(self._watchdog())
@@ -104,7 +106,7 @@ class Pull:
         request = {"batch": room, "expires": int(_EXPIRES * 1e9), "idle_heartbeat": int(_HEARTBEAT * 1e9)}
         await self._client.publish(self._subject, orjson.dumps(request), reply=self._inbox)
 
-    async def _on_message(self, message: Msg) -> None:
+    def _on_message(self, message: Msg) -> None:
         self._heard = self._loop.time()
         if message.reply:
             self._requested -= 1
@@ -112,7 +114,7 @@ class Pull:
             self._received.append(message)
             self._bell.set()
             if not self._requested:
-                await self._ask()
+                self._ask_soon()
             return
         headers = message.headers or {}
         if headers.get("Status") == "100":
@@ -123,7 +125,15 @@ class Pull:
             self.lose()
             return
         self._requested = max(0, self._requested - int(pending))
-        await self._ask()
+        self._ask_soon()
+
+    def _ask_soon(self) -> None:
+        self._asking = self._loop.create_task(self._ask_or_not())
+
+    async def _ask_or_not(self) -> None:
+        """Whoever takes is told by silence, as of any other request that is lost."""
+        with contextlib.suppress(NatsError):
+            await self._ask()
 
     async def _watchdog(self) -> None:
         """Three silent beats, or a reconnect: the consumer or the open request may not have survived."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 import asyncpg
-import nats
 import orjson
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.errors import NotFoundError
 from pydantic import SecretStr
 
 from consumers._time_slices import TimeSlices
@@ -30,6 +30,7 @@ from events import (
 from events.codec import encode
 from events.ids import derived_id, new_id, run_id
 from events.subjects import COMMITTED, subject_of
+from producers.client import BusClient
 from producers.publisher import Publisher
 from producers.topology import apply
 from storage.database import DatabaseSettings
@@ -44,7 +45,9 @@ async def _silent(_: Exception) -> None:
 
 async def connect(url: str) -> Client:
     """A client that comes back quickly and quietly."""
-    return await nats.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0, error_cb=_silent)
+    client = BusClient()
+    await client.connect(url, max_reconnect_attempts=-1, reconnect_time_wait=0, error_cb=_silent)
+    return client
 
 
 async def delete_streams(client: Client) -> None:
@@ -162,7 +165,7 @@ class Bus:
         config = (await js.consumer_info("BUS", durable)).config
         last = 0
         for subject in config.filter_subjects or [str(config.filter_subject)]:
-            with contextlib.suppress(nats.js.errors.NotFoundError):
+            with contextlib.suppress(NotFoundError):
                 last = max(last, (await js.get_last_msg("BUS", subject)).seq or 0)
         info = await js.consumer_info("BUS", durable)
         given = info.delivered is not None and info.delivered.stream_seq >= last
@@ -178,7 +181,7 @@ class Bus:
         state = (await js.stream_info("BUS")).state
         found: list[tuple[int, dict[str, object]]] = []
         for seq in range(max(1, state.first_seq), state.last_seq + 1):
-            with contextlib.suppress(nats.js.errors.NotFoundError):
+            with contextlib.suppress(NotFoundError):
                 raw = await js.get_msg("BUS", seq=seq)
                 with contextlib.suppress(orjson.JSONDecodeError):
                     found.append((seq, orjson.loads(raw.data or b"")))

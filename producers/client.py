@@ -1,0 +1,123 @@
+"""nats-py's client with a short way for what is delivered in numbers: events, acknowledgements.
+
+A message takes nats-py 8 us: regular expressions, a header parser, a queue, a task (docs/performance.md). Here those of
+a subscription with a *sink* are cut out of what one read brought, and handed over at once. All else is nats-py's: the
+connection, what comes in parts, and whatever looks unlike what we write (docs/adr/0016).
+"""
+
+from collections.abc import Callable
+
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.protocol.parser import AWAITING_MSG_PAYLOAD, CRLF_SIZE, Parser
+
+from events.codec import CONTENT_TYPE, MSG_ID, STRUCTURED
+
+log = structlog.get_logger()
+
+Sink = Callable[[Msg], None]
+
+_HEAD, _TAIL = f"NATS/1.0\r\n{MSG_ID}: ".encode(), f"\r\n{CONTENT_TYPE}: {STRUCTURED}\r\n\r\n".encode()
+_LINE_END = b"\r\n"
+
+
+class BusClient(Client):
+    """nats-py's client; messages of a subscription made with `listen` go to a plain function while they are read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sinks: dict[int, Sink] = {}
+        self._ps = _Parser(self)
+
+    async def listen(self, subject: str, sink: Sink) -> Subscription:
+        """Subscribe; `sink` is called with every message."""
+        subscription = await self.subscribe(subject)
+        self.sinks[subscription._id] = sink  # noqa: SLF001  # its name on the wire, which nats-py tells nobody
+        return subscription
+
+    def give(self, sink: Sink, subject: bytes, reply: bytes, body: bytes, headers: dict[str, str] | None) -> None:
+        """Call a sink; what it raises ends no connection."""
+        try:
+            sink(Msg(self, subject.decode(), reply.decode(), body, headers))
+        except Exception:
+            log.exception("sink_failed")
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        self.sinks.pop(sid, None)
+        super()._remove_sub(sid, max_msgs)
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        sink = self.sinks.get(sid)
+        if sink is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+        else:
+            self.give(sink, subject, reply, data, await self._process_headers(headers))
+
+
+async def listen(client: Client, subject: str, sink: Sink) -> Subscription:
+    """`BusClient.listen`; with a client of somebody else's the same through its queues."""
+    if isinstance(client, BusClient):
+        return await client.listen(subject, sink)
+
+    async def take(message: Msg) -> None:
+        sink(message)
+
+    return await client.subscribe(subject, cb=take, pending_msgs_limit=0, pending_bytes_limit=0)
+
+
+class _Parser(Parser):
+    """nats-py's parser, which is given what is not a whole message for a sink."""
+
+    def __init__(self, client: BusClient) -> None:
+        super().__init__(client)
+        self._client = client
+
+    async def parse(self, data: bytes = b"") -> None:
+        """Deal with what one read brought."""
+        begun = self.state == AWAITING_MSG_PAYLOAD
+        if begun or self.buf:
+            rest = self.needed + CRLF_SIZE - len(self.buf) if begun else len(data)
+            await super().parse(data[:rest])
+            data = data[rest:]
+        place = self._give_out(data)
+        if place < len(data):
+            await super().parse(data[place:])
+
+    def _give_out(self, data: bytes) -> int:
+        """Hand over the whole messages that `data` begins with; where they end."""
+        sinks, place = self._client.sinks, 0
+        while (line_end := data.find(_LINE_END, place)) > 0:
+            words = data[place:line_end].split(b" ")
+            kind, count = words[0], len(words)
+            has_headers = kind == b"HMSG"
+            if not (has_headers and 4 < count < 7) and not (kind == b"MSG" and 3 < count < 6):
+                break
+            try:
+                sink, begin = sinks.get(int(words[2])), line_end + CRLF_SIZE
+                end = begin + int(words[-1])
+            except ValueError:
+                break
+            if sink is None or end + CRLF_SIZE > len(data):
+                break
+            headers, body = None, begin
+            if has_headers:
+                body = begin + int(words[-2])
+                headers = _read(data[begin:body])
+                if headers is None:
+                    break
+            reply = words[3] if count == 5 + has_headers else b""
+            self._client.give(sink, words[1], reply, data[body:end], headers)
+            place = end + CRLF_SIZE
+        return place
+
+
+def _read(headers: bytes) -> dict[str, str] | None:
+    """The headers of an event as our publisher writes them; None for all others."""
+    if not (headers.startswith(_HEAD) and headers.endswith(_TAIL)):
+        return None
+    message_id = headers[len(_HEAD) : -len(_TAIL)]
+    if not message_id.isascii() or b"\n" in message_id:
+        return None
+    return {MSG_ID: message_id.decode().strip(), CONTENT_TYPE: STRUCTURED}
