@@ -1,10 +1,11 @@
 """The sentences of a text, and the words of a sentence that carry meaning."""
 
+import re
 from collections.abc import Iterator
 
 _MIN_WORD = 3
-_ENDS = ".!?\n"
-_ENDS_UNSPACED = "\n。！？"  # noqa: RUF001  # they are the full-width ones
+_END = re.compile(r"[.!?](?!\S)|[\n。！？]")  # noqa: RUF001  # they are the full-width ones
+_WORD = re.compile(r"[\w'-]+")
 
 _COMMON = frozenset(
     """a about after all also an and any are as at be because been before but by can could did do does for from had has
@@ -17,21 +18,17 @@ _COMMON = frozenset(
 def sentences_of(text: str) -> Iterator[str]:
     """The sentences of a text; a line break ends one too."""
     start = 0
-    for place, character in enumerate(text):
-        following = text[place + 1 : place + 2]
-        ends = character in _ENDS and (not following or following.isspace())
-        if ends or character in _ENDS_UNSPACED:
-            if sentence := text[start : place + 1].strip():
-                yield sentence
-            start = place + 1
+    for end in _END.finditer(text):
+        if sentence := text[start : end.end()].strip():
+            yield sentence
+        start = end.end()
     if sentence := text[start:].strip():
         yield sentence
 
 
 def words_of(sentence: str) -> Iterator[str]:
     """The words that carry meaning, in lower case."""
-    cleaned = "".join(character if character.isalnum() or character in "-'" else " " for character in sentence.lower())
-    for word in cleaned.split():
+    for word in _WORD.findall(sentence.lower().replace("_", " ")):
         bare = word.strip("-'")
         if len(bare) >= _MIN_WORD and bare not in _COMMON:
             yield bare
