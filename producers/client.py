@@ -24,7 +24,9 @@ _LINE_END = b"\r\n"
 
 
 class BusClient(Client):
-    """nats-py's client; messages of a subscription made with `listen` go to a plain function while they are read."""
+    """nats-py's client; messages of a subscription made with `listen` go to a plain function while they are read, and
+    `put` writes an event without asking what any message may look like.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,6 +38,18 @@ class BusClient(Client):
         subscription = await self.subscribe(subject)
         self.sinks[subscription._id] = sink  # noqa: SLF001  # its name on the wire, which nats-py tells nobody
         return subscription
+
+    async def put(self, subject: str, body: bytes, message_id: str, *, reply: str = "") -> None:
+        """`publish` a structured-mode event under its id; raises what `publish` does."""
+        plain = subject != "" and " " not in subject and (subject + message_id).isprintable()
+        if not plain or not self.is_connected or self.is_draining_pubs or len(body) > self.max_payload:
+            await self.publish(subject, body, reply, headers={MSG_ID: message_id, CONTENT_TYPE: STRUCTURED})
+            return
+        headers = b"%s%s%s" % (_HEAD, message_id.strip().encode(), _TAIL)
+        line = f"HPUB {subject} {reply} {len(headers)} {len(headers) + len(body)}\r\n"
+        await self._send_command(b"".join((line.encode(), headers, body, _LINE_END)))
+        if self._flush_queue is not None and self._flush_queue.empty():
+            await self._flush_pending()
 
     def give(self, sink: Sink, subject: bytes, reply: bytes, body: bytes, headers: dict[str, str] | None) -> None:
         """Call a sink; what it raises ends no connection."""
@@ -54,6 +68,14 @@ class BusClient(Client):
             await super()._process_msg(sid, subject, reply, data, headers)
         else:
             self.give(sink, subject, reply, data, await self._process_headers(headers))
+
+
+async def put(client: Client, subject: str, body: bytes, message_id: str, *, reply: str = "") -> None:
+    """`BusClient.put`; with a client of somebody else's its `publish`."""
+    if isinstance(client, BusClient):
+        await client.put(subject, body, message_id, reply=reply)
+    else:
+        await client.publish(subject, body, reply, headers={MSG_ID: message_id, CONTENT_TYPE: STRUCTURED})
 
 
 async def listen(client: Client, subject: str, sink: Sink) -> Subscription:

@@ -26,7 +26,7 @@ from events.errors import (
 )
 from events.ids import new_id
 from events.subjects import subject_of
-from producers.client import listen
+from producers.client import listen, put
 
 _TICK = 0.1
 _BATCH_ID, _BATCH_SEQUENCE, _BATCH_COMMIT = "Nats-Batch-Id", "Nats-Batch-Sequence", "Nats-Batch-Commit"
@@ -121,12 +121,12 @@ class Publisher:
         headers: dict[str, str] | None = None,
     ) -> asyncio.Future[Ack]:
         """Write encoded bytes to the connection under `message_id`; the future is the acknowledgement."""
-        sent = {MSG_ID: message_id, CONTENT_TYPE: content_type}
-        if headers:
-            sent.update(headers)
+        unusual = None
+        if headers or content_type != STRUCTURED:
+            unusual = {CONTENT_TYPE: content_type, **(headers or {})}
         token, future = self._expect_ack()
         try:
-            await self._write(subject, body, sent, reply=f"{self._inbox}.{token}")
+            await self._write(subject, body, message_id, unusual, reply=f"{self._inbox}.{token}")
         except GanglionError:
             self._waiting.pop(token, None)
             raise
@@ -141,7 +141,7 @@ class Publisher:
             await self._write_batch(items, acknowledged=False)
             return
         for subject, body, message_id in items:
-            await self._write(subject, body, {MSG_ID: message_id, CONTENT_TYPE: STRUCTURED})
+            await self._write(subject, body, message_id)
 
     def _expect_ack(self) -> tuple[str, asyncio.Future[Ack]]:
         self._next += 1
@@ -151,13 +151,20 @@ class Publisher:
         self._waiting[token] = (loop.time() + self._timeout, future)
         return token, future
 
-    async def _write(self, subject: str, body: bytes, headers: dict[str, str], *, reply: str = "") -> None:
+    async def _write(
+        self, subject: str, body: bytes, message_id: str, headers: dict[str, str] | None = None, *, reply: str = ""
+    ) -> None:
+        """Write one message; `headers` are those beside its id, if they are not what every event has."""
         if not self._client.is_connected:
             raise BusUnavailableError
-        if len(body) + _HEADER_ROOM + sum(map(len, headers.values())) > self._client.max_payload:
+        room = _HEADER_ROOM + len(message_id) + len(STRUCTURED) + sum(map(len, headers.values()) if headers else ())
+        if len(body) + room > self._client.max_payload:
             raise InvalidEventError("the event is larger than the bus takes")  # the server would hang up on us
         try:
-            await self._client.publish(subject, body, reply=reply, headers=headers)
+            if headers is None:
+                await put(self._client, subject, body, message_id, reply=reply)
+            else:
+                await self._client.publish(subject, body, reply=reply, headers={MSG_ID: message_id, **headers})
         except Exception as error:
             raise BusUnavailableError from error
 
@@ -166,11 +173,12 @@ class Publisher:
         batch = new_id().hex
         token, future = self._expect_ack() if acknowledged else ("", asyncio.get_running_loop().create_future())
         for place, (subject, body, message_id) in enumerate(items, 1):
-            headers = {MSG_ID: message_id, CONTENT_TYPE: STRUCTURED, _BATCH_ID: batch, _BATCH_SEQUENCE: str(place)}
+            headers = {CONTENT_TYPE: STRUCTURED, _BATCH_ID: batch, _BATCH_SEQUENCE: str(place)}
             last = place == len(items)
             if last:
                 headers[_BATCH_COMMIT] = "1"
-            await self._write(subject, body, headers, reply=f"{self._inbox}.{token}" if last and acknowledged else "")
+            reply = f"{self._inbox}.{token}" if last and acknowledged else ""
+            await self._write(subject, body, message_id, headers, reply=reply)
         return future
 
     async def _spread(

@@ -1,7 +1,7 @@
 """Our client hears what nats-py would, however the bytes were cut on the way; a sink that raises ends nothing."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import pairwise
 
 import pytest
@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
-from nats.errors import ProtocolError
+from nats.errors import (
+    BadSubjectError,
+    ConnectionClosedError,
+    ConnectionDrainingError,
+    Error,
+    MaxPayloadError,
+    ProtocolError,
+)
 
 from events.codec import CONTENT_TYPE, MSG_ID, STRUCTURED
 from producers.client import BusClient, Sink
@@ -126,6 +133,68 @@ def test_a_sink_that_raises_hears_the_next_message() -> None:
 def test_what_is_no_message_is_judged_by_nats_py(line: bytes) -> None:
     with pytest.raises(ProtocolError):
         asyncio.run(heard_by(lambda _: None, [line]))
+
+
+class Line:
+    """Keeps what is written to the server."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def writelines(self, parts: list[bytes]) -> None:
+        self.written += parts
+
+    async def drain(self) -> None:
+        """Nothing is in the way."""
+
+
+async def written(client: Client, publish: Callable[[], Awaitable[None]]) -> bytes:
+    """What a connected client writes."""
+    line = Line()
+    client._status, client._max_payload = Client.CONNECTED, 1_000
+    client._transport, client._flush_queue = line, asyncio.Queue()  # type: ignore[assignment]  # it does what is used
+    client._flusher_task = asyncio.create_task(client._flusher())
+    await publish()
+    await asyncio.sleep(0)
+    client._flusher_task.cancel()
+    return b"".join(line.written)
+
+
+async def both_write(message_id: str, body: bytes) -> tuple[bytes, bytes]:
+    theirs, ours = Client(), BusClient()
+    headers = {MSG_ID: message_id, CONTENT_TYPE: STRUCTURED}
+    return (
+        await written(theirs, lambda: theirs.publish("bus.t.x", body, "_INBOX.a.1", headers=headers)),
+        await written(ours, lambda: ours.put("bus.t.x", body, message_id, reply="_INBOX.a.1")),
+    )
+
+
+@given(st.text(), st.binary())
+def test_what_is_put_is_what_nats_py_writes(message_id: str, body: bytes) -> None:
+    theirs, ours = asyncio.run(both_write(message_id, body))
+    assert ours == theirs != b""
+
+
+async def put_by(status: int, subject: str, body: bytes) -> None:
+    client = BusClient()
+    client._status, client._max_payload = status, 1_000
+    await client.put(subject, body, "1")
+
+
+@pytest.mark.parametrize(
+    ("status", "subject", "body", "error"),
+    [
+        (Client.CONNECTED, "bus.t x", b"", BadSubjectError),
+        (Client.CONNECTED, "bus.t\r\nPUB x 0", b"", BadSubjectError),
+        (Client.CONNECTED, "", b"", BadSubjectError),
+        (Client.CONNECTED, "bus.t.x", bytes(1_001), MaxPayloadError),
+        (Client.CLOSED, "bus.t.x", b"", ConnectionClosedError),
+        (Client.DRAINING_PUBS, "bus.t.x", b"", ConnectionDrainingError),
+    ],
+)
+def test_what_nats_py_would_not_write_is_not_put(status: int, subject: str, body: bytes, error: type[Error]) -> None:
+    with pytest.raises(error):
+        asyncio.run(put_by(status, subject, body))
 
 
 async def unsubscribed() -> list[bytes]:
