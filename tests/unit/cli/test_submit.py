@@ -28,6 +28,18 @@ def test_a_sample_file_is_a_request_without_the_demo_members() -> None:
     assert set(request(None, INPUTS / "outage.yaml")) == {"goal", "context", "acceptance_criteria", "priority"}
 
 
+def test_a_request_file_is_sent_whole(tmp_path: Path) -> None:
+    text = "prompt: Summarise\nhold: true\ndepends_on: [01a1fcf0-fd0f-71d9-b50b-a9aff2dba155]\nhodl: false\n"
+    (tmp_path / "request.yaml").write_text(text)
+    sent = request(None, tmp_path / "request.yaml")
+    assert set(sent) == {
+        "prompt",
+        "hold",
+        "depends_on",
+        "hodl",
+    }  # a slip is for the gateway to refuse, not for us to hide
+
+
 @pytest.mark.parametrize("text", ["- a list", "context: no goal", "goal: [unclosed"])
 def test_a_request_file_of_another_shape_is_misuse(tmp_path: Path, text: str) -> None:
     (tmp_path / "request.yaml").write_text(text)
