@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Annotated
 from uuid import UUID
 
+import orjson
 import typer
 import yaml
 
@@ -73,14 +74,18 @@ def _content(file: Path) -> str:
 
 
 def _document(content: str, file: Path) -> Document:
-    """A request as POST /api/v1/tasks takes it; the gateway refuses members it does not know, so none is dropped here."""
+    """A request as POST /api/v1/tasks takes it; members unknown there are sent too, for the gateway to refuse."""
     try:
         found = yaml.safe_load(content)
     except yaml.YAMLError as error:
         raise CommandError(f"{file} is not valid: {str(error).splitlines()[0]}", exit_code=MISUSED) from None
     if not isinstance(found, dict) or not {"goal", "prompt"} & found.keys():
         raise CommandError(f"{file} has no member 'prompt' (or 'goal')", exit_code=MISUSED)
-    return {name: value for name, value in found.items() if name not in _ONLY_IN_SAMPLES}
+    try:  # YAML has dates, and numbers as names: JSON has texts
+        plain: Document = orjson.loads(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS))
+    except TypeError as error:
+        raise CommandError(f"{file} holds what JSON cannot: {error}", exit_code=MISUSED) from None
+    return {name: value for name, value in plain.items() if name not in _ONLY_IN_SAMPLES}
 
 
 async def _submit(session: Session, body: Document, *, key: str | None, wait: int | None, watch: bool) -> int:

@@ -40,7 +40,13 @@ def test_a_request_file_is_sent_whole(tmp_path: Path) -> None:
     }  # a slip is for the gateway to refuse, not for us to hide
 
 
-@pytest.mark.parametrize("text", ["- a list", "context: no goal", "goal: [unclosed"])
+def test_dates_of_a_request_file_are_sent_as_texts(tmp_path: Path) -> None:
+    (tmp_path / "request.yaml").write_text("goal: Go\ndeadline_at: 2026-12-01T10:00:00Z\nmetadata: {5: 2026-12-01}\n")
+    sent = request(None, tmp_path / "request.yaml")
+    assert sent == {"goal": "Go", "deadline_at": "2026-12-01T10:00:00+00:00", "metadata": {"5": "2026-12-01"}}
+
+
+@pytest.mark.parametrize("text", ["- a list", "context: no goal", "goal: [unclosed", "goal: !!binary aGk="])
 def test_a_request_file_of_another_shape_is_misuse(tmp_path: Path, text: str) -> None:
     (tmp_path / "request.yaml").write_text(text)
     with pytest.raises(CommandError) as caught:
