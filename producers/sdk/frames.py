@@ -7,7 +7,7 @@ from pydantic import BaseModel, JsonValue
 
 from events.base import JsonObject
 from events.task import FINAL
-from producers.sdk.errors import RefusedError
+from producers.sdk.errors import judged
 
 _ENDINGS = frozenset(f"task.{status}" for status in FINAL)
 
@@ -59,13 +59,14 @@ class Ended:
     """The room's task has ended; nothing follows."""
 
 
+_STATUS = {"missing_scope": 403, "invalid_cursor": 422, "invalid_request": 422}  # as HTTP answers them; else 404
 Frame = Told | Subscribed | Ended
 
 
 def read_frame(frame: JsonObject) -> Frame | None:
     """A frame of the gateway's (docs/subscribe.md); None for those that only keep the line alive.
 
-    Raises RefusedError for an `error` frame.
+    Raises RefusedError for an `error` frame, or TryAgainError if it says that the same may work later.
     """
     match frame.get("type"):
         case "event":
@@ -82,5 +83,5 @@ def read_frame(frame: JsonObject) -> Frame | None:
         case "end":
             return Ended()
         case "error":
-            raise RefusedError(403 if frame.get("code") == "missing_scope" else 404, frame)
+            raise judged(_STATUS.get(str(frame.get("code")), 404), frame, None)
     return None

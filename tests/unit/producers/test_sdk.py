@@ -212,8 +212,22 @@ def test_frames_that_keep_the_line_alive_say_nothing() -> None:
     assert read_frame({"type": "hello", "protocol": 1}) is None
     assert read_frame({"type": "gap", "from": "0"}) is None
     assert isinstance(read_frame({"type": "end"}), Ended)
-    with pytest.raises(RefusedError):
-        read_frame({"type": "error", "code": "not_found"})
+
+
+def test_an_error_frame_is_a_refusal_with_the_status_that_http_gives_it() -> None:
+    for code, status in (("not_found", 404), ("missing_scope", 403), ("invalid_cursor", 422)):
+        with pytest.raises(RefusedError) as caught:
+            read_frame({"type": "error", "code": code, "retryable": False})
+        assert (caught.value.code, caught.value.status) == (code, status)
+
+
+async def test_an_error_that_may_pass_does_not_end_a_watch(line: Line) -> None:
+    with pytest.raises(TryAgainError) as away:  # what a gateway says whose bus is away
+        read_frame({"type": "error", "code": "bus_unavailable", "detail": "NATS is away.", "retryable": True})
+    line.parts = [[Subscribed("e-1"), away.value], [Subscribed("e-1"), happening("succeeded", 2), Ended()]]
+    async with EventProducer("http://x", "t") as outside:
+        seen = [told.event for told in await told_by(outside.watch(TASK)) if isinstance(told, Happening)]
+    assert seen == ["task.succeeded"]
 
 
 @pytest.mark.parametrize("url", ["", "ftp://x", "localhost:8080"])
