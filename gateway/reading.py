@@ -83,7 +83,7 @@ class Reading:
         created_after: Moment | None = None,
         created_before: Moment | None = None,
         limit: Limit = 50,
-        cursor: Annotated[str | None, Query(max_length=200)] = None,
+        cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
     ) -> Response:
         """Your own; with the scope admin the tenant's. Filters may be given several times."""
         principal = await self._reader(request)

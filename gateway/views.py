@@ -15,6 +15,8 @@ from storage.tasks import Place, TaskRow
 
 View = dict[str, object]
 
+_NO_PLACE = "A list's cursor is the `next_cursor` of the page before."
+
 _FACADE: dict[str, str] = {
     "submitted": "pending",
     "waiting": "pending",
@@ -110,9 +112,9 @@ def decode_place(text: str) -> Place:
         created_at, task_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
         place = Place(datetime.fromisoformat(created_at), UUID(task_id))
     except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
-        raise InvalidCursorError from None
+        raise InvalidCursorError(_NO_PLACE) from None
     if place.created_at.tzinfo is None:
-        raise InvalidCursorError
+        raise InvalidCursorError(_NO_PLACE)
     return place
 
 

@@ -119,7 +119,10 @@ class Workflows:
         return _kept(data.workflow_id, headers) if row is None else json_answer(workflow_view(row), 201, headers)
 
     async def workflows(
-        self, request: Request, limit: Limit = 50, cursor: Annotated[str | None, Query(max_length=200)] = None
+        self,
+        request: Request,
+        limit: Limit = 50,
+        cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
     ) -> Response:
         """Your own; with the scope admin the tenant's."""
         principal = await self._access.principal(request, READ)

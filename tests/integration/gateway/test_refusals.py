@@ -119,7 +119,9 @@ async def test_a_cursor_that_is_none_is_refused(alice: httpx.AsyncClient) -> Non
 
 async def test_a_list_cursor_that_is_none_is_refused(alice: httpx.AsyncClient) -> None:
     for cursor in ("x", "WzEsMl0", "W10", "bnVsbA", "e30", "8J-YgA"):
-        assert_is_problem(await alice.get("/api/v1/tasks", params={"cursor": cursor}), 422, "invalid_cursor")
+        answer = await alice.get("/api/v1/tasks", params={"cursor": cursor})
+        assert_is_problem(answer, 422, "invalid_cursor")
+        assert "next_cursor" in answer.json()["detail"]  # and not the cursor of an event
 
 
 async def test_wrong_filters_are_refused(alice: httpx.AsyncClient) -> None:
