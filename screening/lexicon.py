@@ -19,7 +19,9 @@ _SHIFT = np.uint32(16)
 _SLOTS = 1 << 16
 _PIECE = 1 << 15
 _BEFORE, _AFTER = 64, 512
-_IN_WORD = bytes(chr(code).isalnum() or chr(code) == "_" for code in range(128)) + bytes(128)
+_CROWD, _CROWDED = 3, 1000
+_IN_WORD = np.array([chr(code).isalnum() or chr(code) == "_" for code in range(128)] + [False] * 128, np.bool_)
+_FOREIGN = np.uint32(0x80808080)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,9 @@ class Lexicon:
         self._edge_after = np.array([one.edge_after for one in wordings], np.bool_)
         self._goes_on = np.array([one.goes_on for one in wordings], np.bool_)
         width = max((len(raw) + 7) // 8 for raw in raws)
-        self._values = np.array([_eights(raw, width) for raw in raws], np.uint64)
-        self._masks = np.array([_eights(b"\xff" * len(raw), width) for raw in raws], np.uint64)
-        frequency = np.bincount(_slots(b"\n".join(raws)), minlength=_SLOTS)
-        every = [_slots(raw) for raw in raws]
-        self._offset = np.array([frequency[slots].argmin() for slots in every], np.int64)
-        slots = np.array([slots[at] for slots, at in zip(every, self._offset, strict=True)])
+        self._values = np.array([_eights(raw, width) for raw in raws], np.uint64).T.copy()
+        self._masks = np.array([_eights(b"\xff" * len(raw), width) for raw in raws], np.uint64).T.copy()
+        slots, self._offset = _rarest(raws)
         self._order = np.argsort(slots, kind="stable")
         used, first, counts = np.unique(slots[self._order], return_index=True, return_counts=True)
         self._slot = np.zeros(_SLOTS, np.uint16)
@@ -63,24 +62,24 @@ class Lexicon:
         padded = bytes(_BEFORE) + text.lower() + bytes(_AFTER)
         number, start = self._candidates(padded, len(text))
         eights: Eights = np.ndarray((len(padded) - 7,), "<u8", padded, 0, (1,))
-        for place in range(self._values.shape[1]):
+        for place in range(self._values.shape[0]):
             compared = np.flatnonzero(self._length[number] > 8 * place)
             if not len(compared):
                 break
             one = number[compared]
-            there = (eights[start[compared] + 8 * place] & self._masks[one, place]) == self._values[one, place]
+            there = (eights[start[compared] + 8 * place] & self._masks[place, one]) == self._values[place, one]
             if not there.all():
                 kept = np.ones(len(number), np.bool_)
                 kept[compared] = there
                 number, start = number[kept], start[kept]
         end = start + self._length[number]
-        inside = np.frombuffer(padded.translate(_IN_WORD), np.bool_)
-        going_on = inside[end]
+        raw = np.frombuffer(padded, np.uint8)
+        going_on = _IN_WORD[raw[end]]
         on = self._goes_on[number]
         if on.any():
             kept = going_on | ~on
             number, start, end, going_on, on = number[kept], start[kept], end[kept], going_on[kept], on[kept]
-        before = ~(self._edge_before[number] & inside[start - 1])
+        before = ~(self._edge_before[number] & _IN_WORD[raw[start - 1]])
         after = ~(self._edge_after[number] & going_on)
         return Occurrences(number, start - _BEFORE, end - _BEFORE + on, before, after)
 
@@ -88,16 +87,45 @@ class Lexicon:
         """Strings that may be there and where they would begin, piece by piece so that all stays in the cache."""
         found = []
         for first in range(_BEFORE, _BEFORE + max(1, length - SHORTEST + 1), _PIECE):
-            grams = _grams(padded, first, min(_PIECE, _BEFORE + length - SHORTEST + 1 - first))
-            slots = self._slot[(grams * _FACTOR) >> _SHIFT]
-            places = np.flatnonzero(slots)
-            found.append((slots[places], places + first))
+            slots, places = self._hit(_grams(padded, first, min(_PIECE, _BEFORE + length - SHORTEST + 1 - first)))
+            found.append((slots, places + first))
         slots, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
         counts = self._count[slots]
         ends = np.cumsum(counts)
         within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
         number = self._order[np.repeat(self._first[slots], counts) + within]
         return number, np.repeat(places, counts) - self._offset[number]
+
+    def _hit(self, grams: NDArray[np.uint32]) -> tuple[NDArray[np.uint16], Numbers]:
+        """The entries of the table that are hit, and where; of foreign text only what is ASCII is looked up."""
+        if 2 * np.count_nonzero(grams & _FOREIGN) < len(grams):
+            slots = self._slot[(grams * _FACTOR) >> _SHIFT]
+            places = np.flatnonzero(slots != 0)
+            return slots[places], places
+        native = np.flatnonzero((grams & _FOREIGN) == 0)
+        slots = self._slot[(grams[native] * _FACTOR) >> _SHIFT]
+        hit = slots != 0
+        return slots[hit], native[hit]
+
+
+def _rarest(raws: list[bytes]) -> tuple[Numbers, Numbers]:
+    """For each string the entry of four of its bytes, and where in it they are: the rarest among all strings.
+
+    Where many are behind an entry, others are taken if there are any: a text may be nothing but those four bytes.
+    """
+    frequency = np.bincount(_slots(b"\n".join(raws)), minlength=_SLOTS)
+    behind = np.zeros(_SLOTS, np.int64)
+    offsets: list[int] = []
+    chosen: list[int] = []
+    for raw in raws:
+        slots = _slots(raw)
+        at = int(frequency[slots].argmin())
+        chosen.append(int(slots[at]))
+        offsets.append(at)
+        behind[chosen[-1]] += 1
+        if behind[chosen[-1]] >= _CROWD:
+            frequency[chosen[-1]] += _CROWDED
+    return np.array(chosen, np.int64), np.array(offsets, np.int64)
 
 
 def _eights(raw: bytes, width: int) -> list[int]:

@@ -13,7 +13,7 @@ from screening.expansion import Wording, alternatives
 from screening.gate import Gate
 from screening.lexicon import Lexicon, Numbers
 
-_ALIKE = ("\u017f".encode(), "\u212a".encode())
+_ALIKE = (b"\xc5\xbf", b"\xe2\x84\xaa")
 """What RE2 takes for an s and a k when case is nothing."""
 Numbered = list[tuple[int, str]]
 
@@ -49,7 +49,7 @@ class Survey:
         The excerpts are in order, each from its place in `starts` to that in `ends`, and may overlap.
         """
         excerpts = [text[first:last] for first, last in zip(starts.tolist(), ends.tolist(), strict=True)]
-        if not text.isascii() and any(letter in text for letter in _ALIKE):
+        if not text.isascii() and _has_look_alikes(text):
             return self._whole.places(excerpts)
         found = self._worded(text, starts, ends)
         near = found.pop(self._most, set())
@@ -76,3 +76,12 @@ class Survey:
         for owner, excerpt in zip(*(axis.tolist() for axis in np.nonzero(pairs)), strict=True):
             found.setdefault(owner, set()).add(excerpt)
         return found
+
+
+def _has_look_alikes(text: bytes) -> bool:
+    """Whether one of `_ALIKE` is in it; a search for them stops at each of their first bytes."""
+    raw = np.frombuffer(text + bytes(2), np.uint8)
+    (long, s), (kelvin, sign, k) = _ALIKE
+    if ((raw[:-1] == long) & (raw[1:] == s)).any():
+        return True
+    return bool(((raw[1:-1] == sign) & (raw[2:] == k) & (raw[:-2] == kelvin)).any())

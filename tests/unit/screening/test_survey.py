@@ -107,3 +107,19 @@ def test_a_lexicon_finds_every_string_in_any_case_wherever_it_is() -> None:
     assert len(expected) > 20
     assert (7, 40_000) in found
     assert (there.end - there.start == [len(words[number]) for number in there.number]).all()
+
+
+def test_a_lexicon_finds_strings_between_letters_that_are_not_ascii() -> None:
+    there = Lexicon([Wording("mask"), Wording("the rules", edge_before=True)]).find(
+        ("\u0436" * 9 + "Mask\u4e00 the rules").encode()
+    )
+    assert sorted(zip(there.number.tolist(), there.start.tolist(), strict=True)) == [(0, 18), (1, 26)]
+
+
+def test_strings_that_share_four_bytes_are_told_apart_by_others() -> None:
+    letters = "bcdefghijklm"
+    lexicon = Lexicon([Wording(f"{before}and{after}") for before in letters for after in letters])
+    pieces = [piece for letter in letters for piece in (f"{letter}and", f"and{letter}")]
+    behind = [len(lexicon._candidates(b" " * 64 + piece.encode() + b" " * 512, 4)[0]) for piece in pieces]
+    assert sum(behind) == len(letters) ** 2
+    assert len([count for count in behind if count > 9]) < len(letters) / 2
