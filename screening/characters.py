@@ -7,18 +7,16 @@ from dataclasses import dataclass
 from importlib import resources
 
 import numpy as np
-from numpy.typing import NDArray
 
+from screening.growth import Growth, Widths
+from screening.hiding import Codes, hidden
 from screening.pattern import Pattern
 from screening.views import Offsets, View
-
-Codes = NDArray[np.uint32]
 
 _CODES = 0x110000
 _WIDEST = 4
 _GROWTH = 3.1
 _SEVERAL = 100
-_NOTED = 3
 _INVISIBLE = frozenset([
     173, 847, 1564, 4447, 4448, 6068, 6069, 6158, 12644, 65279, 65440, 65532, *range(8203, 8208),
     *range(8234, 8239), *range(8288, 8304), *range(65024, 65040), *range(768, 880), *range(6155, 6158),
@@ -34,7 +32,8 @@ _SCRIPTS = (
     *((0x1F130, 0x1F18A), (0x1F1E6, 0x1F1FF)),
 )
 _MIXED = Pattern(f"[A-Za-z]{_OTHER}|{_OTHER}[A-Za-z]|{_BOXED}")
-_HIDDEN = Pattern(r"[a-z][\x{200B}-\x{200F}\x{2060}-\x{2064}\x{FEFF}\x{AD}\x{202A}-\x{202E}]+[a-z]")
+_KNOWN, _LETTER, _WIDTH = 1, 2, 2
+_MOST = 8
 
 
 def _forms(chars: str) -> list[str]:
@@ -87,7 +86,7 @@ def _unaccented() -> dict[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class Disguise:
-    """What was taken off: hidden tag characters, invisible characters inside words (from three on), mixed words.
+    """What was taken off: hidden tag characters, invisible characters inside words, mixed words.
 
     `exhausting`: there was more of it than is undone.
     """
@@ -102,13 +101,11 @@ class Characters:
     """Takes characters to the ones they stand for, by table, in time linear in the text."""
 
     def __init__(self) -> None:
-        self._known = np.zeros(_CODES, np.bool_)
+        self._traits = np.full(_CODES, 1 << _WIDTH, np.uint8)
         self._target = np.arange(_CODES, dtype=np.uint32)
-        self._width = np.ones(_CODES, np.int8)
         self._long: dict[int, str] = {}
-        self._letter = np.zeros(_CODES, np.bool_)
         for first, last in _SCRIPTS:
-            self._letter[first : last + 1] = True
+            self._traits[first : last + 1] |= _LETTER
         accents = _unaccented()
         self._accents = _table(accents)
         self._alike = _table({**accents, **_look_alikes()})
@@ -120,44 +117,39 @@ class Characters:
         codes = _codes(text)
         places = np.flatnonzero(codes > 127)
         foreign = codes[places]
-        self._learn(foreign)
-        mixed = bool(self._letter[foreign].any())
-        widths, target = self._width[foreign], self._target[foreign]
+        traits = self._traits[foreign]
+        if not (traits & _KNOWN).all():
+            self._learn(foreign[(traits & _KNOWN) == 0])
+            traits = self._traits[foreign]
+        mixed = bool((traits & _LETTER).any())
+        widths: Widths = (traits >> _WIDTH).astype(np.uint8, copy=False)
+        target = self._target[foreign]
+        first = codes.copy()
+        first[places] = target
         if (widths == 1).all():
-            result = text
-            if (target != foreign).any():
-                codes = codes.copy()
-                codes[places] = target
-                result = _text(codes)
+            result = text if (target == foreign).all() else _text(first)
             return View(result), Disguise(mixed=_count(_MIXED, result) if mixed else 0)
         if widths.sum(dtype=np.int64) > _GROWTH * len(codes):
-            widths = np.minimum(widths, 1)  # made to swell: the first character of each form must do
-        return self._grown(text, codes, places, widths, mixed=mixed)
-
-    def _grown(
-        self, text: str, codes: Codes, places: NDArray[np.int64], widths: NDArray[np.int8], *, mixed: bool
-    ) -> tuple[View, Disguise]:
-        """The reading when characters became several, or none."""
-        foreign = codes[places]
-        first = codes.copy()
-        first[places] = self._target[foreign]
-        changed = np.flatnonzero(widths != 1)
-        if len(changed) <= _SEVERAL:
-            result, origin = self._pieced(codes, _text(first), places[changed].tolist())
-        else:
-            every = np.ones(len(codes), np.int8)
-            every[places] = widths
-            origin = np.repeat(np.arange(len(codes)), every)
-            result = _text(self._spread(codes, every, first[origin]))
+            widths = np.minimum(widths, 1, dtype=np.uint8)  # made to swell: the first character of each form must do
+        result, origin = self._grown(codes, first, places, widths)
         disguise = Disguise(
             tags=int(((foreign > 0xE0020) & (foreign < 0xE007F)).sum()),
-            invisible=_count(_HIDDEN, text.lower()) if _after_letters(codes, places[widths == 0]) >= _NOTED else 0,
+            invisible=hidden(codes, places[widths == 0]),
             mixed=_count(_MIXED, result) if mixed else 0,
         )
         return View(result, origin=origin), disguise
 
+    def _grown(self, codes: Codes, first: Codes, places: Offsets, widths: Widths) -> tuple[str, Offsets]:
+        """The reading when characters became several, or none, of which the `first` ones are known; where they were."""
+        changed = np.flatnonzero(widths != 1)
+        if len(changed) <= _SEVERAL:
+            return self._pieced(codes, _text(first), places[changed].tolist())
+        growth = Growth(len(codes), places[changed], widths[changed])
+        origin = growth.origin()
+        return _text(self._filled(codes, growth, first[origin])), origin
+
     def _pieced(self, codes: Codes, text: str, places: list[int]) -> tuple[str, Offsets]:
-        """As `_spread`, put together from what is between the few characters that became several, or none."""
+        """As `_filled`, put together from what is between the few characters that became several, or none."""
         parts: list[str] = []
         origin: list[Offsets] = []
         position = 0
@@ -169,30 +161,27 @@ class Characters:
             position = place + 1
         return "".join((*parts, text[position:])), np.concatenate((*origin, np.arange(position, len(text))))
 
-    def _learn(self, codes: Codes) -> None:
+    def _learn(self, unknown: Codes) -> None:
         """Look up the forms of characters not met before; two threads may do the same work, with the same result."""
-        unknown = codes[~self._known[codes]]
-        if not len(unknown):
-            return
         among = np.zeros(_CODES, np.bool_)
         among[unknown] = True
         new = np.flatnonzero(among).astype(np.uint32)
         for char, form in zip(_text(new), _forms(_text(new)), strict=True):
             if form != char:
                 code = ord(char)
-                self._width[code] = len(form)
+                self._traits[code] = self._traits[code] & _LETTER | len(form) << _WIDTH
                 if form:
                     self._target[code] = ord(form[0])
                 if len(form) > 1:
                     self._long[code] = form
-        self._known[new] = True
+        self._traits[new] |= _KNOWN
 
-    def _spread(self, codes: Codes, widths: NDArray[np.int8], result: Codes) -> Codes:
+    def _filled(self, codes: Codes, growth: Growth, result: Codes) -> Codes:
         """Fill in the characters that became several."""
-        grown = np.flatnonzero(widths > 1)
+        grown = np.flatnonzero(growth.widths > 1)
         if len(grown):
-            starts = np.cumsum(widths, dtype=np.int64)[grown] - widths[grown]
-            kinds, kind = np.unique(codes[grown], return_inverse=True)
+            starts = growth.starts[grown]
+            kinds, kind = np.unique(codes[growth.places[grown]], return_inverse=True)
             forms = [self._long[code] for code in kinds.tolist()]
             for offset in range(1, _WIDEST):
                 chars = np.array([ord(form[offset]) if offset < len(form) else 0 for form in forms], np.uint32)[kind]
@@ -213,18 +202,12 @@ class Characters:
         return View(_text(folded), "folded", view.origin, view.until, view.span)
 
 
-def _after_letters(codes: Codes, places: Offsets) -> int:
-    """How many of the places come after a Latin letter."""
-    small = codes[places[places > 0] - 1] | 0x20
-    return int(((small >= ord("a")) & (small <= ord("z"))).sum())
-
-
 def _codes(text: str) -> Codes:
     return np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
 
 
 def _text(codes: Codes) -> str:
-    return codes.astype("<u4").tobytes().decode("utf-32-le", "replace")
+    return str(codes.astype("<u4", copy=False).data, "utf-32-le", "replace")
 
 
 def _table(mapping: dict[int, str]) -> Codes:
@@ -233,10 +216,10 @@ def _table(mapping: dict[int, str]) -> Codes:
     return table
 
 
-def _count(pattern: Pattern, text: str, most: int = 8) -> int:
+def _count(pattern: Pattern, text: str) -> int:
     count = 0
     for _ in pattern.spans(text.encode("utf-8", "replace")):
         count += 1
-        if count == most:
+        if count == _MOST:
             break
     return count
