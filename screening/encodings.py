@@ -130,12 +130,14 @@ def _percent(view: View) -> Iterator[View]:
     raw = np.frombuffer(view.raw, np.uint8)
     if len(raw) < 3:
         return
-    high, low = _VALUES[raw[1:-1]], _VALUES[raw[2:]]
-    marks = np.flatnonzero((raw[:-2] == 0x25) & (high >= 0) & (low >= 0))
+    marks = np.flatnonzero(raw[:-2] == 0x25)
+    high, low = _VALUES[raw[marks + 1]], _VALUES[raw[marks + 2]]
+    whole = (high >= 0) & (low >= 0)
+    marks, bytes_ = marks[whole], (high * 16 + low)[whole].astype(np.uint8)
     if len(marks) < 3:
         return
     result = raw.copy()
-    result[marks] = (high[marks] * 16 + low[marks]).astype(np.uint8)
+    result[marks] = bytes_
     keep = _near(marks, len(raw))
     ends = np.flatnonzero(keep[:-1] & ~keep[1:])
     result[ends] = 0x0A  # what follows here is from somewhere else
@@ -151,10 +153,12 @@ def _percent(view: View) -> Iterator[View]:
 
 def _near(places: Offsets, length: int) -> NDArray[np.bool_]:
     """Which bytes are at most 400 from one of the places: the rest reads the same as it stands."""
-    change = np.zeros(length + 1, np.int32)
-    np.add.at(change, np.maximum(places - _NEAR, 0), 1)
-    np.add.at(change, np.minimum(places + _NEAR, length), -1)
-    return np.asarray(np.cumsum(change[:-1]) > 0)
+    keep = np.zeros(length, np.bool_)
+    apart = np.flatnonzero(np.diff(places) >= 2 * _NEAR)
+    first, last = places[np.append(0, apart + 1)], places[np.append(apart, -1)]
+    for start, end in zip(first.tolist(), last.tolist(), strict=True):
+        keep[max(0, start - _NEAR) : end + _NEAR] = True
+    return keep
 
 
 def _from_bytes(view: View, data: bytes, first: Offsets, after: Offsets) -> View:
@@ -166,8 +170,10 @@ def _from_bytes(view: View, data: bytes, first: Offsets, after: Offsets) -> View
             return View(text, "decoded", span=(0, _length(view)))
         lead = np.flatnonzero((np.frombuffer(data, np.uint8) & 0xC0) != 0x80)
         first, after = first[lead], after[np.append(lead[1:], len(data)) - 1]
-    position = _characters(view.raw)
-    start, end = position[first], position[after - 1] + 1
+    start, end = first, after
+    if len(view.raw) != len(view.text):
+        position = _characters(view.raw)
+        start, end = position[first], position[after - 1] + 1
     if view.origin is not None:
         return View(text, "decoded", view.origin[start], view.origin[end - 1] + 1)
     return View(text, "decoded", start, end)
