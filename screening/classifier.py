@@ -6,7 +6,7 @@ import base64
 import json
 import math
 import zlib
-from collections.abc import Iterable
+from functools import cached_property
 from importlib import resources
 from typing import TypedDict, cast
 
@@ -15,19 +15,20 @@ from numpy.typing import NDArray
 
 from screening.documents import parsed
 from screening.features import BITS, Grams
-from screening.gate import Gate
+from screening.gate import Gate, Presence
+from screening.glance import Glance
 
 BLOCK, REACH = 250, 60
 CHAR_NORM, WORD_NORM = 2500, 600
 BUCKETS = 1 << BITS
 _SHORT = 1250
 AROUND = 30
-_CLOSE, _FEW, _MANY = 6, 4, 800
+_CLOSE, _MANY = 6, 100
+_ANYWAY, _DOUBT = 24, 1.0
 _ALONE = 250_000
 _PLAIN = 6.0
 _COUNTING = ("\\w+", "\\w*", "]{", "[^", "\\s*", "\\s+", "\\W")
 
-Presence = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 
 
@@ -100,6 +101,12 @@ class Cues:
         patterns = cue_patterns()
         self.names = list(patterns)
         self._gate = Gate(enumerate(patterns.values()), _COUNTING)
+        self._patterns = list(patterns.values())
+
+    @cached_property
+    def _glance(self) -> Glance:
+        """Made for the first long text: many a process never reads one."""
+        return Glance(self._patterns, self._gate)
 
     def found(self, text: str) -> list[int]:
         """Indices into `names`, ascending."""
@@ -108,17 +115,16 @@ class Cues:
     def present(self, text: str, chosen: Numbers) -> Presence:
         """A row for each chosen window of a long text: 1 for the cues that begin in it. Each block is read once."""
         blocks = np.union1d(chosen, chosen + 1)
-        result = self._within(text, (blocks * BLOCK).tolist(), BLOCK)
+        near = (text[max(0, start - AROUND) : start + BLOCK + REACH] for start in (blocks * BLOCK).tolist())
+        result = self._gate.presence([excerpt.encode("utf-8", "replace") for excerpt in near], len(self.names))
         first = np.searchsorted(blocks, chosen)
         return np.maximum(result[first], result[first + 1])
 
-    def around(self, text: str, count: int) -> Presence:
-        """A row for each four windows of a long text that has so many: 1 for the cues that are in any of them."""
-        return self._within(text, range(0, count * BLOCK, _FEW * BLOCK), (_FEW + 1) * BLOCK)
-
-    def _within(self, text: str, starts: Iterable[int], size: int) -> Presence:
-        excerpts = [text[max(0, start - AROUND) : start + size + REACH].encode("utf-8", "replace") for start in starts]
-        return self._gate.presence(excerpts, len(self.names))
+    def likely(self, text: str, count: int) -> Presence:
+        """A row for each window of a long text that has so many: 1 for the cues that seem to be in it at a glance."""
+        blocks = self._glance.presence(text, BLOCK)
+        windows: Presence = np.maximum(blocks[:count], blocks[1 : count + 1])
+        return windows
 
 
 class Classifier:
@@ -163,20 +169,16 @@ class Classifier:
         return settled(best, count)
 
     def _suspicious(self, text: str, count: int, needed: float) -> Numbers:
-        """The windows that may reach `needed`; in a very long text four at a time are looked at for that.
+        """The windows that may reach `needed`: of many those that come near it at a glance, and the likeliest anyway.
 
-        All the cues of four windows together, without those that speak against an attack, say more than any of them.
+        A glance misses some cues, for and against: so much that falls short of `needed` by 1 is read all the same.
         """
         if count <= _MANY:
             return np.arange(count)
-        present = self._cues.around(text, count)
-        most = self._weighed(present, np.maximum(self._singles, 0), np.maximum(self._pairs, 0))
-        least = min(_PLAIN, (needed + 1) / (1 + 1 / _PLAIN)) - self._reach
-        fours: Numbers = np.flatnonzero(most >= least)
-        if not len(fours):
-            fours = np.array([most.argmax()])
-        chosen: Numbers = (fours[:, None] * _FEW + np.arange(_FEW)).ravel()
-        return chosen[chosen < count]
+        likely = self._by_cues(self._cues.likely(text, count))
+        least = min(_PLAIN, (needed + 1) / (1 + 1 / _PLAIN)) - self._reach - _DOUBT
+        chosen: Numbers = np.union1d(np.flatnonzero(likely >= least), np.argpartition(-likely, _ANYWAY)[:_ANYWAY])
+        return chosen
 
     def _refined(self, value: float, text: str, needed: float) -> float:
         """With the n-grams' share: it is at most `grams_reach`, and less in a short text."""
@@ -184,19 +186,15 @@ class Classifier:
         return value + gram_value(Grams(text), self._grams, self._scale) if value + reach >= needed else value - reach
 
     def _by_cues(self, present: Presence) -> Presence:
-        """The cues' share, window by window."""
-        return self._weighed(present, self._singles, self._pairs)
-
-    def _weighed(self, present: Presence, singles: Presence, pairs: Presence) -> Presence:
-        """The logit of each row by cues and their pairs.
+        """The cues' share, window by window.
 
         So few rows at a time that BLAS does not start threads, which would spin for longer than the work takes.
         """
         totals: Presence = np.empty(len(present), np.float32)
-        step = max(1, _ALONE // len(singles) ** 2)
+        step = max(1, _ALONE // len(self._singles) ** 2)
         for first in range(0, len(present), step):
             part = present[first : first + step]
-            totals[first : first + step] = self._bias + part @ singles + ((part @ pairs) * part).sum(1)
+            totals[first : first + step] = self._bias + part @ self._singles + ((part @ self._pairs) * part).sum(1)
         return totals
 
     def _of_cues(self, found: list[int]) -> float:

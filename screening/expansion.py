@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 
@@ -49,21 +50,38 @@ class Alternative:
 
 def alternatives(pattern: str) -> list[Alternative]:
     """The alternatives of a pattern of RE2, in order."""
+    folded, bodies = _bodies(pattern)
+    return [_alternative(one, folded=folded) for one in bodies] if bodies else [Alternative(pattern=pattern)]
+
+
+def wordings(pattern: str) -> Iterator[Wording]:
+    """What can be written out of a pattern of RE2: the wordings of its alternatives."""
+    folded, bodies = _bodies(pattern)
+    for body in bodies:
+        if body.isascii():
+            with suppress(EndlessError):
+                yield from _worded(body, folded=folded)
+
+
+def _bodies(pattern: str) -> tuple[bool, list[str]]:
+    """Whether case is nothing, and the alternatives; none of a pattern with flags of its own inside."""
     folded = pattern.startswith("(?i)")
     body = pattern.replace("|(?i)", "|")[4:] if folded else pattern
-    if "(?" in body.replace("(?:", ""):
-        return [Alternative(pattern=pattern)]
-    return [_alternative(one, folded=folded) for one in flattened(body)]
+    return folded, [] if "(?" in body.replace("(?:", "") else list(flattened(body))
 
 
 def _alternative(body: str, *, folded: bool) -> Alternative:
     try:
-        wordings = tuple(one for one in map(_wording, _strings(body)) if one)
-        if folded or all(one.text == one.text.upper() for one in wordings):
-            return Alternative(wordings)
+        return Alternative(_worded(body, folded=folded))
     except EndlessError:
-        pass
-    return Alternative(pattern=f"(?i){body}" if folded else body, required=_required(body))
+        return Alternative(pattern=f"(?i){body}" if folded else body, required=_required(body))
+
+
+def _worded(body: str, *, folded: bool) -> tuple[Wording, ...]:
+    found = tuple(one for one in map(_wording, _strings(body)) if one)
+    if not folded and any(one.text != one.text.upper() for one in found):
+        raise EndlessError(body)  # it is told in any case
+    return found
 
 
 def _atoms(part: str) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from screening.pattern import options
 from screening.scripts import apart
 
+Presence = NDArray[np.float32]
+
 _MEMORY = 24 << 20
 _SENTINEL = rb"\A"
 
@@ -40,10 +42,10 @@ class Gate:
     def _passes(self, text: bytes) -> list[_Pass]:
         return self._native if not self._foreign or text.isascii() else self._native + self._foreign
 
-    def presence(self, texts: Sequence[bytes], count: int) -> NDArray[np.float32]:
-        """A row for each text with 1 for the patterns, of so many, that are in it."""
+    def presence(self, texts: Sequence[bytes], count: int, *, foreign: bool = False) -> Presence:
+        """A row for each text with 1 for the patterns, of so many, that are in it; or only for `foreign` ones."""
         result = np.zeros((len(texts), count + 1), np.float32)
-        for one, chosen in self._dealt(texts):
+        for one, chosen in self._dealt(texts, foreign=foreign):
             columns, every = np.array([count, *one.numbers]), range(len(one.numbers) + 1)
             match = one.compiled.Match
             found: list[int] = []
@@ -66,13 +68,13 @@ class Gate:
                         result.setdefault(one.numbers[index - 1], set()).add(number)
         return {number: sorted(places) for number, places in result.items()}
 
-    def _dealt(self, texts: Sequence[bytes]) -> Iterator[tuple[_Pass, Sequence[int]]]:
+    def _dealt(self, texts: Sequence[bytes], *, foreign: bool = False) -> Iterator[tuple[_Pass, Sequence[int]]]:
         """Pass by pass, so that each automaton stays in the processor's cache, the texts to read in it."""
-        for one in self._native:
+        for one in () if foreign else self._native:
             yield one, range(len(texts))
-        foreign = [number for number, text in enumerate(texts) if not text.isascii()] if self._foreign else ()
-        for one in self._foreign if foreign else ():
-            yield one, foreign
+        others = [number for number, text in enumerate(texts) if not text.isascii()] if self._foreign else ()
+        for one in self._foreign if others else ():
+            yield one, others
 
     def hits(self, text: bytes) -> list[int]:
         """The numbers of the patterns that are somewhere in `text`, in no order."""
