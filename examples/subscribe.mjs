@@ -70,6 +70,11 @@ export function follow({ url, token, room, after = null, onFrame, onInterruption
 
 if (globalThis.process?.argv?.[1] && import.meta.url.endsWith(process.argv[1].split("/").pop())) {
   const [url, room, after = "0"] = process.argv.slice(2);
+  if (!room || !process.env.TOKEN || !globalThis.WebSocket) {
+    console.error("TOKEN=… node examples/subscribe.mjs ws://127.0.0.1:8080/ws task:ID [CURSOR]");
+    console.error("(node 22 or newer; node 20 with --experimental-websocket)");
+    process.exit(2);
+  }
   const it = follow({
     url,
     room,

@@ -42,5 +42,7 @@ async def follow(url: str, token: str, room: str, cursor: str) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in {3, 4} or "TOKEN" not in os.environ:
+        sys.exit(__doc__)
     why = asyncio.run(follow(sys.argv[1], os.environ["TOKEN"], sys.argv[2], (*sys.argv[3:], "0")[0]))
     sys.exit(0 if why == "end" else why)

@@ -3,6 +3,10 @@
 #
 # TOKEN=… examples/subscribe.sh http://127.0.0.1:8080 task:ID [CURSOR]
 set -eu
+if [ $# -lt 2 ] || [ -z "${TOKEN:-}" ]; then
+    echo 'TOKEN=… examples/subscribe.sh http://127.0.0.1:8080 task:ID [CURSOR]' >&2
+    exit 2
+fi
 newline='
 '
 notes=$(mktemp -d)
@@ -22,6 +26,11 @@ while [ ! -e "$notes/end" ]; do
         esac
         case $newline$message in *"${newline}event: end$newline"*) : >"$notes/end" ;; esac
         message=''
-    done; }
+    done
+    case $line in *'"retryable":false'*) # no stream, but a problem in one line: asking again would not help
+        printf '%s\n' "$line" >&2
+        : >"$notes/refused" ;;
+    esac; }
+    [ ! -e "$notes/refused" ] || exit 1
     [ -e "$notes/end" ] || sleep 0.5
 done

@@ -4,7 +4,11 @@
 # With an ID of your own a repeat is the same task. Exit code: 0 done, 1 not done, 2 refused.
 set -eu
 
-prompt=${1:?what is to be done?}
+if [ $# -lt 1 ] || [ -z "${GATEWAY:-}" ] || [ -z "${TOKEN:-}" ]; then
+  echo 'GATEWAY=http://127.0.0.1:8080 TOKEN=… examples/producers/ask.sh "Summarise: …" [ID]' >&2
+  exit 2
+fi
+prompt=$1
 id=${2:-$(date +%s)-$$}
 
 call() { curl -sS -H "Authorization: Bearer $TOKEN" "$@"; }

@@ -87,6 +87,29 @@ async def test_a_stranger_sees_each_event_once_and_in_order_though_it_is_cut_off
     assert cursors_of(output.result()) == [item["cursor"] for item in history]
 
 
+@pytest.mark.parametrize("name", STRANGERS)
+@pytest.mark.parametrize("asked", ["with a token that is none", "for nothing", "for a room that is not there"])
+async def test_a_stranger_who_is_refused_or_misused_ends_and_says_why(
+    gateway: RunningGateway, name: str, asked: str
+) -> None:
+    scheme, command = TOOLS[name]
+    address = gateway.url.replace("http", scheme, 1) + ("/ws" if scheme == "ws" else "")
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        *(() if asked == "for nothing" else (address, "nowhere" if "room" in asked else "tasks")),
+        env={"PATH": "/usr/bin:/bin", "TOKEN": "none" if "token" in asked else token()},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(60):
+        output, errors = await process.communicate()
+    assert process.returncode in {1, 2}
+    assert output == b""
+    told = {"for nothing": b"TOKEN=", "for a room that is not there": b"not_found"}.get(asked, b"unauthorized")
+    assert told in errors
+    assert b"Traceback" not in errors
+
+
 async def test_a_message_that_was_cut_in_two_is_asked_for_again() -> None:
     asked: list[str] = []
 
