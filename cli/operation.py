@@ -16,7 +16,7 @@ from cli.summary import first_line
 from deploy.local.passwords import kept_password
 from deploy.local.runtime import Runtime
 from deploy.local.settings import StackSettings
-from deploy.local.tokens import DAY, DEVELOPER_SCOPES, mint
+from deploy.local.tokens import DAY, DEVELOPER_SCOPES, SCOPES, mint
 from events.errors import InvalidIdError
 from events.ids import checked_name
 
@@ -41,7 +41,10 @@ def token(
     context: typer.Context,
     owner: Annotated[str, typer.Option(help="Whose token: tasks belong to their owner.")],
     tenant: Annotated[str, typer.Option(help="The owner's tenant.")] = "dev",
-    scope: Annotated[list[str] | None, typer.Option(help="What it may do (repeatable).")] = None,
+    scope: Annotated[
+        list[str] | None,
+        typer.Option(help=f"What it may do, repeatable: {', '.join(SCOPES)} (default; includes the others)."),
+    ] = None,
     ttl: Annotated[float, typer.Option(min=1, help="Seconds until it expires.")] = DAY,
 ) -> None:
     """Mint a token that the local gateway accepts."""
@@ -51,6 +54,9 @@ def token(
             checked_name(value, name)
         except InvalidIdError as error:
             raise typer.BadParameter(error.detail, param_hint=f"--{name}") from None
+    unknown = [name for given in scope or () for name in given.split() if name not in SCOPES]
+    if unknown:
+        raise typer.BadParameter(f"{unknown[0]!r} is not one of {', '.join(SCOPES)}", param_hint="--scope")
     minted = mint(_secret(session.settings.home), owner=owner, tenant=tenant, scopes=scope or DEVELOPER_SCOPES, ttl=ttl)
     if session.output.is_json:
         session.output.document({"token": minted, "owner": owner, "tenant": tenant, "expires_in": ttl})

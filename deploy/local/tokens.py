@@ -9,6 +9,12 @@ ISSUER = "ganglion"
 AUDIENCE = "ganglion"
 DAY = 86_400.0
 DEVELOPER_SCOPES = ("tasks:write", "tasks:read", "admin")
+SCOPES = (
+    "tasks:read",
+    "tasks:write",
+    "agents:write",
+    "admin",
+)  # all that the gateway asks for; admin includes the others
 
 
 def mint(secret: str, *, owner: str, tenant: str, scopes: Sequence[str] = DEVELOPER_SCOPES, ttl: float = DAY) -> str:

@@ -1,0 +1,35 @@
+"""`ganglion token` mints what the gateway knows, and nothing that it would refuse later."""
+
+from pathlib import Path
+
+import jwt
+import pytest
+from typer.testing import CliRunner, Result
+
+from cli.__main__ import app
+
+SECRET = "a secret of thirty-two characters"
+
+
+@pytest.fixture(autouse=True)
+def _secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GANGLION_HOME", str(tmp_path))
+    monkeypatch.setenv("GANGLION_JWT_SECRET", SECRET)
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["token", "--owner", "ann", *arguments])
+
+
+def test_the_scopes_that_were_asked_for_are_in_the_token() -> None:
+    done = run("--scope", "tasks:read", "--scope", "agents:write")
+    claims = jwt.decode(done.stdout.strip(), SECRET, algorithms=["HS256"], audience="ganglion")
+    assert claims["scope"] == "tasks:read agents:write"
+
+
+@pytest.mark.parametrize("scope", ["tasks:reed", "tasks:read,tasks:write", "*"])
+def test_a_scope_that_nothing_asks_for_is_misuse(scope: str) -> None:
+    done = run("--scope", scope)
+    assert done.exit_code == 2
+    assert "agents:write" in done.output  # those that exist are named
+    assert "ey" not in done.stdout
