@@ -48,7 +48,9 @@ class Contract:
         envelope = await self._faults("/schemas/cloudevent/v1", event, "")
         if not isinstance(event, dict):
             return Checked("?", envelope)
-        kind = str(event.get("type"))
+        kind = event.get("type")
+        if not isinstance(kind, str):
+            return Checked("without a type", envelope)
         known = self._types.get(kind)
         if known is None or not known["sent"]:
             taken = ", ".join(sorted(kind for kind, item in self._types.items() if item["sent"]))

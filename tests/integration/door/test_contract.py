@@ -48,6 +48,13 @@ async def test_what_is_said_to_fit_is_taken(doorstep: Doorstep, tmp_path: Path) 
                 assert (await alice.ask(wrong)).status == 422, name
 
 
+async def test_an_event_that_has_no_type_is_told_just_that(doorstep: Doorstep, tmp_path: Path) -> None:
+    (tmp_path / "event.json").write_text(json.dumps(event(type=None)))
+    env = {"GANGLION_URL": doorstep.gateway.url, "GANGLION_TOKEN": token()}
+    done = await ganglion(tmp_path, "contract", "check", str(tmp_path / "event.json"), env=env)
+    assert done.out == "event 1  without a type  does not fit:\n  event: 'type' is a required property\n"
+
+
 @pytest.mark.parametrize("text", ['{"a": 1}\n{"a": 2}\n', '[{"a": 1}, {"a": 2}]', '[\n{"a": 1},\n{"a": 2}\n]'])
 async def test_events_may_be_an_array_or_one_a_line(text: str) -> None:
     assert parse(text) == [{"a": 1}, {"a": 2}]
