@@ -77,7 +77,8 @@ class Supervisor:
         work = asyncio.create_task(self._work())
         waiting = asyncio.create_task(told_to_stop.wait())
         await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
-        self._say("stopping")
+        if not work.done():  # what ends by itself says why, and may have started nothing
+            self._say("stopping")
         work.cancel()
         waiting.cancel()
         outcome, _ = await asyncio.gather(work, waiting, return_exceptions=True)

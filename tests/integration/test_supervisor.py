@@ -86,6 +86,7 @@ async def test_a_second_supervisor_on_the_same_folder_is_refused_and_harms_nothi
         await eventually(lambda: second.process.poll() is not None, within=15)
         assert second.process.returncode == 1
         assert f"is in use by process {standing.process.pid}" in second.output, second.output
+        assert "stopping" not in second.output  # it would read as if the other one were stopped
     assert standing.runtime.pids["nats"] == before.pids["nats"]
     assert all(not is_gone(pid) for role in SERVERS if (pid := standing.runtime.pids[role]))
 
