@@ -1,6 +1,7 @@
 """Events as they happen, by the SDK; what it cannot mend is an error of the command."""
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from cli.errors import CommandError
 from cli.place import Place
@@ -30,8 +31,9 @@ class Subscription:
         """Every event of the room in order, until the gateway says `end`; raises CommandError when it refuses."""
         async with self._producer:
             try:
-                async for told in self._watch:
-                    if isinstance(told, Happening | Snapshot):
-                        yield told
+                async with aclosing(aiter(self._watch)) as told:
+                    async for one in told:
+                        if isinstance(one, Happening | Snapshot):
+                            yield one
             except RefusedError as error:
                 raise CommandError(str(error)) from None

@@ -1,5 +1,6 @@
 """`ganglion tail`: everything that happens to your tasks, live."""
 
+from contextlib import aclosing
 from typing import Annotated
 
 import typer
@@ -23,11 +24,12 @@ def tail(
 async def _tail(session: Session, after: str | None) -> int:
     output = session.output
     subscription = Subscription(session.place, "tasks", after=after, say=output.remark)
-    async for told in subscription.follow():
-        if isinstance(told, Snapshot):
-            output.remark(f"older events are no longer kept; going on at {told.cursor}")
-        elif output.is_json:
-            output.document(told.model_dump(mode="json"))
-        else:
-            output.line(entry(told))
+    async with aclosing(subscription.follow()) as happenings:  # closed in order also when nobody reads our output
+        async for told in happenings:
+            if isinstance(told, Snapshot):
+                output.remark(f"older events are no longer kept; going on at {told.cursor}")
+            elif output.is_json:
+                output.document(told.model_dump(mode="json"))
+            else:
+                output.line(entry(told))
     return 0

@@ -17,6 +17,7 @@ from producers.sdk.transport import Token, text_of
 _EVENTS = "/api/v1/events"
 _STRUCTURED = "application/cloudevents+json"
 _FOR_GOOD = {4400: 400, 4401: 401, 4403: 403, 4404: 404}
+_GOODBYE = 1.0  # seconds; the gateway's is behind all that we have not read
 _MAX_FRAME = 4 * 1024 * 1024
 _document = TypeAdapter(JsonObject)
 
@@ -60,7 +61,12 @@ class HttpTransport:
         asked = {"type": "subscribe", "id": "sdk", "room": room, **({} if after is None else {"after": after})}
         try:
             async with connect(
-                where, additional_headers=self._authorization(), max_size=_MAX_FRAME, compression=None, proxy=None
+                where,
+                additional_headers=self._authorization(),
+                max_size=_MAX_FRAME,
+                compression=None,
+                proxy=None,
+                close_timeout=_GOODBYE,
             ) as socket:
                 await socket.send(json.dumps(asked))
                 while True:

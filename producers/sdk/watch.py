@@ -1,7 +1,8 @@
 """One room, followed: a lost connection is picked up at the last event seen, so that each is told once and in order."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from producers.sdk.errors import TryAgainError
 from producers.sdk.frames import Delta, Ended, Happening, Snapshot, Subscribed, Told
@@ -33,17 +34,18 @@ class Watch:
         self.cursor = after
         self.ready = asyncio.Event()
 
-    async def __aiter__(self) -> AsyncIterator[Told]:
+    async def __aiter__(self) -> AsyncGenerator[Told]:
         """Every event from the cursor on. Raises RefusedError when the room is not the caller's to see."""
         pauses = Pauses()
         while True:
             try:
-                async for frame in self._transport.frames(self._room, self.cursor):
-                    pauses.reset()
-                    if isinstance(frame, Ended):
-                        return
-                    if (told := self._took(frame)) is not None:
-                        yield told
+                async with aclosing(self._transport.frames(self._room, self.cursor)) as frames:
+                    async for frame in frames:
+                        pauses.reset()
+                        if isinstance(frame, Ended):
+                            return
+                        if (told := self._took(frame)) is not None:
+                            yield told
             except TryAgainError as error:
                 pause = pauses.next(error.after)
                 if self._say is not None and pause:

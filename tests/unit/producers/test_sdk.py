@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from uuid import uuid4
 
 import pytest
@@ -35,6 +36,7 @@ class Line:
         self.rooms: list[tuple[str, str | None]] = []
         self.parts: list[list[Frame | Exception]] = []
         self.away = False
+        self.is_open = False
 
     async def open(self) -> None: ...
 
@@ -50,10 +52,14 @@ class Line:
 
     async def frames(self, room: str, after: str | None) -> AsyncGenerator[Frame]:
         self.rooms.append((room, after))
-        for item in self.parts.pop(0):
-            if isinstance(item, Exception):
-                raise item
-            yield item
+        self.is_open = True
+        try:
+            for item in self.parts.pop(0):
+                if isinstance(item, Exception):
+                    raise item
+                yield item
+        finally:
+            self.is_open = False
 
 
 @pytest.fixture
@@ -150,6 +156,15 @@ async def test_a_watch_goes_on_after_the_last_event_it_saw(line: Line) -> None:
     assert seen == ["task.ready", "task.running", "task.succeeded"]
     assert line.rooms == [(f"task:{TASK}", after) for after in ("0", "e-2", "e-2")]
     assert watch.cursor == "e-4"
+
+
+async def test_who_leaves_a_watch_has_closed_its_line(line: Line) -> None:
+    line.parts = [[Subscribed("e-1"), happening("ready", 2), happening("running", 3)]]
+    async with EventProducer("http://x", "t") as outside, aclosing(aiter(outside.watch(TASK))) as told:
+        await anext(told)
+        assert line.is_open
+        await told.aclose()
+        assert not line.is_open  # and not whenever the collector comes: a loop that ends meanwhile complains
 
 
 async def test_a_room_is_watched_from_where_the_gateway_began(line: Line) -> None:
