@@ -118,17 +118,15 @@ class _Parser(Parser):
                 break
             try:
                 sink, begin = sinks.get(int(words[2])), line_end + CRLF_SIZE
+                body = begin + (int(words[-2]) if has_headers else 0)
                 end = begin + int(words[-1])
             except ValueError:
                 break
             if sink is None or end + CRLF_SIZE > len(data):
                 break
-            headers, body = None, begin
-            if has_headers:
-                body = begin + int(words[-2])
-                headers = _read(data[begin:body])
-                if headers is None:
-                    break
+            headers = _read(data[begin:body]) if has_headers else None
+            if has_headers and headers is None:
+                break
             reply = words[3] if count == 5 + has_headers else b""
             self._client.give(sink, words[1], reply, data[body:end], headers)
             place = end + CRLF_SIZE

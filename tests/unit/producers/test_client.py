@@ -129,7 +129,15 @@ def test_a_sink_that_raises_hears_the_next_message() -> None:
     assert heard == [b"1", b"2"]
 
 
-@pytest.mark.parametrize("line", [b"MSG bus.t.x one 2\r\n{}\r\n", b"HMSG bus.t.x 1 2\r\n{}\r\n", b"NONSENSE\r\n"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"MSG bus.t.x one 2\r\n{}\r\n",
+        b"HMSG bus.t.x 1 2\r\n{}\r\n",
+        b"HMSG bus.t.x 1 two 2\r\n{}\r\n",
+        b"NONSENSE\r\n",
+    ],
+)
 def test_what_is_no_message_is_judged_by_nats_py(line: bytes) -> None:
     with pytest.raises(ProtocolError):
         asyncio.run(heard_by(lambda _: None, [line]))
