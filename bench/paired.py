@@ -1,12 +1,14 @@
 """`python -m bench.paired OLD`: another worktree and this one in turn, both stacks up at once: what a change saves.
 
 CPU a task moves by a fifth from one minute to the next where others use the machine too. Portions of some hundred
-tasks in turn meet the same minutes, so the ratio of two trees holds where the figure of either does not.
+tasks in turn meet the same minutes, so the ratio of two trees holds where the figure of either does not. Two stacks of
+the same tree differ by some ten percent for as long as they live: hence several starts of both.
 """
 
 import asyncio
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Self
@@ -33,7 +35,6 @@ class Tree:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._process: asyncio.subprocess.Process | None = None
-        self.portions: list[Figures] = []
 
     async def __aenter__(self) -> Self:
         self._process = await asyncio.create_subprocess_exec(
@@ -71,8 +72,13 @@ def added_up(figures: Figures) -> Figures:
     return {**figures, "these three": sum(figures[name] for name in _OURS)}
 
 
+def mean_of(portions: list[Figures]) -> Figures:
+    """What the portions of one start have in common."""
+    return {name: sum(one[name] for one in portions) / len(portions) for name in portions[0]}
+
+
 def compared(old: list[Figures], new: list[Figures]) -> list[tuple[str, float, float, float]]:
-    """By figure the two medians and the median of the ratios of pairs; of portions that were in turn."""
+    """By figure the two medians and the median of the ratios of pairs; of starts that were beside each other."""
     return [
         (
             name,
@@ -86,25 +92,30 @@ def compared(old: list[Figures], new: list[Figures]) -> list[tuple[str, float, f
     ]
 
 
-async def measure(paths: tuple[Path, Path], rounds: int, tasks: int) -> tuple[list[Figures], list[Figures]]:
-    """All portions of both but the first, which warms up."""
+async def measure(paths: Sequence[Path], rounds: int, tasks: int) -> dict[Path, Figures]:
+    """One start of both: the means of all portions but the first, which warms up."""
+    portions: dict[Path, list[Figures]] = {path: [] for path in paths}
     async with AsyncExitStack() as opened:
-        trees = [await opened.enter_async_context(Tree(path)) for path in paths]
+        trees = [(path, await opened.enter_async_context(Tree(path))) for path in paths]
         for number in range(rounds + 1):
-            for tree in trees if number % 2 == 0 else reversed(trees):
-                tree.portions.append(await tree.carry(tasks))
-    old, new = (tree.portions[1:] for tree in trees)
-    return old, new
+            for path, tree in trees if number % 2 == 0 else reversed(trees):
+                portions[path].append(await tree.carry(tasks))
+    return {path: mean_of(found[1:]) for path, found in portions.items()}
 
 
 def pair(
     old: Annotated[Path, typer.Argument(help="The other worktree.", exists=True, file_okay=False, resolve_path=True)],
-    rounds: Annotated[int, typer.Option(min=1, help="Portions of each.")] = 10,
-    tasks: Annotated[int, typer.Option(min=100, help="Tasks in a portion.")] = 500,
+    starts: Annotated[int, typer.Option(min=1, help="How often both stacks are started.")] = 6,
+    rounds: Annotated[int, typer.Option(min=1, help="Portions of each, a start.")] = 3,
+    tasks: Annotated[int, typer.Option(min=100, help="Tasks in a portion.")] = 400,
 ) -> None:
     """Compare another worktree with this one."""
-    table = Table("CPU microseconds a task", str(old.name), "this tree", "ratio", box=None)
-    for name, before, after, ratio in compared(*uvloop.run(measure((old, _HERE), rounds, tasks))):
+    found: list[dict[Path, Figures]] = []
+    for number in range(starts):
+        paths = (old, _HERE) if number % 2 == 0 else (_HERE, old)
+        found.append(uvloop.run(measure(paths, rounds, tasks)))
+    table = Table("CPU microseconds a task", old.name, "this tree", "ratio", box=None)
+    for name, before, after, ratio in compared([one[old] for one in found], [one[_HERE] for one in found]):
         table.add_row(name, f"{before:,.0f}", f"{after:,.0f}", f"{ratio:.3f}")
     Console().print(table)
 

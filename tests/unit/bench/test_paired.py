@@ -1,11 +1,18 @@
 """What two trees are compared by."""
 
-from bench.paired import added_up, compared
+from bench.paired import added_up, compared, mean_of
 
 
 def test_the_three_that_are_ours_are_added_up() -> None:
     figures = {"consumers": 5.0, "gateway": 3.0, "nats": 2.0, "postgres": 100.0}
     assert added_up(figures) == {**figures, "these three": 10.0}
+
+
+def test_a_start_is_the_mean_of_its_portions() -> None:
+    assert mean_of([{"nats": 100.0, "gateway": 1.0}, {"nats": 300.0, "gateway": 3.0}]) == {
+        "nats": 200.0,
+        "gateway": 2.0,
+    }
 
 
 def test_the_ratio_is_that_of_pairs_and_not_that_of_medians() -> None:
