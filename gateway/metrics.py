@@ -32,7 +32,9 @@ class Metrics:
             ["durability"],
             registry=self.registry,
         )
-        self.shed = Counter("gateway_shed_total", "Requests refused because the keeper lags", registry=self.registry)
+        self.shed = Counter(
+            "gateway_shed_total", "Requests refused because the keeper lags or the log is full", registry=self.registry
+        )
         self.rate_limited = Counter(
             "gateway_rate_limited_total", "Requests refused because of their number", ["tier"], registry=self.registry
         )
@@ -41,7 +43,7 @@ class Metrics:
         self.delivered = Counter(
             "gateway_events_delivered_total", "Events queued to subscribers", registry=self.registry
         )
-        self.slow_readers = Counter("gateway_slow_readers_total", "Connections closed 4408", registry=self.registry)
+        self.slow_readers = Counter("gateway_slow_readers_total", "WebSockets closed 4408", registry=self.registry)
         self.keeper_lag = Gauge(
             "gateway_keeper_lag_seconds", "Age of the oldest uncommitted event", registry=self.registry
         )

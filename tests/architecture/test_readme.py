@@ -14,6 +14,8 @@ from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
 from cli.__main__ import app
+from deploy.local.tokens import SCOPES
+from gateway.metrics import Metrics
 from gateway.requests import TaskRequest
 from gateway.submitting import CREATE
 
@@ -67,6 +69,17 @@ def test_the_command_has_what_is_said_of_it() -> None:
     said = re.findall(r"`([a-z]+)`", line)
     assert said
     assert set(said) <= set(commands)
+
+
+def test_the_metrics_that_are_explained_are_served() -> None:
+    said = set(re.findall(r"`((?:gateway|orchestrator)_[a-z_]+)`", (ROOT / "docs" / "operations.md").read_text()))
+    served = {line.split()[2] for line in Metrics().text().decode().splitlines() if line.startswith("# TYPE ")}
+    assert said
+    assert said <= served
+
+
+def test_the_scopes_in_the_table_are_those_that_can_be_minted() -> None:
+    assert set(re.findall(r"^\| `([a-z:]+)` \|", CONFIGURATION, re.MULTILINE)) == set(SCOPES)
 
 
 def test_the_request_is_one_that_the_gateway_takes() -> None:
