@@ -2,7 +2,7 @@
 
 CPU a task moves by a fifth from one minute to the next where others use the machine too. Portions of some hundred
 tasks in turn meet the same minutes, so the ratio of two trees holds where the figure of either does not. Two stacks of
-the same tree differ by some ten percent for as long as they live: hence several starts of both.
+one tree have differed by 3 to 10 % for as long as they lived: hence several starts of both.
 """
 
 import asyncio
