@@ -30,6 +30,7 @@ def main() -> None:
     tables: dict[str, Callable[[], str]] = {
         "Injections, by held-out source": lambda: injection.table(corpora, screener, logits),
         "Own probe": lambda: probe.table(screener),
+        "Own probe, the second": lambda: probe.table(screener, "second-"),
         "Disguises": lambda: injection.disguised(corpora, screener),
         "Long documents": lambda: documents.table(corpora, screener),
         "Personal data": lambda: pii.table(corpora, screener),
