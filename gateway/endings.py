@@ -43,6 +43,10 @@ class Endings:
             self._lately.popitem(last=False)
         self.came(task_id)
 
+    def forget(self) -> None:
+        """What came lately may have been followed by states that were not shown here."""
+        self._lately.clear()
+
     def came(self, subject: str) -> None:
         """What is waited for of a task or a proposal is there."""
         for future in self._awaited.get(subject, ()):

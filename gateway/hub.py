@@ -104,13 +104,14 @@ class Hub:
             self._metrics.subscriptions.dec()
 
     def epoch_changed(self, epoch: str) -> None:
-        """The keeper reads another epoch than the hub does: start over."""
-        if self.is_open and epoch != self.position.epoch:
+        """The keeper reads a newer epoch than the hub does, or is about to: start over."""
+        if epoch > self.position.epoch:
             self._restart.set()
 
     async def run(self, client: Client) -> None:
         """Read until cancelled; after a break everybody has to catch up with the new beginning."""
         while True:
+            self._restart.clear()  # before the epoch is asked for: what is announced from now on may be newer
             try:
                 start = await self._open(client)
                 async with Reader(client, BUS.name, start, window=_WINDOW) as reader:
@@ -122,7 +123,6 @@ class Hub:
             except (NatsError, TimeoutError, OSError) as error:
                 log.warning("hub_interrupted", error=type(error).__name__)
             self._opened.clear()
-            self._restart.clear()
             await asyncio.sleep(_RETRY)
 
     async def _open(self, client: Client) -> int:
@@ -158,6 +158,7 @@ class Hub:
         self._shown_last = None
         self.breaks += 1
         self.recent.begin(at)
+        self.endings.forget()
 
     async def _remember_latest(self) -> int:
         """Up to which sequence what lies before the hub's place is remembered: behind it nothing has been shown.
@@ -173,7 +174,7 @@ class Hub:
             self._is_new(found.identity)
         folded = latest[-1].place if latest else Cursor("", 0)
         known = folded.seq if folded.epoch == self.position.epoch else 0
-        return max(known, self.position.seq - _REMEMBERED_FROM_BEFORE)
+        return max(known, self.position.seq - _REMEMBERED)
 
     async def _follow(self, reader: Reader) -> None:
         restarted = asyncio.create_task(self._restart.wait())
@@ -209,12 +210,12 @@ class Hub:
             self.recent.passed(self.position)
 
     def _skip(self, hole: Hole) -> None:
-        before = self.position
-        if hole.last_seq <= before.seq:
+        """Begin anew: what is gone from the stream may be in the database, and may come again."""
+        at = self.position
+        if hole.last_seq <= at.seq:
             return
-        self._begin(Cursor(before.epoch, hole.last_seq))
-        self.on_hole(Cursor(before.epoch, max(hole.first_seq, before.seq + 1)), self.position)
-        self._everybody_catches_up()
+        self.on_hole(Cursor(at.epoch, max(hole.first_seq, at.seq + 1)), Cursor(at.epoch, hole.last_seq))
+        self._restart.set()
 
     def _is_new(self, identity: Identity) -> bool:
         if identity in self._shown:

@@ -38,6 +38,21 @@ async def test_a_repeat_of_what_the_keeper_had_not_folded_when_the_gateway_start
     assert len(follower.of(str(first.taskid))) == 1
 
 
+async def test_all_that_the_keeper_had_not_folded_is_known_however_far_it_lags(
+    led: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.hub._REMEMBERED_FROM_BEFORE", 2)
+    first, *_ = [await led.submit(f"not folded yet {number}") for number in range(4)]
+    async with (
+        running_gateway(settings_for(led.nats_url, led.database_url)) as gateway,
+        Follower(gateway.url, token("o", tenant="t"), after=None) as follower,
+    ):
+        await led.again(first)
+        last = await led.submit("last")
+        await eventually(lambda: follower.of(str(last.taskid)))
+    assert follower.of(str(first.taskid)) == []
+
+
 async def test_a_hub_that_begins_without_the_database_knows_what_lies_in_the_stream(
     led: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
