@@ -40,9 +40,10 @@ class EventStream:
         return b"event: run.delta\ndata: %s\n\n" % to_json(delta_fields(saying, offset, text))
 
     def control(self, kind: str, fields: Fields) -> bytes:
-        """Any other frame under its own name; a snapshot carries the cursor to resume from."""
+        """Any other frame under its own name; `subscribed` and a snapshot carry the cursor to resume from."""
         self.ended = self.ended or kind in {"end", "error"}
-        place = b"id: %s\n" % str(fields["cursor"]).encode() if "cursor" in fields else b""
+        cursor = fields.get("from" if kind == "subscribed" else "cursor")
+        place = b"" if cursor is None else b"id: %s\n" % str(cursor).encode()
         return b"%sevent: %s\ndata: %s\n\n" % (place, kind.encode(), to_json(fields))
 
 
