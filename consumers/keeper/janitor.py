@@ -1,6 +1,7 @@
 """What the active keeper does by the clock: due times become events, and forgotten work is driven on (DESIGN 4).
 
 Times are Postgres' own. A due time is published as `task.control` until the task's state shows that it was heard.
+Who is silent or forgotten is asked only while the tables are level with the log.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from nats.errors import Error as NatsError
 from consumers._cancellation import heed_cancellation
 from consumers.keeper.absence import absences
 from consumers.keeper.headroom import Headroom
+from consumers.keeper.level import Level
 from consumers.keeper.sweep import Sweep
 from events.base import Event, EventData
 from events.errors import BusUnavailableError, LogFullError, OutcomeUnknownError
@@ -47,30 +49,39 @@ class Janitor:
     silent_after: float = SILENT_AFTER
     resent: int = 0
     _sweep: Sweep = field(init=False)
+    _level: Level = field(init=False)
+    _room: Headroom = field(init=False)
+    _next_sweep: float = 0.0
 
     def __post_init__(self) -> None:
         self._sweep = Sweep(self.client, self.store)
+        self._level = Level(self.client)
+        self._room = Headroom(self.client)
 
     async def run(self, resend: Resend, position: Callable[[], Position]) -> None:
         """Tick until cancelled. Errors of the database end the term; an absent bus only skips a beat."""
-        next_sweep = 0.0
-        room = Headroom(self.client)
         while True:
             heed_cancellation()
             try:
-                await room.look(position().seq)
-                await self._wake_due()
-                if self.sweeping and time.monotonic() >= next_sweep:
-                    await self._drive_on(resend, position())
-                    next_sweep = time.monotonic() + SWEEP_EVERY
+                await self.tick(resend, position())
             except (BusUnavailableError, OutcomeUnknownError, LogFullError, NatsError, TimeoutError) as error:
                 log.warning("janitor_skipped", error=type(error).__name__)
             await asyncio.sleep(TICK)
 
-    async def _wake_due(self) -> None:
+    async def tick(self, resend: Resend, position: Position) -> None:
+        """Make room, wake who is due, and drive on what is forgotten."""
+        await self._room.look(position.seq)
+        is_level = await self._level.reached(position.seq)
+        await self._wake_due(is_level=is_level)
+        if is_level and self.sweeping and time.monotonic() >= self._next_sweep:
+            await self._drive_on(resend, position)
+            self._next_sweep = time.monotonic() + SWEEP_EVERY
+
+    async def _wake_due(self, *, is_level: bool) -> None:
         for due in await self.store.due(self.silent_after):
-            await self.publisher.send(_event_for(due))
-        for absence in await absences(self.store, self.silent_after):
+            if is_level or due.why != "silent":
+                await self.publisher.send(_event_for(due))
+        for absence in await absences(self.store, self.silent_after) if is_level else ():
             await self.publisher.send(absence)
         for proposal in await self.store.due_proposals():
             await self.publisher.send(_expiry(proposal))

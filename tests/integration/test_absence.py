@@ -1,11 +1,14 @@
 """Agents that fall silent, leave or hand work back, under the real keeper: their runs go to others, as new attempts."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
 import pytest
 
+from consumers.keeper.janitor import Janitor
 from deploy.local.server import Server
 from events import Event, EventData, TaskError
+from storage.janitor import JanitorStore
+from storage.keeper import Position
 from tests.support.accounting import assert_accounted
 from tests.support.eventually import eventually
 from tests.support.registering import NAME, about, heartbeat, leaving, offer
@@ -44,11 +47,48 @@ async def becomes(bus: Bus, status: str) -> None:
     await eventually(is_so, within=15)
 
 
+async def said_by_the_clock(bus: Bus) -> list[str]:
+    """What a look of the janitor's leads to, at the place up to which the log is folded."""
+    store = await JanitorStore.connect(bus.database_url)
+    before = len(await bus.stream())
+
+    async def nothing_is_forgotten(events: Sequence[Event[EventData]]) -> None:
+        raise AssertionError(events)
+
+    try:
+        position = await bus.database.fetchrow("SELECT epoch, position FROM keeper")
+        assert position is not None
+        await Janitor(bus.client, store, bus.publisher).tick(nothing_is_forgotten, Position(*position))
+        await eventually(lambda: not bus.publisher.in_flight)
+    finally:
+        await store.close()
+    return sorted(str(event["type"]) for _, event in (await bus.stream())[before:])
+
+
 async def attempt(bus: Bus, cause: Event[EventData]) -> tuple[int, str | None]:
     await bus.enters(cause.taskid, "ready")
     row = await bus.database.fetchrow("SELECT attempt, reason FROM task WHERE id = $1", cause.taskid)
     assert row is not None
     return row["attempt"], row["reason"]
+
+
+async def test_nobody_is_taken_for_silent_whose_signs_of_life_lie_unread_in_the_log(
+    module_nats_server: Server, database_url: str
+) -> None:
+    async with a_bus(module_nats_server.url, database_url) as bus:
+        led = await bus.keeper()
+        await bus.publisher.publish(about(offer()))
+        running = await assigned(bus)
+        await bus.say(running, started(running, agent_id=NAME))
+        await bus.enters(running.taskid, "running")
+        await bus.folded()
+        await led.stop()
+        await age(bus, "agent", "heartbeat_at")
+        await age(bus, "task", "heartbeat_at")
+        beat = await bus.publisher.publish(about(heartbeat()))
+        assert await said_by_the_clock(bus) == []
+        await bus.client.jetstream().delete_msg("BUS", beat.seq)
+        assert await said_by_the_clock(bus) == ["io.ganglion.agent.heartbeat.v1", "io.ganglion.run.finished.v1"]
 
 
 async def test_the_runs_of_an_agent_that_falls_silent_go_to_others(bus: Bus) -> None:
