@@ -38,11 +38,16 @@ class Work(Protocol):
 
 
 class Stop:
-    """Whether one run must stop; `work` is cancelled then, or at once if it must already."""
+    """Whether one run must stop; `work` is cancelled then, or at once if it must already.
 
-    def __init__(self, attempt: int) -> None:
+    `before`: a run of the same attempt that is still here although its message was delivered again.
+    """
+
+    def __init__(self, attempt: int, before: "Stop | None" = None) -> None:
         self.attempt = attempt
+        self.before = before
         self.wanted = False
+        self.is_over = False
         self._work: Work | None = None
 
     def follow(self, work: Work) -> None:
@@ -56,6 +61,8 @@ class Stop:
         self.wanted = True
         if self._work is not None:
             self._work.cancel()
+        if self.before is not None:
+            self.before.stop()
 
 
 class Stops:
@@ -79,12 +86,18 @@ class Stops:
         held = self._stops.get(task_id)
         if held is not None and held.attempt < attempt:
             held.stop()
-        stop = self._stops[task_id] = Stop(attempt)
+        before = held if held is not None and held.attempt == attempt else None
+        stop = self._stops[task_id] = Stop(attempt, before)
         self._texts[str(task_id)] = None
         try:
             yield stop
         finally:
-            if self._stops.get(task_id) is stop:  # a later attempt may have taken the place
+            stop.is_over = True
+            if self._stops.get(task_id) is not stop:
+                pass  # a later attempt has taken the place
+            elif before is not None and not before.is_over:
+                self._stops[task_id] = before
+            else:
                 del self._stops[task_id]
                 del self._texts[str(task_id)]
 

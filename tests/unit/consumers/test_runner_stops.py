@@ -120,6 +120,23 @@ async def test_a_run_that_was_lost_while_its_process_slept_stops_when_the_next_a
     assert ended.outcome == "cancelled"
 
 
+async def test_a_run_whose_message_was_delivered_here_again_is_still_found() -> None:
+    for attempt in (1, 2):  # the task ends, or the next attempt comes here
+        found = OneTask()
+        runner = Runner([Endless()], found)
+        facts = runner.run(state(TaskAssigned, found.id))
+        assert isinstance(await anext(facts), RunStarted)
+        with runner.stops.watching(found.id, 1):
+            pass  # it reports the run lost
+        with runner.stops.watching(found.id, attempt):
+            await tell(runner, state(STOPPING[1], found.id, attempt))
+            ended = (await rest_of(facts))[-1]
+        assert isinstance(ended, RunFinished)
+        assert ended.outcome == "cancelled"
+        assert not runner.stops._stops
+        assert not runner.stops._texts
+
+
 async def test_a_run_past_its_time_is_stopped_and_what_was_said_is_kept() -> None:
     found = OneTask(TaskSpec.model_validate({"prompt": "x", "budget": {"max_time_seconds": 1}}))
     facts = await rest_of(Runner([Endless()], found).run(state(TaskAssigned, found.id)))
