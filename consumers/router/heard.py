@@ -23,9 +23,11 @@ def ops_of(event: Event[EventData]) -> list[Op]:
     """The operations for one event, in order; none for what says nothing about an agent."""
     data = event.data
     if isinstance(data, TaskReady):
-        return [release(member_of(data.task_id, data.attempt - 1), _before(data), event.id)] if data.attempt > 1 else []
+        before = member_of(data.task_id, data.attempt - 1)
+        return [release(before, _before(data), event.id, is_over=True)] if data.attempt > 1 else []
     if isinstance(data, TaskEntered):
-        return [release(member_of(data.task_id, data.attempt), outcome_of(data), event.id)]
+        is_over = not isinstance(data, TaskWaiting) or data.reason == "retry"  # else it becomes ready as it is
+        return [release(member_of(data.task_id, data.attempt), outcome_of(data), event.id, is_over=is_over)]
     if isinstance(data, RunProgress):
         return [renew(member_of(data.task_id, data.attempt))]
     if isinstance(data, AgentEntered):

@@ -59,9 +59,9 @@ def renew(member: str) -> Op:
     return ["renew", member]
 
 
-def release(member: str, outcome: Outcome, cause: str) -> Op:
-    """An attempt is over, or needs no slot any more."""
-    return ["release", member, outcome, cause]
+def release(member: str, outcome: Outcome, cause: str, *, is_over: bool = False) -> Op:
+    """An attempt needs no slot any more; one that `is_over` gets none, should its task.ready come only now."""
+    return ["release", member, outcome, cause, is_over]
 
 
 def outcomes(key: str, ended: Sequence[tuple[Outcome, int]]) -> Op:

@@ -7,8 +7,13 @@ from collections.abc import AsyncGenerator
 import pytest
 from redis.asyncio import Redis
 
+from consumers.router.heard import ops_of
+from events import Event, TaskCancelled, TaskReady
+from events.ids import new_id
+from events.task import TaskEntered, TaskWaiting
 from storage.live.heard import Outcome, beat, hold, outcomes, release, renew, said
 from storage.live.store import APART, Ask, ColdError, LiveAgents
+from storage.live.view import member_of
 from tests.support.live import ask, build, joins, live_agents
 
 A, B = "t/AGENT-A", "t/AGENT-B"
@@ -98,6 +103,26 @@ async def test_an_attempt_that_is_over_gets_no_slot_however_late_its_ready_comes
     assert await given(live, ask("one:1", A), ask("1:1", A)) == ["over", "over"]
     assert live.view[A].in_flight == 1
     assert (await live.apply([])).waiting == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "attempt", "reason", "expected"),
+    [
+        (TaskCancelled, 1, "cancelled_by_owner", "over"),
+        (TaskReady, 2, "resumed", "over"),
+        (TaskWaiting, 1, "retry", "over"),
+        (TaskWaiting, 1, "dependencies", A),
+    ],
+)
+async def test_an_end_that_is_heard_before_the_ready_it_ends_leaves_that_no_slot(
+    live: LiveAgents, kind: type[TaskEntered], attempt: int, reason: str, expected: str
+) -> None:
+    """The ready was put back for a while, or another router has it."""
+    task_id = new_id()
+    data = kind(task_id=task_id, kind="goal", from_status="ready", version=3, attempt=attempt, reason=reason)
+    heard = ops_of(Event.first(data, source="/keeper", tenant="t", owner="o", task_id=task_id))
+    await live.apply([joins("AGENT-A"), *heard])
+    assert await given(live, ask(member_of(task_id, 1), A)) == [expected]
 
 
 async def test_what_became_ready_before_the_state_was_built_has_to_be_looked_up_first(live: LiveAgents) -> None:

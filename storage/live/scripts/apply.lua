@@ -90,10 +90,10 @@ function ops.renew(member)
   if held then call('ZADD', P .. 'leases:' .. held, 'XX', now + input.lease, member) end
 end
 
-function ops.release(member, outcome, cause)
+function ops.release(member, outcome, cause, is_over)
   local waited = forget(member)
   local key = call('HGET', P .. 'lease', member)
-  if key or waited then
+  if key or waited or is_over then
     call('ZADD', P .. 'over', now, member)
     ended = true
   end
