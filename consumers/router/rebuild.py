@@ -17,7 +17,7 @@ from events.agent import EVERYONE
 from events.codec import decode_structured
 from events.errors import GanglionError
 from events.route import RouteFailed
-from events.streams import BUS
+from events.streams import BUS, EPOCH_KEY
 from events.task import TaskReady
 from storage.database import DatabaseSettings
 from storage.live.durable import Durable, Held, Unrouted
@@ -75,10 +75,11 @@ class Builder:
     async def _committed(self, durable: Durable) -> None:
         """Wait until everything that is in the log now is committed."""
         try:
-            end = (await self._client.jetstream().stream_info(BUS.name)).state.last_seq
+            info = await self._client.jetstream().stream_info(BUS.name)
         except (NatsError, TimeoutError) as error:
             raise LiveStateUnavailableError("the end of the log is not known") from error
-        while (await durable.position())[1] < end:  # noqa: ASYNC110 - the keeper commits in its own process
+        end = ((info.config.metadata or {}).get(EPOCH_KEY, ""), info.state.last_seq)  # epochs sort
+        while await durable.position() < end:  # noqa: ASYNC110 - the keeper commits in its own process
             await asyncio.sleep(_EVERY)
 
     async def _fill(self, durable: Durable, token: str) -> None:
