@@ -60,14 +60,13 @@ class Lexicon:
     def find(self, text: bytes) -> Occurrences:
         """All of them, in no order; where one begins in another both are told."""
         padded = bytes(_BEFORE) + text.lower() + bytes(_AFTER)
-        number, start = self._candidates(padded, len(text))
         eights: Eights = np.ndarray((len(padded) - 7,), "<u8", padded, 0, (1,))
-        for place in range(self._values.shape[0]):
+        number, start = self._begun(padded, eights, len(text))
+        for place in range(1, self._values.shape[0]):
             compared = np.flatnonzero(self._length[number] > 8 * place)
             if not len(compared):
                 break
-            one = number[compared]
-            there = (eights[start[compared] + 8 * place] & self._masks[place, one]) == self._values[place, one]
+            there = self._there(eights, number[compared], start[compared], place)
             if not there.all():
                 kept = np.ones(len(number), np.bool_)
                 kept[compared] = there
@@ -83,18 +82,24 @@ class Lexicon:
         after = ~(self._edge_after[number] & going_on)
         return Occurrences(number, start - _BEFORE, end - _BEFORE + on, before, after)
 
-    def _candidates(self, padded: bytes, length: int) -> tuple[Numbers, Numbers]:
-        """Strings that may be there and where they would begin, piece by piece so that all stays in the cache."""
+    def _begun(self, padded: bytes, eights: Eights, length: int) -> tuple[Numbers, Numbers]:
+        """Strings of which the first eight bytes are there and where, piece by piece so that all stays in the cache."""
         found = []
         for first in range(_BEFORE, _BEFORE + max(1, length - SHORTEST + 1), _PIECE):
             slots, places = self._hit(_grams(padded, first, min(_PIECE, _BEFORE + length - SHORTEST + 1 - first)))
-            found.append((slots, places + first))
-        slots, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        counts = self._count[slots]
-        ends = np.cumsum(counts)
-        within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
-        number = self._order[np.repeat(self._first[slots], counts) + within]
-        return number, np.repeat(places, counts) - self._offset[number]
+            counts = self._count[slots]
+            ends = np.cumsum(counts)
+            within = np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - counts, counts)
+            number = self._order[np.repeat(self._first[slots], counts) + within]
+            start = np.repeat(places + first, counts) - self._offset[number]
+            there = self._there(eights, number, start, 0)
+            found.append((number[there], start[there]))
+        numbers, starts = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        return numbers, starts
+
+    def _there(self, eights: Eights, number: Numbers, start: Numbers, place: int) -> Flags:
+        """Which of the strings have their eight bytes of that number there."""
+        return np.asarray((eights[start + 8 * place] & self._masks[place, number]) == self._values[place, number])
 
     def _hit(self, grams: NDArray[np.uint32]) -> tuple[NDArray[np.uint16], Numbers]:
         """The entries of the table that are hit, and where; of foreign text only what is ASCII is looked up."""
