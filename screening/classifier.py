@@ -24,7 +24,7 @@ BUCKETS = 1 << BITS
 _SHORT = 1250
 AROUND = 30
 _CLOSE, _MANY = 6, 100
-_ANYWAY, _DOUBT = 24, 1.0
+_ANYWAY, _MOST, _DOUBT = 24, 800, 1.0
 _ALONE = 250_000
 _PLAIN = 6.0
 _COUNTING = ("\\w+", "\\w*", "]{", "[^", "\\s*", "\\s+", "\\W")
@@ -169,15 +169,16 @@ class Classifier:
         return settled(best, count)
 
     def _suspicious(self, text: str, count: int, needed: float) -> Numbers:
-        """The windows that may reach `needed`: of many those that come near it at a glance, and the likeliest anyway.
+        """The windows that may reach `needed`: of many the likeliest at a glance, 24 to 800, if they come near it.
 
-        A glance misses some cues, for and against: so much that falls short of `needed` by 1 is read all the same.
+        A glance misses some cues, for and against: what falls short of `needed` by 1 is read all the same.
         """
         if count <= _MANY:
             return np.arange(count)
         likely = self._by_cues(self._cues.likely(text, count))
         least = min(_PLAIN, (needed + 1) / (1 + 1 / _PLAIN)) - self._reach - _DOUBT
-        chosen: Numbers = np.union1d(np.flatnonzero(likely >= least), np.argpartition(-likely, _ANYWAY)[:_ANYWAY])
+        number = min(max(int((likely >= least).sum()), _ANYWAY), _MOST, count)
+        chosen: Numbers = np.sort(np.argpartition(-likely, number - 1)[:number])
         return chosen
 
     def _refined(self, value: float, text: str, needed: float) -> float:
