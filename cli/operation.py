@@ -70,12 +70,19 @@ def status(context: typer.Context) -> None:
     run(_status(session))
 
 
-def rebuild(context: typer.Context) -> None:
-    """Fold the kept log anew into fresh tables, compare them with the present ones, and swap them in."""
+def rebuild(
+    context: typer.Context,
+    *,
+    check: Annotated[bool, typer.Option("--check", help="Compare only, change nothing.")] = False,
+) -> None:
+    """Fold the kept log anew into fresh tables, compare them with the present ones, and swap them in.
+
+    Prints as JSON what differed; exit code 1 if anything did. Work is taken meanwhile, and done afterwards.
+    """
     settings = Session.of(context).settings
     url = os.environ.get("DATABASE_URL") or runtime(settings).database_url
-    done = subprocess.run(
-        [sys.executable, "-m", "consumers.keeper.rebuild"],
+    done = subprocess.run(  # noqa: S603 - nothing of it is a user's text
+        [sys.executable, "-m", "consumers.keeper.rebuild", *(["--check"] if check else [])],
         cwd=_PROJECT,
         env=os.environ | {"DATABASE_URL": url},
         check=False,

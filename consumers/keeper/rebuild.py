@@ -17,6 +17,7 @@ from consumers.keeper.fold import POISON, Fold, Inbound, read, touched
 from consumers.keeper.loading import load_states
 from consumers.keeper.outbox import NOTHING_ON_ITS_WAY
 from consumers.keeper.world import Key, MissingStateError, State, World
+from events.errors import GanglionError
 from events.ids import new_id
 from producers.reader import Delivery
 from storage.database import DatabaseSettings
@@ -91,11 +92,14 @@ def _delivery(event: LoggedEvent) -> Delivery:
 
 
 def main() -> None:
-    """Rebuild the database of DATABASE_URL, print the report as JSON; exit 1 if the rows differed."""
+    """Rebuild the database of DATABASE_URL, print the report as JSON; exit 1 if the rows differed or it is away."""
     parser = argparse.ArgumentParser(prog="rebuild", description=__doc__)
     parser.add_argument("--check", action="store_true", help="compare only, change nothing")
     check = parser.parse_args().check
-    report = asyncio.run(rebuild(DatabaseSettings().dsn, swap=not check))
+    try:
+        report = asyncio.run(rebuild(DatabaseSettings().dsn, swap=not check))
+    except GanglionError as error:
+        sys.exit(f"error: the database of DATABASE_URL cannot be rebuilt: {error} [{error.code}]")
     sys.stdout.write(orjson.dumps({**asdict(report), "same": report.same}, option=orjson.OPT_INDENT_2).decode() + "\n")
     sys.exit(0 if report.same else 1)
 
