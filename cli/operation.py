@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 
 from cli.client import Document, Gateway
-from cli.errors import FAILED, CommandError
+from cli.errors import FAILED, MISUSED, CommandError
 from cli.place import ClientSettings, Place, runtime
 from cli.session import Session, run
 from cli.summary import first_line
+from deploy.local.errors import StackError
 from deploy.local.passwords import kept_password
 from deploy.local.runtime import Runtime
 from deploy.local.settings import StackSettings
@@ -31,8 +32,10 @@ def up(
     # Imported here: only this command needs the servers' libraries, a tenth of a second for all others.
     from deploy.local.supervisor import up as run_stack  # noqa: PLC0415 - as above
 
-    settings = StackSettings()
+    settings = _stack_settings()
     if nats_nodes is not None:
+        if nats_nodes % 2 == 0:
+            raise typer.BadParameter("a cluster has 3 or 5 nodes; 1 is none", param_hint="--nats-nodes")
         settings = settings.model_copy(update={"nats_nodes": nats_nodes})
     raise typer.Exit(run_stack(settings))
 
@@ -154,8 +157,15 @@ def _state(pid: int | None) -> str:
     return {"Z": "gone", "T": "paused"}.get(fields[0], "running")
 
 
+def _stack_settings() -> StackSettings:
+    try:
+        return StackSettings.from_environment()
+    except StackError as error:
+        raise CommandError(str(error), exit_code=MISUSED) from None
+
+
 def _secret(home: Path) -> str:
-    given = StackSettings().jwt_secret
+    given = _stack_settings().jwt_secret
     if given is not None:
         return given.get_secret_value()
     if not (home / "secrets").is_dir():

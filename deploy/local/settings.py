@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Self
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from deploy.local.errors import StackError
@@ -36,6 +36,14 @@ class StackSettings(BaseSettings):
     nats_nodes: int = Field(default=1, ge=1, le=5)
     jwt_secret: SecretStr | None = Field(default=None, min_length=32)
     seal_keys: SecretStr | None = Field(default=None, min_length=40)
+
+    @field_validator("nats_nodes")
+    @classmethod
+    def _odd(cls, nodes: int) -> int:
+        """Two or four stand still as soon as one or two are away, just as one or three do."""
+        if nodes % 2 == 0:
+            raise ValueError("1, 3 or 5")
+        return nodes
 
     @classmethod
     def from_environment(cls) -> Self:

@@ -1,4 +1,4 @@
-"""`ganglion token` mints what the gateway knows, and nothing that it would refuse later."""
+"""`ganglion token` mints what the gateway knows; wrong settings are named before anything is started."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.__main__ import app
+from cli.errors import CommandError
 
 SECRET = "a secret of thirty-two characters"
 
@@ -33,3 +34,16 @@ def test_a_scope_that_nothing_asks_for_is_misuse(scope: str) -> None:
     assert done.exit_code == 2
     assert "agents:write" in done.output  # those that exist are named
     assert "ey" not in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["up"], ["token", "--owner", "ann"]])
+def test_a_wrong_variable_is_named_without_a_traceback(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GANGLION_PORT", "eighty")
+    with pytest.raises(CommandError, match=r"^GANGLION_PORT: ") as caught:
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert caught.value.exit_code == 2
+
+
+def test_a_cluster_of_two_is_misuse() -> None:
+    done = CliRunner().invoke(app, ["up", "--nats-nodes", "2"])
+    assert (done.exit_code, "3 or 5" in done.output) == (2, True)

@@ -9,6 +9,7 @@ from deploy.local.settings import StackSettings
 def test_wrong_settings_are_named_by_variable_without_their_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GANGLION_PORT", "eighty")
     monkeypatch.setenv("GANGLION_LOG_SYNC", "never")
+    monkeypatch.setenv("GANGLION_NATS_NODES", "2")
     monkeypatch.setenv("GANGLION_JWT_SECRET", "too-short")
     with pytest.raises(StackError) as caught:
         StackSettings.from_environment()
@@ -16,6 +17,7 @@ def test_wrong_settings_are_named_by_variable_without_their_values(monkeypatch: 
     assert sorted(line.split(":")[0] for line in lines) == [
         "GANGLION_JWT_SECRET",
         "GANGLION_LOG_SYNC",
+        "GANGLION_NATS_NODES",
         "GANGLION_PORT",
     ]
     assert "too-short" not in str(caught.value)
