@@ -156,7 +156,7 @@ async def events_of(client: httpx.AsyncClient, room: str, after: str, count: int
                 name, _, value = line.partition(": ")
                 fields[name] = value
                 continue
-            if "id" in fields:
+            if "id" in fields and fields["event"] != "subscribed":
                 found.append(fields)
             fields = {}
             if len(found) == count:
