@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-_ROUNDS = 10
+_ROUNDS = 16
 """About as many rounds of the event loop as it takes from bytes on a socket to bytes on another one, and some more."""
 _AT_MOST = 0.05
 """Seconds that slices are held back: whoever holds them and gets stuck stops nobody."""
