@@ -34,6 +34,8 @@ SOURCE = "/janitor"
 TICK = 1.0
 SWEEP_EVERY = 5.0
 SILENT_AFTER = 90.0
+LATE = 10.0
+"""Seconds that the tables may be behind the log where somebody is judged silent; a quarter of the silence at most."""
 
 Resend = Callable[[Sequence[Event[EventData]]], Awaitable[None]]
 
@@ -55,7 +57,7 @@ class Janitor:
 
     def __post_init__(self) -> None:
         self._sweep = Sweep(self.client, self.store)
-        self._level = Level(self.client)
+        self._level = Level(self.client, min(LATE, self.silent_after / 4))
         self._room = Headroom(self.client)
 
     async def run(self, resend: Resend, position: Callable[[], Position]) -> None:

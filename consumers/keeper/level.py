@@ -11,28 +11,29 @@ from nats.js.errors import NotFoundError
 
 from events.streams import BUS
 
-LATE = 10.0
-"""Seconds that the tables may be behind the log: little beside what anybody is given to show a sign of life."""
-
 
 @dataclass(slots=True)
 class Level:
-    """Looks where the log ends, once a call, and remembers when all that it held had been committed."""
+    """Looks where the log ends, once a call, and remembers when all that it held had been committed.
+
+    `late` is how many seconds the tables may be behind: little beside what anybody is given to show a sign of life.
+    """
 
     client: Client
+    late: float
     _mark: int = 0
     _marked_at: float = float("-inf")
     _level_at: float = float("-inf")
 
     async def reached(self, committed: int) -> bool:
-        """Whether everything is committed that the log held ten seconds ago, or less."""
+        """Whether everything is committed that the log held `late` seconds ago, or less."""
         now, end = time.monotonic(), await self._end()
         if committed >= end:
             self._level_at = now
         elif committed >= self._mark:
             self._level_at = self._marked_at
             self._mark, self._marked_at = end, now
-        return now - self._level_at <= LATE
+        return now - self._level_at <= self.late
 
     async def _end(self) -> int:
         """The last message that is there: what was deleted behind it would be waited for."""

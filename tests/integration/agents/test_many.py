@@ -54,7 +54,7 @@ async def agency(servers: Servers, shared: SharedServers, template: str) -> Asyn
     """Two routers, and agents count as silent after four seconds."""
     async with (
         fresh_database(shared.database_url, template=template) as url,
-        an_agency(servers, url, servers.redis_url, routers=2, silent_after=4.0) as agency,
+        an_agency(servers, url, servers.redis_url, routers=2, silent_after=10.0) as agency,
     ):
         yield agency
 
