@@ -25,6 +25,7 @@ from storage.tasks import TaskFilter, list_tasks
 
 TaskId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 Limit = Annotated[int, Query(ge=1, le=100)]
+PlaceText = Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")]
 CursorText = Annotated[
     str, Query(json_schema_extra={"pattern": CURSOR}, description="`0`, or an earlier event's cursor")
 ]
@@ -83,7 +84,7 @@ class Reading:
         created_after: Moment | None = None,
         created_before: Moment | None = None,
         limit: Limit = 50,
-        cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
+        cursor: PlaceText = None,
     ) -> Response:
         """Your own; with the scope admin the tenant's. Filters may be given several times."""
         principal = await self._reader(request)

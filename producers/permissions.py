@@ -207,9 +207,4 @@ def _of_durables() -> tuple[str, ...]:
 
 
 def _filters(payloads: Payloads) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one for payload in payloads for one in _subjects(payload)))
-
-
-def _subjects(payload: type[EventData]) -> tuple[str, ...]:
-    """Those of an event class; what is for one outside agent has the agent's id as its last token."""
-    return (f"{payload.subject_root}.*.*",) if payload.aggregate == "work" else filters_for(payload)
+    return tuple(dict.fromkeys(one for payload in payloads for one in filters_for(payload)))

@@ -14,7 +14,7 @@ from gateway.diffs import MEDIA_TYPE
 from gateway.documentation import problems
 from gateway.errors import NotFoundError
 from gateway.lookup import parsed_id
-from gateway.reading import Limit
+from gateway.reading import Limit, PlaceText
 from gateway.views import View, decode_place
 from gateway.workflows.access import Access
 from gateway.workflows.errors import NotReadyError
@@ -85,7 +85,7 @@ class Proposals:
         workflow_id: Annotated[UUID | None, Query()] = None,
         status: Annotated[list[Status], Query(max_length=5)] = [],  # noqa: B006 - FastAPI copies defaults
         limit: Limit = 50,
-        cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
+        cursor: PlaceText = None,
     ) -> Response:
         """With the scope admin the tenant's. `processing` lists those that failed, too: their task may be retried."""
         principal = await self._access.principal(request, READ)

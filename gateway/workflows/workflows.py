@@ -18,7 +18,7 @@ from gateway.bodies import read_json
 from gateway.documentation import problems, request_body
 from gateway.errors import NotFoundError
 from gateway.preferences import Key, read_key
-from gateway.reading import Limit
+from gateway.reading import Limit, PlaceText
 from gateway.requests import read_body
 from gateway.trail import Trail
 from gateway.views import decode_place
@@ -122,7 +122,7 @@ class Workflows:
         self,
         request: Request,
         limit: Limit = 50,
-        cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before")] = None,
+        cursor: PlaceText = None,
     ) -> Response:
         """Your own; with the scope admin the tenant's."""
         principal = await self._access.principal(request, READ)

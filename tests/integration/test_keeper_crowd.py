@@ -30,19 +30,11 @@ async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[B
         yield bus
 
 
-async def test_a_crowd_is_let_pass_first(bus: Bus) -> None:
-    for sent in await bus.publisher.send_all([submitted(f"task {number}") for number in range(32)]):
+@pytest.mark.parametrize(("senders", "times"), [(32, 1), (4, 0)])
+async def test_a_crowd_is_let_pass_first_and_a_few_are_not(bus: Bus, senders: int, times: int) -> None:
+    for sent in await bus.publisher.send_all([submitted(f"task {number}") for number in range(senders)]):
         await sent
     slices = Noted()
     await bus.keeper(slices=slices)
     await bus.folded()
-    assert slices.times == 1
-
-
-async def test_for_a_few_nobody_waits(bus: Bus) -> None:
-    for sent in await bus.publisher.send_all([submitted(f"task {number}") for number in range(4)]):
-        await sent
-    slices = Noted()
-    await bus.keeper(slices=slices)
-    await bus.folded()
-    assert slices.times == 0
+    assert slices.times == times
