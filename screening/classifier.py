@@ -24,9 +24,10 @@ BUCKETS = 1 << BITS
 _SHORT = 1250
 AROUND = 30
 _CLOSE, _MANY = 6, 100
-_ANYWAY, _MOST, _DOUBT = 24, 800, 1.0
+_ANYWAY, _MOST, _DOUBT = 24, 800, 0.25
 _ALONE = 250_000
 _PLAIN = 6.0
+_SPACIOUS = 600
 _COUNTING = ("\\w+", "\\w*", "]{", "[^", "\\s*", "\\s+", "\\W")
 
 Numbers = NDArray[np.int64]
@@ -76,7 +77,12 @@ def crowding(count: int) -> float:
 
     Above its middle the logit of harmless windows falls off exponentially; the highest of n such draws grows with ln n.
     """
-    return 0.4 * math.log(count / 8) if count > 8 else 0.0
+    return 0.2 * math.log(count / 8) if count > 8 else 0.0
+
+
+def room(length: int) -> float:
+    """How much n-grams can say of a text of so many characters, beside one of another length."""
+    return min(length, _SPACIOUS) ** (2 / 3)  # type: ignore[no-any-return]  # a float power of an int is Any to mypy
 
 
 def settled(best: float, count: int) -> float:
@@ -171,19 +177,19 @@ class Classifier:
     def _suspicious(self, text: str, count: int, needed: float) -> Numbers:
         """The windows that may reach `needed`: of many the likeliest at a glance, 24 to 800, if they come near it.
 
-        A glance misses some cues, for and against: what falls short of `needed` by 1 is read all the same.
+        A glance misses some cues, for and against: what falls short of `needed` by 0.25 is read all the same.
         """
         if count <= _MANY:
             return np.arange(count)
         likely = self._by_cues(self._cues.likely(text, count))
-        least = min(_PLAIN, (needed + 1) / (1 + 1 / _PLAIN)) - self._reach - _DOUBT
+        least = min(_PLAIN, (needed + 1) / (1 + 1 / _PLAIN)) - self._reach * room(2 * (BLOCK + AROUND)) - _DOUBT
         number = min(max(int((likely >= least).sum()), _ANYWAY), _MOST, count)
         chosen: Numbers = np.sort(np.argpartition(-likely, number - 1)[:number])
         return chosen
 
     def _refined(self, value: float, text: str, needed: float) -> float:
-        """With the n-grams' share: it is at most `grams_reach`, and less in a short text."""
-        reach = self._reach * min(1.0, 0.2 + len(text) / 1000)
+        """With the n-grams' share: of 999 texts in 1,000 it is below `grams_reach` times the room that they have."""
+        reach = self._reach * room(len(text))
         return value + gram_value(Grams(text), self._grams, self._scale) if value + reach >= needed else value - reach
 
     def _by_cues(self, present: Presence) -> Presence:

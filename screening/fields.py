@@ -12,6 +12,7 @@ from screening.model import EVERYTHING, Checks, Examination, Finding
 _SHORT, _BLOCK = 300, 4_000
 _GAP = "\n\x1e\n"
 _SEPARATELY = 64
+_A_WORD_OR_TWO = 16
 _NOTHING = Examination()
 DOUBT = 0.2
 """Score of several texts read as one from which each is read by itself."""
@@ -35,6 +36,10 @@ class Bundle:
         """What to read."""
         return _GAP.join(text for _, text in self.parts)
 
+    @property
+    def _can_be_told_apart(self) -> bool:
+        return len(self.parts) <= _SEPARATELY and not all(_is_short(text) for _, text in self.parts)
+
     def deal_out(
         self, whole: Examination, again: Examine | None = None, checks: Checks = EVERYTHING
     ) -> dict[str, Examination]:
@@ -44,11 +49,17 @@ class Bundle:
         """
         if len(self.parts) == 1:
             return {self.parts[0][0]: whole}
-        if again is not None and whole.score >= DOUBT and len(self.parts) <= _SEPARATELY:
-            return {field: again(text, checks) for field, text in self.parts}
+        if again is not None and whole.score >= DOUBT and self._can_be_told_apart:
+            return self._each(again, checks)
         if not whole.findings:
             return dict.fromkeys(dict(self.parts), _NOTHING) | {self.parts[0][0]: whole}
         return dict(self._dealt(whole))
+
+    def _each(self, again: Examine, checks: Checks) -> dict[str, Examination]:
+        """Read every text by itself, but those of a word or two together: none of them is an attack alone."""
+        words = Bundle(tuple(part for part in self.parts if _is_short(part[1])))
+        read = words.deal_out(again(words.text, checks)) if words.parts else {}
+        return {field: read.get(field) or again(text, checks) for field, text in self.parts}
 
     def _dealt(self, whole: Examination) -> Iterator[tuple[str, Examination]]:
         """Each finding goes to the field that it begins in."""
@@ -61,6 +72,11 @@ class Bundle:
             found.setdefault(index, []).append(_placed(finding, starts[index], len(self.parts[index][1])))
         for index, (field, _) in enumerate(self.parts):
             yield field, Examination(tuple(found.get(index, ())), 0.0 if index else whole.score)
+
+
+def _is_short(text: str) -> bool:
+    """A word or two of a script with letters; in Chinese as many bytes are five characters."""
+    return len(text.encode("utf-8", "replace")) <= _A_WORD_OR_TWO
 
 
 def bundles(fields: Mapping[str, str]) -> Iterator[Bundle]:

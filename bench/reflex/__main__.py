@@ -29,6 +29,7 @@ def main() -> None:
     corpora, screener = asked.corpora, Screener()
     tables: dict[str, Callable[[], str]] = {
         "Injections, by held-out source": lambda: injection.table(corpora, screener, logits),
+        "Own texts, by held-out slice": lambda: injection.table(corpora, screener, logits, own=True),
         "Own probe": lambda: probe.table(screener),
         "Own probe, the second": lambda: probe.table(screener, "second-"),
         "Disguises": lambda: injection.disguised(corpora, screener),

@@ -16,8 +16,8 @@ from screening import Screener, Verdict
 from screening.decide import injection_blockers
 from screening.model import RANK
 from screening.readings import DATA_FAMILIES
-from screening.training.matrix import Matrix, Text
-from screening.training.train import corpus, held_out
+from screening.training.matrix import Text
+from screening.training.train import OWN_SOURCE, Fits, corpus, held_out
 
 _ALIKE = str.maketrans("aeopcxisyj", "аеорсхіѕуј")  # noqa: RUF001 - look-alikes are the point
 
@@ -95,10 +95,13 @@ def _summary(name: str, rows: dict[tuple[str, int], list[tuple[bool, bool]]]) ->
     return f"| {name} | {precision:.3f} | {recall:.3f} | **{score:.3f}** | {wrong} |"
 
 
-def table(corpora: Path, screener: Screener, logits: dict[int, float] | None = None) -> str:
-    """Per source and in all: rules alone, everything with the source held out, and 000.3 read plainly."""
+def table(corpora: Path, screener: Screener, logits: dict[int, float] | None = None, *, own: bool = False) -> str:
+    """Per source and in all: rules alone, everything with the source held out, and 000.3 read plainly.
+
+    Of the corpora, or of our `own` texts, slice by slice.
+    """
     texts = corpus(corpora)
-    scores = logits or held_out(texts, Matrix(texts))
+    scores = logits or held_out(Fits(texts))
     judge, plain = Judge(screener), plain_injection()
     engines: dict[str, Callable[[Text, float], tuple[bool, bool]]] = {
         "ours, source held out": lambda t, logit: judge.held_out(t.text, logit),
@@ -108,6 +111,8 @@ def table(corpora: Path, screener: Screener, logits: dict[int, float] | None = N
     results = {name: defaultdict[tuple[str, int], list[tuple[bool, bool]]](list) for name in engines}
     for index, logit in scores.items():
         text = texts[index]
+        if text.source.startswith(OWN_SOURCE) != own:
+            continue
         for name, engine in engines.items():
             results[name][text.source, text.label].append(engine(text, logit))
     lines = ["| source | label | texts | " + " | ".join(f"{name}: flagged / blocked" for name in engines) + " |"]

@@ -64,6 +64,7 @@ class Matrix:
         self.pairs = [(a, b) for a in range(len(self.names)) for b in range(a + 1, len(self.names))]
         places = [cut(text) for text in texts]
         parts = [text.text[start:end] for text, spans in zip(texts, places, strict=True) for start, end in spans]
+        self.lengths = [len(part) for part in parts]
         self.owner = np.repeat(np.arange(len(texts)), [len(spans) for spans in places])
         self.label = np.array([texts[index].label for index in self.owner])
         present = _presence(cues, parts)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from screening.classifier import settled
+from screening.classifier import room, settled
 from screening.training import grammar
 from screening.training.matrix import BROAD, GRAM_SCALE, NARROW, Floats, Matrix, Text, judged_windows
 
@@ -23,8 +23,11 @@ SEED, CAP = 7, 700
 GENERATED, DOCUMENTS = {NARROW: 6000, BROAD: 12_000}, {NARROW: 3600, BROAD: 4800}
 GENERATED_CAP, MOST = 14_000, 3.0
 GENERATED_SOURCES = {"generated", "documents", "documents+attack"}
+OWN, OWN_SOURCE, OWN_WEIGHT = Path(__file__).parent / "own", "own/", 6.0
+"""Texts written one by one for this project, a file for each slice of subjects; a slice is held out together."""
 C = 0.1
-FLAG = 0.65
+REACHED = 0.999
+FLAG = 0.8
 """Logit that flags, chosen on held-out sources (see the report); written into the bias, so that 0 flags."""
 
 
@@ -32,7 +35,14 @@ def corpus(folder: Path) -> list[Text]:
     """The development corpus, and for each mix generated texts and harmless texts with a generated injection inside."""
     rows = [json.loads(line) for line in (folder / "injection_dev.jsonl").read_bytes().splitlines()]
     texts = [Text(r["text"], r["label"], r["source"], r["source"].removesuffix("_benign")) for r in rows]
-    return [*texts, *_generated(texts, NARROW), *_generated(texts, BROAD)]
+    return [*texts, *_own(), *_generated(texts, NARROW), *_generated(texts, BROAD)]
+
+
+def _own() -> list[Text]:
+    rows = [
+        (path.stem, json.loads(line)) for path in sorted(OWN.glob("*.jsonl")) for line in path.open(encoding="utf-8")
+    ]
+    return [Text(row["text"], row["label"], OWN_SOURCE + name, OWN_SOURCE + name, mix=BROAD) for name, row in rows]
 
 
 def _generated(real: list[Text], mix: str) -> list[Text]:
@@ -63,7 +73,7 @@ def _inserted(carrier: Text, attack: str, rng: random.Random, mix: str) -> Text:
 def weights_of(texts: list[Text], matrix: Matrix, chosen: NDArray[np.bool_]) -> Floats:
     """Sample weights: a text counts once however many windows, both labels the same in sum, a source at most CAP.
 
-    The generated texts count more than a source: what they teach carries over to sources never seen.
+    Generated and own texts count more than a source: what they teach carries over to sources never seen.
     """
     windows_of = Counter(matrix.owner[chosen])
     raw = np.array([windows_of[owner] ** -0.5 for owner in matrix.owner[chosen]])
@@ -71,40 +81,57 @@ def weights_of(texts: list[Text], matrix: Matrix, chosen: NDArray[np.bool_]) -> 
     totals: dict[tuple[str, int], float] = defaultdict(float)
     for key, weight in zip(keys, raw, strict=True):
         totals[key] += weight
-    caps = {key: GENERATED_CAP if key[0] in GENERATED_SOURCES else CAP for key in totals}
-    result: Floats = raw * np.array([min(caps[key] / totals[key], MOST) for key in keys])
+    worth = {key: _worth(key[0], total) for key, total in totals.items()}
+    result: Floats = raw * np.array([worth[key] for key in keys])
     attacks = matrix.label[chosen] == 1
     result[attacks] *= result[~attacks].sum() / result[attacks].sum()
     return result
 
 
-def fit(texts: list[Text], matrix: Matrix, chosen: NDArray[np.bool_]) -> tuple[Floats, float]:
-    """Coefficients and intercept: the mean of one logistic regression for each mix of generated texts.
-
-    The narrow one, without faint cues, knows the well-known attacks best; the broad one, what is written otherwise.
-    """
-    mixes = np.array([texts[owner].mix for owner in matrix.owner])
-    parts = []
-    for mix in (NARROW, BROAD):
-        rows = chosen & ((mixes == mix) | (mixes == ""))
-        x = matrix.without_faint(rows) if mix == NARROW else matrix.x[rows]
-        model = LogisticRegression(C=C, max_iter=300)
-        model.fit(x, matrix.label[rows], sample_weight=weights_of(texts, matrix, rows))
-        parts.append((model.coef_[0], float(model.intercept_[0])))
-    (one, low), (other, high) = parts
-    return (one + other) / 2, (low + high) / 2
+def _worth(source: str, total: float) -> float:
+    """How often each of a source's texts counts, which are so many."""
+    if source.startswith(OWN_SOURCE):
+        return OWN_WEIGHT
+    return min((GENERATED_CAP if source in GENERATED_SOURCES else CAP) / total, MOST)
 
 
-def held_out(texts: list[Text], matrix: Matrix) -> dict[int, float]:
-    """For each text of the corpus the logit from a model that saw nothing of its source; 0 flags."""
-    groups = np.array([texts[owner].group for owner in matrix.owner])
-    tested = [index for index, text in enumerate(texts) if not text.derived]
-    judged = Matrix([texts[index] for index in tested], judged_windows)
-    group_of = np.array([texts[tested[owner]].group for owner in judged.owner])
+class Fits:
+    """Fits models to parts of the texts, each regression once."""
+
+    def __init__(self, texts: list[Text]) -> None:
+        self.texts, self.matrix = texts, Matrix(texts)
+        self.groups = np.array([texts[owner].group for owner in self.matrix.owner])
+        self._mixes = np.array([texts[owner].mix for owner in self.matrix.owner])
+        self._known: dict[tuple[str, bytes], tuple[Floats, float]] = {}
+
+    def of(self, chosen: NDArray[np.bool_]) -> tuple[Floats, float]:
+        """Coefficients and intercept: the mean of one logistic regression for each mix of generated texts.
+
+        The narrow one, without faint cues, knows the well-known attacks best; the broad one, what is written otherwise.
+        """
+        (one, low), (other, high) = (self._part(mix, chosen) for mix in (NARROW, BROAD))
+        return (one + other) / 2, (low + high) / 2
+
+    def _part(self, mix: str, chosen: NDArray[np.bool_]) -> tuple[Floats, float]:
+        rows = chosen & ((self._mixes == mix) | (self._mixes == ""))
+        key = mix, rows.tobytes()
+        if key not in self._known:
+            x = self.matrix.without_faint(rows) if mix == NARROW else self.matrix.x[rows]
+            model = LogisticRegression(C=C, max_iter=300)
+            model.fit(x, self.matrix.label[rows], sample_weight=weights_of(self.texts, self.matrix, rows))
+            self._known[key] = model.coef_[0], float(model.intercept_[0])
+        return self._known[key]
+
+
+def held_out(fits: Fits) -> dict[int, float]:
+    """For each text that is not derived the logit from a model that saw nothing of its source; 0 flags."""
+    tested = [index for index, text in enumerate(fits.texts) if not text.derived]
+    judged = Matrix([fits.texts[index] for index in tested], judged_windows)
+    group_of = np.array([fits.texts[tested[owner]].group for owner in judged.owner])
     counts = Counter(judged.owner.tolist())
     result: dict[int, float] = {}
     for group in sorted(set(group_of)):
-        coefficients, intercept = fit(texts, matrix, groups != group)
+        coefficients, intercept = fits.of(fits.groups != group)
         rows = group_of == group
         logits = judged.x[rows] @ coefficients + intercept - FLAG
         for owner, logit in zip(judged.owner[rows].tolist(), logits, strict=True):
@@ -112,9 +139,10 @@ def held_out(texts: list[Text], matrix: Matrix) -> dict[int, float]:
     return {tested[owner]: settled(result[tested[owner]], count) for owner, count in counts.items()}
 
 
-def write(texts: list[Text], matrix: Matrix) -> None:
+def write(fits: Fits) -> None:
     """Fit on everything and write data/classifier.json."""
-    coefficients, intercept = fit(texts, matrix, np.ones(len(matrix.owner), bool))
+    matrix = fits.matrix
+    coefficients, intercept = fits.of(np.ones(len(matrix.owner), bool))
     cues = len(matrix.names)
     pairs: dict[str, dict[str, float]] = defaultdict(dict)
     for (a, b), weight in zip(
@@ -125,16 +153,17 @@ def write(texts: list[Text], matrix: Matrix) -> None:
     grams = coefficients[cues + len(matrix.pairs) :] * GRAM_SCALE
     scale = float(np.abs(grams).max()) / 127
     share = matrix.x[:, cues + len(matrix.pairs) :] @ coefficients[cues + len(matrix.pairs) :]
+    rooms = np.array([room(length) for length in matrix.lengths])
     packed = base64.b85encode(zlib.compress(np.round(grams / scale).astype(np.int8).tobytes(), 9)).decode()
     artefact = {
-        "trained_on": ", ".join(f"{source} {n}" for source, n in sorted(Counter(t.source for t in texts).items())),
+        "trained_on": ", ".join(f"{source} {n}" for source, n in sorted(Counter(t.source for t in fits.texts).items())),
         "bias": round(intercept - FLAG, 4),
         "cues": {
             name: round(float(w), 3) for name, w in zip(matrix.names, coefficients[:cues] * matrix.scale, strict=True)
         },
         "pairs": pairs,
         "grams_scale": scale,
-        "grams_reach": round(float(share.max()), 3),
+        "grams_reach": round(float(np.quantile(share / rooms, REACHED)), 4),
         "grams": [packed[i : i + 160] for i in range(0, len(packed), 160)],
     }
     (DATA / "classifier.json").write_text(json.dumps(artefact, indent=1) + "\n", "utf-8")
@@ -164,9 +193,9 @@ def report(texts: list[Text], logits: dict[int, float]) -> str:
 def main() -> None:
     """Train, test by held-out source, write weights, report and the held-out logits (for make bench-reflex)."""
     texts = corpus(Path(sys.argv[1]))
-    matrix = Matrix(texts)
-    write(texts, matrix)
-    logits = held_out(texts, matrix)
+    fits = Fits(texts)
+    write(fits)
+    logits = held_out(fits)
     (DATA / "classifier-report.md").write_text(report(texts, logits), "utf-8")
     if len(sys.argv) > 2:
         rows = [{"index": owner, "logit": round(logit, 4)} for owner, logit in sorted(logits.items())]
