@@ -19,6 +19,7 @@ from events.subjects import COMMITTED
 from events.task import FINAL, STATE_EVENTS, Status, TaskControl, TaskSubmitted
 from producers.publisher import Publisher
 from producers.reader import Delivery, Reader
+from tests.support.eventually import eventually
 
 SOURCE = "/consumers/keeper"
 
@@ -102,7 +103,8 @@ class FakeKeeper:
         self._going.set()
 
     async def enter(self, task_id: UUID, status: Status, result: JsonObject | None = None) -> None:
-        """Commit a state of a task, then publish its event: DESIGN rule 5."""
+        """Commit a state of a task, then publish its event: DESIGN rule 5. On a busy machine its POST comes first."""
+        await eventually(lambda: task_id in self._heads)
         head = self._heads[task_id]
         async with self._database_is_mine:
             version = await self._database.fetchval(
