@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from bench.reflex import documents, injection, pii, probe, speed
@@ -25,11 +26,12 @@ def main() -> None:
     parser.add_argument("--only", default="")
     asked = parser.parse_args()
     rows = json.loads(asked.logits.read_text()) if asked.logits else None
-    logits = {row["index"]: row["logit"] for row in rows} if rows else None
+    known = {row["index"]: row["logit"] for row in rows} if rows else None
     corpora, screener = asked.corpora, Screener()
+    logits = cache(lambda: injection.held_out_logits(corpora, known))
     tables: dict[str, Callable[[], str]] = {
-        "Injections, by held-out source": lambda: injection.table(corpora, screener, logits),
-        "Own texts, by held-out slice": lambda: injection.table(corpora, screener, logits, own=True),
+        "Injections, by held-out source": lambda: injection.table(logits(), screener),
+        "Own texts, by held-out slice": lambda: injection.table(logits(), screener, own=True),
         "Own probe": lambda: probe.table(screener),
         "Own probe, the second": lambda: probe.table(screener, "second-"),
         "Disguises": lambda: injection.disguised(corpora, screener),

@@ -95,13 +95,26 @@ def _summary(name: str, rows: dict[tuple[str, int], list[tuple[bool, bool]]]) ->
     return f"| {name} | {precision:.3f} | {recall:.3f} | **{score:.3f}** | {wrong} |"
 
 
-def table(corpora: Path, screener: Screener, logits: dict[int, float] | None = None, *, own: bool = False) -> str:
+Logits = list[tuple[Text, float]]
+"""Texts, each with the classifier's logit from a model that saw nothing of its source."""
+
+
+def held_out_logits(corpora: Path, known: dict[int, float] | None) -> Logits:
+    """Those that training left behind (`known`, by index), or trained anew: that takes some minutes.
+
+    Raises ValueError if they are not of these texts.
+    """
+    texts = corpus(corpora)
+    if known and known.keys() != {index for index, text in enumerate(texts) if not text.derived}:
+        raise ValueError("the held-out logits are of other texts: run make train-reflex")
+    return [(texts[index], logit) for index, logit in (known or held_out(Fits(texts))).items()]
+
+
+def table(logits: Logits, screener: Screener, *, own: bool = False) -> str:
     """Per source and in all: rules alone, everything with the source held out, and 000.3 read plainly.
 
     Of the corpora, or of our `own` texts, slice by slice.
     """
-    texts = corpus(corpora)
-    scores = logits or held_out(Fits(texts))
     judge, plain = Judge(screener), plain_injection()
     engines: dict[str, Callable[[Text, float], tuple[bool, bool]]] = {
         "ours, source held out": lambda t, logit: judge.held_out(t.text, logit),
@@ -109,8 +122,7 @@ def table(corpora: Path, screener: Screener, logits: dict[int, float] | None = N
         "000.3 plainly": lambda t, _: plain(t.text),
     }
     results = {name: defaultdict[tuple[str, int], list[tuple[bool, bool]]](list) for name in engines}
-    for index, logit in scores.items():
-        text = texts[index]
+    for text, logit in logits:
         if text.source.startswith(OWN_SOURCE) != own:
             continue
         for name, engine in engines.items():
