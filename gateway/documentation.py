@@ -1,5 +1,7 @@
 """One OpenAPI document for all routes: what FastAPI derives, and the plain handlers described by their models."""
 
+from functools import cache
+
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, TypeAdapter
@@ -47,8 +49,12 @@ def problems(*statuses: int) -> dict[int | str, dict[str, object]]:
 
 def request_body(model: type[BaseModel], *, required: bool = True) -> dict[str, object]:
     """A JSON body, for a handler that reads it itself."""
-    schema = TypeAdapter(model).json_schema(ref_template=_REF)
-    return {"requestBody": {"required": required, "content": {"application/json": {"schema": schema}}}}
+    return {"requestBody": {"required": required, "content": {"application/json": {"schema": _schema_of(model)}}}}
+
+
+@cache
+def _schema_of(model: type[BaseModel]) -> JsonMap:
+    return TypeAdapter(model).json_schema(ref_template=_REF)
 
 
 def describe(app: FastAPI) -> dict[str, object]:
