@@ -88,6 +88,10 @@ class Pull:
                     await self.some()
         return bool(self._received)
 
+    def waiting(self, subject_part: str) -> int:
+        """How many messages with this in their subject wait to be taken."""
+        return sum(subject_part in message.subject for message in self._received)
+
     async def back(self, count: int) -> None:
         """`count` messages are dealt with: as many more may come."""
         self._out -= count

@@ -100,6 +100,10 @@ class Reader:
         """Whether something is waiting, at once or within so many seconds."""
         return self._hole is not None or await self._pull.wait(within)
 
+    def waiting(self, subject_part: str) -> int:
+        """How many messages with this in their subject are here and not yet taken."""
+        return self._pull.waiting(subject_part)
+
     def _contiguous(self, messages: list[Msg]) -> list[Delivery | Hole]:
         """What follows on from the last one; a message lost on the way ends this pull."""
         taken: list[Delivery | Hole] = []

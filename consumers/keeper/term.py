@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
 from datetime import UTC, datetime
 
 import structlog
@@ -42,7 +41,7 @@ _OWN_WAIT = 0.05
 _BATCH = 256
 _OPEN_TASKS = 8_192
 _CROWD = 16
-"""When so many senders wait for one commit, the consumers beside us let it pass first."""
+"""When so many senders wait for one commit, or for the one after it, the consumers beside us let them pass first."""
 _ASKED = f".{TaskSubmitted.aggregate}.{TaskSubmitted.event_name}."
 
 Item = Delivery | Hole
@@ -109,9 +108,10 @@ class Term:
             await self._publish_left()
             loops.create_task(janitor.run(self._send_resent, lambda: self._position))
             loops.create_task(self._hear_what_is_missed())
-            while True:
-                heed_cancellation()
-                await self._step(reader)
+            with self._slices.before(lambda: reader.waiting(_ASKED) >= _CROWD):
+                while True:
+                    heed_cancellation()
+                    await self._step(reader)
 
     async def _announce(self) -> None:
         """Say the position now and every 100 ms: whoever missed a commit learns of it."""
@@ -178,7 +178,7 @@ class Term:
         if self._client.stats["reconnects"] != self._reconnects:
             raise ReconnectedError
         async with self._turn:
-            with self._slices.held() if sum(map(_is_asked, items)) >= _CROWD else nullcontext():
+            with self._slices.held(at_once=sum(map(_is_asked, items)) >= _CROWD):
                 fold = await self._commit_batch(items)
                 for one in [fold] if fold else [await self._commit_one(item) for item in items]:
                     await self._after(one, publish=publish)

@@ -11,16 +11,16 @@ from tests.support.running_keeper import Bus, a_bus, submitted
 
 
 class Noted(TimeSlices):
-    """Counts how often slices were held back."""
+    """Counts how often slices were held back for a batch."""
 
     def __init__(self) -> None:
         super().__init__()
         self.times = 0
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        self.times += 1
-        with super().held():
+    def held(self, *, at_once: bool) -> Iterator[None]:
+        self.times += at_once
+        with super().held(at_once=at_once):
             yield
 
 

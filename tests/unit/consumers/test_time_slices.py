@@ -84,7 +84,7 @@ async def test_none_is_given_while_they_are_held_back() -> None:
         await slices.next()
         begun.append(number)
 
-    with slices.held():
+    with slices.held(at_once=True):
         waiting = [asyncio.create_task(work(number)) for number in range(3)]
         for _ in range(5 * _ROUNDS):
             await asyncio.sleep(0)
@@ -96,7 +96,7 @@ async def test_none_is_given_while_they_are_held_back() -> None:
 
 async def test_who_holds_them_back_and_gets_stuck_stops_nobody() -> None:
     slices = TimeSlices(_ROUNDS)
-    with slices.held():
+    with slices.held(at_once=True):
         async with asyncio.timeout(5):
             await slices.next()
             await slices.next()
@@ -107,9 +107,68 @@ async def test_those_who_waited_before_they_were_held_back_wait_on() -> None:
     await slices.next()
     waiting = asyncio.create_task(slices.next())
     await asyncio.sleep(0)
-    with slices.held():
+    with slices.held(at_once=True):
         for _ in range(5 * _ROUNDS):
             await asyncio.sleep(0)
         assert not waiting.done()
     async with asyncio.timeout(5):
         await waiting
+
+
+async def test_none_is_given_while_a_crowd_waits_for_who_goes_first() -> None:
+    slices = TimeSlices(_ROUNDS)
+    crowd = True
+    with slices.before(lambda: crowd), slices.held(at_once=False):
+        waiting = [asyncio.create_task(slices.next()) for _ in range(2)]
+        for _ in range(5 * _ROUNDS):
+            await asyncio.sleep(0)
+        assert not any(task.done() for task in waiting)
+        crowd = False
+    async with asyncio.timeout(5):
+        await asyncio.gather(*waiting)
+
+
+async def test_a_crowd_that_comes_later_is_let_pass_all_the_same() -> None:
+    slices = TimeSlices(_ROUNDS)
+    crowd = False
+    with slices.before(lambda: crowd):
+        await slices.next()
+        crowd = True
+        waiting = asyncio.create_task(slices.next())
+        for _ in range(5 * _ROUNDS):
+            await asyncio.sleep(0)
+        assert not waiting.done()
+        with slices.held(at_once=True):
+            crowd = False
+        async with asyncio.timeout(5):
+            await waiting
+
+
+async def test_a_crowd_without_end_leaves_others_a_slice_each_time() -> None:
+    slices = TimeSlices(_ROUNDS)
+    begun = 0
+
+    async def work() -> None:
+        nonlocal begun
+        while True:
+            await slices.next()
+            begun += 1
+
+    with slices.before(lambda: True):
+        working = asyncio.create_task(work())
+        for _ in range(10):
+            with slices.held(at_once=True):
+                for _ in range(2 * _ROUNDS):
+                    await asyncio.sleep(0)
+        working.cancel()
+    assert begun >= 9
+
+
+async def test_a_crowd_that_nobody_deals_with_stops_nobody() -> None:
+    slices = TimeSlices(_ROUNDS)
+    with slices.before(lambda: True), slices.held(at_once=False):
+        async with asyncio.timeout(5):
+            for _ in range(100):
+                await slices.next()
+    async with asyncio.timeout(5):
+        await slices.next()
