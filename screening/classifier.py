@@ -23,7 +23,7 @@ CHAR_NORM, WORD_NORM = 2500, 600
 BUCKETS = 1 << BITS
 _SHORT = 1250
 AROUND = 30
-_CLOSE, _MANY = 6, 100
+_CLOSE = 6
 _ANYWAY, _MOST, _DOUBT = 24, 800, 0.25
 _ALONE = 250_000
 _PLAIN = 6.0
@@ -175,11 +175,12 @@ class Classifier:
         return settled(best, count)
 
     def _suspicious(self, text: str, count: int, needed: float) -> Numbers:
-        """The windows that may reach `needed`: of many the likeliest at a glance, 24 to 800, if they come near it.
+        """The windows that may reach `needed`: up to 800 all; of more the likeliest at a glance, if they come near it.
 
-        A glance misses some cues, for and against: what falls short of `needed` by 0.25 is read all the same.
+        A glance misses some cues, for and against: what falls short of `needed` by 0.25 is read all the same, and 24
+        in any case.
         """
-        if count <= _MANY:
+        if count <= _MOST:
             return np.arange(count)
         likely = self._by_cues(self._cues.likely(text, count))
         least = min(_PLAIN, (needed + 1) / (1 + 1 / _PLAIN)) - self._reach * room(2 * (BLOCK + AROUND)) - _DOUBT

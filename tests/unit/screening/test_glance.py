@@ -14,7 +14,7 @@ from screening.training import grammar
 ROOT = Path(__file__).resolve().parents[3]
 CLASSIFIER, CUES = Classifier(), Cues()
 PAGES = "\n\n".join(path.read_text("utf-8") for path in sorted((ROOT / "docs" / "adr").glob("*.md")))
-DOCUMENT = (PAGES * (60_000 // len(PAGES) + 1))[:60_000]
+DOCUMENT = (PAGES * (250_000 // len(PAGES) + 1))[:250_000]
 ATTACKS = list(grammar.attacks(random.Random(5), 40))
 
 
@@ -34,19 +34,22 @@ def test_a_glance_sees_words_and_what_is_not_ascii_where_they_are() -> None:
         assert present[number, named].all()
 
 
-def test_the_logit_of_an_attack_in_a_long_document_is_that_of_reading_all_of_it(
+def test_the_logit_of_an_attack_in_a_long_document_is_nearly_always_that_of_reading_all_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    texts = [with_attack(attack, 1_500 * number) for number, attack in enumerate(ATTACKS)]
+    texts = [with_attack(attack, 6_000 * number) for number, attack in enumerate(ATTACKS)]
     glanced = [CLASSIFIER.logit(text) for text in texts]
-    monkeypatch.setattr(classifier, "_MANY", 10_000)
+    monkeypatch.setattr(classifier, "_MOST", 10_000)
     whole = [CLASSIFIER.logit(text) for text in texts]
     assert [logit for logit in whole if logit > 1]
-    assert [logit > 0 for logit in glanced] == [logit > 0 for logit in whole]
+    flagged = [(glance > 0, exact > 0) for glance, exact in zip(glanced, whole, strict=True)]
+    assert sum(one != other for one, other in flagged) <= len(ATTACKS) // 20, flagged
     assert all(logit == exact for logit, exact in zip(glanced, whole, strict=True) if exact > 1)
 
 
-def test_only_some_windows_of_a_long_document_are_read_closely(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def read_closely(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many windows were read closely, text by text."""
     read: list[int] = []
     present = Cues.present
 
@@ -55,5 +58,14 @@ def test_only_some_windows_of_a_long_document_are_read_closely(monkeypatch: pyte
         return present(self, text, chosen)
 
     monkeypatch.setattr(Cues, "present", counted)
+    return read
+
+
+def test_all_windows_of_a_hundred_kilobytes_are_read(read_closely: list[int]) -> None:
+    CLASSIFIER.logit(DOCUMENT[:100_000])
+    assert read_closely == [window_count(100_000)]
+
+
+def test_only_some_windows_of_a_longer_document_are_read_closely(read_closely: list[int]) -> None:
     CLASSIFIER.logit(DOCUMENT)
-    assert 24 <= read[0] < window_count(len(DOCUMENT)) // 2
+    assert 24 <= read_closely[0] < window_count(len(DOCUMENT)) // 2
