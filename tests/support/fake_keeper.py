@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -132,7 +133,8 @@ class FakeKeeper:
         return self._heads[task_id]
 
     async def _run(self) -> None:
-        async with Reader(self._client, BUS.name, 1) as reader:
+        async with AsyncExitStack() as opened:
+            reader = await self._open(opened)
             while True:
                 await self._going.wait()
                 items = [item for item in await reader.batch() if isinstance(item, Delivery)]
@@ -155,6 +157,12 @@ class FakeKeeper:
                 if self.finishes:
                     for task_id in set(self._heads) - begun:
                         await self.enter(task_id, self.finishes)
+
+    async def _open(self, opened: AsyncExitStack) -> Reader:
+        """A reader; asked for again, as the keeper would, where a busy machine left a question unanswered."""
+        while True:
+            with suppress(TimeoutError):
+                return await opened.enter_async_context(Reader(self._client, BUS.name, 1))
 
     async def _commit(self, item: Delivery) -> tuple[Event[EventData] | None, str]:
         try:
