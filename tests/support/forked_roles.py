@@ -5,6 +5,7 @@ forked runs the same program from its first line on, as a process and session of
 given; only the modules and the compiled rules are there already. `make up` and its tests start roles the long way.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -25,6 +26,7 @@ from deploy.local.role_process import PROJECT
 from screening.settings import ScreeningSettings
 
 _LIMIT = 1 << 20
+_ENDS_WITHIN = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Mould:
     def __init__(self) -> None:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
-            # It is not waited for: it ends when our end of the socket is closed, at the latest by our own end.
+            # It ends when our end of the socket is closed, at the latest by our own end.
             self._process = subprocess.Popen(  # noqa: S603 - our own module
                 [sys.executable, "-m", "tests.support.forked_roles", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
@@ -70,6 +72,11 @@ class Mould:
                 start_new_session=True,
             )
         self._ended: dict[int, int] = {}
+
+    def close(self) -> None:
+        """Let it end, and wait until it has."""
+        self._ours.close()
+        self._process.wait(_ENDS_WITHIN)
 
     def fork(self, order: Order) -> Fork:
         """Carry out an order; returns when the process is there."""
@@ -107,8 +114,10 @@ def can_fork() -> bool:
 
 @cache
 def mould() -> Mould:
-    """The one of this test process."""
-    return Mould()
+    """The one of this test process, until that ends."""
+    one = Mould()
+    atexit.register(one.close)
+    return one
 
 
 @dataclass(frozen=True)
