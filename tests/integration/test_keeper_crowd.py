@@ -1,4 +1,4 @@
-"""When many senders wait for one commit, the consumers beside the keeper wait until it is made and told."""
+"""When many senders wait for a commit, the consumers beside the keeper wait until it is made and told."""
 
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ import pytest
 
 from consumers._time_slices import TimeSlices
 from deploy.local.server import Server
+from tests.support.eventually import eventually
 from tests.support.running_keeper import Bus, a_bus, submitted
 
 
@@ -38,3 +39,25 @@ async def test_a_crowd_is_let_pass_first_and_a_few_are_not(bus: Bus, senders: in
     await bus.keeper(slices=slices)
     await bus.folded()
     assert slices.times == times
+
+
+async def test_a_crowd_that_comes_during_the_write_ahead_of_it_is_let_pass(bus: Bus) -> None:
+    slices = TimeSlices()
+    led = await bus.keeper(slices=slices)
+    await eventually(lambda: led.leads)
+    await bus.submit()
+    await bus.folded()
+    assert not slices._crowd()
+
+    async def is_writing() -> bool:
+        return bool(await bus.database.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+
+    async with bus.database.transaction():
+        await bus.database.execute("SELECT FROM keeper FOR UPDATE")
+        await bus.submit("the batch ahead")
+        await eventually(is_writing)
+        for sent in await bus.publisher.send_all([submitted(f"task {number}") for number in range(32)]):
+            await sent
+        await eventually(slices._crowd)
+    await bus.folded()
+    assert not slices._crowd()
