@@ -24,7 +24,7 @@ BUCKETS = 1 << BITS
 _SHORT = 1250
 AROUND = 30
 _CLOSE = 6
-_ANYWAY, _MOST, _DOUBT = 24, 800, 0.25
+_ANYWAY, _MOST, _DOUBT = 24, 800, 1.0
 _ALONE = 250_000
 _PLAIN = 6.0
 _SPACIOUS = 600
@@ -177,8 +177,8 @@ class Classifier:
     def _suspicious(self, text: str, count: int, needed: float) -> Numbers:
         """The windows that may reach `needed`: up to 800 all; of more the likeliest at a glance, if they come near it.
 
-        A glance misses some cues, for and against: what falls short of `needed` by 0.25 is read all the same, and 24
-        in any case.
+        A glance misses some cues, for and against: what falls short of `needed` by 1 is read all the same, and 24 in
+        any case.
         """
         if count <= _MOST:
             return np.arange(count)

@@ -34,7 +34,7 @@ def test_a_glance_sees_words_and_what_is_not_ascii_where_they_are() -> None:
         assert present[number, named].all()
 
 
-def test_the_logit_of_an_attack_in_a_long_document_is_nearly_always_that_of_reading_all_of_it(
+def test_the_logit_of_an_attack_in_a_long_document_is_that_of_reading_all_of_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     texts = [with_attack(attack, 6_000 * number) for number, attack in enumerate(ATTACKS)]
@@ -42,8 +42,7 @@ def test_the_logit_of_an_attack_in_a_long_document_is_nearly_always_that_of_read
     monkeypatch.setattr(classifier, "_MOST", 10_000)
     whole = [CLASSIFIER.logit(text) for text in texts]
     assert [logit for logit in whole if logit > 1]
-    flagged = [(glance > 0, exact > 0) for glance, exact in zip(glanced, whole, strict=True)]
-    assert sum(one != other for one, other in flagged) <= len(ATTACKS) // 20, flagged
+    assert [logit > 0 for logit in glanced] == [logit > 0 for logit in whole]
     assert all(logit == exact for logit, exact in zip(glanced, whole, strict=True) if exact > 1)
 
 
@@ -67,5 +66,5 @@ def test_all_windows_of_a_hundred_kilobytes_are_read(read_closely: list[int]) ->
 
 
 def test_only_some_windows_of_a_longer_document_are_read_closely(read_closely: list[int]) -> None:
-    CLASSIFIER.logit(DOCUMENT)
-    assert 24 <= read_closely[0] < window_count(len(DOCUMENT)) // 2
+    CLASSIFIER.logit(2 * DOCUMENT)
+    assert 24 <= read_closely[0] < window_count(len(2 * DOCUMENT)) // 2
