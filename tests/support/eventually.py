@@ -13,6 +13,8 @@ Value = TypeVar("Value")
 PATIENCE = 4
 """How many times longer a machine with other work may take: a deadline here says that it hangs, not that it is slow."""
 
+_SELDOM = 0.25
+
 
 @overload
 async def eventually(check: Callable[[], Awaitable[Value]], *, within: float = 20.0, every: float = 0.01) -> Value: ...
@@ -26,9 +28,11 @@ async def eventually(check: Callable[[], object], *, within: float = 20.0, every
     """The first truthy answer of `check`, a plain or an async function; OutOfPatienceError after four times `within`.
 
     `within` is how many seconds it takes at most on a machine that has nothing else to do. An AssertionError raised by
-    `check` counts as "not yet"; the last one, or the last answer, is in the message.
+    `check` counts as "not yet"; the last one, or the last answer, is in the message. It is asked `every` so many
+    seconds at first, and the longer it takes the less often: who asks all the time keeps others from their work.
     """
-    deadline = time.monotonic() + PATIENCE * within
+    began = time.monotonic()
+    deadline = began + PATIENCE * within
     while True:
         last: object
         try:
@@ -40,7 +44,8 @@ async def eventually(check: Callable[[], object], *, within: float = 20.0, every
             if value:
                 return value
             last = repr(value)
-        if time.monotonic() > deadline:
+        now = time.monotonic()
+        if now > deadline:
             name = getattr(check, "__qualname__", repr(check))
             raise OutOfPatienceError(f"{name} did not come true within {PATIENCE * within:g} s; last: {last}")
-        await asyncio.sleep(every)
+        await asyncio.sleep(max(every, min(_SELDOM, (now - began) / 10)))
