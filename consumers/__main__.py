@@ -9,6 +9,7 @@ import argparse
 
 import uvloop
 
+from consumers._metrics import MetricsPortError, MetricsSettings, served
 from consumers.app import CONSUMERS, ConsumerProcess
 from events.process import configure_logs
 from producers.connect import BusSettings
@@ -16,7 +17,8 @@ from storage.database import DatabaseSettings
 
 
 async def _run(names: list[str]) -> None:
-    await ConsumerProcess(names, BusSettings(), DatabaseSettings()).run()
+    with served(MetricsSettings()):
+        await ConsumerProcess(names, BusSettings(), DatabaseSettings()).run()
 
 
 def main() -> None:
@@ -26,7 +28,10 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*CONSUMERS, []], metavar="NAME", help=", ".join(CONSUMERS))
     names = parser.parse_args().names or list(CONSUMERS)
     configure_logs()
-    uvloop.run(_run(names))
+    try:
+        uvloop.run(_run(names))
+    except MetricsPortError as error:
+        raise SystemExit(str(error)) from None
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from consumers._time_slices import TimeSlices
 from consumers.keeper.epoch import settle_epoch
 from consumers.keeper.janitor import SILENT_AFTER, Janitor
 from consumers.keeper.lease import Lease
+from consumers.keeper.metrics import LEADING
 from consumers.keeper.term import LogShortenedError, ReconnectedError, Term
 from events.errors import GanglionError
 from events.ids import new_id
@@ -126,7 +127,11 @@ class Keeper:
             position=position,
             slices=self._slices,
         )
-        await self.term.run(clockwork)
+        LEADING.set(1)
+        try:
+            await self.term.run(clockwork)
+        finally:
+            LEADING.set(0)
 
 
 async def _assert_durable(store: KeeperStore) -> None:

@@ -19,6 +19,7 @@ from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, presume
 from consumers.keeper.janitor import Janitor
 from consumers.keeper.lease import Lease
 from consumers.keeper.loading import load_states
+from consumers.keeper.metrics import COMMIT_SECONDS, FOLDED, OUTBOX, RESENT
 from consumers.keeper.outbox import Outbox
 from consumers.keeper.state import TaskState
 from consumers.keeper.world import Key, MissingStateError, State, World
@@ -203,6 +204,7 @@ class Term:
             await self._store.add_to_outbox(fold.changes.of("sent"))
             self._next_outbox = fold.next_outbox
             self._resent += len(events)
+            RESENT.inc(len(events))
             await self._outbox.publish(fold.outgoing)
 
     async def _commit_batch(self, items: Sequence[Item]) -> Fold | None:
@@ -241,9 +243,12 @@ class Term:
         began = time.monotonic()
         await self._store.write(fold.finish(), self._position, now)
         self._lease.renewed(began)
+        COMMIT_SECONDS.observe(time.monotonic() - began)
+        FOLDED.inc(len(items))
         self._position, self._next_outbox = now, fold.next_outbox
         self._keep_open(fold.world.changed())
         self._outbox.read_back(fold.changes.read_back)
+        OUTBOX.set(len(self._outbox) + len(fold.outgoing))
         return fold
 
     async def _fold(

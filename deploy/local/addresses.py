@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from deploy.local.nats import NatsSecrets
 from deploy.local.ports import LOOPBACK
-from producers.permissions import ADMIN, CALLOUT
+from producers.permissions import ADMIN, CALLOUT, GATEWAY
 
 ENGINE_CLIENT = "spec_engine"
 """The consumer, and user of NATS, that talks to the engine."""
@@ -32,7 +32,7 @@ class Addresses:
     """URLs with their passwords, the secret that signs tokens, and the keys that seal what placeholders stand for.
 
     `nats_url` is the admin's, one for each node with commas between. Without `nats_secrets` (somebody else's server)
-    every role is given that URL.
+    every role is given that URL. `metrics_port` is the consumers'.
     """
 
     gateway_port: int
@@ -43,11 +43,17 @@ class Addresses:
     seal_keys: str = ""
     nats_secrets: NatsSecrets | None = None
     engine: EnginePlace | None = None
+    metrics_port: int | None = None
 
     @property
     def gateway_url(self) -> str:
         """Where HTTP clients go."""
         return f"http://{LOOPBACK}:{self.gateway_port}"
+
+    @property
+    def metrics_url(self) -> str | None:
+        """Where the consumers serve what they count."""
+        return None if self.metrics_port is None else f"http://{LOOPBACK}:{self.metrics_port}/metrics"
 
     def environment(self, inherited: Mapping[str, str], nats_users: tuple[str, ...] = ()) -> dict[str, str]:
         """What the process of a role with these users of NATS finds in its environment."""
@@ -56,6 +62,7 @@ class Addresses:
             **self._nats(nats_users),
             **(self.engine.environment if self.engine and ENGINE_CLIENT in nats_users else {}),
             **({"GANGLION_SEAL_KEYS": self.seal_keys} if self.seal_keys and ADMIN not in nats_users else {}),
+            **self._metrics(nats_users),
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             "GANGLION_JWT_SECRET": self.jwt_secret,
@@ -76,6 +83,12 @@ class Addresses:
             "SPEC_ENGINE_TOKEN": self.engine.token,
             "PYTHONUNBUFFERED": "1",
         }
+
+    def _metrics(self, nats_users: tuple[str, ...]) -> dict[str, str]:
+        """Where consumers serve what they count; the gateway has a route for it."""
+        if self.metrics_port is None or not nats_users or {ADMIN, GATEWAY} & set(nats_users):
+            return {}
+        return {"GANGLION_METRICS_PORT": str(self.metrics_port)}
 
     def _nats(self, nats_users: tuple[str, ...]) -> dict[str, str]:
         """Where NATS is, with the role's own passwords and nobody else's."""

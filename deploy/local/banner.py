@@ -28,9 +28,11 @@ def nats_for_outsiders(runtime: Runtime) -> str:
 
 def banner(runtime: Runtime, home: Path) -> str:
     """The text printed once everything is ready."""
+    metrics = " and ".join(filter(None, (f"{runtime.gateway_url}/metrics", runtime.metrics_url)))
     return f"""
 Ganglion is ready: {runtime.gateway_url}
 For producers and agents on NATS, with a token: {nats_for_outsiders(runtime)}
+For Prometheus: {metrics}
 
 Development token (owner dev, tenant dev, 24 h):
 {runtime.token}

@@ -34,6 +34,7 @@ class Report:
             nats_url=addresses.nats_url,
             database_url=addresses.database_url,
             redis_url=addresses.redis_url,
+            metrics_url=addresses.metrics_url,
             supervisor=os.getpid(),
             pids={guard.child.name: guard.child.pid for guard in self.guards},
             restarts={guard.child.name: guard.restarts for guard in self.guards},

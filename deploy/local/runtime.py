@@ -19,6 +19,7 @@ class Runtime(BaseModel):
     nats_url: str
     database_url: str
     redis_url: str
+    metrics_url: str | None = Field(default=None, description="what the consumers count, for Prometheus")
     supervisor: int
     pids: dict[str, int | None] = Field(description="process id by role; null while it is being restarted")
     restarts: dict[str, int] = Field(default_factory=dict)

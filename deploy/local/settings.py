@@ -14,10 +14,11 @@ class StackSettings(BaseSettings):
     """Every setting is optional: without any, everything is started below `.ganglion/`.
 
     `NATS_URL`, `DATABASE_URL`, `REDIS_URL`: a server to use instead of starting one. `GANGLION_HOME`: the state
-    folder. `GANGLION_PORT`: the gateway's port, else 8080 or the next free one. `GANGLION_LOG_SYNC`: `100ms` or
-    `always`. `GANGLION_NATS_NODES`: 3 or 5 make a cluster that keeps every stream on each of them.
-    `GANGLION_JWT_SECRET`: signs tokens, else one is generated and kept. `SPEC_ENGINE_URL`, with `SPEC_ENGINE_PREFIX`
-    and `SPEC_ENGINE_TOKEN`: a spec engine to use instead of starting ours.
+    folder. `GANGLION_PORT`: the gateway's port, else 8080 or the next free one. `GANGLION_METRICS_PORT`: that of the
+    consumers' metrics, else 9464 or the next free one. `GANGLION_LOG_SYNC`: `100ms` or `always`.
+    `GANGLION_NATS_NODES`: 3 or 5 make a cluster that keeps every stream on each of them. `GANGLION_JWT_SECRET`: signs
+    tokens, else one is generated and kept. `SPEC_ENGINE_URL`, with `SPEC_ENGINE_PREFIX` and `SPEC_ENGINE_TOKEN`: a
+    spec engine to use instead of starting ours.
     """
 
     model_config = SettingsConfigDict(
@@ -32,6 +33,7 @@ class StackSettings(BaseSettings):
     spec_engine_token: SecretStr | None = Field(default=None, validation_alias="SPEC_ENGINE_TOKEN")
     home: Path = Path(".ganglion")
     port: int | None = Field(default=None, ge=1, le=65535)
+    metrics_port: int | None = Field(default=None, ge=1, le=65535)
     log_sync: LogSync = "100ms"
     nats_nodes: int = Field(default=1, ge=1, le=5)
     jwt_secret: SecretStr | None = Field(default=None, min_length=32)

@@ -26,6 +26,7 @@ from events.errors import GanglionError
 
 DEFAULT_PORT = 8080
 _ENGINE_PORT = 8085
+_METRICS_PORT = 9464
 _READY_WITHIN = 60.0  # seconds
 _HOUSEKEEPING_EVERY = 10.0
 
@@ -65,6 +66,7 @@ class Supervisor:
         self._processes: list[RoleProcess] = []
         self._port: ReservedPort | None = None
         self._engine_port: ReservedPort | None = None
+        self._metrics_port: ReservedPort | None = None
 
     async def run(self) -> None:
         """Start, wait for SIGINT, SIGTERM or SIGHUP, then stop in order: the roles, then the servers."""
@@ -88,7 +90,8 @@ class Supervisor:
 
     async def _work(self) -> None:
         self._say(f"starting below {self._home}")
-        self._port = self._reserve_port()
+        self._port = _reserved(self._settings.port, "GANGLION_PORT", DEFAULT_PORT)
+        self._metrics_port = _reserved(self._settings.metrics_port, "GANGLION_METRICS_PORT", _METRICS_PORT)
         if ENGINE in self._roles:
             self._engine_port = reserve_first(_ENGINE_PORT)
         await self._servers.start()
@@ -132,7 +135,7 @@ class Supervisor:
         for process in self._processes:
             await process.stop()
         await self._servers.stop()
-        for port in (self._port, self._engine_port):
+        for port in (self._port, self._metrics_port, self._engine_port):
             if port:
                 port.release()
 
@@ -148,6 +151,7 @@ class Supervisor:
             seal_keys=_given(settings.seal_keys) or kept_password(self._home / "secrets", "seal"),
             nats_secrets=None if settings.nats_url else self._servers.nats_secrets,
             engine=self._engine(),
+            metrics_port=self._metrics_port.number if self._metrics_port else None,
         )
 
     def _engine(self) -> EnginePlace | None:
@@ -160,13 +164,6 @@ class Supervisor:
         token = _given(settings.spec_engine_token) or kept_password(self._home / "secrets", "spec-engine")
         return EnginePlace(f"http://{LOOPBACK}:{self._engine_port.number}", prefix, token)
 
-    def _reserve_port(self) -> ReservedPort:
-        wanted = self._settings.port
-        reserved = reserve(wanted) if wanted else reserve_first(DEFAULT_PORT)
-        if reserved is None:
-            raise StackError(f"port {wanted} (GANGLION_PORT) is taken")
-        return reserved
-
     def _process(self, role: Role, addresses: Addresses) -> RoleProcess:
         log = self._home / "logs" / f"{role.name}.log"
         if role is ENGINE:
@@ -174,6 +171,14 @@ class Supervisor:
         else:
             environment = addresses.environment(os.environ, role.nats_users)
         return RoleProcess(role, self._servers.launcher, environment, log)
+
+
+def _reserved(wanted: int | None, variable: str, first: int) -> ReservedPort:
+    """The port that is wanted, else the first free one. Raises StackError when it is taken."""
+    reserved = reserve(wanted) if wanted else reserve_first(first)
+    if reserved is None:
+        raise StackError(f"port {wanted} ({variable}) is taken")
+    return reserved
 
 
 def up(settings: StackSettings, *, roles: Sequence[Role] = ROLES, provision: Role = PROVISION) -> int:

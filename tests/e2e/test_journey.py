@@ -106,6 +106,33 @@ async def test_an_injection_is_blocked_with_a_reason_and_reaches_no_agent(
     assert not [seen for seen in live.of(task_id) if seen.event.startswith(("run.", "route."))]
 
 
+async def test_what_the_consumers_did_can_be_scraped_and_names_nobody(
+    whole_stack: Stack, client: httpx.AsyncClient, me: str
+) -> None:
+    url = whole_stack.runtime.metrics_url
+    assert url is not None
+    async with httpx.AsyncClient(trust_env=False) as prometheus:
+        before = counts((await prometheus.get(url)).text)
+        passed, stopped = str((await submitted(client))["task_id"]), str((await submitted(client, ATTACK))["task_id"])
+        assert (await ended(client, passed))["status"] == "succeeded"
+        assert (await ended(client, stopped))["status"] == "blocked"
+        text = (await prometheus.get(url)).text
+    after = counts(text)
+    for decision in ("allow", "block"):
+        verdicts = f'ganglion_reflex_verdicts_total{{decision="{decision}",engine="builtin"}}'
+        assert after[verdicts] - before.get(verdicts, 0) == 1
+    assert after["ganglion_keeper_events_total"] - before["ganglion_keeper_events_total"] >= len(STEPS)
+    assert after["ganglion_keeper_leading"] == 1
+    assert after['ganglion_consumer_settled_total{consumer="runner",outcome="done"}'] >= 1
+    assert not [name for name in (passed, stopped, me) if name in text]
+
+
+def counts(text: str) -> dict[str, float]:
+    """Every series of Prometheus' text format."""
+    lines = (line.rpartition(" ") for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, _, value in lines}
+
+
 async def test_the_event_stream_shows_what_the_socket_shows_with_the_same_cursors(
     whole_stack: Stack, client: httpx.AsyncClient, me: str
 ) -> None:

@@ -59,14 +59,16 @@ def test_the_roles_get_the_settings_that_the_supervisor_gives_them(services: dic
     everyone = {"NATS_URL", "NATS_PASSWORDS", "DATABASE_URL", "REDIS_URL"}
     nats = NatsSecrets(dict.fromkeys(users(), "p"), "s", "r")
     place = EnginePlace("http://127.0.0.1:1", "/p", "t")
-    addresses = Addresses(1, "nats://h:1", "d", "r", "s", "k", nats, place)
+    addresses = Addresses(1, "nats://h:1", "d", "r", "s", "k", nats, place, metrics_port=1)
     engine = addresses.engine_environment({})
     assert set(services[ENGINE.name].environment) == set(engine) - {"PYTHONUNBUFFERED"}
     for role in {PROVISION, *ROLES} - {ENGINE}:
         given = services[role.name].environment
         local = addresses.environment({}, role.nats_users)
         expected = set(local) - {"PYTHONUNBUFFERED"} if role.name == "gateway" else everyone
-        told = {name for name in local if name.startswith(("SPEC_ENGINE_", "GANGLION_SEAL_"))}
+        told = {name for name in local if name.startswith(("SPEC_ENGINE_", "GANGLION_SEAL_", "GANGLION_METRICS_"))}
+        if "GANGLION_METRICS_PORT" in told:
+            told.add("GANGLION_HOST")  # of all containers, or nobody outside of it could scrape
         assert set(given) == expected | told
         assert (
             set(json.loads(given["NATS_PASSWORDS"])) == set(role.nats_users) == set(json.loads(local["NATS_PASSWORDS"]))
