@@ -136,7 +136,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     lookup = Lookup(engine, recents)
     admission = Admission(authenticator, lookup, engine)
     replayer = Replayer(engine, hub, commits, Moments(engine))
-    streams, waiting = Streams(replayer), Waiting(hub, replayer)
+    streams, waiting = Streams(replayer, metrics), Waiting(hub, replayer)
     sockets = Sockets(metrics, settings.http.allowed_origins)
     live = LiveSockets(sockets, admission, replayer)
     submitting = Submitting(

@@ -43,7 +43,9 @@ class Metrics:
         self.delivered = Counter(
             "gateway_events_delivered_total", "Events queued to subscribers", registry=self.registry
         )
-        self.slow_readers = Counter("gateway_slow_readers_total", "WebSockets closed 4408", registry=self.registry)
+        self.slow_readers = Counter(
+            "gateway_slow_readers_total", "Sockets and streams closed 4408", registry=self.registry
+        )
         self.keeper_lag = Gauge(
             "gateway_keeper_lag_seconds", "Age of the oldest uncommitted event", registry=self.registry
         )

@@ -12,6 +12,7 @@ from gateway.auth import Principal
 from gateway.encoding import to_json
 from gateway.frames import Frame
 from gateway.http_wire import Line, line_of
+from gateway.metrics import Metrics
 from gateway.outlet import STALLED_AFTER, Closing, QueueOutlet
 from gateway.replay import Replayer
 from gateway.rooms import Room
@@ -50,8 +51,9 @@ class EventStream:
 class Streams:
     """Serves SSE responses, sends away who reads nothing, and ends them before a restart."""
 
-    def __init__(self, replayer: Replayer) -> None:
+    def __init__(self, replayer: Replayer, metrics: Metrics) -> None:
         self._replayer = replayer
+        self._metrics = metrics
         self._open: dict[QueueOutlet, Line] = {}
 
     @property
@@ -74,6 +76,8 @@ class Streams:
             yield
         finally:
             del self._open[outlet]
+            if outlet.closing is not None and outlet.closing.code == 4408:
+                self._metrics.slow_readers.inc()
 
     def drain(self) -> None:
         """End all streams; an EventSource comes back by itself."""

@@ -52,3 +52,4 @@ async def test_a_stream_whose_reader_takes_nothing_ends_though_nothing_more_happ
     async with deaf_reader(gateway.port, asked(task_id), b"event: subscribed") as reader:
         await eventually(lambda: streams.count == 0)
         assert (await rest_of(reader))[-1][1]["code"] == "4408"
+    assert "gateway_slow_readers_total 1.0" in (await alice.get("/metrics")).text
