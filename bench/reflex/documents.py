@@ -48,7 +48,10 @@ def _row(name: str, results: list[tuple[bool, bool]]) -> str:
 
 
 def table(corpora: Path, screener: Screener) -> str:
-    """Harmless documents of 3,000 characters and more, then attacks alone and at a random place of such documents."""
+    """Harmless documents of 3,000 characters and more, then attacks alone and at a random place of such documents.
+
+    The documents around an attack are none that is flagged by itself; what several of them in a row are is shown.
+    """
     judge, rng = _Judge(screener), random.Random(3)
     installed = [text for text in _installed() if len(text) >= _LONG]
     lines = ["| texts | number | flagged | blocked |", "|---|---|---|---|"]
@@ -60,11 +63,13 @@ def table(corpora: Path, screener: Screener) -> str:
     lines.append(_row("attacks by themselves", [judge(text) for text in attacks]))
     pool = "\n".join(text for text in installed if not judge(text)[0])
     for size in SIZES:
-        results = []
+        without, results = [], []
         for attack in attacks:
             start = rng.randrange(max(1, len(pool) - size))
             document = pool[start : start + size]
             at = document.find("\n", rng.randrange(size * 9 // 10))
+            without.append(judge(document))
             results.append(judge(f"{document[:at]}\n{attack}\n{document[at:]}"))
-        lines.append(_row(f"the same in {size // 1000} KB of harmless documents", results))
+        lines.append(_row(f"{size // 1000} KB of harmless documents", without))
+        lines.append(_row(f"the attacks in {size // 1000} KB of them", results))
     return "\n".join(lines)

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from screening.classifier import AROUND, BUCKETS, CHAR_NORM, WORD_NORM, Cues, windows
+from screening.classifier import AROUND, BLOCK, BUCKETS, CHAR_NORM, REACH, WORD_NORM, Cues, windows
 from screening.features import Grams
 
 Floats = NDArray[np.float64]
@@ -22,7 +22,7 @@ FAINT = frozenset({
     "yours",
 })  # fmt: skip
 """Cues of which harmless texts are full, too: their weights are held back more than those of the others."""
-_WIDE = 1000
+_WIDE, _TELLING = 1000, 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,11 +40,14 @@ class Text:
 def learned_windows(text: Text) -> list[tuple[int, int]]:
     """The windows to learn from: wide ones, because not every narrow part of a long attack is one.
 
-    No narrow part of a harmless document is an attack, so of these some are taken as they are judged.
+    No narrow part of a harmless text is an attack, so these are learned as they are judged, too.
     """
     length = len(text.text)
     if text.source == "documents" and text.mix == BROAD:
         return [(max(0, start - AROUND), end + AROUND) for start, end in windows(text.text)[::2]]
+    if not text.derived and not text.label and length > _TELLING:
+        starts = range(0, length - BLOCK - REACH, BLOCK)
+        return [(0, length), *((start, min(length, start + 2 * (BLOCK + AROUND))) for start in starts)]
     if length <= _WIDE * 5 // 4:
         return [(0, length)]
     return [(start, min(length, start + _WIDE)) for start in range(0, length - _WIDE // 2, _WIDE // 2)]

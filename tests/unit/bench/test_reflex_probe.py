@@ -61,7 +61,7 @@ def test_no_six_words_of_an_own_text_stand_in_a_probe() -> None:
 
 def test_every_slice_of_own_texts_has_both_labels_and_no_text_twice() -> None:
     slices = own_texts()
-    assert len(slices) == 12
+    assert len(slices) == 15
     for of in slices.values():
         labels = Counter(label for _, label in of)
         assert set(labels) == {0, 1}
