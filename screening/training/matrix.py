@@ -22,7 +22,9 @@ FAINT = frozenset({
     "yours",
 })  # fmt: skip
 """Cues of which harmless texts are full, too: their weights are held back more than those of the others."""
-_WIDE, _TELLING = 1000, 600
+_WIDE = 1000
+_LONGER = 600
+"""Characters from which on a harmless text says something of its parts that the whole does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ def learned_windows(text: Text) -> list[tuple[int, int]]:
     length = len(text.text)
     if text.source == "documents" and text.mix == BROAD:
         return [(max(0, start - AROUND), end + AROUND) for start, end in windows(text.text)[::2]]
-    if not text.derived and not text.label and length > _TELLING:
+    if not text.derived and not text.label and length > _LONGER:
         starts = range(0, length - BLOCK - REACH, BLOCK)
         return [(0, length), *((start, min(length, start + 2 * (BLOCK + AROUND))) for start in starts)]
     if length <= _WIDE * 5 // 4:
