@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
+PEERS := .venv-peers
 
 # Whatever the environment says: roles and tests start from what was compiled before, or each start compiles it all.
 unexport PYTHONDONTWRITEBYTECODE
@@ -32,7 +33,7 @@ check: $(STAMP) ## format, lint, types, layers, the AsyncAPI document
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/contract/test_asyncapi.py
 
-bench: $(STAMP) ## measure the stack beside its floor
+bench: $(STAMP) $(PEERS)/installed ## measure the stack beside its floor and other task queues
 	$(BIN)/python -m bench
 
 check-browser: $(STAMP) ## the JavaScript example in headless Chromium, if there is one
@@ -52,11 +53,16 @@ chaos-release: $(STAMP) ## ten seeds of 20,000 requests and 50 faults
 
 clean: ## delete the environment, the caches and all local data
 	if [ -x $(BIN)/python ]; then $(BIN)/python -m deploy.local wipe; fi
-	rm -rf $(VENV) .ganglion .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) $(PEERS) .ganglion .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMP): requirements.lock pyproject.toml deploy/install.sh
 	PYTHON=$(PYTHON) deploy/install.sh $(VENV)
+	touch $@
+
+# Other task queues (Celery, Procrastinate, taskiq) have an environment of their own.
+$(PEERS)/installed: requirements-peers.lock deploy/install.sh
+	PYTHON=$(PYTHON) deploy/install.sh $(PEERS) requirements-peers.lock
 	touch $@
 
 # The reflex layer's classifier and figures need scikit-learn and Presidio: an environment of their own.
@@ -72,7 +78,6 @@ train-reflex: $(REFLEX)/installed ## train the injection classifier, report by h
 bench-reflex: $(REFLEX)/installed ## measure the reflex layer into docs/reflex.md
 	$(REFLEX)/bin/python -m bench.reflex $(CORPORA) $(wildcard $(LOGITS))
 
-$(REFLEX)/installed: requirements-reflex.lock
-	$(PYTHON) -m venv $(REFLEX)
-	$(REFLEX)/bin/python -m pip install --quiet --require-hashes -r requirements-reflex.lock
+$(REFLEX)/installed: requirements-reflex.lock deploy/install.sh
+	PYTHON=$(PYTHON) deploy/install.sh $(REFLEX) requirements-reflex.lock
 	touch $@

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from bench.accept import accept
+from bench.beside import PEERS, carried
 from bench.chat import OPEN, Conversations
 from bench.completions import Completions
 from bench.endtoend import drain, latencies, throughput
@@ -91,6 +92,13 @@ async def measure_endtoend(stack: Stack, requests: Requests, samples: Samples, *
     samples.pool("e2e.1", await latencies(stack, requests, tasks=300, warm_up=30))
 
 
+async def measure_peer(peer: str, samples: Samples) -> None:
+    """Another task queue on servers of its own: throughput, then latency at one in flight."""
+    done = await carried(peer)
+    samples.add(f"peer.{peer}.tasks_per_s", done.rate)
+    samples.pool(f"peer.{peer}.1", done.seconds)
+
+
 async def run(wanted: frozenset[str], rounds: int, say: Say) -> list[Row]:
     """Measure what is wanted (the parts of `python -m bench`) and return the rows; rates have their floor."""
     samples, routing = Samples(), Routing()
@@ -134,6 +142,9 @@ async def measure_rounds(stack: Stack, samples: Samples, wanted: frozenset[str],
         if "e2e" in wanted:
             say(f"round {number + 1} of {rounds}: end to end")
             await measure_endtoend(stack, requests, samples)
+        for peer in PEERS if "peers" in wanted else ():
+            say(f"round {number + 1} of {rounds}: {peer}")
+            await measure_peer(peer, samples)
     for name, mib in rss_mib(stack.pids()).items():
         samples.add(f"rss_mib.{name}", mib)
 
@@ -163,6 +174,7 @@ _RATES = (
     "accept.rate.1",
     "accept.rate.64",
     "e2e.tasks_per_s",
+    *(f"peer.{peer}.tasks_per_s" for peer in PEERS),
 )
 _LATENCIES = (
     ("floor.publish_{}_ms.1", "floor.publish.1"),
@@ -170,6 +182,7 @@ _LATENCIES = (
     ("accept.{}_ms.64", "accept.64"),
     ("e2e.{}_ms.1", "e2e.1"),
     ("e2e.{}_ms.256", "e2e.256"),
+    *((f"peer.{peer}.{{}}_ms.1", f"peer.{peer}.1") for peer in PEERS),
 )
 _OURS = ("rss_mib.gateway", "rss_mib.consumers")
 

@@ -1,8 +1,10 @@
 #!/bin/sh
-# Makes a virtual environment at $1 with exactly what requirements.lock names, and this project in it.
+# Makes a virtual environment at $1 with exactly what the lock file $2 names; without $2 requirements.lock, and this
+# project in it.
 set -eu
 
 venv=$1
+lock=${2:-requirements.lock}
 python=${PYTHON:-python3}
 
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
@@ -18,5 +20,5 @@ else
     pip() { "$python" -m pip --python "$venv/bin/python" "$@"; }
 fi
 
-pip install --quiet --require-hashes --only-binary :all: -r requirements.lock
-pip install --quiet --no-deps --no-build-isolation --no-index -e .
+pip install --quiet --require-hashes --only-binary :all: -r "$lock"
+[ $# -gt 1 ] || pip install --quiet --no-deps --no-build-isolation --no-index -e .

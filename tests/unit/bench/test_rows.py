@@ -51,6 +51,18 @@ def test_rates_are_shares_of_the_middle_floor_and_memory_is_the_sum_of_ours() ->
     assert found["e2e.p99_ms.1"].value == 1.0
 
 
+def test_a_peer_is_shown_beside_the_same_floor_where_it_was_measured() -> None:
+    samples = measured()
+    samples.add("peer.celery.tasks_per_s", 500.0)
+    samples.pool("peer.celery.1", [0.003] * 100)
+    found = {row.name: row for row in rows(samples) if row.name.startswith("peer.")}
+    assert found == {
+        "peer.celery.tasks_per_s": Row("peer.celery.tasks_per_s", 500.0, "/s", 0.025),
+        "peer.celery.p50_ms.1": Row("peer.celery.p50_ms.1", 3.0, "ms", 3.0),
+        "peer.celery.p99_ms.1": Row("peer.celery.p99_ms.1", 3.0, "ms", 3.0),
+    }
+
+
 def test_the_file_has_the_shape_that_comparisons_read(tmp_path: Path) -> None:
     save([Row("a", 1.5, "/s", 0.5), Row("b", 2.0, "ms")], tmp_path / "latest.json")
     assert json.loads((tmp_path / "latest.json").read_text()) == {
