@@ -26,7 +26,7 @@ AROUND = 30
 _CLOSE = 6
 _ANYWAY, _MOST, _DOUBT = 24, 800, 1.0
 _ALONE = 250_000
-_PLAIN = 6.0
+_PLAIN, _FAINT, _CROWD = 6.0, 1.75, 0.35
 _SPACIOUS = 600
 _COUNTING = ("\\w+", "\\w*", "]{", "[^", "\\s*", "\\s+", "\\W")
 
@@ -77,7 +77,7 @@ def crowding(count: int) -> float:
 
     Above its middle the logit of harmless windows falls off exponentially; the highest of n such draws grows with ln n.
     """
-    return 0.2 * math.log(count / 8) if count > 8 else 0.0
+    return _CROWD * math.log(count / 8) if count > 8 else 0.0
 
 
 def room(length: int) -> float:
@@ -90,7 +90,15 @@ def settled(best: float, count: int) -> float:
 
     In a long text a window that is only a little suspicious says less; one that is plainly an attack says as much.
     """
-    return best if count == 1 else best - crowding(count) - max(0.0, 1 - best / _PLAIN)
+    return best if count == 1 else best - crowding(count) - _FAINT * max(0.0, 1 - best / _PLAIN)
+
+
+def required(needed: float, count: int) -> float:
+    """The logit that a window needs for its text to come to `needed`: `settled` the other way round."""
+    if count == 1:
+        return needed
+    needed += crowding(count)
+    return needed if needed > _PLAIN else (needed + _FAINT) / (1 + _FAINT / _PLAIN)
 
 
 def gram_value(grams: Grams, weights: NDArray[np.int8], scale: float) -> float:
@@ -164,7 +172,7 @@ class Classifier:
         if len(text) <= _SHORT:
             return self._refined(self._of_cues(self._cues.found(text)), text, needed)
         count = window_count(len(text))
-        needed += crowding(count)
+        needed = required(needed, count)
         chosen = self._suspicious(text, count, needed)
         by_cues = self._by_cues(self._cues.present(text, chosen))
         best = -np.inf
@@ -183,7 +191,7 @@ class Classifier:
         if count <= _MOST:
             return np.arange(count)
         likely = self._by_cues(self._cues.likely(text, count))
-        least = min(_PLAIN, (needed + 1) / (1 + 1 / _PLAIN)) - self._reach * room(2 * (BLOCK + AROUND)) - _DOUBT
+        least = min(_PLAIN, needed) - self._reach * room(2 * (BLOCK + AROUND)) - _DOUBT
         number = min(max(int((likely >= least).sum()), _ANYWAY), _MOST, count)
         chosen: Numbers = np.sort(np.argpartition(-likely, number - 1)[:number])
         return chosen
