@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from screening.model import RANK, Decision, Finding
+from screening.model import RANK, TOO_MUCH, Decision, Finding
 from screening.policy import Profile
 from screening.readings import DATA_FAMILIES
 
@@ -26,10 +26,18 @@ def injection_blockers(findings: Iterable[Finding], profile: Profile) -> list[Fi
     return serious if len({f.family for f in serious}) >= 2 else []
 
 
+def _unread(findings: Iterable[Finding], profile: Profile) -> list[Finding]:
+    """The findings that say that not all was read: what policy redacts or blocks may stand there."""
+    if not profile.acts_on_data:
+        return []
+    return [f for f in findings if f.type == TOO_MUCH]
+
+
 def decide(findings: Iterable[Finding], profile: Profile) -> tuple[Decision, list[Finding]]:
     """The decision and the findings that carry it."""
     found = list(findings)
-    injected = injection_blockers(found, profile) if profile.injection.action == "block" else []
+    noting = profile.injection.action == "flag"
+    injected = _unread(found, profile) if noting else injection_blockers(found, profile)
     if injected:
         return "block", injected
     data = [(f, action_of(f, profile)) for f in found if f.family in DATA_FAMILIES]
@@ -69,7 +77,7 @@ def reason(decision: Decision, carrying: list[Finding]) -> str | None:
 
 
 def _phrase(finding: Finding) -> str:
-    if finding.type == "too_much_to_check":
+    if finding.type == TOO_MUCH:
         return "more to check than can be checked in bounded time"
     words = _WORDS.get(finding.family, finding.family)
     detail = finding.type.replace("_", " ") if finding.family in DATA_FAMILIES else f"family {finding.family}"

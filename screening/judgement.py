@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from screening.decide import action_of, decide, reason
-from screening.model import RANK, Examination, Finding, Severity, Verdict
+from screening.model import RANK, TOO_MUCH, Examination, Finding, Severity, Verdict
 from screening.policy import Profile
 from screening.readings import DATA_FAMILIES
 from screening.redaction import Placeholders
@@ -32,6 +32,7 @@ def judge(
             findings += (replace(found, field=field) for found in what.findings)
         if what.score >= profile.injection.flag_score:
             findings.append(_likely(field, len(fields[field]), what.score, profile))
+    findings += _unread(fields, profile)
     score = max([what.score for what in examined.values()], default=0.0)
     kept = tuple(_foremost(findings, profile.max_findings))
     truncated = len(findings) > len(kept) or max(map(len, fields.values()), default=0) > profile.max_chars
@@ -64,7 +65,8 @@ def treated(
     """What to show instead of texts that nobody has waited to have judged: each by itself redacted or withheld."""
     result: dict[str, str] = {}
     for field, what in examined.items():
-        if not what.findings and what.score < profile.injection.flag_score:
+        few = len(texts[field]) <= profile.max_chars
+        if few and not what.findings and what.score < profile.injection.flag_score:
             continue
         verdict = judge({field: texts[field]}, {field: what}, profile, "", names=names)
         if verdict.decision == "block" and any(f.family not in DATA_FAMILIES for f in _carrying(verdict, profile)):
@@ -81,6 +83,14 @@ def _carrying(verdict: Verdict, profile: Profile) -> list[Finding]:
 def _likely(field: str, length: int, score: float, profile: Profile) -> Finding:
     severity: Severity = "critical" if score >= profile.injection.block_score else "medium"
     return Finding("classifier", "likely_injection", severity, field, 0, length, score, "classifier")
+
+
+def _unread(fields: Mapping[str, str], profile: Profile) -> Iterator[Finding]:
+    """What lies beyond `max_chars` was not read: it passes as little as what is too much to check."""
+    most = profile.max_chars
+    for field, text in fields.items():
+        if len(text) > most:
+            yield Finding("obfuscation", TOO_MUCH, "critical", field, most, len(text), 0.5, "any.obfuscation.volume")
 
 
 def _foremost(findings: list[Finding], most: int) -> list[Finding]:

@@ -9,6 +9,8 @@ Severity = Literal["critical", "high", "medium", "low"]
 Decision = Literal["allow", "redact", "block"]
 
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
+TOO_MUCH = "too_much_to_check"
+"""The type of a finding that says that not all of a text was read."""
 RANK: dict[str, int] = {name: rank for rank, name in enumerate(SEVERITIES)}
 
 

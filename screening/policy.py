@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from screening.documents import parsed
-from screening.model import Severity
+from screening.model import SEVERITIES, Severity
 
 Action = Literal["block", "redact", "flag"]
 
@@ -58,6 +58,11 @@ class Profile(_Part):
     injection: InjectionPolicy = InjectionPolicy()
     max_findings: int = Field(200, ge=1, le=1000)
     max_chars: int = Field(1_000_000, ge=1000)
+
+    @property
+    def acts_on_data(self) -> bool:
+        """Whether personal data or secrets of any severity are more than noted."""
+        return any(part.of(severity) != "flag" for part in (self.pii, self.secrets) for severity in SEVERITIES)
 
 
 class Policy(_Part):

@@ -92,6 +92,17 @@ async def test_an_injection_that_a_tool_brought_in_is_withheld_and_the_reason_sa
     assert result.result["status"] == 200
 
 
+async def test_a_text_of_which_the_end_was_not_read_is_withheld() -> None:
+    profiles = {"default": {"max_chars": 1000, "pii": {"critical": "redact"}}}
+    screener = ScreeningSettings().screener().under(Policy.model_validate({"profiles": profiles}))
+    said = "well " * 200 + SSN
+    result = (await through(OutputGuard(Outgoing(screener, SEALER)), finished(text=said, more="All is well.")))[0]
+    assert isinstance(result, RunFinished)
+    assert result.output is not None
+    assert str(result.output["text"]).startswith("[withheld: Blocked: more to check than can be checked")
+    assert result.output["more"] == "All is well."
+
+
 async def test_errors_and_notes_are_screened_too(guard: OutputGuard) -> None:
     error = TaskError(code="agent_error", message=f"could not look up {SSN}")
     results = await through(

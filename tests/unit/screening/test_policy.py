@@ -54,6 +54,24 @@ def test_a_text_beyond_the_limit_is_cut_and_says_so() -> None:
     assert Screener(policy(max_chars=1000)).screen({"goal": "x" * 1001}, kind="goal", tenant="acme").truncated
 
 
+def test_what_lies_beyond_the_limit_is_not_let_pass_unread() -> None:
+    screener = Screener(policy(max_chars=1000))
+    verdict = screener.screen({"goal": "well " * 200 + CARD["goal"], "context": "x"}, kind="goal", tenant="acme")
+    assert verdict.decision == "block"
+    assert verdict.reason == "Blocked: more to check than can be checked in bounded time in field 'goal'."
+    assert [(found.field, found.start, found.end) for found in verdict.findings] == [("goal", 1000, 1024)]
+    assert screener.screen({"goal": "well " * 200}, kind="goal", tenant="acme").decision == "allow"
+
+
+def test_what_was_not_read_is_blocked_where_data_is_acted_on_though_injections_are_only_flagged() -> None:
+    flood = {"goal": "4111 1111 1111 1112 " * 3000 + CARD["goal"]}
+    redacting = Screener(policy(injection={"action": "flag"}, pii={"critical": "redact"}))
+    assert redacting.screen(flood, kind="goal", tenant="acme").decision == "block"
+    nothing = dict.fromkeys(("critical", "high", "medium", "low"), "flag")
+    noting = Screener(policy(injection={"action": "flag"}, pii=nothing, secrets=nothing))
+    assert noting.screen(flood, kind="goal", tenant="acme").decision == "allow"
+
+
 @pytest.mark.parametrize(
     "raw",
     [
