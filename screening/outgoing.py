@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from events.run import RunEvent, RunFiles, RunFinished, RunProgress, RunToolCalled
 from events.task import Finding as Note
 from events.task import Sealed
-from events.texts import replace_texts, texts_in
+from events.texts import KEY, replace_texts, texts_in
 from screening.engine import Screener
 from screening.fields import examine_fields
 from screening.judgement import judge, treated
@@ -24,6 +24,7 @@ from screening.redaction import Placeholders
 from screening.sealing import Sealer, kind_of
 
 _MOST = 50
+_CODE = "error/code"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +122,8 @@ def notes(findings: Iterable[Finding]) -> tuple[Note, ...]:
 def texts_of_fact(data: RunEvent) -> dict[str, str]:
     """Every text that an agent wrote into a fact, by its place."""
     if isinstance(data, RunFiles):
-        return {f"files/{path}": file.content for path, file in data.files.items() if file.content}
+        paths = {f"files/#{index}{KEY}": path for index, path in enumerate(data.files)}
+        return paths | {f"files/{path}": file.content for path, file in data.files.items() if file.content}
     return {place: text for name, value in _parts(data).items() for place, text in texts_in(value, name) if text}
 
 
@@ -130,9 +132,9 @@ def _parts(data: RunEvent) -> dict[str, JsonValue]:
     if isinstance(data, RunFinished):
         parts = {"output": data.output}
         if data.error is not None:
-            parts["error"] = data.error.message
+            parts |= {"error": data.error.message, _CODE: data.error.code}
     elif isinstance(data, RunToolCalled):
-        parts = {"parameters": data.parameters, "result": data.result}
+        parts = {"tool": data.tool, "parameters": data.parameters, "result": data.result}
     elif isinstance(data, RunProgress):
         parts = {"note": data.note}
     return {name: value for name, value in parts.items() if value}
@@ -140,8 +142,9 @@ def _parts(data: RunEvent) -> dict[str, JsonValue]:
 
 def _changes(data: RunEvent, new: dict[str, str]) -> dict[str, object]:
     changes: dict[str, object] = {
-        name: replace_texts(value, name, new) for name, value in _parts(data).items() if name != "error"
+        name: replace_texts(value, name, new) for name, value in _parts(data).items() if name not in {"error", _CODE}
     }
-    if isinstance(data, RunFinished) and data.error is not None and "error" in new:
-        changes["error"] = data.error.model_copy(update={"message": new["error"]})
+    if isinstance(data, RunFinished) and (error := data.error) is not None:
+        said = {"message": new.get("error", error.message), "code": new.get(_CODE, error.code)}
+        changes["error"] = error.model_copy(update=said)
     return changes

@@ -111,6 +111,26 @@ async def test_errors_and_notes_are_screened_too(guard: OutputGuard) -> None:
     assert SSN not in "".join(result.model_dump_json() for result in results)
 
 
+async def test_the_names_that_an_agent_gives_to_tools_and_errors_are_screened_too(guard: OutputGuard) -> None:
+    error = TaskError(code=f"no number {SSN}", message="could not look it up")
+    called, ended = await through(
+        guard, fact.RunToolCalled(seq=1, tool=f"look up {SSN}"), fact.RunFinished(outcome="failed", error=error)
+    )
+    assert isinstance(called, RunToolCalled)
+    assert isinstance(ended, RunFinished)
+    assert called.tool == "look up [SSN_1]"
+    assert ended.error == TaskError(code="no number [SSN_1]", message="could not look it up")
+    assert [found.field for fact in (called, ended) for found in fact.findings or ()] == ["tool", "error/code"]
+
+
+async def test_the_paths_of_files_are_read_like_their_texts(guard: OutputGuard) -> None:
+    files = {path: File.of(path, "All is well.") for path in ("plan.md", f"of {SSN}.md")}
+    result = (await through(guard, fact.RunFiles(snapshot_seq=1, files=files)))[0]
+    assert isinstance(result, RunFiles)
+    assert result.files == files
+    assert [(found.type, found.field) for found in result.findings or ()] == [("ssn", "files/#1#key")]
+
+
 async def test_files_are_noted_and_never_changed(guard: OutputGuard) -> None:
     file = File.of("spec.md", f"The number {SSN} is in here.")
     result = (await through(guard, fact.RunFiles(snapshot_seq=1, files={"spec.md": file})))[0]
