@@ -15,7 +15,7 @@ from pydantic import JsonValue
 from consumers.keeper.rows import json_text
 from consumers.keeper.world import Aggregate, Effect, Key, State, World
 from events.base import Event, EventData
-from events.run import RunEvent, RunFinished, RunToolCalled
+from events.run import RunEvent, RunFinished, RunProgress, RunToolCalled
 from events.task import Sealed, TaskChecked
 from storage.unnest import Row
 
@@ -48,6 +48,9 @@ def named(world: World, event: Event[EventData]) -> Event[EventData]:
     changes: dict[str, object] = {"sealed": {final[name]: value for name, value in sealed.items()}}
     for field in _texts(event.data):
         changes[field] = renamed(getattr(event.data, field), final)
+    if isinstance(event.data, RunFinished) and (error := event.data.error) is not None:
+        said = {"code": renamed(error.code, final), "message": renamed(error.message, final)}
+        changes["error"] = error.model_copy(update=said)
     return event.model_copy(update={"data": event.data.model_copy(update=changes)})
 
 
@@ -94,7 +97,9 @@ def _texts(data: EventData) -> tuple[str, ...]:
         return ("redacted",)
     if isinstance(data, RunFinished):
         return ("output",)
-    return ("parameters", "result") if isinstance(data, RunToolCalled) else ()
+    if isinstance(data, RunToolCalled):
+        return ("tool", "parameters", "result")
+    return ("note",) if isinstance(data, RunProgress) else ()
 
 
 def state_id(event: Event[EventData]) -> str:

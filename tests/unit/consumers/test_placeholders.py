@@ -18,8 +18,8 @@ from consumers.keeper.placeholders import (
 from consumers.keeper.world import Key, World
 from events.base import Event, EventData, JsonObject
 from events.ids import new_id
-from events.run import RunFinished
-from events.task import Sealed, TaskChecked
+from events.run import RunFinished, RunProgress, RunToolCalled
+from events.task import Sealed, TaskChecked, TaskError
 from storage.models import placeholder
 
 AT = datetime(2026, 11, 21, tzinfo=UTC)
@@ -54,6 +54,23 @@ def folded(*events: Event[EventData]) -> tuple[list[EventData], PlaceholderState
         evolve(world, after, AT)
         results.append(after.data)
     return results, world.get(PlaceholderState, state_id(events[-1]))
+
+
+def test_errors_notes_and_tools_are_told_with_the_names_of_the_session() -> None:
+    ids = {"run_id": new_id(), "task_id": TASK, "execution_id": new_id(), "attempt": 1, "agent_id": "a"}
+    other = sealed(SSN_1="bob")
+    error = TaskError(code="no [SSN_1]", message="[SSN_1] is not known", retryable=True)
+    (_, note, called, failed), _ = folded(
+        event(checked("of [SSN_1]", SSN_1="ann")),
+        event(RunProgress(**ids, seq=1, note="reading [SSN_1]", sealed=other)),
+        event(RunToolCalled(**ids, seq=1, tool="find [SSN_1]", sealed=other)),
+        event(RunFinished(**ids, outcome="failed", error=error, sealed=other)),
+    )
+    assert isinstance(note, RunProgress)
+    assert isinstance(called, RunToolCalled)
+    assert isinstance(failed, RunFinished)
+    assert (note.note, called.tool) == ("reading [SSN_2]", "find [SSN_2]")
+    assert failed.error == TaskError(code="no [SSN_2]", message="[SSN_2] is not known", retryable=True)
 
 
 def test_the_same_value_keeps_its_name_and_another_one_gets_the_next() -> None:
