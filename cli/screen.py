@@ -7,9 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import orjson
 import typer
-from pydantic import ValidationError
 from rich.text import Text
-from yaml import YAMLError
 
 from cli.errors import BLOCKED, FAILED, MISUSED, CommandError
 from cli.output import Output
@@ -19,7 +17,6 @@ if TYPE_CHECKING:
     from screening import Screener, Verdict
 
 _COLUMNS = ("family", "type", "severity", "from", "to", "confidence")
-_SHOWN = 3  # faults of a policy file
 _COLOURS = {"block": "red", "redact": "yellow", "allow": "green"}
 
 
@@ -54,16 +51,12 @@ def screen(
 def _screener(policy: Path | None) -> "Screener":
     """Compiled here: no other command should wait for it."""
     from screening import Policy, Screener  # noqa: PLC0415  # a third of a second that only this command needs
+    from screening.policy import PolicyError  # noqa: PLC0415  # as above
 
     try:
         return Screener(Policy.load(policy))
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, one['loc'])) or 'file'}: {one['msg']}" for one in error.errors()[:_SHOWN]
-        )
-        raise CommandError(f"{policy} is no policy: {faults}", exit_code=MISUSED) from None
-    except (OSError, ValueError, YAMLError) as error:
-        raise CommandError(f"{policy} cannot be read: {' '.join(str(error).split())}", exit_code=MISUSED) from None
+    except PolicyError as error:
+        raise CommandError(str(error), exit_code=MISUSED) from None
 
 
 def document(verdict: "Verdict") -> bytes:

@@ -5,14 +5,25 @@ from __future__ import annotations
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from yaml import YAMLError
 
-from screening.documents import parsed
+from screening.documents import parsed, said_twice
 from screening.model import SEVERITIES, Severity
 
 Action = Literal["block", "redact", "flag"]
+
+_KINDS = "goal|subtask|turn|refinement|upload|output|files"
+Whose = Annotated[str, StringConstraints(pattern=rf"^(\*|[A-Za-z0-9_-]{{1,64}})/(\*|{_KINDS})$")]
+"""`tenant/kind`, with `*` for any."""
+_TOLD = 3
+"""Faults of a file that are named."""
+
+
+class PolicyError(ValueError):
+    """The policy file cannot be used; one line says which it is, what is wrong, and where."""
 
 
 class _Part(BaseModel):
@@ -44,6 +55,11 @@ class InjectionPolicy(_Part):
     block_score: float = Field(0.99, ge=0, le=1)
     block_families: tuple[str, ...] = ("delimiter", "template", "command", "exfiltration")
 
+    def model_post_init(self, _context: object, /) -> None:
+        """What blocks is flagged."""
+        if self.flag_score > self.block_score:
+            raise ValueError("flag_score is above block_score")
+
 
 class Profile(_Part):
     """One complete set of answers; `audit` records what it would have done and lets everything pass.
@@ -73,7 +89,7 @@ class Policy(_Part):
 
     version: Literal[1] = 1
     profiles: dict[str, Profile]
-    assign: dict[str, str] = {"*/*": "default"}
+    assign: dict[Whose, str] = Field({"*/*": "default"}, json_schema_extra={"additionalProperties": False})
 
     def model_post_init(self, _context: object, /) -> None:
         """Every assignment names a profile that exists, and everyone has one."""
@@ -99,7 +115,23 @@ class Policy(_Part):
     def load(cls, path: Path | None = None) -> Policy:
         """Read a policy file (YAML); without a path, the one shipped with the package.
 
-        Raises pydantic.ValidationError for a file that breaks the schema (screening/policy.schema.json).
+        Raises PolicyError for a file that cannot be read or breaks the schema (screening/policy.schema.json).
         """
-        raw = path.read_text() if path else (resources.files("screening") / "policy.yaml").read_text()
-        return cls.model_validate(parsed(raw))
+        if path is None:
+            return cls.model_validate(parsed((resources.files("screening") / "policy.yaml").read_text()))
+        try:
+            raw = path.read_text()
+            if twice := said_twice(raw):
+                raise PolicyError(f"{path} is no policy: {twice}")
+            return cls.model_validate(parsed(raw))
+        except ValidationError as error:
+            raise PolicyError(f"{path} is no policy: {_faults(error)}") from None
+        except OSError as error:
+            raise PolicyError(f"{path} cannot be read: {error.strerror}") from None
+        except (UnicodeDecodeError, YAMLError) as error:
+            raise PolicyError(f"{path} cannot be read: {' '.join(str(error).split())}") from None
+
+
+def _faults(error: ValidationError) -> str:
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    return "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'file'}: {fault['msg']}" for fault in faults[:_TOLD])
