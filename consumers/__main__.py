@@ -13,6 +13,7 @@ from consumers._metrics import MetricsPortError, MetricsSettings, served
 from consumers.app import CONSUMERS, ConsumerProcess
 from events.process import configure_logs
 from producers.connect import BusSettings
+from screening.policy import PolicyError
 from storage.database import DatabaseSettings
 
 
@@ -30,7 +31,7 @@ def main() -> None:
     configure_logs()
     try:
         uvloop.run(_run(names))
-    except MetricsPortError as error:
+    except (MetricsPortError, PolicyError) as error:
         raise SystemExit(str(error)) from None
 
 

@@ -10,6 +10,7 @@ import prometheus_client
 from events.process import configure_logs, settle_memory
 from gateway.app import GatewaySettings, create_gateway
 from gateway.server import server_for
+from screening.policy import PolicyError
 
 
 def main() -> None:
@@ -17,6 +18,10 @@ def main() -> None:
     configure_logs()
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
     settings = GatewaySettings.from_environment()
+    try:
+        settings.screening.read_policy()
+    except PolicyError as error:
+        raise SystemExit(str(error)) from None
     gateway = create_gateway(settings)
     settle_memory()
     server_for(gateway, settings.http).run()
