@@ -75,6 +75,7 @@ def document(verdict: "Verdict") -> bytes:
     return orjson.dumps(
         {
             "decision": verdict.decision,
+            "would": verdict.would,
             "injection_score": verdict.injection_score,
             "findings": findings,
             "reason": verdict.reason,
@@ -110,7 +111,8 @@ def _texts(lines: Iterable[bytes]) -> Iterator[str | None]:
 
 
 def _show(output: Output, verdict: "Verdict") -> None:
-    word = Text(verdict.decision, style=_COLOURS[verdict.decision])
+    said = f"{verdict.decision} (would {verdict.would})" if verdict.would else verdict.decision
+    word = Text(said, style=_COLOURS[verdict.decision])
     output.line(Text.assemble(word, f"  injection {verdict.injection_score:.3f}  {verdict.reason or ''}"))
     if verdict.findings:
         rows = [

@@ -61,7 +61,10 @@ class InjectionMatch(BaseModel):
 
 
 class ProcessAnswer(BaseModel):
-    """What was found. `injection_score`, `decision`, `reason`, `rules_version` and `engine` are ours on top."""
+    """What was found. `injection_score`, `decision`, `reason`, `rules_version` and `engine` are ours on top.
+
+    `would` is what an audit policy would have decided.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,6 +78,7 @@ class ProcessAnswer(BaseModel):
     processing_time_ms: float = Field(default=0.0, ge=0)
     injection_score: float | None = Field(default=None, ge=0, le=1)
     decision: Decision | None = None
+    would: Decision | None = None
     reason: str | None = None
     truncated: bool | None = None
     rules_version: str | None = None
@@ -116,6 +120,7 @@ def answer(verdict: Verdict, *, request_id: str, cache_hit: bool, milliseconds: 
         processing_time_ms=round(milliseconds, 3),
         injection_score=verdict.injection_score,
         decision=verdict.decision,
+        would=verdict.would,
         reason=verdict.reason,
         truncated=verdict.truncated,
         rules_version=verdict.rules_version,

@@ -77,6 +77,6 @@ class Verdict:
     engine: str = "builtin"
     truncated: bool = False
     reason: str | None = None
-    would: str | None = None
+    would: Decision | None = None
     injection_score: float = 0.0
     placeholders: dict[str, str] | None = field(default=None, repr=False, compare=False)

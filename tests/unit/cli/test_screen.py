@@ -40,6 +40,15 @@ def test_a_policy_file_is_obeyed(tmp_path: Path) -> None:
     assert run(ATTACK, "--policy", str(tmp_path / "p.yaml")).exit_code == 0
 
 
+def test_an_audit_says_what_it_would_have_done(tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("profiles: {default: {audit: true}}")
+    audited = ("--policy", str(tmp_path / "p.yaml"))
+    assert run(ATTACK, *audited).stdout.startswith("allow (would block)")
+    rows = [json.dumps({"text": text}) for text in (ATTACK, "All is well.")]
+    answers = [json.loads(line) for line in run("--jsonl", *audited, stdin="\n".join(rows)).stdout.splitlines()]
+    assert [(answer["decision"], answer["would"]) for answer in answers] == [("allow", "block"), ("allow", None)]
+
+
 def test_lines_are_answered_by_lines_in_order() -> None:
     rows = [{"text": "All is well."}, {"text": ATTACK, "more": 1}, {"text": f"it is {SSN}"}]
     done = run("--jsonl", stdin="\n".join(map(json.dumps, rows)) + "\n\n")

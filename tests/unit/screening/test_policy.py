@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from screening import Policy, Screener
+from screening.contract import answer
 from screening.policy import PolicyError
 
 CARD = {"goal": "card 4111 1111 1111 1111"}
@@ -35,6 +36,8 @@ def test_audit_lets_everything_pass_and_records_what_it_would_have_done() -> Non
     verdict = Screener(policy(audit=True)).screen(ATTACK, kind="goal", tenant="acme")
     assert (verdict.decision, verdict.would, verdict.redacted) == ("allow", "block", None)
     assert verdict.findings
+    said = answer(verdict, request_id="r", cache_hit=False, milliseconds=1)
+    assert (said.status, said.decision, said.would) == ("success", "allow", "block")
 
 
 def test_injections_can_be_flagged_only() -> None:
