@@ -15,6 +15,7 @@ from events.run import RunEvent
 from events.task import TaskSubmitted
 from events.texts import texts_in
 from gateway.errors import BlockedByPolicyError
+from screening.decide import decide, reason
 from screening.engine import Screener
 from screening.outgoing import Outgoing, notes
 from screening.settings import ScreeningSettings
@@ -62,14 +63,16 @@ class Inspector:
 
 
 async def _let_pass(outgoing: Outgoing, texts: Mapping[str, str], tenant: str) -> None:
+    """Nothing of a wish can be replaced: what policy would have redacted is refused as well."""
     screen = outgoing.screener.screen
     if sum(map(len, texts.values())) > _LONG:
         verdict = await asyncio.to_thread(screen, texts, kind=_KIND, tenant=tenant)
     else:
         verdict = screen(texts, kind=_KIND, tenant=tenant)
-    if verdict.decision == "block":
+    if verdict.decision != "allow":
+        carrying = decide(verdict.findings, outgoing.screener.policy.profile(tenant=tenant, kind=_KIND))[1]
         findings: list[JsonValue] = [note.model_dump() for note in notes(verdict.findings[:50])]
-        raise BlockedByPolicyError(verdict.reason, findings)
+        raise BlockedByPolicyError(reason("block", carrying), findings)
 
 
 async def _treated(outgoing: Outgoing, data: RunEvent, event: Event[EventData]) -> RunEvent:

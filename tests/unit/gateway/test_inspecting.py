@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -48,6 +49,16 @@ async def test_a_secret_in_an_uploaded_file_is_refused() -> None:
     files = {"plan.md": "x " * 20_000 + SSN}
     with pytest.raises(BlockedByPolicyError):
         await INSPECTOR.inspect(event(WorkflowControl(workflow_id=new_id(), action="create", by="ann", files=files)))
+
+
+async def test_what_policy_would_have_redacted_is_refused_for_nothing_of_a_wish_is_replaced(tmp_path: Path) -> None:
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("profiles: {default: {pii: {critical: redact, high: redact}}}")
+    inspector = Inspector(ScreeningSettings(policy=policy))
+    with pytest.raises(BlockedByPolicyError) as caught:
+        await inspector.inspect(event(SessionControl(session_id="s", action="update", by="ann", title=f"of {SSN}")))
+    assert caught.value.detail == "Blocked: personal data (ssn) in field 'title'."
+    assert SSN not in repr(caught.value.members)
 
 
 @pytest.mark.parametrize(
