@@ -58,16 +58,23 @@ class RemoteReflex:
     name = "remote"
 
     def __init__(
-        self, url: str, *, token: str | None = None, breaker: Breaker | None = None, longest_wait: float = _LONGEST_WAIT
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        breaker: Breaker | None = None,
+        longest_wait: float = _LONGEST_WAIT,
+        patience: float = _TIMEOUT,
     ) -> None:
         self._http = httpx.AsyncClient(
             base_url=url.rstrip("/"),
             headers={"Authorization": f"Bearer {token}"} if token else {},
-            timeout=_TIMEOUT,
+            timeout=patience,
             limits=httpx.Limits(max_connections=100, max_keepalive_connections=20),
         )
         self._breaker = breaker or Breaker("reflex", lambda error: isinstance(error, ReflexAwayError))
         self._longest_wait = longest_wait
+        self._patience = patience
         self.rules_version = "unknown"
 
     async def __aenter__(self) -> Self:
@@ -95,8 +102,9 @@ class RemoteReflex:
     async def healthy(self) -> bool:
         """Whether `GET /health` answers well within 5 s."""
         try:
-            return (await self._http.get("/health", timeout=_HEALTH_TIMEOUT)).is_success
-        except httpx.HTTPError:
+            async with asyncio.timeout(_HEALTH_TIMEOUT):
+                return (await self._http.get("/health")).is_success
+        except (httpx.HTTPError, TimeoutError):
             return False
 
     async def watch(self) -> None:
@@ -131,8 +139,10 @@ class RemoteReflex:
     async def _try(self, body: bytes) -> ProcessAnswer:
         began = perf_counter()
         try:
-            answer = await self._http.post("/process", content=body, headers={"Content-Type": "application/json"})
-        except httpx.TransportError as error:
+            # httpx waits so long for each piece of an answer, and an answer may have any number of pieces.
+            async with asyncio.timeout(self._patience):
+                answer = await self._http.post("/process", content=body, headers={"Content-Type": "application/json"})
+        except (httpx.RequestError, TimeoutError) as error:
             _CALLS.labels("failed").inc()
             raise ReflexAwayError from error
         finally:

@@ -12,7 +12,9 @@ CLEAN = orjson.dumps({"status": "Success", "pii_detected": False, "injection_det
 
 @dataclass
 class ReflexService:
-    """`answers` are (status, body) by turns, the last one repeats; None hangs up, "stall" never answers."""
+    """`answers` are (status, body) by turns, the last one repeats; None hangs up, "stall" never answers,
+    "trickle" answers a byte at a time without an end.
+    """
 
     port: int = 0
     answers: list[tuple[int, bytes] | str | None] = field(default_factory=lambda: [(200, CLEAN)])
@@ -45,9 +47,18 @@ class ReflexService:
         answer = self.answers[0] if len(self.answers) == 1 else self.answers.pop(0)
         if answer == "stall":
             await asyncio.sleep(60)
+        if answer == "trickle":
+            await self._trickle(writer)
         if not isinstance(answer, tuple):
             return False
         return await self._write(writer, *answer)
+
+    async def _trickle(self, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 X\r\ncontent-length: 1000000\r\n\r\n")
+        while True:
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.05)
 
     async def _write(self, writer: asyncio.StreamWriter, status: int, body: bytes) -> bool:
         more = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())

@@ -97,6 +97,21 @@ async def test_an_answer_that_does_not_fit_is_no_verdict(
         await remote.examine("hello", tenant="t")
 
 
+async def test_an_answer_that_cannot_be_unpacked_is_no_verdict(remote: RemoteReflex, service: ReflexService) -> None:
+    service.headers = {"content-encoding": "gzip"}
+    with pytest.raises(ReflexAwayError):
+        await remote.examine("hello", tenant="t")
+    assert not await remote.healthy()
+
+
+async def test_a_call_ends_in_time_though_the_answer_trickles_in(service: ReflexService) -> None:
+    service.answers = ["trickle"]
+    async with asyncio.timeout(5), RemoteReflex(service.url, longest_wait=0.01, patience=0.2) as remote:
+        with pytest.raises(ReflexAwayError):
+            await remote.examine("hello", tenant="t")
+    assert len(service.asked) == 3
+
+
 async def test_five_failed_tries_open_the_breaker_and_nobody_is_asked_any_more(service: ReflexService) -> None:
     service.answers = [BAD]
     async with RemoteReflex(service.url, breaker=breaker(), longest_wait=0.01) as remote:
