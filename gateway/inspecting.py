@@ -10,8 +10,9 @@ from collections.abc import Mapping
 
 from pydantic import JsonValue
 
-from events.base import Event, EventData
+from events.base import Event, EventData, JsonObject
 from events.run import RunEvent
+from events.session import SessionSpec
 from events.task import TaskSubmitted
 from events.texts import texts_in
 from gateway.errors import BlockedByPolicyError
@@ -26,6 +27,7 @@ _NO_TEXTS = {
     *("task_id", "run_id", "execution_id", "session_id", "workflow_id", "proposal_id", "agent_id", "grantee"),
     *("body_sha256", "token_hash", "digest", "action", "by", "decision", "status", "kind"),
 }
+_DESCRIPTION = {"title", "tags", "metadata", "agent_config"}
 
 
 class Inspector:
@@ -50,8 +52,6 @@ class Inspector:
     async def inspect(self, event: Event[EventData]) -> Event[EventData]:
         """The event as it may go on. Raises BlockedByPolicyError."""
         data = event.data
-        if isinstance(data, TaskSubmitted):
-            return event
         if isinstance(data, RunEvent):
             return event.model_copy(update={"data": await _treated(await asyncio.shield(self.begin()), data, event)})
         if texts := texts_of_event(data):
@@ -87,8 +87,21 @@ async def _treated(outgoing: Outgoing, data: RunEvent, event: Event[EventData]) 
 
 def texts_of_event(data: EventData) -> Mapping[str, str]:
     """Every text in an event's payload by its place, ids and words of ours left out."""
-    dumped = data.model_dump(mode="json", exclude=_NO_TEXTS, exclude_none=True, exclude_defaults=True)
+    dumped = _described(data.session) if isinstance(data, TaskSubmitted) else _dumped(data)
     texts: dict[str, str] = {}
     for name, value in dumped.items():
         texts.update(texts_in(value, name))
     return {place: text for place, text in texts.items() if text}
+
+
+def _described(session: SessionSpec | None) -> JsonObject:
+    """Of a task only how the session is described that it opens, which is announced before there is a verdict; the
+    name of a workflow was read when it was given.
+    """
+    if session is None or session.kind == "workflow":
+        return {}
+    return session.model_dump(mode="json", include=_DESCRIPTION, exclude_defaults=True)
+
+
+def _dumped(data: EventData) -> JsonObject:
+    return data.model_dump(mode="json", exclude=_NO_TEXTS, exclude_none=True, exclude_defaults=True)

@@ -12,6 +12,7 @@ from tests.support.parlour import BLOCKED, Json, Parlour, Talker
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOME = "/api/v1/sessions"
+SECRET = "my ssn is 536-90-4399"
 NEW: Json = {"title": "Fix-Login-Bug", "initial_prompt": "Find out why it fails."}
 
 
@@ -151,6 +152,18 @@ async def test_a_blocked_prompt_fails_its_session(parlour: Parlour, alice: Talke
     failed = await becomes(alice, session, "failed")
     assert cast("Json", failed["error"])["code"] == "blocked_by_policy"
     assert parlour.guest.given == []
+
+
+@pytest.mark.parametrize("place", ["title", "tags/0", "metadata/note"])
+async def test_how_a_session_is_described_is_read_before_it_is_announced(alice: Talker, place: str) -> None:
+    member, _, below = place.partition("/")
+    said = {"": SECRET, "0": [SECRET], "note": {"note": SECRET}}[below]
+    refused = await alice.http.post(HOME, json={**NEW, member: said})
+    problem = body_of(refused, 422)
+    assert problem["code"] == "blocked_by_policy"
+    assert f"in field '{place}'" in str(problem["detail"])
+    assert SECRET not in refused.text
+    assert body_of(await alice.http.get(HOME))["items"] == []
 
 
 @pytest.mark.parametrize(

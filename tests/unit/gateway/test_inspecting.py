@@ -10,7 +10,7 @@ from events.base import Event, EventData
 from events.ids import new_id
 from events.proposal import ProposalDecide
 from events.run import RunFinished, RunToolCalled
-from events.session import SessionControl
+from events.session import SessionControl, SessionSpec
 from events.task import TaskControl, TaskSpec, TaskSubmitted
 from events.workflow import WorkflowControl
 from gateway.errors import BlockedByPolicyError
@@ -27,11 +27,18 @@ def event(data: EventData) -> Event[EventData]:
     return Event.first(data, source="/gateway", tenant="t", owner="ann", session_id="s")
 
 
+def opening(session: SessionSpec) -> TaskSubmitted:
+    return TaskSubmitted(task_id=new_id(), spec=TaskSpec(prompt="Find out why."), session=session)
+
+
 WISHES: dict[str, EventData] = {
     "title": SessionControl(session_id="s", action="update", by="ann", title=ATTACK),
     "metadata/note": SessionControl(session_id="s", action="update", by="ann", metadata={"note": ATTACK}),
     "name": WorkflowControl(workflow_id=new_id(), action="create", by="ann", name=ATTACK),
     "files/#0": WorkflowControl(workflow_id=new_id(), action="create", by="ann", files={"Read me.md": f"x\n{ATTACK}"}),
+    "tags/1": opening(SessionSpec(title="Fix it", tags=("a", ATTACK))),
+    "metadata/#0#key": opening(SessionSpec(title="Fix it", metadata={ATTACK: 1})),
+    "agent_config/system": opening(SessionSpec(title="Fix it", agent_config={"system": ATTACK})),
     "reason": TaskControl(task_id=new_id(), action="cancel", by="ann", reason=ATTACK),
     "result/text": TaskControl(task_id=new_id(), action="complete", by="ann", result={"text": ATTACK}),
 }
@@ -70,6 +77,8 @@ async def test_what_policy_would_have_redacted_is_refused_for_nothing_of_a_wish_
         ProposalDecide(proposal_id=new_id(), task_id=new_id(), decision="approve", by="ann"),
         WorkflowControl(workflow_id=new_id(), action="create", by="ann", files={"a.md": "# Plan\n\nAll {{ name }}s."}),
         TaskSubmitted(task_id=new_id(), spec=TaskSpec(prompt=ATTACK)),
+        opening(SessionSpec(kind="work", title="Fix-Login-Bug", tags=("login",), metadata={"ticket": 7})),
+        opening(SessionSpec(kind="workflow", title=f"named before there was this policy: {SSN}")),
     ],
 )
 async def test_ordinary_wishes_pass_untouched_and_tasks_are_the_reflex_consumers(data: EventData) -> None:
