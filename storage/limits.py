@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -53,17 +53,7 @@ class Limiter:
     """Counts what a caller does; it never fails. Without a URL each process counts for itself."""
 
     def __init__(self, url: str | None = None) -> None:
-        self._redis = (
-            Redis.from_url(
-                url,
-                max_connections=16,
-                socket_timeout=_PATIENCE,
-                socket_connect_timeout=_PATIENCE,
-                retry=Retry(NoBackoff(), 0),
-            )
-            if url
-            else None
-        )
+        self._redis = Redis.from_pool(_pool(url)) if url else None
         self._own: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._again_at = 0.0
 
@@ -105,6 +95,18 @@ class Limiter:
         if len(self._own) > _REMEMBERED:
             self._own.popitem(last=False)
         return wait
+
+
+def _pool(url: str) -> BlockingConnectionPool:
+    """Who finds all connections taken waits for one: a crowd is not taken for a Redis that is away."""
+    return BlockingConnectionPool.from_url(
+        url,
+        max_connections=16,
+        timeout=None,
+        socket_timeout=_PATIENCE,
+        socket_connect_timeout=_PATIENCE,
+        retry=Retry(NoBackoff(), 0),
+    )
 
 
 TIERS: dict[str, Limit] = {

@@ -8,7 +8,7 @@ from typing import Self
 import structlog
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
@@ -32,13 +32,15 @@ class ExaminationStore:
     """A store that never fails and never delays: after a failure or 100 ms Redis is left alone for 5 s."""
 
     def __init__(self, url: str) -> None:
-        self._redis = Redis.from_url(
+        pool = BlockingConnectionPool.from_url(  # who finds all connections taken waits for one
             url,
             max_connections=16,
+            timeout=None,
             socket_timeout=_PATIENCE,
             socket_connect_timeout=_PATIENCE,
             retry=Retry(NoBackoff(), 0),
         )
+        self._redis = Redis.from_pool(pool)
         self._again_at = 0.0
 
     async def __aenter__(self) -> Self:
