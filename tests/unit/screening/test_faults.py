@@ -26,6 +26,11 @@ def test_fault_5_words_elsewhere_in_the_text_do_not_excuse_an_attack(screener: S
     assert goal(screener, text).decision == "block"
 
 
+def test_fault_5_a_sentence_that_only_mentions_an_attack_lowers_it_by_one_level_and_no_more(screener: Screener) -> None:
+    verdict = goal(screener, 'The article never mentions the phrase "ignore all previous instructions", twice.')
+    assert [found.severity for found in verdict.findings if found.family == "override"] == ["high"]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,0 +1,42 @@
+"""What is remembered of a text is found again for the same text, checks and rules, and for nothing else."""
+
+from screening.cached import CachedScreener, key_of
+from screening.engine import Screener
+from screening.model import EVERYTHING, Checks
+
+SECRET = b"k" * 32
+LONG = "The report says that all is well. " * 150
+
+
+class Kept:
+    """A store that forgets nothing."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, bytes] = {}
+
+    async def get(self, key: str) -> bytes | None:
+        return self.values.get(key)
+
+    async def put(self, key: str, value: bytes, _seconds: int) -> None:
+        self.values[key] = value
+
+
+def test_fault_8_another_text_case_check_rule_or_secret_is_another_key() -> None:
+    keys = {
+        key_of(SECRET, "Text", EVERYTHING, "1"),
+        key_of(SECRET, "text", EVERYTHING, "1"),
+        key_of(SECRET, "Text ", EVERYTHING, "1"),
+        key_of(SECRET, "Text", Checks(data=False), "1"),
+        key_of(SECRET, "Text", Checks(injections=False), "1"),
+        key_of(SECRET, "Text", EVERYTHING, "2"),
+        key_of(b"j" * 32, "Text", EVERYTHING, "1"),
+    }
+    assert len(keys) == 7
+
+
+async def test_fault_8_what_other_rules_found_is_not_taken_over(screener: Screener) -> None:
+    store = Kept()
+    newer = screener.under(screener.policy)
+    newer.rules_version = "newer"
+    readers = [CachedScreener(one, store, SECRET) for one in (screener, screener, newer)]
+    assert [(await one.examine(LONG))[1] for one in readers] == [False, True, False]
