@@ -18,6 +18,7 @@ from typing import Protocol
 from screening.engine import Screener
 from screening.fields import Bundle, bundles
 from screening.judgement import judge
+from screening.keyed import with_keys, without_keys
 from screening.model import EVERYTHING, SEVERITIES, Checks, Examination, Finding, Verdict
 
 WORTHWHILE = 4_000
@@ -61,10 +62,11 @@ class CachedScreener:
     async def screen(self, fields: Mapping[str, str], *, kind: str, tenant: str) -> Verdict:
         """As `Screener.screen`."""
         profile = self.screener.policy.profile(tenant=tenant, kind=kind)
+        texts = {field: text[: profile.max_chars] for field, text in fields.items()}
         examined: dict[str, Examination] = {}
-        for bundle in bundles({field: text[: profile.max_chars] for field, text in fields.items()}):
+        for bundle in bundles(with_keys(texts)):
             examined |= await self._read(bundle)
-        return judge(fields, examined, profile, self.screener.rules_version)
+        return judge(fields, without_keys(texts, examined), profile, self.screener.rules_version)
 
     async def examine(self, text: str, checks: Checks = EVERYTHING, *, cached: bool = True) -> tuple[Examination, bool]:
         """What is in the text, and whether the store knew it; `cached` False asks and tells the store nothing."""

@@ -13,6 +13,7 @@ from screening.classifier import Classifier
 from screening.familiar import Familiar
 from screening.fields import examine_fields
 from screening.judgement import judge
+from screening.keyed import with_keys, without_keys
 from screening.matcher import Candidate, CompiledRule
 from screening.model import EVERYTHING, RANK, Checks, Examination, Finding, Severity, Verdict, lowered
 from screening.policy import Policy
@@ -78,7 +79,8 @@ class Screener:
         policy.
         """
         profile = self.policy.profile(tenant=tenant, kind=kind)
-        examined = examine_fields(self.examine, {field: text[: profile.max_chars] for field, text in fields.items()})
+        texts = {field: text[: profile.max_chars] for field, text in fields.items()}
+        examined = without_keys(texts, examine_fields(self.examine, with_keys(texts)))
         return judge(fields, examined, profile, self.rules_version)
 
     def examine(self, text: str, checks: Checks = EVERYTHING) -> Examination:

@@ -18,6 +18,7 @@ from events.texts import KEY, replace_texts, texts_in
 from screening.engine import Screener
 from screening.fields import examine_fields
 from screening.judgement import judge, treated
+from screening.keyed import with_keys, without_keys
 from screening.model import Examination, Finding
 from screening.policy import Profile
 from screening.redaction import Placeholders
@@ -60,12 +61,12 @@ class Outgoing:
     def _examined(self, texts: dict[str, str]) -> dict[str, Examination]:
         """What is in each text; what is said twice, or quotes what was harmless a moment ago, is read once."""
         familiar = self.screener.familiar
-        fresh, examined, same = familiar.split(texts)
+        fresh, examined, same = familiar.split(with_keys(texts))
         if fresh:
             read = examine_fields(self.screener.examine, fresh)
             familiar.remember(fresh, read)
             examined |= read
-        return examined | {field: examined[first] for field, first in same.items()}
+        return without_keys(texts, examined | {field: examined[first] for field, first in same.items()})
 
     def settle(self, data: RunEvent, concern: Concern, names: Placeholders, *, tenant: str, session: str) -> RunEvent:
         """The fact as it may be shown, with the findings in it."""

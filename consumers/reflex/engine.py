@@ -9,6 +9,7 @@ from screening import Verdict
 from screening.cached import CachedScreener
 from screening.fields import bundles
 from screening.judgement import judge
+from screening.keyed import with_keys, without_keys
 from screening.model import Examination
 
 
@@ -38,13 +39,15 @@ class RemoteEngine:
     async def screen(self, fields: Mapping[str, str], *, kind: str, tenant: str) -> Verdict:
         """The verdict, by the service or the built-in rules: `engine` says which."""
         profile = self._builtin.screener.policy.profile(tenant=tenant, kind=kind)
+        texts = {field: text[: profile.max_chars] for field, text in fields.items()}
         examined: dict[str, Examination] = {}
         try:
-            for bundle in bundles({field: text[: profile.max_chars] for field, text in fields.items()}):
+            for bundle in bundles(with_keys(texts)):
                 whole = await self._remote.examine(bundle.text, tenant=tenant)
                 examined |= bundle.deal_out(whole)
         except TransientError as error:
             if profile.engine_down == "builtin":
                 return await self._builtin.screen(fields, kind=kind, tenant=tenant)
             raise NoVerdictError(retry_after=error.retry_after) from error
-        return judge(fields, examined, profile, self._remote.rules_version, engine=self._remote.name)
+        found = without_keys(texts, examined)
+        return judge(fields, found, profile, self._remote.rules_version, engine=self._remote.name)

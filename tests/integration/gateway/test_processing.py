@@ -158,6 +158,7 @@ async def engine_for(running: RunningGateway, bearer: str) -> AsyncGenerator[Rem
 @pytest.mark.parametrize("text", ["All is well.", OVERRIDE, f"my number is {SSN}", f"{LONG * 30}{KEY} {OVERRIDE}", ""])
 async def test_fault_3_our_client_understands_our_service(running: RunningGateway, text: str) -> None:
     fields = {"goal": text, "context": "short", "metadata/note": "shorter"}
+    fields |= {"metadata/password#key": "password", "metadata/password": "Xk29dk2kd9!q"}
     async with engine_for(running, token(scopes=("admin",))) as remote:
         there = await remote.screen(fields, kind="goal", tenant="acme")
     here = ScreeningSettings().screener().screen(fields, kind="goal", tenant="acme")
@@ -166,6 +167,7 @@ async def test_fault_3_our_client_understands_our_service(running: RunningGatewa
     assert {(f.family, f.type, f.field) for f in there.findings} == {(f.family, f.type, f.field) for f in here.findings}
     assert there.redacted == here.redacted
     assert there.rules_version == (here.rules_version if text else there.rules_version)
+    assert ("password", "metadata/password") in {(f.type, f.field) for f in there.findings}
 
 
 async def test_a_service_that_refuses_us_gives_no_verdict(running: RunningGateway) -> None:

@@ -81,6 +81,14 @@ async def test_a_secret_in_a_result_is_redacted_wherever_it_stands_and_can_be_op
     assert reveal("[SSN_1] [SSN_2]", values) == f"{SSN} {OTHER}"
 
 
+async def test_a_secret_that_only_its_key_gives_away_is_redacted_each_time(guard: OutputGuard) -> None:
+    for _ in range(2):
+        called = fact.RunToolCalled(seq=1, tool="vault", parameters={"name": "db"}, result={"password": "Xk29dk2kd9!q"})
+        result = (await through(guard, called))[0]
+        assert isinstance(result, RunToolCalled)
+        assert result.result == {"password": "[PASSWORD_1]"}
+
+
 async def test_an_injection_that_a_tool_brought_in_is_withheld_and_the_reason_said(guard: OutputGuard) -> None:
     called = fact.RunToolCalled(seq=1, tool="fetch", parameters={"url": "x"}, result={"page": ATTACK, "status": 200})
     result = (await through(guard, called))[0]

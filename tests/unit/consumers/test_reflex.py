@@ -78,6 +78,11 @@ async def test_what_a_turn_redacts_is_sealed_for_its_session(reflex: Reflex) -> 
     assert reveal("It is [SSN_1]", values) == f"It is {SSN}"
 
 
+async def test_a_secret_that_only_its_key_gives_away_is_redacted(reflex: Reflex) -> None:
+    spec = TaskSpec(kind="turn", prompt="Log in.", metadata={"password": "Xk29dk2kd9!q"})
+    assert (await checked(reflex, submitted(spec))).redacted == {"metadata/password": "[PASSWORD_1]"}
+
+
 async def test_an_auditing_policy_lets_pass_and_says_what_it_would_have_done(screener: Screener) -> None:
     policy = Policy.model_validate({"profiles": {"watch": {"audit": True}}, "assign": {"*/*": "watch"}})
     verdict = await checked(Reflex(CachedScreener(screener.under(policy))), submitted(TaskSpec(prompt=ATTACK)))
