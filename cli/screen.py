@@ -33,7 +33,7 @@ def screen(
     """Screen a text without any server. Exit codes: 0 passes (or is redacted), 1 a bad line, 2 misuse, 3 blocked."""
     if (text is None) == (not jsonl) and not (jsonl and text == "-"):
         raise CommandError("give a text or - for standard input; or --jsonl and lines there", exit_code=MISUSED)
-    screener = _screener(policy)
+    screener = _screener(policy, kind)
     if jsonl:
         raise typer.Exit(FAILED if _screen_lines(screener, kind, tenant) else 0)
     given = sys.stdin.read() if text == "-" else text or ""
@@ -48,11 +48,13 @@ def screen(
     raise typer.Exit(BLOCKED if verdict.decision == "block" else 0)
 
 
-def _screener(policy: Path | None) -> "Screener":
+def _screener(policy: Path | None, kind: str) -> "Screener":
     """Compiled here: no other command should wait for it."""
     from screening import Policy, Screener  # noqa: PLC0415  # a third of a second that only this command needs
-    from screening.policy import PolicyError  # noqa: PLC0415  # as above
+    from screening.policy import KINDS, PolicyError  # noqa: PLC0415  # as above
 
+    if kind not in KINDS:
+        raise CommandError(f"no kind '{kind}'; there are {', '.join(KINDS)}", exit_code=MISUSED)
     try:
         return Screener(Policy.load(policy))
     except PolicyError as error:

@@ -70,6 +70,12 @@ def test_a_bad_line_gets_an_error_and_the_others_their_verdicts(line: str) -> No
     assert answers[1]["decision"] == "allow"
 
 
+def test_a_kind_that_there_is_not_is_misuse_and_the_kinds_are_named() -> None:
+    refused = run("All is well.", "--kind", "trun").exception
+    assert isinstance(refused, CommandError)
+    assert str(refused) == "no kind 'trun'; there are goal, subtask, turn, refinement, upload, output, files"
+
+
 def test_nothing_to_screen_is_misuse() -> None:
     assert run().exception is not None
     assert run("text", "--jsonl").exception is not None
