@@ -68,6 +68,7 @@ from producers.connect import BusSettings
 from screening.settings import ScreeningSettings
 from storage.database import DatabaseSettings
 from storage.log import latest_ids, outcomes
+from storage.placeholders import names_of_session
 from storage.reading import create_engine
 from storage.verdicts import CacheSettings
 
@@ -131,7 +132,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     hub = Hub(partial(latest_ids, engine), lag, metrics)
     commits.epoch_listeners.append(hub.epoch_changed)
     headroom = Headroom(bus)
-    inspector = Inspector(settings.screening)
+    inspector = Inspector(settings.screening, partial(names_of_session, engine))
     acceptor = Acceptor(bus, commits, lag, metrics, inspector=inspector, headroom=headroom)
     lookup = Lookup(engine, recents)
     admission = Admission(authenticator, lookup, engine)

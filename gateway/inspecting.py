@@ -6,11 +6,12 @@ on. What an outside agent brings back is treated as what our own agents bring ba
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from pydantic import JsonValue
 
 from events.base import Event, EventData, JsonObject
+from events.errors import TransientError
 from events.run import RunEvent
 from events.session import SessionSpec
 from events.task import TaskSubmitted
@@ -21,6 +22,8 @@ from screening.engine import Screener
 from screening.outgoing import Outgoing, notes
 from screening.settings import ScreeningSettings
 
+Known = Callable[[str, str], Awaitable[dict[str, str]]]
+
 _KIND = "upload"
 _LONG = 20_000
 _NO_TEXTS = {
@@ -30,13 +33,21 @@ _NO_TEXTS = {
 _DESCRIPTION = {"title", "tags", "metadata", "agent_config"}
 
 
+async def nobody_knows(_tenant: str, _session: str) -> dict[str, str]:
+    """No session has any placeholder."""
+    return {}
+
+
 class Inspector:
     """Reads what comes in. The rules are compiled beside the event loop, once per process and policy: `begin` starts it
     when the gateway does, and what arrives before they are ready waits for them.
+
+    `known` are the placeholders that a tenant's session has, their names by tag.
     """
 
-    def __init__(self, settings: ScreeningSettings) -> None:
+    def __init__(self, settings: ScreeningSettings, known: Known = nobody_knows) -> None:
         self._settings = settings
+        self._known = known
         self._compiling: asyncio.Task[Outgoing] | None = None
 
     def begin(self) -> asyncio.Task[Outgoing]:
@@ -53,10 +64,27 @@ class Inspector:
         """The event as it may go on. Raises BlockedByPolicyError."""
         data = event.data
         if isinstance(data, RunEvent):
-            return event.model_copy(update={"data": await _treated(await asyncio.shield(self.begin()), data, event)})
+            return event.model_copy(update={"data": await self._treated(data, event)})
         if texts := texts_of_event(data):
             await _let_pass(await asyncio.shield(self.begin()), texts, event.tenantid)
         return event
+
+    async def _treated(self, data: RunEvent, event: Event[EventData]) -> RunEvent:
+        outgoing = await asyncio.shield(self.begin())
+        tenant, session = event.tenantid, event.sessionid or str(data.task_id)
+        data = data.model_copy(update={"findings": None, "sealed": None})  # not an agent's to say
+        concern = await asyncio.to_thread(outgoing.concern, data, tenant=tenant)
+        if concern is None:
+            return data
+        names = outgoing.names(await self._names(tenant, session), tenant=tenant, session=session)
+        return outgoing.settle(data, concern, names, tenant=tenant, session=session)
+
+    async def _names(self, tenant: str, session: str) -> dict[str, str]:
+        """The session's names; when they cannot be had, the keeper puts the numbers right."""
+        try:
+            return await self._known(tenant, session)
+        except TransientError:
+            return {}
 
     def _compile(self) -> Outgoing:
         return Outgoing(self._settings.screener(), self._settings.sealer())
@@ -73,16 +101,6 @@ async def _let_pass(outgoing: Outgoing, texts: Mapping[str, str], tenant: str) -
         carrying = decide(verdict.findings, outgoing.screener.policy.profile(tenant=tenant, kind=_KIND))[1]
         findings: list[JsonValue] = [note.model_dump() for note in notes(verdict.findings[:50])]
         raise BlockedByPolicyError(reason("block", carrying), findings)
-
-
-async def _treated(outgoing: Outgoing, data: RunEvent, event: Event[EventData]) -> RunEvent:
-    tenant, session = event.tenantid, event.sessionid or str(data.task_id)
-    data = data.model_copy(update={"findings": None, "sealed": None})  # not an agent's to say
-    concern = await asyncio.to_thread(outgoing.concern, data, tenant=tenant)
-    if concern is None:
-        return data
-    names = outgoing.names({}, tenant=tenant, session=session)
-    return outgoing.settle(data, concern, names, tenant=tenant, session=session)
 
 
 def texts_of_event(data: EventData) -> Mapping[str, str]:

@@ -22,8 +22,13 @@ async def sealed_names(engine: Database, tenant: str, session: str) -> dict[str,
     return {name: Sealed.model_validate(value) for row in rows for name, value in row.names.items()}
 
 
+async def names_of_session(engine: Database, tenant: str, session: str) -> dict[str, str]:
+    """The names alone, by the tags of what they stand for. Raises StoreUnavailableError."""
+    return {value.tag: name for name, value in (await sealed_names(engine, tenant, session)).items()}
+
+
 async def names_by_tag(pool: Pool, tenant: str, session: str) -> dict[str, str]:
-    """The session's placeholders by the tags of what they stand for. Raises StoreUnavailableError."""
+    """The same through a driver's own pool, for consumers. Raises StoreUnavailableError."""
     with store_faults():
         found = await pool.fetchval(_NAMES, _id(tenant, session))
     names: Mapping[str, Mapping[str, str]] = orjson.loads(found) if found else {}

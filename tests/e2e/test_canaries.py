@@ -12,6 +12,8 @@ import yaml
 from pydantic import JsonValue, SecretStr
 
 from cli.demo.sample import load
+from events.base import JsonObject
+from producers.agent import Agent, Context, Task
 from producers.connect import BusSettings, Connection
 from tests.support.canaries import in_logs, in_redis, in_streams, in_tables
 from tests.support.eventually import eventually
@@ -158,3 +160,30 @@ async def test_who_may_see_a_task_may_learn_what_its_placeholders_stand_for(stac
         assert (await ann.get(f"{path}/placeholders")).json()["placeholders"] == {"GITHUB_TOKEN_1": key}
         assert (await bob.get(f"{path}/placeholders")).status_code == 404
     assert key not in "".join(text for _, text in in_logs(Path(stack.supervisor.home)))
+
+
+async def test_what_an_outside_agent_says_has_the_same_placeholders_in_its_event_as_in_the_result(stack: Stack) -> None:
+    asked, found = Canaries().key(), Canaries().key()
+
+    async def handle(task: Task, _: Context) -> JsonObject:
+        return {"text": f"{task.prompt} It is {found}.", found: "a key as a key"}
+
+    scopes = ("tasks:read", "tasks:write", "agents:write")
+    agent = Agent(
+        "AGENT-FINDER", ["find"], url=stack.runtime.gateway_url, token=stack.token("registrar", "lenient", scopes)
+    )
+    agent.handler(handle)
+    serving = asyncio.create_task(agent.serve())
+    async with stack.client("cid", "lenient") as cid:
+        body: Body = {"prompt": f"Not {asked}.", "required_capabilities": ["find"]}
+        task_id = (await cid.post("/api/v1/tasks", json=body)).json()["task_id"]
+        task = await ended(cid, task_id)
+        events = (await cid.get(f"/api/v1/tasks/{task_id}/events")).json()["items"]
+        placeholders = (await cid.get(f"/api/v1/tasks/{task_id}/placeholders")).json()["placeholders"]
+    agent.drain()
+    await asyncio.wait({serving}, timeout=10)
+    serving.cancel()
+    said = {"text": "Not [GITHUB_TOKEN_1]. It is [GITHUB_TOKEN_2].", "[GITHUB_TOKEN_2]": "a key as a key"}
+    assert task["result"] == said
+    assert [item["data"]["output"] for item in events if item["event"] == "run.finished"] == [said]
+    assert placeholders == {"GITHUB_TOKEN_1": asked, "GITHUB_TOKEN_2": found}

@@ -1,12 +1,15 @@
 """What clients write besides tasks is read at the edge, and what outside agents bring back is treated."""
 
 import asyncio
+import base64
 import threading
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from events.base import Event, EventData
+from events.errors import StoreUnavailableError
 from events.ids import new_id
 from events.proposal import ProposalDecide
 from events.run import RunFinished, RunToolCalled
@@ -16,6 +19,7 @@ from events.workflow import WorkflowControl
 from gateway.errors import BlockedByPolicyError
 from gateway.inspecting import Inspector
 from screening.engine import Screener
+from screening.sealing import Sealer
 from screening.settings import ScreeningSettings
 
 SSN = "536-90-4399"
@@ -93,6 +97,32 @@ async def test_what_an_outside_agent_brings_back_is_redacted_or_withheld() -> No
     assert done.data.output == {"text": "It is [SSN_1]"}
     used = await INSPECTOR.inspect(event(RunToolCalled(**ids, seq=1, tool="fetch", result={"page": ATTACK})))
     assert "evil.test" not in used.data.model_dump_json()
+
+
+async def test_what_an_outside_agent_brings_back_has_the_placeholders_of_its_session() -> None:
+    sealer = Sealer(b"k" * 32)
+
+    async def known(tenant: str, session: str) -> dict[str, str]:
+        return {sealer.tag(tenant, session, "SSN", SSN): "SSN_4"}
+
+    keys = SecretStr(base64.b64encode(b"k" * 32).decode())
+    inspector = Inspector(ScreeningSettings(seal_keys=keys), known)
+    ids = {"run_id": new_id(), "task_id": new_id(), "execution_id": new_id(), "attempt": 1, "agent_id": "a"}
+    said = {"text": f"It is {SSN}, not 219-09-9998"}
+    done = await inspector.inspect(event(RunFinished(**ids, outcome="succeeded", output=said)))
+    assert isinstance(done.data, RunFinished)
+    assert done.data.output == {"text": "It is [SSN_4], not [SSN_5]"}
+
+
+async def test_while_nobody_can_say_which_placeholders_there_are_an_agent_is_heard_all_the_same() -> None:
+    async def known(_tenant: str, _session: str) -> dict[str, str]:
+        raise StoreUnavailableError
+
+    ids = {"run_id": new_id(), "task_id": new_id(), "execution_id": new_id(), "attempt": 1, "agent_id": "a"}
+    done = event(RunFinished(**ids, outcome="succeeded", output={"text": f"It is {SSN}"}))
+    heard = await Inspector(ScreeningSettings(), known).inspect(done)
+    assert isinstance(heard.data, RunFinished)
+    assert heard.data.output == {"text": "It is [SSN_1]"}
 
 
 async def test_the_rules_are_compiled_once_for_all_that_arrive_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
