@@ -112,4 +112,7 @@ def _redacted(
     for found in findings:
         if found.family in DATA_FAMILIES and (everything or action_of(found, profile) == "redact"):
             chosen.setdefault(found.field, []).append(found)
+    if chosen:
+        for text in fields.values():
+            names.spare(text)
     return {field: redact(fields[field], spans, names) for field, spans in chosen.items()}

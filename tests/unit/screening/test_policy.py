@@ -132,3 +132,10 @@ def test_a_value_has_the_same_placeholder_in_every_field(screener: Screener) -> 
     fields = {"goal": "card 4111 1111 1111 1111", "context": "again 4111 1111 1111 1111"}
     verdict = screener.screen(fields, kind="turn", tenant="t")
     assert verdict.redacted == {"goal": "card [CREDIT_CARD_1]", "context": "again [CREDIT_CARD_1]"}
+
+
+def test_a_placeholder_that_the_sender_quotes_is_not_given_to_another_value(screener: Screener) -> None:
+    fields = {"goal": "Is it 536-90-4399?", "context": "You said [SSN_1], [NOTE_x] and [SSN_]. It is [EMAIL_7]."}
+    verdict = screener.screen(fields, kind="turn", tenant="t")
+    assert verdict.redacted == {"goal": "Is it [SSN_2]?"}
+    assert verdict.placeholders == {"SSN_2": "536-90-4399"}
