@@ -32,10 +32,7 @@ def submit(
         typer.Option(
             "-f",
             "--file",
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
-            help="With TEXT: its context. Without: the text itself, or a request as .yaml or .json.",
+            help="With TEXT: its context. Without: the text, or a request as .yaml or .json. - is standard input.",
         ),
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Show each step live, then the result.")] = False,

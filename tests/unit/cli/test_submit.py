@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
-from cli.__main__ import output_first
+from cli import submit as command
+from cli.__main__ import app, output_first
 from cli.client import Document
 from cli.demo.sample import INPUTS
 from cli.errors import CommandError
@@ -22,6 +24,26 @@ def test_a_text_file_alone_is_the_goal(tmp_path: Path) -> None:
     goal = tmp_path / "goal.txt"
     goal.write_text("Summarise this")
     assert request(None, goal) == {"goal": "Summarise this"}
+
+
+def test_a_dash_is_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Document] = []
+
+    def noted(text: str | None, file: Path | None) -> Document:
+        asked.append(request(text, file))
+        return {}
+
+    monkeypatch.setattr(command, "run", lambda work: work.close())
+    monkeypatch.setattr(command, "request", noted)
+    done = CliRunner().invoke(app, ["submit", "-f", "-"], input="Summarise this\n")
+    assert (done.exit_code, asked) == (0, [{"goal": "Summarise this\n"}]), done.output
+
+
+@pytest.mark.parametrize("name", ["", "absent.txt", "absent.yaml"])
+def test_a_file_that_cannot_be_read_is_misuse(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CommandError, match="cannot be read") as caught:
+        request(None, tmp_path / name)
+    assert caught.value.exit_code == 2
 
 
 def test_a_sample_file_is_a_request_without_the_demo_members() -> None:
