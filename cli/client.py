@@ -8,7 +8,7 @@ from uuid import UUID
 import httpx
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from cli.errors import CommandError
+from cli.errors import CommandError, code_of_refusal
 from cli.place import Place
 
 Document = dict[str, JsonValue]
@@ -102,7 +102,7 @@ class Gateway:
             raise CommandError(f"{self._where.url} answered {answer.status_code}, and not with JSON") from None
         if answer.is_success or (unready_is_fine and answer.status_code == httpx.codes.SERVICE_UNAVAILABLE):
             return body
-        raise CommandError(problem_line(answer.status_code, body))
+        raise CommandError(problem_line(answer.status_code, body), exit_code=code_of_refusal(answer.status_code))
 
 
 def problem_line(status: int, problem: Document) -> str:

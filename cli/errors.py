@@ -9,3 +9,11 @@ class CommandError(Exception):
     def __init__(self, text: str, *, exit_code: int = FAILED) -> None:
         super().__init__(text)
         self.exit_code = exit_code
+
+
+_MALFORMED = {400, 413, 422}
+
+
+def code_of_refusal(status: int) -> int:
+    """The exit code for a request that the gateway refused: misuse when the request itself is wrong."""
+    return MISUSED if status in _MALFORMED else FAILED

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
-from cli.errors import CommandError
+from cli.errors import CommandError, code_of_refusal
 from cli.place import Place
 from producers.sdk import EventProducer, Happening, RefusedError, Snapshot
 
@@ -36,4 +36,4 @@ class Subscription:
                         if isinstance(one, Happening | Snapshot):
                             yield one
             except RefusedError as error:
-                raise CommandError(str(error)) from None
+                raise CommandError(str(error), exit_code=code_of_refusal(error.status)) from None

@@ -9,7 +9,7 @@ import typer
 import yaml
 
 from cli.client import Document, Gateway
-from cli.errors import MISUSED, CommandError
+from cli.errors import MISUSED, CommandError, code_of_refusal
 from cli.output import Output
 from cli.session import Session, run
 from cli.summary import exit_code, is_final, outcome, status_of
@@ -54,13 +54,14 @@ def submit(
 def request(text: str | None, file: Path | None) -> Document:
     """The body of the POST; raises CommandError when there is nothing to ask for."""
     content = _content(file) if file is not None else None
-    if text is not None:
-        return {"goal": text} if content is None else {"goal": text, "context": content}
-    if content is None:
+    if text is None and content is None:
         raise CommandError("nothing to submit: give TEXT or -f FILE", exit_code=MISUSED)
-    if file is not None and file.suffix in {".yaml", ".yml", ".json"}:
+    if text is None and content is not None and file is not None and file.suffix in {".yaml", ".yml", ".json"}:
         return _document(content, file)
-    return {"goal": content}
+    goal = (text if text is not None else content) or ""
+    if not goal.strip():
+        raise CommandError(f"nothing to submit: {'TEXT' if text is not None else file} is empty", exit_code=MISUSED)
+    return {"goal": goal} if text is None or content is None else {"goal": goal, "context": content}
 
 
 def _content(file: Path) -> str:
@@ -95,8 +96,10 @@ async def _submit(session: Session, body: Document, *, key: str | None, wait: in
                 await _watch(output, producer, task_id)
             elif not wait or not await _ends(producer, task_id, wait):
                 return show(output, {**receipt.model_dump(mode="json"), "status": "submitted"}, task_id)
-    except (RefusedError, UnavailableError) as error:
-        raise CommandError(f"{where.url}: {error}" if isinstance(error, UnavailableError) else str(error)) from None
+    except RefusedError as error:
+        raise CommandError(str(error), exit_code=code_of_refusal(error.status)) from None
+    except UnavailableError as error:
+        raise CommandError(f"{where.url}: {error}") from None
     async with Gateway(where) as gateway:
         return show(output, await gateway.task(task_id), task_id)
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -96,6 +97,15 @@ async def test_an_unknown_task_is_one_line_on_standard_error(stack: Supervised) 
 
 async def test_an_id_that_is_none_is_misuse(stack: Supervised) -> None:
     assert (await ganglion(stack.home, "tasks", "get", "../etc")).code == 2
+
+
+async def test_a_request_that_does_not_fit_the_contract_is_misuse(stack: Supervised, tmp_path: Path) -> None:
+    (tmp_path / "slip.yaml").write_text("prompt: Weigh it.\nhodl: true\n")
+    for arguments in (("submit", "-f", str(tmp_path / "slip.yaml")), ("tasks", "ls", "--status", "lost")):
+        done = await ganglion(stack.home, *arguments)
+        assert (done.code, "422 invalid_request" in done.err) == (2, True), done.err
+    tailed = await ganglion(stack.home, "tail", "--after", "yesterday")
+    assert (tailed.code, "invalid_cursor" in tailed.err) == (2, True), tailed.err
 
 
 async def test_a_minted_token_sees_its_own_tasks_only(stack: Supervised) -> None:

@@ -9,7 +9,7 @@ from cli import submit as command
 from cli.__main__ import app, output_first
 from cli.client import Document
 from cli.demo.sample import INPUTS
-from cli.errors import CommandError
+from cli.errors import CommandError, code_of_refusal
 from cli.submit import request
 from cli.summary import exit_code, first_line, outcome
 
@@ -80,6 +80,20 @@ def test_nothing_to_submit_is_misuse() -> None:
     with pytest.raises(CommandError) as caught:
         request(None, None)
     assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize("blank", ["", "  \n\t"])
+def test_a_blank_text_or_file_is_misuse_and_asks_nobody(tmp_path: Path, blank: str) -> None:
+    (tmp_path / "blank.txt").write_text(blank)
+    for text, file in ((blank, None), (None, tmp_path / "blank.txt"), (blank, INPUTS / "outage.yaml")):
+        with pytest.raises(CommandError, match="is empty") as caught:
+            request(text, file)
+        assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, 2), (413, 2), (422, 2), (401, 1), (404, 1), (409, 1), (503, 1)])
+def test_a_request_that_is_wrong_itself_is_misuse(status: int, code: int) -> None:
+    assert code_of_refusal(status) == code
 
 
 @pytest.mark.parametrize(
