@@ -44,6 +44,7 @@ def submit(
     """Submit a task. Exit codes: 0 accepted or done, 1 failed, 2 misuse, 3 blocked."""
     session = Session.of(context)
     body = request(text, file)
+    _utf8("".join((key or "", *(capability or ()))))
     if priority is not None:
         body["priority"] = priority
     if capability:
@@ -58,10 +59,19 @@ def request(text: str | None, file: Path | None) -> Document:
         raise CommandError("nothing to submit: give TEXT or -f FILE", exit_code=MISUSED)
     if text is None and content is not None and file is not None and file.suffix in {".yaml", ".yml", ".json"}:
         return _document(content, file)
-    goal = (text if text is not None else content) or ""
+    goal = _utf8((text if text is not None else content) or "")
     if not goal.strip():
         raise CommandError(f"nothing to submit: {'TEXT' if text is not None else file} is empty", exit_code=MISUSED)
     return {"goal": goal} if text is None or content is None else {"goal": goal, "context": content}
+
+
+def _utf8(text: str) -> str:
+    """The same text; bytes that are no UTF-8 arrive as lone surrogates, which JSON cannot carry."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise CommandError("the text is not UTF-8", exit_code=MISUSED) from None
+    return text
 
 
 def _content(file: Path) -> str:

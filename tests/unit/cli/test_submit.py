@@ -91,6 +91,13 @@ def test_a_blank_text_or_file_is_misuse_and_asks_nobody(tmp_path: Path, blank: s
         assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize("arguments", [["\udcff"], ["x", "--key", "\udcff"], ["x", "--capability", "\udcff"]])
+def test_bytes_that_are_no_utf8_are_misuse(arguments: list[str]) -> None:
+    with pytest.raises(CommandError, match="not UTF-8") as caught:
+        CliRunner().invoke(app, ["submit", *arguments], catch_exceptions=False)
+    assert caught.value.exit_code == 2
+
+
 @pytest.mark.parametrize(("status", "code"), [(400, 2), (413, 2), (422, 2), (401, 1), (404, 1), (409, 1), (503, 1)])
 def test_a_request_that_is_wrong_itself_is_misuse(status: int, code: int) -> None:
     assert code_of_refusal(status) == code
