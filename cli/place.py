@@ -39,7 +39,7 @@ class Place:
 
 
 def place(settings: ClientSettings) -> Place:
-    """The gateway to talk to. Raises CommandError when neither the environment nor a state folder names one."""
+    """The gateway to talk to. Raises CommandError when the environment and the state folder name none, or wrongly."""
     local = read_runtime(settings.home)
     url = settings.url or (local.gateway_url if local else None)
     token = settings.token.get_secret_value() if settings.token else (local.token if local else None)
@@ -49,6 +49,9 @@ def place(settings: ClientSettings) -> Place:
         raise CommandError("no token: set GANGLION_TOKEN")
     if not url.startswith(("http://", "https://")):
         raise CommandError(f"GANGLION_URL must begin with http:// or https://, not {url!r}")
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        # Said here: what sends it says so with the token in the message, and a socket would try for ever.
+        raise CommandError("GANGLION_TOKEN holds what no token can: blanks, line ends or letters beyond ASCII")
     return Place(url.rstrip("/"), token)
 
 

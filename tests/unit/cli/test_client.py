@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from pydantic import JsonValue
+from pydantic import JsonValue, SecretStr
 
 from cli.client import Gateway, problem_line
 from cli.errors import CommandError
@@ -42,3 +42,10 @@ def test_the_environment_goes_before_the_state_folder(monkeypatch: pytest.Monkey
     monkeypatch.setenv("GANGLION_TOKEN", "secret")
     found = place(ClientSettings())
     assert (found.url, found.socket_url, found.token) == ("https://bus.example", "wss://bus.example/ws", "secret")
+
+
+@pytest.mark.parametrize("token", ["eyJh\neyJz", "eyJh eyJz", "töken", "eyJh\udcff"])
+def test_a_token_that_no_header_can_carry_is_refused_without_being_shown(tmp_path: Path, token: str) -> None:
+    with pytest.raises(CommandError, match="GANGLION_TOKEN") as caught:
+        place(ClientSettings(url="http://127.0.0.1:1", token=SecretStr(token), home=tmp_path))
+    assert token not in str(caught.value)
