@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli import contract, demo, dlq, doctor, logs, operation, screen, submit, tail, tasks
-from cli.errors import CommandError
+from cli.errors import FAILED, CommandError
 from cli.output import Format, Output
 from cli.session import Session
 
@@ -53,8 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         app(args=output_first(given), prog_name="ganglion")
     except CommandError as error:
-        Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("error: ", "red"), str(error)))
+        _complain(str(error))
         sys.exit(error.exit_code)
+    except OSError as error:  # a state folder that is none or somebody else's, a full disk under the output
+        _complain(str(error) or repr(error))
+        sys.exit(FAILED)
+
+
+def _complain(text: str) -> None:
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("error: ", "red"), text))
 
 
 def output_first(arguments: Sequence[str]) -> list[str]:

@@ -185,8 +185,8 @@ def up(settings: StackSettings, *, roles: Sequence[Role] = ROLES, provision: Rol
     """Run the stack in this process until it is told to stop; returns the exit code."""
     try:
         asyncio.run(Supervisor(settings, roles=roles, provision=provision).run())
-    except GanglionError as error:
-        print(error, file=sys.stderr)
+    except (GanglionError, OSError) as error:
+        print(str(error) or repr(error), file=sys.stderr)
         return 1
     return 0
 

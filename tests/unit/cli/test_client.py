@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue, SecretStr
 
+from cli.__main__ import main
 from cli.client import Gateway, problem_line
 from cli.errors import CommandError
 from cli.place import ClientSettings, Place, place
@@ -35,6 +36,19 @@ async def test_a_gateway_that_is_not_there_is_said_so() -> None:
 def test_without_a_stack_the_user_learns_how_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="ganglion up"):
         place(ClientSettings(url=None, token=None, home=tmp_path))
+
+
+@pytest.mark.parametrize("arguments", [["up"], ["status"], ["submit", "x"], ["rebuild"]])
+def test_a_state_folder_that_is_a_file_is_one_line(
+    arguments: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GANGLION_HOME", str(tmp_path / "file"))
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    told = capfd.readouterr().err
+    assert caught.value.code == 1
+    assert (str(tmp_path) in told, "Traceback" in told, len(told.splitlines())) == (True, False, 1), told
 
 
 def test_the_environment_goes_before_the_state_folder(monkeypatch: pytest.MonkeyPatch) -> None:
