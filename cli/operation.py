@@ -22,6 +22,7 @@ from events.errors import InvalidIdError
 from events.ids import checked_name
 
 _PROJECT = Path(__file__).resolve().parents[1]
+_CENTURY = 36_525 * DAY
 _COLUMNS = ("role", "pid", "state", "restarts", "lag", "last error")
 
 
@@ -48,7 +49,7 @@ def token(
         list[str] | None,
         typer.Option(help=f"What it may do, repeatable: {', '.join(SCOPES)} (default; includes the others)."),
     ] = None,
-    ttl: Annotated[float, typer.Option(min=1, help="Seconds until it expires.")] = DAY,
+    ttl: Annotated[float, typer.Option(min=1, max=_CENTURY, help="Seconds until it expires.")] = DAY,
 ) -> None:
     """Mint a token that the local gateway accepts."""
     session = Session.of(context)
@@ -57,7 +58,7 @@ def token(
             checked_name(value, name)
         except InvalidIdError as error:
             raise typer.BadParameter(error.detail, param_hint=f"--{name}") from None
-    unknown = [name for given in scope or () for name in given.split() if name not in SCOPES]
+    unknown = [name for given in scope or () for name in given.split() or [given] if name not in SCOPES]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r} is not one of {', '.join(SCOPES)}", param_hint="--scope")
     minted = mint(_secret(session.settings.home), owner=owner, tenant=tenant, scopes=scope or DEVELOPER_SCOPES, ttl=ttl)

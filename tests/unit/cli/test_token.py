@@ -28,12 +28,18 @@ def test_the_scopes_that_were_asked_for_are_in_the_token() -> None:
     assert claims["scope"] == "tasks:read agents:write"
 
 
-@pytest.mark.parametrize("scope", ["tasks:reed", "tasks:read,tasks:write", "*"])
+@pytest.mark.parametrize("scope", ["tasks:reed", "tasks:read,tasks:write", "*", "", " "])
 def test_a_scope_that_nothing_asks_for_is_misuse(scope: str) -> None:
     done = run("--scope", scope)
     assert done.exit_code == 2
     assert "agents:write" in done.output  # those that exist are named
     assert "ey" not in done.stdout
+
+
+@pytest.mark.parametrize("ttl", ["0", "-5", "inf", "nan", "1e30", "soon"])
+def test_a_lifetime_that_no_token_can_have_is_misuse(ttl: str) -> None:
+    done = run("--ttl", ttl)
+    assert (done.exit_code, "--ttl" in done.output) == (2, True), done.output
 
 
 @pytest.mark.parametrize("arguments", [["up"], ["token", "--owner", "ann"]])
