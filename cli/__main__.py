@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cli import contract, demo, dlq, doctor, logs, operation, screen, submit, tail, tasks
 from cli.errors import FAILED, CommandError
-from cli.output import Format, Output
+from cli.output import Format, Output, visible
 from cli.session import Session
 
 app = typer.Typer(
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _complain(text: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("error: ", "red"), text))
+    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("error: ", "red"), visible(text)))
 
 
 def output_first(arguments: Sequence[str]) -> list[str]:

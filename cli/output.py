@@ -31,6 +31,12 @@ _COLOURS = {
 }
 
 _NARROWEST, _WIDEST = 32, 160
+_CONTROLS = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"}
+
+
+def visible(text: str) -> str:
+    """The text with control characters spelled out: what an agent answers must not steer the reader's terminal."""
+    return text.translate(_CONTROLS)
 
 
 @dataclass(frozen=True)
@@ -51,15 +57,16 @@ class Output:
         self.console.out(orjson.dumps(value).decode(), highlight=False)
 
     def line(self, text: str | Text) -> None:
-        """One line for people; markup in it is shown, not obeyed."""
-        self.console.print(Text(text) if isinstance(text, str) else text)
+        """One line for people; markup and control characters in it are shown, not obeyed."""
+        self.console.print(Text(visible(text)) if isinstance(text, str) else text)
 
     def remark(self, text: str) -> None:
         """Something beside the result."""
-        self.remarks.print(Text(text, style="dim"))
+        self.remarks.print(Text(visible(text), style="dim"))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table without frames; a narrow terminal shortens the last column only, and that to 32 at least."""
+        rows = [[visible(cell) for cell in row] for row in rows]
         *fixed, last = zip(columns, *rows, strict=True)
         widths = [max(len(cell) for cell in column) for column in fixed]
         needed = sum(widths) + 2 * len(widths)

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from cli.output import coloured
+from cli.output import coloured, visible
 from cli.stream import Happening
 
 _DETAILS = ("agent_id", "decision", "outcome", "note", "reason")
@@ -31,5 +31,5 @@ def _said(happening: Happening) -> tuple[Text, tuple[str, str]]:
     aggregate, _, name = happening.event.partition(".")
     named = Text.assemble(f"{aggregate}.", coloured(name))
     named.pad_right(max(0, 18 - len(named)))
-    detail = next((str(happening.data[key]) for key in _DETAILS if happening.data.get(key)), "")
+    detail = visible(next((str(happening.data[key]) for key in _DETAILS if happening.data.get(key)), ""))
     return named, (f" {detail}" if detail else "", "dim")
