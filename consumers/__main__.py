@@ -11,7 +11,7 @@ import uvloop
 
 from consumers._metrics import MetricsPortError, MetricsSettings, served
 from consumers.app import CONSUMERS, ConsumerProcess
-from events.process import configure_logs
+from events.process import configure_logs, settings_explained
 from producers.connect import BusSettings
 from screening.policy import PolicyError
 from storage.database import DatabaseSettings
@@ -30,7 +30,8 @@ def main() -> None:
     names = parser.parse_args().names or list(CONSUMERS)
     configure_logs()
     try:
-        uvloop.run(_run(names))
+        with settings_explained():
+            uvloop.run(_run(names))
     except (MetricsPortError, PolicyError) as error:
         raise SystemExit(str(error)) from None
 

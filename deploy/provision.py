@@ -7,6 +7,7 @@ import asyncio
 
 from pydantic import SecretStr
 
+from events.process import settings_explained
 from producers.connect import BusSettings, Connection
 from producers.permissions import ADMIN
 from producers.topology import apply
@@ -26,5 +27,12 @@ async def provision(nats_url: str, database_url: str) -> None:
         await apply(client)
 
 
+def main() -> None:
+    """Provision the servers that the environment names."""
+    with settings_explained():
+        where = BusSettings().url_for(ADMIN), DatabaseSettings().dsn
+    asyncio.run(provision(*where))
+
+
 if __name__ == "__main__":
-    asyncio.run(provision(BusSettings().url_for(ADMIN), DatabaseSettings().dsn))
+    main()

@@ -14,7 +14,7 @@ from engine.app import create_app
 from engine.author import Author, RuleAuthor
 from engine.routes import MAX_BODY
 from engine.settings import EngineSettings
-from events.process import configure_logs, settle_memory
+from events.process import configure_logs, settings_explained, settle_memory
 from events.spans import Spans, SpanSettings
 
 _STOP_WITHIN = 5
@@ -24,8 +24,9 @@ def main() -> None:
     """Run one engine with the settings of the environment."""
     configure_logs()
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
-    settings = EngineSettings()
-    app = create_app(settings, _author(), Spans.of_service("ganglion-engine", SpanSettings()))
+    with settings_explained():
+        settings = EngineSettings()
+        app = create_app(settings, _author(), Spans.of_service("ganglion-engine", SpanSettings()))
     settle_memory()
     uvicorn.run(
         app,

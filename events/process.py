@@ -3,8 +3,12 @@
 import gc
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import structlog
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, SettingsError
 
 _THRESHOLDS = (20_000, 20, 100)
 
@@ -30,6 +34,30 @@ def _renderers(*, person: bool) -> list[structlog.typing.Processor]:
         return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     without_locals = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
     return [structlog.processors.ExceptionRenderer(without_locals), structlog.processors.JSONRenderer()]
+
+
+@contextmanager
+def settings_explained() -> Iterator[None]:
+    """Ends the process with one line when settings are wrong: which variable and why, without a value or traceback."""
+    try:
+        yield
+    except ValidationError as error:
+        kind = next((kind for kind in BaseSettings.__subclasses__() if kind.__name__ == error.title), None)
+        if kind is None:
+            raise
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        prefix = kind.model_config.get("env_prefix", "")
+        raise SystemExit("; ".join(f"{_variable(fault['loc'], prefix)}: {fault['msg']}" for fault in faults)) from None
+    except SettingsError as error:
+        raise SystemExit(str(error)) from None
+
+
+def _variable(place: tuple[int | str, ...], prefix: str) -> str:
+    """The variable of a setting: an alias as it is, else the class's prefix and the field's name."""
+    if not place:
+        return "settings"
+    name = str(place[0])
+    return name if name.isupper() else f"{prefix}{name}".upper()
 
 
 def settle_memory() -> None:

@@ -7,7 +7,7 @@ if __name__ == "__main__":
 
 import prometheus_client
 
-from events.process import configure_logs, settle_memory
+from events.process import configure_logs, settings_explained, settle_memory
 from gateway.app import GatewaySettings, create_gateway
 from gateway.server import server_for
 from screening.policy import PolicyError
@@ -17,12 +17,13 @@ def main() -> None:
     """Run one gateway process with the settings of the environment."""
     configure_logs()
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
-    settings = GatewaySettings.from_environment()
-    try:
-        settings.screening.read_policy()
-    except PolicyError as error:
-        raise SystemExit(str(error)) from None
-    gateway = create_gateway(settings)
+    with settings_explained():
+        settings = GatewaySettings.from_environment()
+        try:
+            settings.screening.read_policy()
+        except PolicyError as error:
+            raise SystemExit(str(error)) from None
+        gateway = create_gateway(settings)
     settle_memory()
     server_for(gateway, settings.http).run()
 
