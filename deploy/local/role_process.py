@@ -30,6 +30,11 @@ class RoleProcess:
         """Its process id while it runs."""
         return self._process.pid if self._process and self._process.exit_code is None else None
 
+    @property
+    def last_line(self) -> str:
+        """What it wrote last."""
+        return self._process.log_tail(lines=1) if self._process else ""
+
     async def start(self) -> None:
         """Launch it; raises OSError when it cannot be executed."""
         self._process = self._launcher.launch(self._command)

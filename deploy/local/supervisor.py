@@ -29,6 +29,7 @@ _ENGINE_PORT = 8085
 _METRICS_PORT = 9464
 _READY_WITHIN = 60.0  # seconds
 _HOUSEKEEPING_EVERY = 10.0
+_SLOW_AFTER = 5.0
 
 
 def _print(text: str) -> None:
@@ -98,11 +99,26 @@ class Supervisor:
         # From here on the state folder is ours: what a killed predecessor left behind no longer holds.
         remove_runtime(self._home)
         addresses = self._addresses(self._port.number)
-        await self._process(self._provision, addresses).finish()
+        await self._provided(addresses)
         self._processes = [self._process(role, addresses) for role in self._roles]
         for process in self._processes:
             await process.start()
         await self._keep(addresses)
+
+    async def _provided(self, addresses: Addresses) -> None:
+        """Make schema and streams. A server of somebody else's that is away is waited for, and that is said."""
+        process = self._process(self._provision, addresses)
+
+        async def grumble() -> None:
+            while True:
+                await asyncio.sleep(_SLOW_AFTER)
+                self._say(f"{process.name} still waits or works: {process.last_line}")
+
+        grumbling = asyncio.create_task(grumble())
+        try:
+            await process.finish()
+        finally:
+            grumbling.cancel()
 
     async def _keep(self, addresses: Addresses) -> None:
         """Restart what ends and keep runtime.json true, until cancelled."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import jwt
 import pytest_asyncio
 
-from deploy.local.ports import LOOPBACK
+from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.runtime import read_runtime
 from tests.support.clusters import with_cluster
 from tests.support.eventually import eventually
@@ -129,6 +129,14 @@ async def test_servers_named_in_the_environment_are_used_and_not_started(state_f
         assert runtime.model_dump(include={"nats_url", "database_url", "redis_url"}) == {
             name.lower(): url for name, url in given.items()
         }
+
+
+async def test_a_given_server_that_is_away_is_waited_for_and_said_so(state_folder: Path) -> None:
+    away = {"NATS_URL": f"nats://127.0.0.1:{free_port()}"}
+    async with supervised(await with_cluster(state_folder), env=away) as stack:
+        await eventually(lambda: "provision still waits" in stack.output, within=30)
+        assert "Connection refused" in stack.output or "Connect call failed" in stack.output, stack.output
+        assert await stack.stop() == 0
 
 
 async def test_a_fixed_port_that_is_taken_is_refused_by_name(state_folder: Path) -> None:
