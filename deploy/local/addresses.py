@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 from urllib.parse import urlsplit, urlunsplit
 
 from deploy.local.nats import NatsSecrets
@@ -32,7 +33,7 @@ class Addresses:
     """URLs with their passwords, the secret that signs tokens, and the keys that seal what placeholders stand for.
 
     `nats_url` is the admin's, one for each node with commas between. Without `nats_secrets` (somebody else's server)
-    every role is given that URL. `metrics_port` is the consumers'.
+    every role is given that URL. `metrics_port` is the consumers'; they and the gateway listen on `host`.
     """
 
     gateway_port: int
@@ -44,16 +45,17 @@ class Addresses:
     nats_secrets: NatsSecrets | None = None
     engine: EnginePlace | None = None
     metrics_port: int | None = None
+    host: str = LOOPBACK
 
     @property
     def gateway_url(self) -> str:
         """Where HTTP clients go."""
-        return f"http://{LOOPBACK}:{self.gateway_port}"
+        return f"http://{_dialled(self.host)}:{self.gateway_port}"
 
     @property
     def metrics_url(self) -> str | None:
         """Where the consumers serve what they count."""
-        return None if self.metrics_port is None else f"http://{LOOPBACK}:{self.metrics_port}/metrics"
+        return None if self.metrics_port is None else f"http://{_dialled(self.host)}:{self.metrics_port}/metrics"
 
     def environment(self, inherited: Mapping[str, str], nats_users: tuple[str, ...] = ()) -> dict[str, str]:
         """What the process of a role with these users of NATS finds in its environment."""
@@ -66,7 +68,7 @@ class Addresses:
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
             "GANGLION_JWT_SECRET": self.jwt_secret,
-            "GANGLION_HOST": LOOPBACK,
+            "GANGLION_HOST": self.host,
             "GANGLION_PORT": str(self.gateway_port),
             "PYTHONUNBUFFERED": "1",
         }
@@ -101,6 +103,17 @@ class Addresses:
         if nodes := self.nats_url.count(","):
             given["GANGLION_LOG_REPLICAS"] = str(nodes + 1)
         return given | ({"NATS_ISSUER_SEED": self.nats_secrets.issuer_seed} if CALLOUT in nats_users else {})
+
+
+def _dialled(host: str) -> str:
+    """What a client on this machine puts into a URL: nobody can dial a wildcard, and IPv6 stands in brackets."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if address.is_unspecified:
+        address = ip_address("::1" if address.version == 6 else LOOPBACK)
+    return f"[{address}]" if address.version == 6 else str(address)
 
 
 def _without_user(url: str) -> str:

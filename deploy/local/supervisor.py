@@ -168,6 +168,7 @@ class Supervisor:
             nats_secrets=None if settings.nats_url else self._servers.nats_secrets,
             engine=self._engine(),
             metrics_port=self._metrics_port.number if self._metrics_port else None,
+            host=settings.host,
         )
 
     def _engine(self) -> EnginePlace | None:
