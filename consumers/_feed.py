@@ -1,7 +1,7 @@
 """Feeds one consumer from its durable: as many messages as there is room for, each kept alive, none forgotten."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 
 import structlog
 from nats.aio.client import Client
@@ -9,7 +9,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from consumers._pause import Pause
-from consumers._runtime import Flow, FlowHandler, SlotHandler, Slots, Worker
+from consumers._runtime import Flow, FlowHandler, Slots, Worker
 from consumers._suspects import SUSPECT_FROM, Suspects, deliveries_of
 from consumers._time_slices import TimeSlices
 from producers.publisher import Publisher
@@ -21,6 +21,8 @@ _FLOW_WINDOW = 512
 _FLOW_BATCH = 32
 _SLOTS_BATCH = 16
 _AGAIN_AFTER = 0.1
+_FLOW_ALIVE = 10
+"""So many times ack_wait quick work may take, waiting for its turn included; then it hangs, and somebody else tries."""
 
 
 class Feed:
@@ -47,7 +49,7 @@ class Feed:
         self._worker = Worker(client, consumer.durable, publisher, self._pause)
         self._window = self._durable.slots or _FLOW_WINDOW
         self._held = 0
-        self._working: dict[int, Msg] = {}
+        self._working: dict[int, tuple[Msg, float]] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._suspects = Suspects(self._run_suspect)
         self._stopped = asyncio.Event()
@@ -96,49 +98,55 @@ class Feed:
                 self._start_flow(handler, messages)
             case Slots(handler=handler):
                 for message in messages:
-                    self._spawn(self._slot(handler, message), 1)
+                    self._spawn(self._worker.slot(handler, message), [message])
 
     def _start_flow(self, handler: FlowHandler, messages: list[Msg]) -> None:
         suspects = [message for message in messages if deliveries_of(message) >= SUSPECT_FROM]
         if suspects:
-            self._held += len(suspects)
+            self._hold(suspects)
             for message in suspects:
                 self._suspects.add(message)
             messages = [message for message in messages if message not in suspects]
         if messages:
             batch = self._consumer.batch if isinstance(self._consumer, Flow) else None
-            self._spawn(self._worker.flow(handler, messages, batch=batch), len(messages))
+            self._spawn(self._worker.flow(handler, messages, batch=batch), messages)
 
     async def _run_suspect(self, message: Msg) -> None:
         if isinstance(self._consumer, Flow):
-            await self._finish(self._worker.flow(self._consumer.handler, [message]), 1)
+            await self._finish(self._worker.flow(self._consumer.handler, [message]), [message])
 
-    def _spawn(self, work: Coroutine[None, None, None], count: int) -> None:
-        self._held += count
-        task = asyncio.create_task(self._finish(work, count))
+    def _spawn(self, work: Coroutine[None, None, None], messages: Sequence[Msg]) -> None:
+        self._hold(messages)
+        task = asyncio.create_task(self._finish(work, messages))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
 
-    async def _finish(self, work: Coroutine[None, None, None], count: int) -> None:
+    def _hold(self, messages: Sequence[Msg]) -> None:
+        """They are in hand from now on, and kept alive: slow work for as long as it takes."""
+        patience = self._durable.ack_wait * _FLOW_ALIVE if isinstance(self._consumer, Flow) else float("inf")
+        until = asyncio.get_running_loop().time() + patience
+        self._held += len(messages)
+        for message in messages:
+            self._working[id(message)] = (message, until)
+
+    def _let_go(self, messages: Sequence[Msg]) -> None:
+        self._held -= len(messages)
+        for message in messages:
+            del self._working[id(message)]
+
+    async def _finish(self, work: Coroutine[None, None, None], messages: Sequence[Msg]) -> None:
         try:
             await work
         finally:
-            self._held -= count
+            self._let_go(messages)
             if self._pull is not None:
-                await self._pull.back(count)
+                await self._pull.back(len(messages))
                 if self._pause.due or (self._narrow and not self._pause.probing):
                     self._pull.lose()
 
-    async def _slot(self, handler: SlotHandler, message: Msg) -> None:
-        self._working[id(message)] = message
-        try:
-            await self._worker.slot(handler, message)
-        finally:
-            del self._working[id(message)]
-
     async def _put_back(self, messages: list[Msg]) -> None:
         """What was not begun need not wait for ack_wait to be delivered to somebody else."""
-        self._held -= len(messages)
+        self._let_go(messages)
         for message in messages:
             try:
                 await message.nak(delay=self._durable.retry[0])
@@ -146,10 +154,13 @@ class Feed:
                 log.debug("put_back_failed", consumer=self._durable.name, error=type(error).__name__)
 
     async def _beat(self) -> None:
-        """Tell the server that slow work goes on, so that nobody else starts it too."""
+        """Tell the server that work goes on, or waits for its turn, so that nobody else starts it too."""
         while True:
             await asyncio.sleep(self._durable.ack_wait / 3)
-            for message in list(self._working.values()):
+            now = asyncio.get_running_loop().time()
+            for message, until in list(self._working.values()):
+                if message.is_acked or now > until:
+                    continue
                 try:
                     await message.in_progress()
                 except NatsError as error:

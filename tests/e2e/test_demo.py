@@ -1,6 +1,8 @@
 """`make demo` is right, and notices when something is not."""
 
 import signal
+import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from cli.demo.conversation import faults_of as faults_of_talk
 from cli.demo.refinements import Decided, faults_of
 from cli.demo.sample import Sample, load
 from cli.demo.samples import Course
+from deploy.local.ports import LOOPBACK
 from deploy.local.runtime import Runtime, read_runtime
 from tests.support.command import ganglion, started
 from tests.support.eventually import eventually
@@ -37,12 +40,21 @@ async def test_the_demo_carries_every_sample_to_the_state_it_should_reach(tmp_pa
     assert done.documents[3] == {"agent": "AGENT-COUNTER", "status": "succeeded", "exit_code": 0}
 
 
+@pytest.fixture
+def standing_port() -> Iterator[int]:
+    with socket.create_server((LOOPBACK, 0)) as listener:
+        yield listener.getsockname()[1]
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-async def test_a_demo_that_is_ended_early_leaves_no_process_behind(number: signal.Signals) -> None:
+async def test_a_demo_that_is_ended_early_leaves_no_process_behind(number: signal.Signals, standing_port: int) -> None:
     with server_folder() as folder:
-        async with started(folder, "demo", env={"TMPDIR": str(folder)}) as demo:
+        # What the environment says about another stack, `make up`'s for one, is not for the demo's.
+        others = {"GANGLION_HOST": "192.0.2.1", "GANGLION_METRICS_PORT": str(standing_port)}
+        async with started(folder, "demo", env={"TMPDIR": str(folder), **others}) as demo:
             runtime = await eventually(lambda: _runtime(folder), within=40)
             assert runtime is not None
+            assert runtime.gateway_url.startswith(f"http://{LOOPBACK}:")
             demo.send_signal(number)
             await demo.wait()
             pids = [runtime.supervisor, *(pid for pid in runtime.pids.values() if pid)]
