@@ -74,6 +74,8 @@ def output_first(arguments: Sequence[str]) -> list[str]:
             moved += [word, *([value] if (value := next(words, None)) is not None else [])]
         elif word.startswith(("--output=", "-o=")):
             moved += ["--output", word.partition("=")[2]]
+        elif word in {f"-o{value}" for value in Format}:
+            moved += ["--output", word[2:]]
         else:
             kept.append(word)
     return [*moved, *kept, *arguments[end:]]

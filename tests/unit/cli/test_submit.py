@@ -108,6 +108,8 @@ def test_a_request_that_is_wrong_itself_is_misuse(status: int, code: int) -> Non
     [
         (["tasks", "ls", "-o", "json"], ["-o", "json", "tasks", "ls"]),
         (["status", "--output=json"], ["--output", "json", "status"]),
+        (["tasks", "ls", "-ojson"], ["--output", "json", "tasks", "ls"]),
+        (["submit", "-old", "--", "-ojson"], ["submit", "-old", "--", "-ojson"]),
         (["submit", "--", "-o", "x"], ["submit", "--", "-o", "x"]),
         (["tail", "-o"], ["-o", "tail"]),
     ],
