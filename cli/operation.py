@@ -89,8 +89,10 @@ def rebuild(
         [sys.executable, "-m", "consumers.keeper.rebuild", *(["--check"] if check else [])],
         cwd=_PROJECT,
         env=os.environ | {"DATABASE_URL": url},
+        stdout=subprocess.PIPE,  # it speaks once, at its end: passed on here, where a reader that has left is no news
         check=False,
     )
+    typer.echo(done.stdout, nl=False)
     raise typer.Exit(done.returncode)
 
 

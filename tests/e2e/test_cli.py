@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -138,6 +139,17 @@ async def test_status_shows_every_role_running(stack: Supervised) -> None:
         "running",
     )
     assert [role["lag"] for role in roles if isinstance(role, dict) and role["role"] == "consumers"] != [None]
+
+
+async def test_a_rebuild_whose_report_nobody_reads_ends_without_a_traceback(stack: Supervised) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = (sys.executable, "-m", "cli", "rebuild", "--check")
+    where = os.environ | {"GANGLION_HOME": str(stack.home)}
+    process = await asyncio.create_subprocess_exec(*command, env=where, stdout=writing, stderr=asyncio.subprocess.PIPE)
+    os.close(writing)
+    _, told = await process.communicate()
+    assert told == b""
 
 
 async def test_the_doctor_finds_a_whole_stack_well_and_says_how_safe_it_is(stack: Supervised) -> None:
