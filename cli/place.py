@@ -7,6 +7,7 @@ from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from cli.errors import CommandError
+from deploy.local.lock import is_alive
 from deploy.local.runtime import Runtime, read_runtime
 
 
@@ -40,7 +41,7 @@ class Place:
 
 def place(settings: ClientSettings) -> Place:
     """The gateway to talk to. Raises CommandError when the environment and the state folder name none, or wrongly."""
-    local = read_runtime(settings.home)
+    local = _running(settings)
     url = settings.url or (local.gateway_url if local else None)
     token = settings.token.get_secret_value() if settings.token else (local.token if local else None)
     if url is None:
@@ -53,6 +54,12 @@ def place(settings: ClientSettings) -> Place:
         # Said here: what sends it says so with the token in the message, and a socket would try for ever.
         raise CommandError("GANGLION_TOKEN holds what no token can: blanks, line ends or letters beyond ASCII")
     return Place(url.rstrip("/"), token)
+
+
+def _running(settings: ClientSettings) -> Runtime | None:
+    """What the local stack says of itself; a killed one says where it was, and nobody would answer there."""
+    found = read_runtime(settings.home)
+    return found if found and (settings.url or is_alive(found.supervisor)) else None
 
 
 def runtime(settings: ClientSettings) -> Runtime:

@@ -35,7 +35,7 @@ class StateLock:
         deadline = time.monotonic() + _ORPHANS_END_WITHIN
         while not _try_lock(descriptor):
             holder = _holder(descriptor)
-            if (holder and _alive(holder)) or time.monotonic() > deadline:
+            if (holder and is_alive(holder)) or time.monotonic() > deadline:
                 os.close(descriptor)
                 raise StateInUseError(
                     f"{self._path.parent} is in use by process {holder or 'unknown'}: "
@@ -66,7 +66,8 @@ def _holder(descriptor: int) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def _alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
+    """Whether there is a process with this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

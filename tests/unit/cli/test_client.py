@@ -1,5 +1,7 @@
 """Errors of the gateway reach people as one clear line."""
 
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from cli.client import Gateway, problem_line
 from cli.errors import CommandError
 from cli.place import ClientSettings, Place, place
 from deploy.local.ports import free_port
+from deploy.local.runtime import Runtime, write_runtime
 
 
 def test_a_problem_becomes_one_line_with_code_and_request_id() -> None:
@@ -36,6 +39,19 @@ async def test_a_gateway_that_is_not_there_is_said_so() -> None:
 def test_without_a_stack_the_user_learns_how_to_start_one(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="ganglion up"):
         place(ClientSettings(url=None, token=None, home=tmp_path))
+
+
+def test_a_stack_whose_supervisor_was_killed_runs_no_more(tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as gone:  # noqa: S607 - any program will do
+        gone.wait()
+    told = Runtime(
+        gateway_url="http://h", token="t", nats_url="n", database_url="d", redis_url="r", supervisor=1, pids={}
+    )
+    write_runtime(tmp_path, told.model_copy(update={"supervisor": gone.pid}))
+    with pytest.raises(CommandError, match="no stack runs in"):
+        place(ClientSettings(url=None, token=None, home=tmp_path))
+    write_runtime(tmp_path, told.model_copy(update={"supervisor": os.getpid()}))
+    assert place(ClientSettings(url=None, token=None, home=tmp_path)).url == "http://h"
 
 
 @pytest.mark.parametrize("arguments", [["up"], ["status"], ["submit", "x"], ["rebuild"]])
