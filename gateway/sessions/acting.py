@@ -51,9 +51,12 @@ class Wished:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The session after a wish, and whether it was wished before with the same key."""
+    """The session after a wish, and whether it was wished before with the same key.
 
-    row: SessionRow
+    `row` is None while the outcome is not known: only the log has the wish.
+    """
+
+    row: SessionRow | None
     replayed: bool
 
 
@@ -79,6 +82,8 @@ class Sessions:
             raise InvalidTransitionError
         wish = _task_wish(row.task_id, wished, principal.owner)
         answered = await self._wishes.ask(_event(row, wish, wished.key, trail, row.task_id), wished.key)
+        if answered.outcome is None:
+            return Done(None, answered.replayed)
         after = await self.find(principal, row.id)
         if answered.refusal != "task_final" or not _is_already(after, wished.action):
             _raise(answered.refusal, wished.action)
@@ -99,14 +104,16 @@ class Sessions:
         )
         answered = await self._wishes.ask(_event(row, wish, key, trail), key)
         _raise(answered.refusal, "update")
+        if answered.outcome is None:
+            return Done(None, answered.replayed)
         return Done(await self.find(principal, row.id), answered.replayed)
 
-    async def delete(self, principal: Principal, row: SessionRow, key: Key | None, trail: Trail) -> bool:
-        """Archive it, and cancel what is still to be done in it; whether that was wished before."""
+    async def delete(self, principal: Principal, row: SessionRow, key: Key | None, trail: Trail) -> Done:
+        """Archive it, and cancel what is still to be done in it."""
         wish = SessionControl(session_id=row.id, action="archive", by=principal.owner)
         answered = await self._wishes.ask(_event(row, wish, key, trail), key)
         _raise(answered.refusal, "delete")
-        return answered.replayed
+        return Done(None if answered.outcome is None else row, answered.replayed)
 
 
 def key_for(key: Key | None, session_id: str) -> Key | None:

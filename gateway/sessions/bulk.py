@@ -39,12 +39,14 @@ class Bulk:
         try:
             row = await self._sessions.find(principal, session_id, archived=key is not None)
             if asked.action == "delete":
-                await self._sessions.delete(principal, row, key, trail)
-                return {"session_id": session_id, "ok": True, "status": 204}
+                done = await self._sessions.delete(principal, row, key, trail)
+                return {"session_id": session_id, "ok": True, "status": 202 if done.row is None else 204}
             done = await self._sessions.act(principal, row, Wished(asked.action, _said(asked), key), trail)
         except GanglionError as error:
             status = int(status_of(error))
             return {"session_id": session_id, "ok": False, "status": status, "code": error.code, "detail": error.detail}
+        if done.row is None:
+            return {"session_id": session_id, "ok": True, "status": 202}
         return {"session_id": session_id, "ok": True, "status": 200, "session": session_payload(done.row)}
 
 

@@ -104,8 +104,15 @@ class SessionAccepted(BaseModel):
     links: Links
 
 
+class SessionKept(BaseModel):
+    """202: the wish is in the log; the database will follow."""
+
+    id: str
+    message: str
+
+
 class BulkOutcome(BaseModel):
-    """What became of one session of many."""
+    """What became of one session of many; with status 202 only the log has the wish so far."""
 
     session_id: str
     ok: bool

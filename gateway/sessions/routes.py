@@ -20,7 +20,7 @@ from gateway.requests import read_body
 from gateway.sessions.acting import Done, Sessions, Wish, Wished
 from gateway.sessions.bulk import Bulk
 from gateway.sessions.creating import Creating
-from gateway.sessions.models import BulkAnswer, Session, SessionAccepted, SessionPage, SessionStatus
+from gateway.sessions.models import BulkAnswer, Session, SessionAccepted, SessionKept, SessionPage, SessionStatus
 from gateway.sessions.requests import (
     ActionRequest,
     BulkRequest,
@@ -69,7 +69,8 @@ class SessionRoutes:
         router = APIRouter(tags=["sessions"], dependencies=[Depends(HTTPBearer(auto_error=False))])
         one = problems(401, 403, 404, 422, 503)
         change = problems(400, 401, 403, 404, 409, 413, 415, 422, 503)
-        wish = {200: {"model": Session}, **change}
+        kept = {202: {"model": SessionKept}, **change}
+        wish = {200: {"model": Session}, **kept}
 
         def add(path: str, handler: Handler, method: str, summary: str, **more: object) -> None:
             router.add_api_route(path, handler, methods=[method], summary=summary, **more)  # type: ignore[arg-type]  # FastAPI's keywords
@@ -87,7 +88,7 @@ class SessionRoutes:
         add(f"{HOME}/bulk", self.bulk, "POST", "One action on many sessions", **_body(BulkRequest, bulk))
         add(ONE, self.get, "GET", "One session", responses={200: {"model": Session}, **one})
         add(ONE, self.update, "PATCH", "Describe a session anew", **_body(UpdateSessionRequest, wish))
-        add(ONE, self.delete, "DELETE", "Delete a session", status_code=204, responses={204: {}, **change})
+        add(ONE, self.delete, "DELETE", "Delete a session", status_code=204, responses={204: {}, **kept})
         for action, model, summary in ACTIONS:
             handler = self._acting(action, model)
             more = _body(model, wish, required=False)
@@ -159,7 +160,7 @@ class SessionRoutes:
         _, body = await read_json(request)
         said = read_body(UpdateSessionRequest, body)
         key = read_key(request, principal, ONE, f"{session_id}\n".encode() + body)
-        return _done(await self._sessions.update(principal, row, said, key, Trail.of(request.scope)))
+        return _done(session_id, await self._sessions.update(principal, row, said, key, Trail.of(request.scope)))
 
     async def delete(
         self,
@@ -171,8 +172,10 @@ class SessionRoutes:
         principal = await self._caller(request, WRITE)
         key = read_key(request, principal, ONE, session_id.encode())
         row = await self._sessions.find(principal, session_id, archived=key is not None)
-        replayed = await self._sessions.delete(principal, row, key, Trail.of(request.scope))
-        return Response(status_code=204, headers={"Idempotency-Replayed": "true"} if replayed else None)
+        done = await self._sessions.delete(principal, row, key, Trail.of(request.scope))
+        if done.row is None:
+            return _kept(session_id, done)
+        return Response(status_code=204, headers=_headers(done))
 
     async def bulk(
         self,
@@ -196,7 +199,7 @@ class SessionRoutes:
             said, body = await _said(request, model)
             key = read_key(request, principal, f"{ONE}/{action}", f"{session_id}\n".encode() + body)
             wished = Wished(action, said, key)
-            return _done(await self._sessions.act(principal, row, wished, Trail.of(request.scope)))
+            return _done(session_id, await self._sessions.act(principal, row, wished, Trail.of(request.scope)))
 
         return handle
 
@@ -218,6 +221,17 @@ async def _said(request: Request, model: type[Wish]) -> tuple[Wish, bytes]:
     return read_body(model, body), body
 
 
-def _done(done: Done) -> Response:
-    headers = {"Idempotency-Replayed": "true"} if done.replayed else None
-    return json_answer(session_payload(done.row), 200, headers)
+def _done(session_id: str, done: Done) -> Response:
+    if done.row is None:
+        return _kept(session_id, done)
+    return json_answer(session_payload(done.row), 200, _headers(done))
+
+
+def _kept(session_id: str, done: Done) -> Response:
+    """202: the log has it, the database will follow."""
+    body = {"id": session_id, "message": "The wish is kept in the log; the database will follow."}
+    return json_answer(body, 202, {"Location": f"{HOME}/{session_id}", **_headers(done)})
+
+
+def _headers(done: Done) -> dict[str, str]:
+    return {"Idempotency-Replayed": "true"} if done.replayed else {}
