@@ -179,27 +179,40 @@ class Registry:
 
     async def _register(self, request: Request, principal: Principal, offer: AgentRegistered, body: bytes) -> Response:
         key = read_key(request, principal, HOME, body)
+        if key is not None and (earlier := await self._earlier(key, offer)) is not None:
+            return await self._repeated(principal, offer, earlier)
         token = f"{_TOKEN}{principal.tenant}.{secrets.token_urlsafe(32)}"
-        if key is not None and await self._was_registered(key, offer):
-            return await self._registered(principal, offer.agent_id, None, {"Idempotency-Replayed": "true"})
         data = offer.model_copy(update={"token_hash": hash_of(token)})
-        event = _event(request, data, principal.tenant, principal.owner, key)
-        answered = await self._wishes.ask(event, key)
+        try:
+            answered = await self._wishes.ask(_event(request, data, principal.tenant, principal.owner, key), key)
+        except IdempotencyConflictError:
+            # What was made at the same time with this key may differ in nothing but the token it drew.
+            earlier = await self._earlier(key, offer) if key is not None else None
+            if earlier is None:
+                raise
+            return await self._repeated(principal, offer, earlier)
         if answered.refusal is not None:
             raise agent_refusal(answered.refusal)
         if answered.outcome is None:
             return _kept(offer.agent_id)
         return await self._registered(principal, offer.agent_id, token, answered.headers)
 
-    async def _was_registered(self, key: Key, offer: AgentRegistered) -> bool:
-        """Whether this key's event is committed; the token it drew is not told again. Raises on another body."""
+    async def _earlier(self, key: Key, offer: AgentRegistered) -> Answered | None:
+        """What became of this key's event, if it is committed. Raises IdempotencyConflictError on another offer."""
         found = await settled(self._engine, SOURCE, str(key.event_id))
         if found is None:
-            return False
-        logged = decode(found.body).data
-        if not isinstance(logged, AgentRegistered) or logged.model_copy(update={"token_hash": None}) != offer:
+            return None
+        logged = decode(found.body)
+        data = logged.data
+        if not isinstance(data, AgentRegistered) or data.model_copy(update={"token_hash": None}) != offer:
             raise IdempotencyConflictError
-        return True
+        return Answered(found.outcome, logged, replayed=True)
+
+    async def _repeated(self, principal: Principal, offer: AgentRegistered, earlier: Answered) -> Response:
+        """The first answer, but for the token: it was told once and is not kept."""
+        if earlier.refusal is not None:
+            raise agent_refusal(earlier.refusal)
+        return await self._registered(principal, offer.agent_id, None, earlier.headers)
 
     async def _registered(
         self, principal: Principal, agent_id: str, token: str | None, headers: dict[str, str]

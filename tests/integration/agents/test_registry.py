@@ -128,6 +128,23 @@ async def test_a_repeat_with_the_same_key_is_the_same_registration(alice: httpx.
     assert again.json()["auth_token"] is None  # it was shown once and is not kept
 
 
+async def test_the_same_registration_made_many_times_at_once_is_one(alice: httpx.AsyncClient) -> None:
+    key = {"Idempotency-Key": "register-at-once"}
+    answers = await asyncio.gather(*(alice.post("/api/v1/agents", json=offer(), headers=key) for _ in range(8)))
+    assert [answer.status_code for answer in answers] == [201] * 8, [answer.text for answer in answers]
+    told = [answer.json()["auth_token"] for answer in answers]
+    assert sorted(token is None for token in told) == [False] + [True] * 7
+    assert [answer.headers.get("Idempotency-Replayed") for answer in answers].count("true") == 7
+
+
+async def test_a_repeat_of_a_refused_registration_is_refused_again(agency: Agency, alice: httpx.AsyncClient) -> None:
+    await registered(alice)
+    key = {"Idempotency-Key": "a-name-of-somebody-else"}
+    async with agency.http("bob") as bob:
+        for _ in range(2):
+            assert await code(await bob.post("/api/v1/agents", json=offer(), headers=key)) == (409, "name_taken")
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
