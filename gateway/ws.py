@@ -1,7 +1,7 @@
 """The WebSocket `/ws`: JSON frames, many subscriptions on one socket, every event in order or an explicit gap.
 
-Close codes: 4400 malformed, 4401 token, 4403 origin or scope do not retry; 4408 slow reader and 1012 restart
-retry with `after`. docs/subscribe.md has every frame.
+Close codes: 4400 malformed, 4401 token, 4403 origin or scope do not retry; 4408 slow reader, 1012 restart and
+1013 too many requests retry with `after`. docs/subscribe.md has every frame.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from events.errors import GanglionError, PermanentError
 from gateway.admission import Admission, may_enter
 from gateway.auth import Principal, bearer
 from gateway.encoding import to_json
-from gateway.errors import MissingScopeError, UnauthorizedError
+from gateway.errors import MissingScopeError, RateLimitedError, UnauthorizedError
 from gateway.frames import Frame, text_message
 from gateway.replay import Replayer
 from gateway.sockets import Connection, Sockets
@@ -116,6 +116,8 @@ class Socket(Connection):
             await self._end(4403, "missing_scope")
         except (UnauthorizedError, TimeoutError):
             await self._end(4401, "unauthorized")
+        except RateLimitedError as error:
+            await self._end(1013, error.code)
         except Exception:
             log.exception("socket_failed")
             await self._end(1011, "internal_error")

@@ -25,6 +25,19 @@ async def test_the_eleventh_request_of_a_free_token_is_told_when_to_come_back(do
     assert 1 <= int(answers[-1].headers["retry-after"]) <= 37  # 100 an hour
 
 
+async def test_a_socket_too_many_is_told_so_and_not_that_something_broke(doorstep: Doorstep) -> None:
+    bearer = signed(sub="henry", tier="free")
+    async with doorstep.gateway.socket(bearer) as held:
+        await held.until("hello")
+        async with doorstep.gateway.client(bearer) as henry:
+            for _ in range(FREE_AT_ONCE - 1):
+                assert (await henry.get("/api/v1/tasks")).status_code == httpx.codes.OK
+        async with doorstep.gateway.socket(bearer) as late:
+            assert await late.closed() == (1013, "rate_limited")
+        await held.send(type="auth", token=bearer)
+        assert await held.closed() == (1013, "rate_limited")
+
+
 async def test_nats_and_batches_are_counted_too(doorstep: Doorstep) -> None:
     bearer = signed(sub="gina", tier="free")
     async with doorstep.outsider("gina", bearer=bearer) as gina, doorstep.gateway.client(bearer) as http:
