@@ -43,8 +43,9 @@ _DOCUMENTED = (SubmitRequest, TaskRequest, BulkRequest, Accepted, SubmitAccepted
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """The documented error answers of a route."""
-    return {status: _problem(status) for status in statuses}
+    """The documented error answers of a route. Who is asked for a token is counted: 429 goes with 401."""
+    counted = (429,) if 401 in statuses else ()
+    return {status: _problem(status) for status in (*statuses, *counted)}
 
 
 def request_body(model: type[BaseModel], *, required: bool = True) -> dict[str, object]:
@@ -116,7 +117,7 @@ def _door(summary: str, body: type[BaseModel], accepted: type[BaseModel], waited
                 "headers": {"Location": {"schema": {"type": "string"}}, **replayed},
                 "content": {"application/json": {"schema": _ref(accepted)}},
             },
-            **{str(status): _problem(status) for status in (400, 401, 403, 409, 413, 415, 422, 503)},
+            **{str(status): answer for status, answer in problems(400, 401, 403, 409, 413, 415, 422, 503).items()},
         },
     }
 

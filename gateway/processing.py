@@ -99,7 +99,7 @@ class Processing:
             self.process,
             methods=["POST"],
             summary="Look at a text",
-            responses={200: {"model": ProcessAnswer}, **problems(400, 401, 403, 413, 415, 422, 429, 503)},
+            responses={200: {"model": ProcessAnswer}, **problems(400, 401, 403, 413, 415, 422, 503)},
             openapi_extra=request_body(ProcessRequest),
         )
         return router

@@ -57,7 +57,7 @@ class HttpDoor:
             responses={
                 202: {"model": documents.Receipt},
                 200: {"model": documents.BatchAnswer, "description": "A batch: what became of each event"},
-                **problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
+                **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
             },
             openapi_extra=documents.request_bodies(),
         )(self.publish)

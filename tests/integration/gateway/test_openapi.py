@@ -73,6 +73,13 @@ async def test_the_document_covers_every_route(alice: httpx.AsyncClient) -> None
     }
 
 
+async def test_whoever_is_asked_for_a_token_may_be_told_to_come_back_later(alice: httpx.AsyncClient) -> None:
+    paths = (await alice.get("/openapi.json")).json()["paths"]
+    answers = {(method, path): one["responses"] for path, methods in paths.items() for method, one in methods.items()}
+    assert {route for route, told in answers.items() if "401" in told and "429" not in told} == set()
+    assert all("Retry-After" in told["429"]["headers"] for told in answers.values() if "429" in told)
+
+
 @pytest.fixture
 async def router(bus: Client) -> None:
     """What stands in for the router, whose absence is a 503: an agent that has room for any task."""
