@@ -4,7 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from events.cursor import InvalidCursorError
@@ -110,12 +110,12 @@ def decode_place(text: str) -> Place:
     try:
         padded = text + "=" * (-len(text) % 4)
         created_at, task_id = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        place = Place(datetime.fromisoformat(created_at), UUID(task_id))
-    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error):
+        moment, identity = datetime.fromisoformat(created_at), UUID(task_id)
+        if moment.tzinfo is None:
+            raise InvalidCursorError(_NO_PLACE)
+        return Place(moment.astimezone(UTC), identity)  # as the database has it, if it can
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, binascii.Error):
         raise InvalidCursorError(_NO_PLACE) from None
-    if place.created_at.tzinfo is None:
-        raise InvalidCursorError(_NO_PLACE)
-    return place
 
 
 def is_shown(entry: LogEntry) -> bool:

@@ -1,5 +1,7 @@
 """Cursors of lists, and the facade's words for every state."""
 
+import base64
+import json
 from datetime import UTC, datetime
 from typing import get_args
 from uuid import uuid4
@@ -22,6 +24,13 @@ def test_a_list_cursor_comes_back_as_it_was() -> None:
 def test_any_other_text_is_no_list_cursor(text: str) -> None:
     with pytest.raises(InvalidCursorError):
         decode_place(text)
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_moment_that_does_not_exist_in_utc_is_in_no_list_cursor(moment: str) -> None:
+    forged = base64.urlsafe_b64encode(json.dumps([moment, str(uuid4())]).encode()).decode().rstrip("=")
+    with pytest.raises(InvalidCursorError):
+        decode_place(forged)
 
 
 def test_every_state_has_a_word_in_the_facade() -> None:
