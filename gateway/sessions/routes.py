@@ -50,6 +50,8 @@ ACTIONS: tuple[tuple[ControlAction, type[Wish], str], ...] = (
 SessionId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 Handler = Callable[..., Awaitable[Response]]
+_TEXT = r"^[^\x00]+$"
+"""What a database can look for: it keeps no NUL."""
 
 
 class SessionRoutes:
@@ -114,8 +116,8 @@ class SessionRoutes:
         kind: Annotated[list[SessionKind], Query(max_length=3)] = [],  # noqa: B006 - as above
         session_type: Annotated[list[SessionType], Query(max_length=5)] = [],  # noqa: B006 - as above
         priority: Annotated[list[Priority], Query(max_length=5)] = [],  # noqa: B006 - as above
-        tag: Annotated[str | None, Query(min_length=1, max_length=64)] = None,
-        title: Annotated[str | None, Query(min_length=1, max_length=100)] = None,
+        tag: Annotated[str | None, Query(min_length=1, max_length=64, pattern=_TEXT)] = None,
+        title: Annotated[str | None, Query(min_length=1, max_length=100, pattern=_TEXT)] = None,
         archived: bool = False,
         page: Annotated[int, Query(ge=1, le=10_000)] = 1,
         page_size: Annotated[int, Query(ge=1, le=100)] = 20,

@@ -227,6 +227,12 @@ async def test_sessions_are_listed_by_page_and_filter(alice: Talker) -> None:
     assert len(await found(kind="chat")) == 1
 
 
+@pytest.mark.parametrize("name", ["tag", "title"])
+async def test_a_filter_that_no_session_can_fit_is_refused(alice: Talker, name: str) -> None:
+    answer = await alice.http.get(HOME, params={name: "a\0b"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, name), answer.text
+
+
 async def test_a_session_shows_what_belongs_to_it_if_asked(parlour: Parlour, alice: Talker) -> None:
     parlour.guest.tools = [("look_up", {}, {})]
     session = await created(alice, auto_start=True)
