@@ -14,7 +14,7 @@ from gateway.errors import Fault, InvalidBodyError
 
 MAX_WAIT = 60
 
-_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,6})\"?\s*(?=$|[,;])")
+_WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,18})\"?\s*(?=$|[,;])", re.IGNORECASE)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 
@@ -30,7 +30,7 @@ class Key:
 
 def read_wait(request: Request) -> int | None:
     """The seconds a client wants to wait, at most 60; None if it does not or says it wrongly."""
-    found = _WAIT.search(request.headers.get("prefer", ""))
+    found = _WAIT.search(",".join(request.headers.getlist("prefer")))  # several headers are one (RFC 7240, 2)
     return min(int(found[1]), MAX_WAIT) if found else None
 
 

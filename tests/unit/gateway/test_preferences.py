@@ -18,12 +18,17 @@ def request(**headers: str) -> Request:
     ("value", "seconds"),
     [
         *(("wait=5", 5), ("wait = 7", 7), ('wait="9"', 9), ("respond-async, wait=10", 10), ("wait=3; x=1", 3)),
-        *(("wait=61", 60), ("wait=999999", 60), ("wait=0", 0)),
+        *(("wait=61", 60), ("wait=999999", 60), ("wait=3153600000", 60), ("wait=0", 0), ("Wait=5", 5)),
         *(("", None), ("wait", None), ("wait=x", None), ("wait=-1", None), ("await=5", None), ("wait=1e3", None)),
     ],
 )
 def test_the_seconds_to_wait_are_read_or_ignored(value: str, seconds: int | None) -> None:
     assert read_wait(request(prefer=value)) == seconds
+
+
+def test_several_headers_are_one_with_commas() -> None:
+    raw = [(b"prefer", b"respond-async"), (b"prefer", b"wait=5"), (b"prefer", b"wait=7")]
+    assert read_wait(Request({"type": "http", "method": "POST", "headers": raw})) == 5
 
 
 def test_ids_follow_from_tenant_owner_route_and_key_and_from_nothing_else() -> None:
