@@ -1,0 +1,86 @@
+"""Whoever sends a request without an end holds neither memory nor a connection, with a token or without."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway.http_wire import MAX_HEAD
+from tests.support.eventually import PATIENCE
+from tests.support.running_gateway import RunningGateway
+
+Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+BEGINNING = b"GET /livez HTTP/1.1\r\nHost: gateway\r\n"
+
+
+@asynccontextmanager
+async def connection(gateway: RunningGateway) -> AsyncGenerator[Stream]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, str]:
+    """Status and code of the one answer before the connection's end."""
+    async with asyncio.timeout(10 * PATIENCE):
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head.lower(), head
+    return int(head.split()[1]), str(json.loads(body)["code"])
+
+
+@pytest.mark.parametrize("more", [b"X-More: " + b"x" * 1_000 + b"\r\n", b"x" * 1_000], ids=["headers", "one"])
+async def test_a_head_without_an_end_is_refused(gateway: RunningGateway, more: bytes) -> None:
+    async with connection(gateway) as (reader, writer):
+        writer.write(BEGINNING + b"X-First: ")
+        for _ in range(MAX_HEAD // len(more) + 300):  # the server takes 256 KiB at a time
+            writer.write(more)
+        await writer.drain()
+        assert await answer(reader) == (431, "headers_too_large")
+
+
+async def test_a_large_head_is_refused_even_if_it_comes_at_once(gateway: RunningGateway) -> None:
+    async with connection(gateway) as (reader, writer):
+        writer.write(BEGINNING + b"X-Large: " + b"x" * MAX_HEAD + b"\r\n\r\n")
+        assert await answer(reader) == (431, "headers_too_large")
+
+
+async def test_a_head_that_is_large_and_not_too_large_is_taken(gateway: RunningGateway) -> None:
+    async with connection(gateway) as (reader, writer):
+        for _ in range(2):  # on one connection
+            writer.write(BEGINNING + b"X-Large: " + b"x" * (MAX_HEAD - 200) + b"\r\n\r\n")
+            assert await asyncio.wait_for(reader.readline(), 10 * PATIENCE) == b"HTTP/1.1 200 OK\r\n"
+            await reader.readuntil(b"\r\n\r\n")
+            await reader.readexactly(len(b'{"status":"ok"}'))
+
+
+async def test_what_is_no_http_is_told_so_like_any_other_fault(gateway: RunningGateway) -> None:
+    async with connection(gateway) as (reader, writer):
+        writer.write(b"HELLO\r\n\r\n")
+        assert await answer(reader) == (400, "bad_request")
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n", BEGINNING], ids=["nothing", "a line", "half a head"])
+async def test_who_sends_on_nothing_is_let_go(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr("gateway.http_wire.HEAD_WITHIN", 0.2)
+    async with connection(gateway) as (reader, writer):
+        writer.write(sent)
+        async with asyncio.timeout(10 * PATIENCE):
+            await reader.read()  # to the end
+
+
+async def test_who_waits_for_an_answer_or_is_subscribed_is_not(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.http_wire.HEAD_WITHIN", 0.2)
+    async with gateway.client() as alice, gateway.socket() as socket:
+        await socket.until("hello")
+        waited = await alice.post("/api/v1/tasks", json={"prompt": "Wait."}, headers={"Prefer": "wait=1"})
+        assert waited.status_code == 202
+        await socket.send(type="ping")
+        assert (await socket.until("pong"))[-1]["type"] == "pong"
