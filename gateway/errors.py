@@ -280,7 +280,7 @@ async def answer_http(request: Request, error: Exception) -> Response:
     detail = HTTPStatus(error.status_code).description or HTTPStatus(error.status_code).phrase
     headers = dict(error.headers or {})
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers["Allow"] = _allowed(request)
+        headers["Allow"] = _allowed(request) or headers.get("Allow", "")  # the document itself is in no document
     return problem(Trail.of(request.scope), error.status_code, code, detail, headers=headers)
 
 

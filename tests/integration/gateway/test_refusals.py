@@ -135,6 +135,16 @@ async def test_what_does_not_exist_is_a_problem_too(alice: httpx.AsyncClient) ->
     assert_is_problem(await alice.put("/api/v1/tasks"), 405, "method_not_allowed")
 
 
+@pytest.mark.parametrize(
+    ("path", "methods"),
+    [("/api/v1/tasks", {"GET", "POST"}), ("/submit", {"POST"}), ("/openapi.json", {"GET", "HEAD"})],
+)
+async def test_a_wrong_method_is_told_which_are_right(alice: httpx.AsyncClient, path: str, methods: set[str]) -> None:
+    answer = await alice.put(path)
+    assert_is_problem(answer, 405, "method_not_allowed")
+    assert set(answer.headers["allow"].split(", ")) == methods
+
+
 async def test_no_bad_token_opens_any_door(gateway: RunningGateway, keeper: FakeKeeper) -> None:
     async with gateway.client("") as nobody:
         for fault, make in REFUSED.items():
