@@ -79,7 +79,7 @@ class RemoteKeys:
             async with httpx.AsyncClient(transport=self._transport, timeout=2.0, trust_env=False) as client:
                 answer = await client.get(self._url)
                 answer.raise_for_status()
-                listed = answer.json()["keys"][:_MAX_KEYS]
+                listed = [entry for entry in answer.json()["keys"][:_MAX_KEYS] if isinstance(entry, dict)]
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             log.warning("jwks_unreadable", error=type(error).__name__)
             return

@@ -127,7 +127,7 @@ def public_jwk(kid: str) -> dict[str, object]:
 
 async def test_keys_of_a_jwks_are_found_by_their_id_and_fetched_seldom() -> None:
     server = KeyServer(
-        public_jwk("one"), {"kty": "oct", "k": "c2VjcmV0", "kid": "weak"}, {"kty": "RSA", "kid": "broken"}
+        public_jwk("one"), {"kty": "oct", "k": "c2VjcmV0", "kid": "weak"}, {"kty": "RSA", "kid": "broken"}, None, "two"
     )
     keys = RemoteKeys("https://idp.example/keys", httpx.MockTransport(server))
     assert (await keys.find("one")).algorithm == "RS256"
@@ -137,7 +137,8 @@ async def test_keys_of_a_jwks_are_found_by_their_id_and_fetched_seldom() -> None
     assert server.asked == 1
 
 
-async def test_a_jwks_that_cannot_be_read_lets_nobody_in() -> None:
-    transport = httpx.MockTransport(lambda _: httpx.Response(500))
+@pytest.mark.parametrize("answer", [httpx.Response(500), httpx.Response(200, json={"keys": "none"})], ids=str)
+async def test_a_jwks_that_cannot_be_read_lets_nobody_in(answer: httpx.Response) -> None:
+    transport = httpx.MockTransport(lambda _: answer)
     with pytest.raises(jwt.InvalidKeyError):
         await RemoteKeys("https://idp.example/keys", transport).find("one")
