@@ -107,8 +107,7 @@ class Chat:
         self, request: Request, user_id: User, skip: Skip = 0, limit: Annotated[int, Query(ge=1, le=100)] = 20
     ) -> Response:
         """Those in which something was said."""
-        principal = await self._caller(request, user_id, READ)
-        return json_answer(await self._conversations.list(principal, skip=skip, limit=limit))
+        return await _named(self._list(request, user_id, skip, limit))
 
     async def history(
         self,
@@ -138,6 +137,10 @@ class Chat:
         if user_id != principal.owner:
             raise ForeignUserError
         return principal
+
+    async def _list(self, request: Request, user_id: str, skip: int, limit: int) -> Response:
+        principal = await self._caller(request, user_id, READ)
+        return json_answer(await self._conversations.list(principal, skip=skip, limit=limit))
 
     async def _history(
         self, request: Request, user_id: str, conversation_id: str, skip: int | None, limit: int | None

@@ -93,7 +93,7 @@ async def test_an_unknown_conversation_is_not_found(parlour: Parlour, alice: Tal
 
 async def test_the_path_must_name_who_asks(alice: Talker, eve: Talker) -> None:
     for path in ("conversations", "conversations/x/history", "conversations/x/tool_calls"):
-        assert (await eve.http.get(f"{alice.home}/{path}")).status_code == 403
+        assert error_of(await eve.http.get(f"{alice.home}/{path}"), 403)["error_code"] == "foreign_user"
     answer = await eve.http.post(f"{alice.home}/chat", json={"message": "hi"})
     assert error_of(answer, 403)["error_code"] == "foreign_user"
 
