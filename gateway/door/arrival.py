@@ -91,7 +91,8 @@ class Arrival:
 
         Raises InvalidBodyError, which names attributes and never repeats values.
         """
-        extensions = {name: value for name, value in given.items() if name not in _KNOWN | {"sessionid", "traceparent"}}
+        named = {name: value for name, value in given.items() if name not in _KNOWN | {"sessionid", "traceparent"}}
+        extensions = {name: value for name, value in named.items() if value is not None}  # null is as good as absent
         if wrong := [name for name in extensions if not _EXTENSION.match(name)]:
             fault = Fault(
                 field=str(wrong[0])[:64], message="an attribute's name is 1 to 20 lower-case letters and digits"

@@ -45,6 +45,14 @@ def test_what_is_ours_to_stamp_never_gets_through(event: dict[str, JsonValue]) -
         assert {"producersource", "producerid", "producerdigest"} <= set(arrival.stamps)
 
 
+def test_null_is_as_good_as_absent() -> None:
+    """CloudEvents' JSON format 1.0.2, 2.2."""
+    absent = dict.fromkeys(("subject", "time", "datacontenttype", "dataschema", "sessionid", "traceparent", "color"))
+    arrival = read({**good, **absent})
+    assert arrival is not None
+    assert arrival.attributes.extensions == {}
+
+
 @given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20), st.text(max_size=20))
 def test_no_two_events_of_two_senders_or_sources_share_an_id(one: str, two: str, three: str, four: str) -> None:
     arrivals = [read({**good, "source": source, "id": event_id}) for source, event_id in ((one, two), (three, four))]
