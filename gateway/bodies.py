@@ -3,9 +3,16 @@
 import json
 
 import orjson
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
-from gateway.errors import BadJsonError, BodyTooLargeError, Fault, InvalidBodyError, WrongMediaTypeError
+from gateway.errors import (
+    BadJsonError,
+    BodyTooLargeError,
+    Fault,
+    IncompleteBodyError,
+    InvalidBodyError,
+    WrongMediaTypeError,
+)
 
 MAX_BODY = 1024 * 1024
 MAX_DEPTH = 32
@@ -33,17 +40,20 @@ def parse_json(body: bytes) -> object:
 
 
 async def read_bytes(request: Request) -> bytes:
-    """The body as it came. Raises BodyTooLargeError."""
+    """The body as it came. Raises BodyTooLargeError, and IncompleteBodyError to a client that has hung up."""
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdecimal() and int(declared) > MAX_BODY:
         raise BodyTooLargeError
     chunks: list[bytes] = []
     size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY:
-            raise BodyTooLargeError
-        chunks.append(chunk)
+    try:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > MAX_BODY:
+                raise BodyTooLargeError
+            chunks.append(chunk)
+    except ClientDisconnect:
+        raise IncompleteBodyError from None
     return b"".join(chunks)
 
 

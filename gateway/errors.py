@@ -71,6 +71,12 @@ class BadRequestError(PermanentError):
     code = "bad_request"
 
 
+class IncompleteBodyError(BadRequestError):
+    """The connection ended before the body did."""
+
+    code = "incomplete_body"
+
+
 class BadGatewayError(PermanentError):
     """What works behind us failed at this."""
 

@@ -1,15 +1,17 @@
-"""Whoever sends a request without an end holds neither memory nor a connection, with a token or without."""
+"""Requests without an end: they hold neither memory nor a connection for long, and break nothing."""
 
 import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.http_wire import MAX_HEAD
-from tests.support.eventually import PATIENCE
-from tests.support.running_gateway import RunningGateway
+from tests.support.eventually import PATIENCE, eventually
+from tests.support.running_gateway import RunningGateway, token
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 BEGINNING = b"GET /livez HTTP/1.1\r\nHost: gateway\r\n"
@@ -72,6 +74,24 @@ async def test_who_sends_on_nothing_is_let_go(
         writer.write(sent)
         async with asyncio.timeout(10 * PATIENCE):
             await reader.read()  # to the end
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tasks", "/api/v1/tasks/{}/cancel"])
+async def test_who_hangs_up_in_the_middle_of_a_body_is_no_fault_of_ours(
+    gateway: RunningGateway, alice: httpx.AsyncClient, path: str
+) -> None:
+    task_id = (await alice.post("/api/v1/tasks", json={"prompt": "Wait."})).json()["task_id"]
+    head = f"POST {path.format(task_id)} HTTP/1.1\r\nAuthorization: Bearer {token()}\r\n"
+    with capture_logs() as logged:
+        async with connection(gateway) as (_, writer):
+            writer.write(f"{head}Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{{".encode())
+            await writer.drain()
+        await eventually(lambda: _counted(alice, "400"))
+    assert [entry for entry in logged if entry["log_level"] == "error"] == []
+
+
+async def _counted(client: httpx.AsyncClient, status: str) -> bool:
+    return f'status="{status}"' in (await client.get("/metrics")).text
 
 
 async def test_who_waits_for_an_answer_or_is_subscribed_is_not(
