@@ -270,7 +270,8 @@ def _with_cors(app: ASGIApp, http: HttpSettings) -> ASGIApp:
         allow_origins=http.allowed_origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=[
-            *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Prefer", "X-Request-Id", "traceparent")
+            *("Authorization", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID", "Prefer"),
+            *("X-Request-Id", "traceparent"),
         ],
         expose_headers=[
             "ETag",

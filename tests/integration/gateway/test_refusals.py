@@ -282,6 +282,15 @@ async def test_only_known_origins_are_allowed_to_read_answers(alice: httpx.Async
     assert "access-control-allow-origin" not in refused.headers
 
 
+async def test_a_page_of_a_known_origin_may_send_what_a_stream_is_resumed_with(alice: httpx.AsyncClient) -> None:
+    preflight = {"Origin": ORIGIN, "Access-Control-Request-Method": "GET"}
+    answer = await alice.options(
+        "/api/v1/stream", headers={**preflight, "Access-Control-Request-Headers": "authorization, last-event-id"}
+    )
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["access-control-allow-origin"] == ORIGIN
+
+
 async def test_a_harmful_request_id_is_replaced(alice: httpx.AsyncClient) -> None:
     answer = await alice.get("/livez", headers={"X-Request-Id": "a b;c", "traceparent": "00-xyz"})
     assert answer.headers["x-request-id"] != "a b;c"
