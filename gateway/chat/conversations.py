@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from events.errors import InvalidIdError
+from events.ids import checked_name
 from gateway.auth import Principal
 from gateway.chat.errors import ConversationNotFoundError, ForeignConversationError
 from gateway.chat.views import conversation_view, tool_call_view
@@ -24,7 +26,7 @@ class Conversations:
         """The caller's own open conversation. Raises ConversationNotFoundError; somebody else's of the same tenant
         raises ForeignConversationError, as its document demands, and of another tenant is not found.
         """
-        row = await find_session(self._engine, conversation_id)
+        row = await find_session(self._engine, _id(conversation_id))
         if row is None or row.tenant != principal.tenant or row.kind != "chat":
             raise ConversationNotFoundError
         if row.owner != principal.owner:
@@ -57,3 +59,11 @@ class Conversations:
     async def tool_calls(self, session: SessionRow, *, skip: int, limit: int) -> Sequence[View]:
         """Every use of a tool in the conversation, those of turns without an answer too."""
         return [tool_call_view(call) for call in await tool_calls_of(self._engine, session.id, skip=skip, limit=limit)]
+
+
+def _id(text: str) -> str:
+    """What is no id names no conversation, and a database may not even be able to look for it."""
+    try:
+        return checked_name(text, "the conversation's id")
+    except InvalidIdError:
+        raise ConversationNotFoundError from None

@@ -91,6 +91,13 @@ async def test_an_unknown_conversation_is_not_found(parlour: Parlour, alice: Tal
     assert error_of(read, 404)["error_code"] == "conversation_not_found"
 
 
+@pytest.mark.parametrize("nobody", ["a%00b", "%F0%9F%90%9D", "a%20b"])
+async def test_what_cannot_be_an_id_is_no_conversation(alice: Talker, nobody: str) -> None:
+    for path in ("history", "tool_calls"):
+        answer = await alice.http.get(f"{alice.home}/conversations/{nobody}/{path}")
+        assert error_of(answer, 404)["error_code"] == "conversation_not_found"
+
+
 async def test_the_path_must_name_who_asks(alice: Talker, eve: Talker) -> None:
     for path in ("conversations", "conversations/x/history", "conversations/x/tool_calls"):
         assert error_of(await eve.http.get(f"{alice.home}/{path}"), 403)["error_code"] == "foreign_user"
