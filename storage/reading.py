@@ -76,4 +76,9 @@ async def _once(engine: AsyncEngine, statement: Select[*Columns]) -> Sequence[Ro
 
 
 def _told(error: BaseException) -> BaseException:
-    return error if isinstance(error, _OURS) else StoreUnavailableError()
+    return error if isinstance(error, _OURS) or _is_about_data(error) else StoreUnavailableError()
+
+
+def _is_about_data(error: BaseException) -> bool:
+    """SQLAlchemy's dialect has no class for what asyncpg says of data; its SQLSTATE is of class 22."""
+    return isinstance(error, DBAPIError) and str(getattr(error.orig, "sqlstate", "")).startswith("22")

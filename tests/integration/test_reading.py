@@ -1,0 +1,52 @@
+"""Reading from Postgres: what is wrong with a statement is not mistaken for an absent server."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import BigInteger, Select, String, bindparam, func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.types import TypeEngine
+
+from events.errors import StoreUnavailableError
+from storage.database import DatabaseSettings
+from storage.reading import Database, create_engine, fetch, one_moment
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncGenerator[Database]:
+    engine = create_engine(DatabaseSettings(database_url=SecretStr(database_url)))
+    yield engine
+    await engine.dispose()
+
+
+def looked_for(value: object, kind: TypeEngine[object]) -> Select[object]:
+    """A statement with one parameter."""
+    return select(func.coalesce(bindparam("value", value, type_=kind)))
+
+
+UNKNOWN = pytest.mark.parametrize(
+    ("value", "kind"), [("a\0b", String()), ("\ud800", String()), (2**70, BigInteger())], ids=["NUL", "lone", "large"]
+)
+
+
+@UNKNOWN
+async def test_data_that_cannot_be_looked_for_is_a_bug_and_no_absence(
+    engine: Database, value: object, kind: TypeEngine[object]
+) -> None:
+    with pytest.raises(DBAPIError):
+        await fetch(engine, looked_for(value, kind))
+
+
+@UNKNOWN
+async def test_nor_is_it_one_among_several_reads(engine: Database, value: object, kind: TypeEngine[object]) -> None:
+    with pytest.raises(DBAPIError):
+        async with one_moment(engine) as connection:
+            await connection.execute(looked_for(value, kind))
+
+
+async def test_a_server_that_is_not_there_is_an_absence() -> None:
+    nowhere = create_engine(DatabaseSettings(database_url=SecretStr("postgresql://nobody@127.0.0.1:1/nothing")))
+    with pytest.raises(StoreUnavailableError):
+        await fetch(nowhere, select(func.now()))
+    await nowhere.dispose()
