@@ -72,7 +72,11 @@ async def _once(engine: AsyncEngine, statement: Select[*Columns]) -> Sequence[Ro
     async with engine.connect() as connection:
         # One statement is a transaction of its own: BEGIN and ROLLBACK around it would be two round trips more.
         await connection.execution_options(isolation_level="AUTOCOMMIT")
-        return (await connection.execute(statement)).all()
+        try:
+            return (await connection.execute(statement)).all()
+        except DBAPIError:
+            await connection.invalidate()  # asyncpg may have failed halfway, and Postgres waits for the other half
+            raise
 
 
 def _told(error: BaseException) -> BaseException:

@@ -1,6 +1,7 @@
 """Reading from Postgres: what is wrong with a statement is not mistaken for an absent server."""
 
 from collections.abc import AsyncGenerator
+from typing import TypeVar
 
 import pytest
 from pydantic import SecretStr
@@ -12,6 +13,8 @@ from events.errors import StoreUnavailableError
 from storage.database import DatabaseSettings
 from storage.reading import Database, create_engine, fetch, one_moment
 
+T = TypeVar("T")
+
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncGenerator[Database]:
@@ -20,7 +23,7 @@ async def engine(database_url: str) -> AsyncGenerator[Database]:
     await engine.dispose()
 
 
-def looked_for(value: object, kind: TypeEngine[object]) -> Select[object]:
+def looked_for(value: object, kind: TypeEngine[T]) -> Select[T]:
     """A statement with one parameter."""
     return select(func.coalesce(bindparam("value", value, type_=kind)))
 
@@ -43,6 +46,16 @@ async def test_nor_is_it_one_among_several_reads(engine: Database, value: object
     with pytest.raises(DBAPIError):
         async with one_moment(engine) as connection:
             await connection.execute(looked_for(value, kind))
+
+
+@UNKNOWN
+async def test_who_reads_next_over_the_same_connection_notices_nothing(
+    engine: Database, value: object, kind: TypeEngine[object]
+) -> None:
+    with pytest.raises(DBAPIError):
+        await fetch(engine, looked_for(value, kind))
+    async with one_moment(engine) as connection:
+        assert (await connection.execute(looked_for("x", String()))).scalar() == "x"
 
 
 async def test_a_server_that_is_not_there_is_an_absence() -> None:
