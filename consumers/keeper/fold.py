@@ -1,6 +1,6 @@
 """Fold one batch of the log: every event in order, what it leads to folded before the next (DESIGN 4)."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -171,7 +171,20 @@ class Fold:
         return [effect for aggregate in aggregates for effect in aggregate.decide(self.world, event, at)]
 
     def _follow(self, event: Event[EventData], effects: Sequence[Effect], at: datetime) -> None:
-        """Let the event change the states, then each event it leads to, with all that follows from that."""
+        """Let the event change the states, then each event it leads to, with all that follows from that.
+
+        Not by calling itself: a queue of a thousand tasks that are skipped one after the other is as deep.
+        """
+        under_way = [self._led_to(event, effects, at)]
+        while under_way:
+            caused = next(under_way[-1], None)
+            if caused is None:
+                under_way.pop()
+            else:
+                under_way.append(self._led_to(caused, self._decide(caused, at), at))
+
+    def _led_to(self, event: Event[EventData], effects: Sequence[Effect], at: datetime) -> Iterator[Event[EventData]]:
+        """Let the event change the states, then publish what it leads to; each is followed before the next."""
         for aggregate in concerned(type(event.data)):
             aggregate.evolve(self.world, event, at)
         for index, effect in enumerate(effects):
@@ -184,7 +197,7 @@ class Fold:
                 caused = caused.model_copy(update={"hopcount": 1})
             self.publish(caused)
             if not isinstance(effect.data, TaskSubmitted):  # asked for again: it is a reactor's, and new to nobody here
-                self._follow(caused, self._decide(caused, at), at)
+                yield caused
 
     def _is_overtaken(self, effect: Effect) -> bool:
         """Whether the task has moved since: another effect of the same cause ended it, or let it go on."""

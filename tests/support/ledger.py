@@ -62,7 +62,7 @@ class Ledger:
         self.at += timedelta(seconds=1)
         stamp = int(self.at.timestamp()) * 1_000_000_000
         item = Inbound(Delivery(self.seq, stamp, "", encode(event), None), event)
-        known: dict[Key, State | None] = {}
+        known: dict[Key, State | None] = dict(self.states)
         while True:
             fold = Fold("e", World(known), 1)
             try:

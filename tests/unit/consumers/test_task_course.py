@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 
 from consumers.keeper.family import MAX_FAMILY
-from consumers.keeper.state import SpecState, TaskState
+from consumers.keeper.state import Course, SpecState, TaskState
 from consumers.keeper.world import Key
 from events import (
     MAX_HOPS,
@@ -25,6 +25,7 @@ from events import (
     Usage,
 )
 from events.ids import derived_id, new_id, run_id
+from events.task import Dependency
 from tests.support.ledger import Ledger
 
 AGENT = "extractive"
@@ -81,6 +82,17 @@ class Book(Ledger):
 
     def finish(self, task_id: UUID, outcome: str = "succeeded", attempt: int | None = None, **more: object) -> str:
         return self.state_fact(task_id, RunFinished, attempt, outcome=outcome, **more)
+
+    def queue_behind(self, head: UUID, length: int) -> list[UUID]:
+        """So many tasks that wait, each for the one before it."""
+        second = self.submit(depends_on=[{"task_id": head}])
+        self.check(second)
+        like, ids = self.task(second), [second, *(new_id() for _ in range(length - 1))]
+        for place, task_id in enumerate(ids):
+            before, behind = ids[place - 1] if place else head, tuple(ids[place + 1 : place + 2])
+            task = like._replace(id=task_id, depends_on=(Dependency(task_id=before),))
+            self.states[Key(TaskState, task_id)] = task._replace(course=Course(dependants=behind))
+        return ids
 
     def done(self, task_id: UUID, outcome: str = "succeeded") -> None:
         self.start(task_id)
@@ -170,6 +182,14 @@ def test_the_end_of_a_queue_of_tasks_is_no_loop(book: Book) -> None:
         book.done(task)
     assert {book.status(task) for task in tasks} == {"succeeded"}
     assert max(event.hopcount for event in book.announced) < 12
+
+
+def test_a_long_queue_that_is_skipped_from_its_head_on_ends_to_its_last_task(book: Book) -> None:
+    head = book.submit()
+    tasks = book.queue_behind(head, 1_200)
+    assert book.wish(head, "cancel") == "applied"
+    assert {book.status(task) for task in tasks} == {"skipped"}
+    assert [event.data.task_id for event in book.announced[-1_200:]] == tasks  # type: ignore[attr-defined]  # TaskEntered
 
 
 @pytest.mark.parametrize("kind", ["cycle to a parent", "cycle over a sibling", "unknown", "foreign"])
