@@ -7,7 +7,7 @@ from uuid import UUID
 from consumers.keeper.entering import enter, steer
 from consumers.keeper.gate import DEPENDENCIES, pass_or_wait
 from consumers.keeper.state import TaskState
-from consumers.keeper.world import Effect, Key, World
+from consumers.keeper.world import Effect, Key, State, World
 from events.base import MAX_HOPS, Event, EventData
 from events.task import FINAL, TaskEntered, TaskSubmitted
 
@@ -24,6 +24,14 @@ def relatives(data: TaskSubmitted) -> Iterator[Key]:
         yield Key(TaskState, data.spec.parent_id)
     for dependency in data.spec.depends_on:
         yield Key(TaskState, dependency.task_id)
+
+
+def kin(task: State) -> Iterator[Key]:
+    """The tasks that an open one waits for, and those that its end may end or wake."""
+    if isinstance(task, TaskState) and task.status not in FINAL:
+        yield from (Key(TaskState, one) for one in (task.parent_id, task.root_id) if one is not None)
+        yield from (Key(TaskState, dependency.task_id) for dependency in task.depends_on)
+        yield from (Key(TaskState, one) for one in (*task.course.children, *task.course.dependants))
 
 
 def refusal(world: World, event: Event[EventData], data: TaskSubmitted) -> tuple[str, str] | None:

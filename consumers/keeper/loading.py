@@ -1,10 +1,17 @@
-"""Load the states that a fold needs, one query a table, with those that are loaded along with them."""
+"""Load the states that a fold needs, one query a table, with those that are loaded along with them.
+
+A rule may ask for a state that nobody foresaw; then the batch is folded again. Who asked for one task that waits for
+another will ask for the next one, so each time we look twice as far: a queue of a thousand is folded ten times.
+"""
 
 from collections.abc import Iterable, Mapping, MutableMapping
 
 from consumers.keeper.aggregates import BY_KIND
 from consumers.keeper.world import Key, State
 from storage.keeper import KeeperStore
+
+_MOST = 10_000
+"""States in memory at a time for what nobody has asked for yet."""
 
 
 async def load_states(
@@ -27,3 +34,32 @@ async def load_states(
                 states[Key(kind, aggregate.id_of(state))] = state
         found = [(key, states[key]) for key in wanted]
         keys = [other for key, state in found if state is not None for other in BY_KIND[key.kind].related(state)]
+
+
+class Foresight:
+    """Finds the states of one batch; `missed` is asked again and again until no rule misses anything."""
+
+    def __init__(self, store: KeeperStore, remembered: Mapping[Key, State], states: dict[Key, State | None]) -> None:
+        self._store = store
+        self._remembered = remembered
+        self._reach = 1
+        self.states = states
+
+    async def load(self, keys: Iterable[Key]) -> None:
+        """Add the named states and what is loaded along with them."""
+        await load_states(self._store, keys, self.states, self._remembered)
+
+    async def missed(self, key: Key) -> None:
+        """Add this state, and what hangs together with those that are there, over twice as many steps as before."""
+        await self.load([key])
+        fresh: Iterable[Key] = list(self.states)
+        for _ in range(self._reach):
+            found = [state for state in map(self.states.get, fresh) if state is not None]
+            fresh = self._unknown(other for state in found for other in BY_KIND[type(state)].kin(state))
+            if not fresh or len(self.states) > _MOST:
+                return
+            await self.load(fresh)
+        self._reach *= 2
+
+    def _unknown(self, keys: Iterable[Key]) -> list[Key]:
+        return [key for key in dict.fromkeys(keys) if key not in self.states]

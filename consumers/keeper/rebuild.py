@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 import orjson
 
 from consumers.keeper.fold import POISON, Fold, Inbound, read, touched
-from consumers.keeper.loading import load_states
+from consumers.keeper.loading import Foresight
 from consumers.keeper.outbox import NOTHING_ON_ITS_WAY
-from consumers.keeper.world import Key, MissingStateError, State, World
+from consumers.keeper.world import MissingStateError, World
 from events.errors import GanglionError
 from events.ids import new_id
 from producers.reader import Delivery
@@ -61,15 +61,14 @@ async def rebuild(database_url: str, *, swap: bool = True) -> Report:
 
 async def _fold(store: RebuildStore, page: list[LoggedEvent]) -> None:
     inbound = [(read(_delivery(event), NOTHING_ON_ITS_WAY), event.outcome) for event in page]
-    states: dict[Key, State | None] = {}
-    keys: Sequence[Key] = touched(item for item, _ in inbound)
+    foresight = Foresight(store, {}, {})
+    await foresight.load(touched(item for item, _ in inbound))
     while True:
-        await load_states(store, keys, states, {})
-        fold = Fold(page[0].epoch, World(states), 0)
+        fold = Fold(page[0].epoch, World(foresight.states), 0)
         try:
             _take_all(fold, inbound)
         except MissingStateError as missing:
-            keys = [missing.key]
+            await foresight.missed(missing.key)
         else:
             break
     rows = {part: rows for part, rows in fold.finish().rows.items() if part not in LOG_PARTS}

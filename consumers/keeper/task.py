@@ -225,6 +225,7 @@ AGGREGATE = Aggregate(
     state_of=state_of,
     id_of=itemgetter(0),
     row_of=_row_of,
+    kin=family.kin,
 )
 
 SPEC = Aggregate(

@@ -18,7 +18,7 @@ from consumers.keeper.epoch import begin_epoch
 from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, presumed_new, read, touched
 from consumers.keeper.janitor import Janitor
 from consumers.keeper.lease import Lease
-from consumers.keeper.loading import load_states
+from consumers.keeper.loading import Foresight
 from consumers.keeper.metrics import COMMIT_SECONDS, FOLDED, OUTBOX, RESENT
 from consumers.keeper.outbox import Outbox
 from consumers.keeper.state import TaskState
@@ -259,17 +259,17 @@ class Term:
         As long as no events are looked for that are `known`, a task that is asked for is taken for a new one.
         """
         events = [item for item in inbound if isinstance(item, Inbound)]
-        keys: Sequence[Key] = touched(events)
         states: dict[Key, State | None] = {}
         if known is None:
             states.update((key, self._open_tasks.get(key)) for key in presumed_new(events))
+        foresight = Foresight(self._store, self._open_tasks, states)
+        await foresight.load(touched(events))
         while True:
-            await load_states(self._store, keys, states, self._open_tasks)
             fold = Fold(self._position.epoch, World(states), self._next_outbox, set(known or ()))
             try:
                 _fold_all(fold, inbound, poison)
             except MissingStateError as missing:
-                keys = [missing.key]
+                await foresight.missed(missing.key)
             else:
                 return fold
 
