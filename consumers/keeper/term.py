@@ -241,7 +241,7 @@ class Term:
         last = items[-1]
         now = Position(self._position.epoch, last.seq if isinstance(last, Delivery) else last.last_seq)
         began = time.monotonic()
-        await self._store.write(fold.finish(), self._position, now)
+        await self._store.write(fold.changes, self._position, now)
         self._lease.renewed(began)
         COMMIT_SECONDS.observe(time.monotonic() - began)
         FOLDED.inc(len(items))
@@ -298,6 +298,7 @@ def _fold_all(fold: Fold, inbound: Sequence[Inbound | Hole], poison: str | None)
                 fold.take_poison(item, poison)
             else:
                 fold.take(item)
+        fold.finish()
     except MissingStateError:
         raise
     except Exception as error:

@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from deploy.local.server import Server
-from events import Event, TaskControl
+from events import Event, RunFinished, RunStarted, TaskControl
 from events.codec import encode
 from events.ids import new_id
 from tests.support.accounting import assert_accounted
 from tests.support.eventually import eventually
-from tests.support.running_keeper import Bus, a_bus, checked, decided, finished, started, submitted
+from tests.support.running_keeper import Bus, a_bus, checked, decided, finished, named, started, submitted
 
 HAPPY = ["ready", "assigned", "running", "succeeded"]
 
@@ -232,6 +232,24 @@ async def test_one_row_that_postgres_refuses_does_not_cost_the_others(
         await bus.again(bad)
         await bus.folded()
         await assert_accounted(database_url)
+
+
+async def test_a_sum_that_no_row_can_hold_does_not_cost_the_others(bus: Bus) -> None:
+    """Each of the two is a number as Postgres has them, and so is what the runs' rows say."""
+    culprit, behind = await bus.submit("culprit"), await bus.submit("behind")
+    again = {"code": "tired", "message": "Not now.", "retryable": True}
+    for attempt in (1, 2):
+        run = named(culprit, attempt)
+        facts = [decided(culprit, attempt), RunStarted.model_validate(run)]
+        facts = [checked(culprit), *facts] if attempt == 1 else facts
+        spent = RunFinished.model_validate({**run, "outcome": "failed", "error": again, "usage": {"tokens": -(2**63)}})
+        retry = TaskControl(task_id=spent.task_id, action="retry", by="o", attempt=1)
+        for data in (*facts, spent, *([retry] if attempt == 1 else ())):
+            await bus.say(culprit, data, seed=f"{attempt}")
+    await bus.run_through(behind)
+    await bus.folded()
+    assert [await bus.status(cause.taskid) for cause in (culprit, behind)] == ["failed", "succeeded"]
+    assert await bus.database.fetchval("SELECT reason FROM task WHERE id = $1", culprit.taskid) == "internal_error"
 
 
 async def test_a_result_too_large_for_a_state_event_blocks_nobody(bus: Bus) -> None:
