@@ -35,6 +35,8 @@ from storage.agents import find_agent, find_assignment
 from storage.reading import Database
 
 MAX_FACT = 700 * 1024
+_MAX_SPENT = 2**53
+"""Up to here every reader of JSON counts exactly."""
 
 
 class RunSaid(Said):
@@ -49,13 +51,21 @@ class StartedSaid(RunSaid):
     """The agent began."""
 
 
+class UsageSaid(Usage):
+    """What a run spent: nobody is given anything back, and sums stay numbers."""
+
+    tokens: int = Field(default=0, ge=0, le=_MAX_SPENT)
+    cost_usd: float = Field(default=0.0, ge=0, le=_MAX_SPENT)
+    ms: float = Field(default=0.0, ge=0, le=_MAX_SPENT)
+
+
 class ProgressSaid(RunSaid):
     """The agent lives."""
 
     seq: Whole = Field(ge=1)
     percent: float | None = Field(default=None, ge=0, le=100)
     note: str | None = Field(default=None, max_length=2_000)
-    usage: Usage | None = None
+    usage: UsageSaid | None = None
 
 
 class FilesSaid(RunSaid):
@@ -82,7 +92,7 @@ class FinishedSaid(RunSaid):
     outcome: Outcome
     output: JsonObject | None = None
     error: TaskError | None = None
-    usage: Usage = Usage()
+    usage: UsageSaid = UsageSaid()
     quality: float | None = Field(default=None, ge=0, le=1)
     snapshot: Snapshot | None = None
 
