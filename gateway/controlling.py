@@ -37,6 +37,7 @@ _WHY = {
     "not_held": "it is not on hold",
     "not_checked": "it was not screened yet",
     "not_retryable": "only a task that failed or timed out can be tried again",
+    "was_refused": "it was refused when it was asked for: ask for another",
     "attempts_used_up": "all its attempts are used up",
 }
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from consumers.keeper import gate, turns
 from consumers.keeper.entering import enter, steer
 from consumers.keeper.state import SpecState, TaskState
-from consumers.keeper.submission import DEFAULT_DEADLINE, VERDICT, awaits_verdict
+from consumers.keeper.submission import DEFAULT_DEADLINE, VERDICT, awaits_verdict, was_refused
 from consumers.keeper.world import Effect, RefusedError, World
 from events.base import About
 from events.task import COMPLETED, FINAL, TaskControl, TaskError, TaskSubmitted
@@ -90,6 +90,8 @@ def _retry(control: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
     is_due = task.status == "waiting" and task.reason == "retry"
     if not is_due and task.status not in ("failed", "timed_out"):
         raise RefusedError("not_retryable")
+    if was_refused(task):
+        raise RefusedError("was_refused")
     if task.attempt == 0:  # it ended before any verdict: nothing may take it to an agent unscreened
         return _ask_for_verdict(task, scene)
     if control.action == "retry" and not has_attempts_left(task):

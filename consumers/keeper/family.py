@@ -14,6 +14,9 @@ from events.task import FINAL, TaskEntered, TaskSubmitted
 MAX_FAMILY = 256
 """How many tasks may descend from one root."""
 MAX_DEPENDENCIES = 64
+REFUSALS = frozenset(
+    {"loop_detected", "unknown_parent", "parent_ended", "too_many_dependencies", "cycle", "unknown_dependency"}
+)
 _WALKED = 1_024
 _ENDS_CHILDREN = ("cancelled", "skipped")
 

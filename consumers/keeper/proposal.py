@@ -10,7 +10,7 @@ from functools import singledispatch
 from operator import itemgetter
 
 from consumers.keeper.proposal_life import evolve
-from consumers.keeper.refinement import has_files, proposal_of_task, workflow_for
+from consumers.keeper.refinement import UNKNOWN_WORKFLOW, has_files, proposal_of_task, workflow_for
 from consumers.keeper.snapshot import names_what_is_known, refuse_unusable
 from consumers.keeper.state import TaskState
 from consumers.keeper.workflow_rows import proposal_of, proposal_row
@@ -65,7 +65,7 @@ def _submitted(data: TaskSubmitted, world: World, event: Event[EventData], _: da
         return ()
     if workflow_for(data, world, event) is not None:
         return ()
-    error = TaskError(code="unknown_workflow", message="There is no such workflow of yours.")
+    error = TaskError(code=UNKNOWN_WORKFLOW, message="There is no such workflow of yours.")
     failed = TaskFailed(
         task_id=data.task_id,
         kind="refinement",
@@ -218,7 +218,7 @@ def _named(world: World, event: Event[EventData], data: ProposalEvent) -> Propos
 def _workflow_of(world: World, found: ProposalState) -> WorkflowState:
     workflow = world.get(WorkflowState, found.workflow_id)
     if workflow is None:
-        raise RefusedError("unknown_workflow")
+        raise RefusedError(UNKNOWN_WORKFLOW)
     return workflow
 
 

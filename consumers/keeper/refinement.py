@@ -8,6 +8,8 @@ from consumers.keeper.world import Key, State, World
 from events.base import Event, EventData
 from events.task import TaskSubmitted
 
+UNKNOWN_WORKFLOW = "unknown_workflow"
+
 
 def of_task(task: State) -> Iterable[Key]:
     """The proposal that belongs to a task: to be loaded along with it."""

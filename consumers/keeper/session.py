@@ -29,7 +29,7 @@ from events.task import FINAL, TaskEntered, TaskSubmitted
 MAX_TURNS = 1_000
 """Turns of one conversation that may wait at a time."""
 
-_REFUSALS = {
+REFUSALS = {
     "unknown_session": "There is no session of yours under this id.",
     "session_archived": "The session is archived: nothing new begins in it.",
     "session_full": f"{MAX_TURNS} turns of this conversation wait already.",
@@ -40,7 +40,7 @@ _REFUSALS = {
 def refusal(world: World, event: Event[EventData], data: TaskSubmitted) -> tuple[str, str] | None:
     """Why a new task cannot be in the session that it names, as code and text; None if it can."""
     code = _refusal(world, event, data)
-    return (code, _REFUSALS[code]) if code else None
+    return (code, REFUSALS[code]) if code else None
 
 
 def _refusal(world: World, event: Event[EventData], data: TaskSubmitted) -> str | None:

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from consumers.keeper import family, gate, session
 from consumers.keeper.entering import enter, fail
+from consumers.keeper.refinement import UNKNOWN_WORKFLOW
 from consumers.keeper.state import Birth, Course, TaskState
 from consumers.keeper.world import Effect, RefusedError, World
 from events.base import Event, EventData
@@ -11,6 +12,7 @@ from events.task import TaskChecked, TaskError, TaskSubmitted, TaskUnchecked
 
 DEFAULT_DEADLINE = timedelta(hours=24)
 VERDICT = "verdict"
+_REFUSALS = family.REFUSALS | session.REFUSALS.keys() | {UNKNOWN_WORKFLOW}
 
 
 def submitted(data: TaskSubmitted, world: World, event: Event[EventData], at: datetime) -> list[Effect]:
@@ -80,3 +82,8 @@ def unchecked(data: TaskUnchecked, task: TaskState, at: datetime) -> list[Effect
 def awaits_verdict(task: TaskState) -> bool:
     """Whether nothing was judged yet."""
     return task.status == "submitted" or (task.status == "waiting" and task.reason == VERDICT)
+
+
+def was_refused(task: TaskState) -> bool:
+    """Whether it was never taken up: nobody knows of it whom it names, and what it names may be another's."""
+    return task.status == "failed" and task.attempt == 0 and task.reason in _REFUSALS

@@ -108,6 +108,26 @@ async def test_no_write_reaches_it(
     assert len(parlour.guest.given) == called
 
 
+async def test_what_was_refused_gets_in_by_no_second_try(parlour: Parlour, stranger: Talker, secret: Secret) -> None:
+    called = len(parlour.guest.given)
+    asked = {
+        "specversion": "1.0",
+        "id": "1",
+        "source": "/somewhere",
+        "type": "io.ganglion.task.submitted.v1",
+        "sessionid": secret.session,
+        "data": {"spec": {"prompt": "What was it?"}},
+    }
+    structured = {"Content-Type": "application/cloudevents+json"}
+    answer = await stranger.http.post("/api/v1/events", content=json.dumps(asked), headers=structured)
+    assert answer.status_code == 202, answer.text
+    home = f"/api/v1/tasks/{answer.json()['task_id']}"
+    assert (await stranger.http.get(home)).json()["reason"] == "unknown_session"
+    answer = await stranger.http.post(f"{home}/retry")
+    assert (answer.status_code, answer.json()["code"]) == (409, "refused"), answer.text
+    assert len(parlour.guest.given) == called
+
+
 async def test_no_route_of_the_document_shows_it_whatever_id_is_put_where(
     parlour: Parlour, stranger: Talker, secret: Secret
 ) -> None:

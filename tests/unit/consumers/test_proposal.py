@@ -231,6 +231,8 @@ def test_a_refinement_of_somebody_elses_workflow_fails_and_leaves_no_trace(
 ) -> None:
     refinement = ledger.request(ledger.workflow(), **whose)
     assert (refinement.task.status, refinement.task.reason) == ("failed", "unknown_workflow")
+    again = TaskControl(task_id=refinement.task_id, action="retry", by="stranger")
+    assert ledger.say(again, tenant=whose.get("tenant", "t")) == "refused:was_refused"
     assert "proposed" not in ledger.rows
     assert ledger.request(None).task.status == "failed"
 

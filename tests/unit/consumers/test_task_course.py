@@ -206,6 +206,8 @@ def test_what_can_never_be_met_fails_at_once(book: Book, kind: str) -> None:
     task = book.submit(parent_id=parent, depends_on=[{"task_id": sibling}, {"task_id": on}])
     assert (book.status(task), book.task(task).reason) == ("failed", code)
     assert book.check(task) == "refused:already_checked"
+    for wish in ("retry", "replay"):
+        assert book.wish(task, wish) == "refused:was_refused"
 
 
 def test_a_cancelled_parent_takes_its_children_with_it_and_theirs(book: Book) -> None:

@@ -222,6 +222,10 @@ def test_a_turn_in_somebody_elses_session_fails_like_one_in_none(whose: tuple[st
         assert story.outcome(stranger) == "applied"
     errors = [story.task(stranger.taskid).error for stranger in (foreign, unknown)]
     assert errors[0] == errors[1]
+    for stranger in (foreign, unknown):
+        again = control(stranger, "retry")
+        assert story.fold(again) == []
+        assert story.outcome(again) == "refused:was_refused"
     taken = turn("mine now", first.sessionid, spec=SessionSpec(kind="chat"), owner=owner, tenant=tenant)
     assert states(story.fold(taken)) == [("failed", "unknown_session")]
     session = story.session(first.sessionid)
