@@ -14,6 +14,7 @@ from events.base import CATALOGUE, Event, EventData
 from events.codec import decode, encode
 from events.errors import InvalidEventError, UnknownEventTypeError
 from events.message import MessageAppended
+from events.proposal import ProposalEntered
 from events.subjects import subject_of
 from events.task import TaskControl, TaskEntered, TaskSubmitted
 from producers.reader import Delivery, Hole
@@ -215,7 +216,7 @@ class Fold:
     def publish(self, event: Event[EventData]) -> None:
         """Put an event of ours into the outbox."""
         subject, body = subject_of(event), encode(event)
-        if len(body) > MAX_BODY and isinstance(event.data, TaskEntered | MessageAppended):
+        if len(body) > MAX_BODY and isinstance(event.data, _Shortenable):
             event = event.model_copy(update={"data": _shortened(event.data)})
             body = encode(event)
         self.outgoing.append(Outgoing(self.next_outbox, event, subject, body))
@@ -228,8 +229,13 @@ def is_internal(source: str) -> bool:
     return source.startswith(("/consumers/", "/janitor"))
 
 
-def _shortened(data: TaskEntered | MessageAppended) -> TaskEntered | MessageAppended:
-    """A state without what makes it too large for the bus: who wants all of it asks for the task, or the history."""
+_Shortenable = TaskEntered | MessageAppended | ProposalEntered
+
+
+def _shortened(data: _Shortenable) -> _Shortenable:
+    """A state without what makes it too large for the bus: who wants all of it asks for what it is about."""
+    if isinstance(data, ProposalEntered):
+        return data.model_copy(update={"applied": (), "removed": (), "conflicts": ()})
     if isinstance(data, MessageAppended):
         return data.model_copy(update={"content": data.content[:_SAID], "truncated": True})
     error = data.error and data.error.model_copy(update={"message": data.error.message[:_SHORT]})

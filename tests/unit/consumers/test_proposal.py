@@ -4,9 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from consumers.keeper.fold import MAX_BODY
 from consumers.keeper.proposal import MAX_PENDING
 from consumers.keeper.workflow_state import WorkflowState, digests
 from events import File, ProposalDecide, ProposalShare, Snapshot, TaskCancelled, TaskControl
+from events.codec import encode
 from events.files import MAX_FILE_BYTES, digest_of, sha256_of
 from tests.support.ledger import Ledger
 
@@ -223,6 +225,15 @@ def test_undecided_proposals_are_bounded(ledger: Ledger) -> None:
     made = [ledger.proposed(workflow_id, ONE) for _ in range(MAX_PENDING + 1)]
     assert (made[0].proposal.status, made[0].proposal.reason) == ("superseded", "too_many")
     assert len(ledger.get(WorkflowState, workflow_id).open_proposals) == MAX_PENDING
+
+
+def test_the_approval_of_many_long_paths_is_no_larger_than_the_bus_takes(ledger: Ledger) -> None:
+    folders = "/".join(["漢" * 80] * 6)
+    old, new = ({f"{name}{number}/{folders}": "x" for number in range(450)} for name in ("old", "new"))
+    workflow_id = ledger.workflow(old)
+    assert ledger.proposed(workflow_id, new).decide("approve") == "applied"
+    assert len(ledger.draft(workflow_id)) == len(new)
+    assert max(len(encode(event)) for event in ledger.announced) <= MAX_BODY
 
 
 @pytest.mark.parametrize("whose", [{"owner": "stranger"}, {"tenant": "elsewhere"}])
