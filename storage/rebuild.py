@@ -16,6 +16,16 @@ UPDATE keeper SET holder = $1, until = clock_timestamp() + interval '10 s' WHERE
 _PAGE = """
 SELECT epoch, seq, time, outcome, body FROM event_log
 WHERE (epoch, seq) > ($1, $2) ORDER BY epoch, seq LIMIT $3"""
+# What LIKE copies under other names or not at all; migrations know indexes by their names.
+_OPTIONS = "SELECT array_to_string(reloptions, ', ') FROM pg_class WHERE oid = $1::regclass"
+_KEYS = """
+SELECT format('CONSTRAINT %I %s', conname, pg_get_constraintdef(oid)) FROM pg_constraint
+WHERE conrelid = $1::regclass AND contype IN ('p', 'u')"""
+_INDEXES = """
+SELECT format('CREATE %s INDEX %I ON ', CASE WHEN indisunique THEN 'UNIQUE' END, relname) AS made,
+       substring(pg_get_indexdef(indexrelid) FROM ' (USING .*)$') AS described
+FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid
+WHERE indrelid = $1::regclass AND NOT EXISTS (SELECT FROM pg_constraint WHERE conindid = indexrelid)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +60,7 @@ class RebuildStore(KeeperStore):
         with store_faults():
             await shadow._connection.execute(f"DROP SCHEMA IF EXISTS {_SHADOW} CASCADE; CREATE SCHEMA {_SHADOW}")
             for name in FOLDED:
-                await shadow._connection.execute(f"CREATE TABLE {_SHADOW}.{name} (LIKE public.{name} INCLUDING ALL)")
+                await _copy(shadow._connection, f"public.{name}", f"{_SHADOW}.{name}")
             await shadow._connection.execute(f"SET search_path TO {_SHADOW}, public")
         return shadow
 
@@ -106,3 +116,15 @@ class RebuildStore(KeeperStore):
         if row is None:
             raise AssertionError("an aggregate always has a row")
         return row
+
+
+async def _copy(connection: "asyncpg.Connection[asyncpg.Record]", table: str, to: str) -> None:
+    """Make an empty table like another one in all, the names of its indexes included."""
+    options = await connection.fetchval(_OPTIONS, table)
+    await connection.execute(
+        f"CREATE TABLE {to} (LIKE {table} INCLUDING ALL EXCLUDING INDEXES)" + (f" WITH ({options})" if options else "")
+    )
+    for (key,) in await connection.fetch(_KEYS, table):
+        await connection.execute(f"ALTER TABLE {to} ADD {key}")
+    for made, described in await connection.fetch(_INDEXES, table):
+        await connection.execute(f"{made}{to} {described}")

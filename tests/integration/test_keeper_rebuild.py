@@ -51,3 +51,21 @@ async def test_rows_that_were_changed_by_hand_are_found_and_mended(bus: Bus) -> 
     assert not report.same
     assert await bus.database.fetch(rows) == before
     assert (await rebuild(bus.database_url, swap=False)).same
+
+
+DESCRIBED = (
+    "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'",
+    "SELECT relname, reloptions FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'",
+    "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE connamespace = 'public'::regnamespace",
+    """SELECT table_name, column_name, data_type, is_nullable, column_default,
+    col_description((table_schema || '.' || table_name)::regclass, ordinal_position)
+    FROM information_schema.columns WHERE table_schema = 'public'""",
+)
+"""What a migration, or the plan of a statement, may rely on."""
+
+
+async def test_the_tables_put_in_place_are_made_like_those_they_replace(bus: Bus) -> None:
+    await eventful(bus)
+    before = [await bus.database.fetch(f"{query} ORDER BY 1, 2") for query in DESCRIBED]
+    assert (await rebuild(bus.database_url)).swapped
+    assert [await bus.database.fetch(f"{query} ORDER BY 1, 2") for query in DESCRIBED] == before
