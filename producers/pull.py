@@ -23,6 +23,10 @@ log = structlog.get_logger()
 _HEARTBEAT = 1.0
 _EXPIRES = 30.0
 _CHECK = 0.1
+_BYTES = 16 * 1024 * 1024
+"""Of what is asked for at a time, and of what waits here: the server hangs up on who has 64 MiB before it."""
+_BYTES_AT_ONCE = 8 * 1024 * 1024
+"""Of what is taken at a time, if it is more than one message."""
 
 
 class Pull:
@@ -45,6 +49,7 @@ class Pull:
         self._asking: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._received: deque[Msg] = deque()
+        self._bytes = 0
         self._bell = asyncio.Event()
         self._requested = 0
         self._out = 0
@@ -75,10 +80,18 @@ class Pull:
         return bool(self._received)
 
     async def take(self, limit: int = 256) -> list[Msg]:
-        """The next 1 to `limit` messages, whatever is waiting; none once the pull is lost and empty."""
+        """The next 1 to `limit` messages, whatever is waiting, at most 8 MiB of them if they are several; none once
+        the pull is lost and empty.
+        """
         await self.some()
-        received = self._received
-        return [received.popleft() for _ in range(min(limit, len(received)))]
+        received, taken, size = self._received, list[Msg](), 0
+        while received and len(taken) < limit:
+            size += len(received[0].data)
+            if taken and size > _BYTES_AT_ONCE:
+                break
+            taken.append(received.popleft())
+            self._bytes -= len(taken[-1].data)
+        return taken
 
     async def wait(self, within: float) -> bool:
         """Whether something is waiting, at once or within so many seconds."""
@@ -106,8 +119,15 @@ class Pull:
         room = self._window - self._requested - self._out
         if room < (self._rearm if self._requested else 1) or self.lost or not self._client.is_connected:
             return
+        if self._bytes > _BYTES:
+            return
         self._requested += room
-        request = {"batch": room, "expires": int(_EXPIRES * 1e9), "idle_heartbeat": int(_HEARTBEAT * 1e9)}
+        request = {
+            "batch": room,
+            "max_bytes": _BYTES,
+            "expires": int(_EXPIRES * 1e9),
+            "idle_heartbeat": int(_HEARTBEAT * 1e9),
+        }
         await self._client.publish(self._subject, orjson.dumps(request), reply=self._inbox)
 
     def _on_message(self, message: Msg) -> None:
@@ -116,6 +136,7 @@ class Pull:
             self._requested -= 1
             self._out += 1
             self._received.append(message)
+            self._bytes += len(message.data)
             self._bell.set()
             if not self._requested:
                 self._ask_soon()

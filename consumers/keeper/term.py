@@ -40,6 +40,8 @@ log = structlog.get_logger()
 _ANNOUNCE_EVERY = 0.1
 _OWN_WAIT = 0.05
 _BATCH = 256
+_BYTES = 8 * 1024 * 1024
+"""Of own outputs that wait for company: as many as the reader gives at a time."""
 _OPEN_TASKS = 8_192
 _CROWD = 16
 """When so many senders wait for one commit, or for the one after it, the consumers beside us let them pass first."""
@@ -185,7 +187,9 @@ class Term:
                     await self._after(one, publish=publish)
 
     def _has_time(self, items: Sequence[Item]) -> bool:
-        return len(items) < _BATCH and not self._outbox.holds and all(map(_is_own, items))
+        if len(items) >= _BATCH or self._outbox.holds or not all(map(_is_own, items)):
+            return False
+        return sum(len(item.body) for item in items if isinstance(item, Delivery)) < _BYTES
 
     async def _after(self, fold: Fold, *, publish: bool) -> None:
         if publish:

@@ -71,6 +71,23 @@ async def test_a_batch_is_what_is_waiting_and_never_more_than_asked_for(client: 
         assert [len(await reader.batch(64)), len(await reader.batch(64))] == [64, 36]
 
 
+async def test_large_messages_come_in_portions_that_memory_and_server_can_bear(client: Client) -> None:
+    """A server hangs up on who has 64 MiB before it, and one commit of 256 MiB takes longer than a lease."""
+    count, large, most = 60, b"x" * 1_000_000, 8 * 1024 * 1024
+    async with Publisher(client, timeout=30) as publisher:
+        for number in range(count):
+            await (await publisher.send_bytes("s.x", large, f"m{number}"))
+    async with Reader(client, "S", 1) as reader:
+        await eventually(lambda: len(reader._pull._received) > 10)
+        taken: list[Delivery | Hole] = []
+        while len(taken) < count:
+            assert len(reader._pull._received) < 50
+            batch = await reader.batch()
+            assert sum(len(item.body) for item in batch if isinstance(item, Delivery)) <= most
+            taken += batch
+    assert seqs(taken) == list(range(1, count + 1))
+
+
 @pytest.mark.parametrize(
     ("deleted", "expected"),
     [
