@@ -278,6 +278,21 @@ async def test_long_work_is_done_once_and_by_no_more_hands_than_there_are(bus: B
     assert len(await others(bus)) == 4
 
 
+async def test_quick_work_that_waits_long_for_its_turn_is_done_once_too(bus: Bus) -> None:
+    """Many long texts, say: the last of them begins later than the server would wait for it."""
+    calls = Calls()
+
+    async def check(event: Event[EventData]) -> Sequence[EventData]:
+        calls.note(event)
+        await asyncio.sleep(0.1)  # the work itself
+        return [checked(event)]
+
+    causes = [await bus.submit(f"Task {number}") for number in range(30)]
+    async with fed(bus, Flow(replace(FLOW, ack_wait=0.9), check)):
+        await eventually(bus.settled, within=20)
+    assert len(calls.events) == len(causes)
+
+
 async def test_no_slot_stays_empty_beside_long_work(bus: Bus) -> None:
     done = asyncio.Event()
     calls = Calls()
