@@ -1,6 +1,6 @@
 """How tasks hang together: who waits for whom, who was made by whom, and where that must end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -60,14 +60,17 @@ def _dependency_refusal(
     if not data.spec.depends_on:
         return None
     own = {data.task_id} | ({one.id for one in _ancestors(world, parent)} if parent is not None else set())
+    others: list[TaskState] = []
     for dependency in data.spec.depends_on:
         if dependency.task_id in own:
             return "cycle", "The task would wait for itself."
         other = world.get(TaskState, dependency.task_id)
         if other is None or not _same_owner(other, event):
             return "unknown_dependency", "There is no such task of yours to depend on."
-        if _leads_to(world, other, own):
-            return "cycle", "The task would wait for itself."
+        others.append(other)
+    # Nobody who is open waits for a task that was not there yet: only what has ancestors can be waited for already.
+    if _lead_to(world, others, own, far=parent is not None):
+        return "cycle", "The task would wait for itself."
     return None
 
 
@@ -150,15 +153,15 @@ def _ancestors(world: World, parent: TaskState) -> Iterator[TaskState]:
         task = world.get(TaskState, task.parent_id) if task.parent_id is not None else None
 
 
-def _leads_to(world: World, start: TaskState, goals: set[UUID]) -> bool:
-    """Whether `start` waits, over any number of tasks, for one of `goals`."""
-    seen = {start.id}
-    ahead = [start]
+def _lead_to(world: World, starts: Sequence[TaskState], goals: set[UUID], *, far: bool) -> bool:
+    """Whether one of `starts` waits for one of `goals`: itself or, if `far`, over any number of tasks."""
+    seen = {start.id for start in starts}
+    ahead = list(starts)
     while ahead and len(seen) <= _WALKED:
         for dependency in ahead.pop().depends_on:
             if dependency.task_id in goals:
                 return True
-            other = world.get(TaskState, dependency.task_id) if dependency.task_id not in seen else None
+            other = world.get(TaskState, dependency.task_id) if far and dependency.task_id not in seen else None
             if other is not None and other.status not in FINAL:
                 seen.add(other.id)
                 ahead.append(other)

@@ -7,7 +7,7 @@ import pytest
 
 from consumers.keeper.family import MAX_FAMILY
 from consumers.keeper.state import Course, SpecState, TaskState
-from consumers.keeper.world import Key
+from consumers.keeper.world import Key, World
 from events import (
     MAX_HOPS,
     Event,
@@ -190,6 +190,28 @@ def test_a_long_queue_that_is_skipped_from_its_head_on_ends_to_its_last_task(boo
     assert book.wish(head, "cancel") == "applied"
     assert {book.status(task) for task in tasks} == {"skipped"}
     assert [event.data.task_id for event in book.announced[-1_200:]] == tasks  # type: ignore[attr-defined]  # TaskEntered
+
+
+@pytest.mark.parametrize("who", ["a child", "nobody's child"])
+def test_who_joins_a_dense_web_of_tasks_is_looked_at_once(
+    book: Book, who: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [book.submit() for _ in range(150)]
+    for place, task_id in enumerate(ids):
+        before = tuple(Dependency(task_id=one) for one in ids[max(0, place - 64) : place])
+        book.states[Key(TaskState, task_id)] = book.task(task_id)._replace(depends_on=before)
+    parent = book.submit() if who == "a child" else None
+    asked: list[object] = []
+    get = World.get
+
+    def counted(world: World, kind: type[TaskState], key: object) -> TaskState | None:
+        asked.append(key)
+        return get(world, kind, key)
+
+    monkeypatch.setattr(World, "get", counted)
+    task = book.submit(depends_on=[{"task_id": one} for one in ids[-64:]], parent_id=parent)
+    assert book.status(task) == "submitted"
+    assert len(asked) < 3_000
 
 
 @pytest.mark.parametrize("kind", ["cycle to a parent", "cycle over a sibling", "unknown", "foreign"])
