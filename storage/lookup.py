@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from events.errors import StoreUnavailableError
+from events.errors import GanglionError, PermanentError
 from events.message import Role
 from events.task import Status, TaskSpec
 from storage.database import DatabaseSettings
@@ -75,6 +75,12 @@ class Lookup(Protocol):
         """The last snapshot of a refinement's last execution. Raises StoreUnavailableError."""
 
 
+class UnreadableTaskError(PermanentError):
+    """What a task's row says is not what this program keeps there."""
+
+    code = "unreadable_task"
+
+
 class PostgresLookup:
     """Reads through a pool; the look-ups of one turn of the event loop share one statement."""
 
@@ -100,7 +106,7 @@ class PostgresLookup:
         self._pool.terminate()
 
     async def task(self, task_id: UUID) -> TaskView | None:
-        """The task's row, or None. Raises StoreUnavailableError."""
+        """The task's row, or None. Raises StoreUnavailableError and UnreadableTaskError."""
         future = self._wanted.get(task_id)
         if future is None:
             loop = asyncio.get_running_loop()
@@ -136,19 +142,27 @@ class PostgresLookup:
         try:
             with store_faults():
                 rows = await self._pool.fetch(_QUERY, list(wanted))
-        except StoreUnavailableError as error:
+        except GanglionError as error:
             for future in wanted.values():
                 if not future.done():
                     future.set_exception(error)
             return
-        found = {row["id"]: _view(row) for row in rows}
+        found = {row["id"]: row for row in rows}
         for task_id, future in wanted.items():
             if not future.done():
-                future.set_result(found.get(task_id))
+                _answer(future, found.get(task_id))
 
 
 async def _as_it_is(_: object) -> None:
     """Nothing here changes a connection, so none is reset: that would be a round trip after each statement."""
+
+
+def _answer(future: "asyncio.Future[TaskView | None]", row: asyncpg.Record | None) -> None:
+    """One row that cannot be read costs only those who want it."""
+    try:
+        future.set_result(None if row is None else _view(row))
+    except ValueError as error:
+        future.set_exception(UnreadableTaskError(type(error).__name__))
 
 
 def _view(row: asyncpg.Record) -> TaskView:
