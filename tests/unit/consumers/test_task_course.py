@@ -6,8 +6,8 @@ from uuid import UUID
 import pytest
 
 from consumers.keeper.family import MAX_FAMILY
-from consumers.keeper.state import Course, SpecState, TaskState
-from consumers.keeper.world import Key, World
+from consumers.keeper.state import SpecState, TaskState
+from consumers.keeper.world import Key
 from events import (
     MAX_HOPS,
     Event,
@@ -25,7 +25,6 @@ from events import (
     Usage,
 )
 from events.ids import derived_id, new_id, run_id
-from events.task import Dependency
 from tests.support.ledger import Ledger
 
 AGENT = "extractive"
@@ -82,17 +81,6 @@ class Book(Ledger):
 
     def finish(self, task_id: UUID, outcome: str = "succeeded", attempt: int | None = None, **more: object) -> str:
         return self.state_fact(task_id, RunFinished, attempt, outcome=outcome, **more)
-
-    def queue_behind(self, head: UUID, length: int) -> list[UUID]:
-        """So many tasks that wait, each for the one before it."""
-        second = self.submit(depends_on=[{"task_id": head}])
-        self.check(second)
-        like, ids = self.task(second), [second, *(new_id() for _ in range(length - 1))]
-        for place, task_id in enumerate(ids):
-            before, behind = ids[place - 1] if place else head, tuple(ids[place + 1 : place + 2])
-            task = like._replace(id=task_id, depends_on=(Dependency(task_id=before),))
-            self.states[Key(TaskState, task_id)] = task._replace(course=Course(dependants=behind))
-        return ids
 
     def done(self, task_id: UUID, outcome: str = "succeeded") -> None:
         self.start(task_id)
@@ -182,36 +170,6 @@ def test_the_end_of_a_queue_of_tasks_is_no_loop(book: Book) -> None:
         book.done(task)
     assert {book.status(task) for task in tasks} == {"succeeded"}
     assert max(event.hopcount for event in book.announced) < 12
-
-
-def test_a_long_queue_that_is_skipped_from_its_head_on_ends_to_its_last_task(book: Book) -> None:
-    head = book.submit()
-    tasks = book.queue_behind(head, 1_200)
-    assert book.wish(head, "cancel") == "applied"
-    assert {book.status(task) for task in tasks} == {"skipped"}
-    assert [event.data.task_id for event in book.announced[-1_200:]] == tasks  # type: ignore[attr-defined]  # TaskEntered
-
-
-@pytest.mark.parametrize("who", ["a child", "nobody's child"])
-def test_who_joins_a_dense_web_of_tasks_is_looked_at_once(
-    book: Book, who: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ids = [book.submit() for _ in range(150)]
-    for place, task_id in enumerate(ids):
-        before = tuple(Dependency(task_id=one) for one in ids[max(0, place - 64) : place])
-        book.states[Key(TaskState, task_id)] = book.task(task_id)._replace(depends_on=before)
-    parent = book.submit() if who == "a child" else None
-    asked: list[object] = []
-    get = World.get
-
-    def counted(world: World, kind: type[TaskState], key: object) -> TaskState | None:
-        asked.append(key)
-        return get(world, kind, key)
-
-    monkeypatch.setattr(World, "get", counted)
-    task = book.submit(depends_on=[{"task_id": one} for one in ids[-64:]], parent_id=parent)
-    assert book.status(task) == "submitted"
-    assert len(asked) < 3_000
 
 
 @pytest.mark.parametrize("kind", ["cycle to a parent", "cycle over a sibling", "unknown", "foreign"])
