@@ -21,9 +21,11 @@ _MENTION = Pattern(
     r"(?:program|script|function|class|regex|code|story|novel|scene|poem|dialogue)"
     r")\b"
 )
+# Only words that leave the order forbidden may stand between: "do not forget to", "never just" order it all the same.
 _NEGATION = Pattern(
-    r"(?i)\b(?:do not|don't|dont|never|should not|shouldn't|must not|mustn't|avoid|without|cannot|can't|not to)"
-    r"\s+(?:\w+\s+){0,2}$"
+    r"(?i)\b(?:do not|don't|dont|never|should not|shouldn't|must not|mustn't|avoid|without|cannot|can't|not to)\s+"
+    r"(?:(?:ever|even|blindly|directly|knowingly|accidentally|dare)\s+)?"
+    r"(?:(?:try|attempt|want|wish|have|need|be \w+|let \w+|allow \w+|ask \w+|tell \w+|make \w+)\s+(?:to\s+)?)?$"
 )
 
 
@@ -38,7 +40,12 @@ def sentence(text: bytes, start: int, end: int) -> tuple[int, int]:
 def excused(text: bytes, start: int, end: int) -> bool:
     """Whether the sentence talks about the match rather than means it: mentioned, quoted, or forbidden."""
     first, last = sentence(text, start, end)
-    if _NEGATION.found(text, first, start) or _MENTION.found(text, first, start):
+    if _MENTION.found(text, first, start) or _forbidden(text[first:start]):
         return True
     before, after = text[first:start].rstrip(), text[end:last]
     return any(before.endswith(opening) and closing in after for opening, closing in _QUOTES)
+
+
+def _forbidden(before: bytes) -> bool:
+    """Whether these words forbid what follows; they are a text by themselves, because RE2's `$` is a text's end."""
+    return _NEGATION.found(before)
