@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from screening.hearers import for_others
 from screening.pattern import Pattern
 
 _REACH = 240
@@ -38,12 +39,14 @@ def sentence(text: bytes, start: int, end: int) -> tuple[int, int]:
 
 
 def excused(text: bytes, start: int, end: int) -> bool:
-    """Whether the sentence talks about the match rather than means it: mentioned, quoted, or forbidden."""
+    """Whether the sentence talks about the match rather than means it: mentioned, quoted, forbidden, or for others."""
     first, last = sentence(text, start, end)
     if _MENTION.found(text, first, start) or _forbidden(text[first:start]):
         return True
     before, after = text[first:start].rstrip(), text[end:last]
-    return any(before.endswith(opening) and closing in after for opening, closing in _QUOTES)
+    if any(before.endswith(opening) and closing in after for opening, closing in _QUOTES):
+        return True
+    return for_others(text, (start, end), (first, last))
 
 
 def _forbidden(before: bytes) -> bool:
