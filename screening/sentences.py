@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from screening.hearers import for_others
+from screening.notation import in_notation
 from screening.pattern import Pattern
 
 _REACH = 240
@@ -46,7 +47,7 @@ def excused(text: bytes, start: int, end: int) -> bool:
     before, after = text[first:start].rstrip(), text[end:last]
     if any(before.endswith(opening) and closing in after for opening, closing in _QUOTES):
         return True
-    return for_others(text, (start, end), (first, last))
+    return in_notation(text, start, end) or for_others(text, (start, end), (first, last))
 
 
 def _forbidden(before: bytes) -> bool:
