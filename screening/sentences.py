@@ -29,6 +29,7 @@ _NEGATION = Pattern(
     r"(?:(?:ever|even|blindly|directly|knowingly|accidentally|dare)\s+)?"
     r"(?:(?:try|attempt|want|wish|have|need|be \w+|let \w+|allow \w+|ask \w+|tell \w+|make \w+)\s+(?:to\s+)?)?$"
 )
+_WORD = Pattern(r"[\pL\pN]")
 
 
 def sentence(text: bytes, start: int, end: int) -> tuple[int, int]:
@@ -44,8 +45,7 @@ def excused(text: bytes, start: int, end: int) -> bool:
     first, last = sentence(text, start, end)
     if _MENTION.found(text, first, start) or _forbidden(text[first:start]):
         return True
-    before, after = text[first:start].rstrip(), text[end:last]
-    if any(before.endswith(opening) and closing in after for opening, closing in _QUOTES):
+    if _quoted(text[first:start].rstrip(), text[end:last]):
         return True
     return in_notation(text, start, end) or for_others(text, (start, end), (first, last))
 
@@ -53,3 +53,12 @@ def excused(text: bytes, start: int, end: int) -> bool:
 def _forbidden(before: bytes) -> bool:
     """Whether these words forbid what follows; they are a text by themselves, because RE2's `$` is a text's end."""
     return _NEGATION.found(before)
+
+
+def _quoted(before: bytes, after: bytes) -> bool:
+    """Whether the sentence quotes what is between; what is nothing but quoted is said, not quoted."""
+    for opening, closing in _QUOTES:
+        if before.endswith(opening) and closing in after:
+            rest = after.partition(closing)[2]
+            return _WORD.found(before[: -len(opening)]) or _WORD.found(rest)
+    return False
