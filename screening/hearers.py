@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from screening.pattern import Pattern, Patterns
 
+Signs = frozenset[str]
+
 _AROUND = 240
 _PEOPLE = (
     r"(?:players?|users|people|persons?|customers?|families|parents?|mothers?|fathers?|children|child|kids|students?"
@@ -45,6 +47,7 @@ _ORDER = Patterns(
             r"|safety|ethical|openai(?:'s)?)\b"
         ),
         "yours": r"(?i)\byour\b",
+        "of a prompt": r"(?i)\b(?:prompts?|instructions?|messages?|directives?|guidelines?|rules?)\b",
         "setting": (
             r"(?i)^(?:overrid|remov|delet|drop|skip|cancel|discard|bypass|suspend|eras|wip)\w*\s[^.!?]*"
             r"\b(?:default|built-in|existing|old|system|internal|current|provided|standing|any)\b"
@@ -75,6 +78,11 @@ _BEFORE = Patterns(
             r"(?i)\b(?:if|when|whenever|unless|once|before|after|until|while|in case)\s+(?:you|we|one)\s+"
             rf"{_MAY}{{0,2}}$"
         ),
+        "made to": (
+            rf"(?i)\b(?:{_PEOPLE}|one)\s+{_MAY}{{0,3}}(?:gets?|got|makes?|made|tricks?|tricked|coax(?:ed)?|persuaded?"
+            r"|talk(?:ed)?|forced?|manipulated?|caused?|convinced?)\s+(?:an?|the|any|some|our|most)\s+(?:\w+\s+)?"
+            rf"(?:{_MACHINE})\s+(?:(?:to|into)\s+)?$"
+        ),
         "in order to": r"(?i)\b(?:to|for|by|of|when|while|before|after)\s+$",
         "bidden": (
             r"(?i)(?:\bi\b|\bmust\b|\bplease\b|\b(?:is|are|be|have|has|need|able|ready|supposed|going|free|time|wants?|sure"
@@ -102,7 +110,7 @@ _AFTER = Patterns(
             r"(?i)\b(?:instruct|rules?\b|prompt|guid|polic|ethic|moral|safe|secur|priva|secre|confiden|restrict|limit|filter"
             r"|refus|declin|harm|danger|illegal|legal|law|content|open ?ai|you|being|languag|anything|everything"
             r"|whatever|all\b|such\b|this\b|that\b|these\b|those\b|it\b|above|before|earlier|previous|topic|subject|censor|behav"
-            r"|respon|answer|task|role|system|develop|format|output)"
+            r"|respon|answer|task|role|system|develop|format|output|conduct|societ|compan|creat|maker|owner|user|human|decen|any\b|my\b)"
         ),
     }
 )
@@ -117,18 +125,28 @@ def for_others(text: bytes, span: tuple[int, int], within: tuple[int, int]) -> b
     """Whether the order at `span`, in the sentence `within`, is for others than the reader, or for nobody."""
     start, end = span
     order = _ORDER.found(text[start:end])
-    if not order or "dropping" not in order or "well known" in order:
+    if not order:
         return False
     before, after = _BEFORE.found(_said_before(text, within[0], start)), _AFTER.found(text[end : within[1]])
     if before is None or after is None:
         return False
+    if "made to" in before and "of a prompt" in order:
+        return "yours" not in order
+    if "dropping" not in order or "well known" in order:
+        return False
+    around = text[max(0, start - _AROUND) : end + _AROUND]
+    return _is_told(order, before, after) and ("if you" in before or not _YOU_TOO.found(around))
+
+
+def _is_told(order: Signs, before: Signs, after: Signs) -> bool:
+    """Whether what is dropped is no prompt, or who drops it is neither the reader nor a machine."""
     if "yours" not in order and _is_of_something_else(order, after):
-        return "machine" not in before
+        return "machine" not in before | after
     if "if you" in before:
         return "setting" in order and "yours" not in order and "machine" not in before | after
-    if "reader" in before | after or not ("if they" in before or ("yours" not in order and _told_of(order, before))):
+    if "reader" in before | after:
         return False
-    return not _YOU_TOO.found(text[max(0, start - _AROUND) : end + _AROUND])
+    return "if they" in before or ("yours" not in order and _is_told_of(order, before))
 
 
 def _said_before(text: bytes, first: int, start: int) -> bytes:
@@ -140,7 +158,7 @@ def _said_before(text: bytes, first: int, start: int) -> bytes:
     return text[max(line, start - _AROUND) : start].replace(b"\n", b" ")
 
 
-def _is_of_something_else(order: frozenset[str], after: frozenset[str]) -> bool:
+def _is_of_something_else(order: Signs, after: Signs) -> bool:
     """Whether it is no order at all (a command line), or what is of a topic, or before a time, is to be ignored."""
     if "topic" in after:
         return "prompt" not in after
@@ -149,7 +167,7 @@ def _is_of_something_else(order: frozenset[str], after: frozenset[str]) -> bool:
     )
 
 
-def _told_of(order: frozenset[str], before: frozenset[str]) -> bool:
+def _is_told_of(order: Signs, before: Signs) -> bool:
     """Whether people are told of who heed nothing, or what a program does, can do, or has come to do."""
     if "people do" in before or "told them" in before:
         return True
