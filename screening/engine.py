@@ -16,6 +16,7 @@ from screening.judgement import judge
 from screening.keyed import with_keys, without_keys
 from screening.matcher import Candidate, CompiledRule
 from screening.model import EVERYTHING, RANK, Checks, Examination, Finding, Severity, Verdict, lowered
+from screening.pattern import Pattern
 from screening.policy import Policy
 from screening.readings import DATA_FAMILIES, Reader, Reading
 from screening.redaction import Placeholders, replace
@@ -222,11 +223,20 @@ def _bounded(raw: bytes, start: int, end: int) -> bool:
 def _confidence(compiled: CompiledRule, raw: bytes, start: int, end: int) -> float | None:
     rule = compiled.rule
     low, high = max(0, start - rule.window), min(len(raw), end + rule.window)
-    if compiled.not_cue and compiled.not_cue.found(raw, low, start + 1 if rule.family == "pii" else end):
+    if compiled.not_cue and _rejected(compiled.not_cue, raw, (low, start, end), data=rule.family in DATA_FAMILIES):
         return None
     if compiled.cue and compiled.cue.found(raw, low, high):
         return rule.cued
     return None if rule.cue_required else rule.confidence
+
+
+def _rejected(not_cue: Pattern, raw: bytes, places: tuple[int, int, int], *, data: bool) -> bool:
+    """Whether the words that reject a match stand before data, or are part of an order.
+
+    Words in another sentence reject no order: else one about somebody's dog would hide every order behind it.
+    """
+    low, start, end = places
+    return not_cue.found(raw, low, start + 1) if data else any(last > start for _, last in not_cue.spans(raw, low, end))
 
 
 def _severity(compiled: CompiledRule, raw: bytes, start: int, end: int) -> Severity:

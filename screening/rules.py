@@ -28,9 +28,9 @@ class Rule(BaseModel):
     default the pattern itself; `also` is a second one that must be near it. `validator` names a function of
     screening/validators. `cue` is a pattern of words that make the match believable when they stand within `window`
     characters: with `cue_required` nothing is found without one, else confidence moves from `confidence` to `cued`;
-    `not_cue` in the match itself rejects it. `at_least` is how often the pattern must match before it counts; a
-    `bounded` match has no word character or colon next to it;
-    after `tries` candidates the rule gives up and says so.
+    `not_cue` rejects a match that is part of one of its own, or data that it stands before. `at_least` is how often the
+    pattern must match before it counts; a `bounded` match has no word character or colon next to it; after `tries`
+    candidates the rule gives up and says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
