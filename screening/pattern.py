@@ -31,7 +31,7 @@ class Pattern:
             yield match.span()
 
     def found(self, text: bytes, start: int = 0, end: int | None = None) -> bool:
-        """Whether it matches anywhere between the offsets."""
+        """Whether it matches anywhere between the offsets; its `$` is the end of `text`, never of the search."""
         return self._search.search(text, start, len(text) if end is None else end) is not None
 
 
