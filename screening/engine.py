@@ -167,15 +167,18 @@ def _is_grave(found: list[Finding]) -> bool:
 def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
     """The findings of one rule in one view, validated and weighed by their context."""
     compiled, rule = candidate.compiled, candidate.compiled.rule
-    spans: Iterable[tuple[int, int]] = candidate.spans(view.raw)
+    spans = candidate.spans(view.raw)
     if rule.at_least > 1:
-        spans = list(islice(spans, _ENOUGH))
-        if len(spans) < rule.at_least:
+        several = list(islice(spans, _ENOUGH))
+        if len(several) < rule.at_least:
             return
+        spans = iter(several)
     check = VALIDATORS[rule.validator] if rule.validator else None
-    accepted_so_far = 0
-    for tried, (start, end) in enumerate(spans):
-        if tried >= rule.tries:
+    accepted_so_far = tried = 0
+    while (span := next(spans, None)) is not None:
+        start, end = span
+        tried += 1
+        if tried > rule.tries:
             yield Finding(
                 "obfuscation", "too_much_to_check", "critical", field, *view.original(start, end), 0.5, rule.id
             )
@@ -187,8 +190,11 @@ def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
         if check:
             accepted = check(view.raw[start : min(end, start + _CANDIDATE)].decode("utf-8", "ignore"))
             if not accepted:
+                spans = candidate.spans(view.raw, start + 1) if rule.nested else spans
                 continue
-            end = start + accepted if accepted > 1 else end  # noqa: PLW2901 - the validator knows where it ends
+            if 1 < accepted < end - start:  # the validator knows where it ends: another can begin in the rest
+                end = start + accepted
+                spans = candidate.spans(view.raw, end)
         confidence = _confidence(compiled, view.raw, start, end)
         if confidence is None:
             continue

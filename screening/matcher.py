@@ -51,11 +51,13 @@ class Candidate:
     compiled: CompiledRule
     ranges: Ranges
 
-    def spans(self, text: bytes) -> Iterator[tuple[int, int]]:
-        """Byte offsets of the rule's matches, left to right; one that goes on past its range is followed."""
+    def spans(self, text: bytes, begin: int = 0) -> Iterator[tuple[int, int]]:
+        """Byte offsets of the rule's matches from `begin` on; one that goes on past its range is followed."""
         pattern = self.compiled.pattern
-        done = 0
+        done = begin
         for first, last in self.ranges:
+            if last <= done:
+                continue
             for start, end in pattern.spans(text, max(first, done), last):
                 whole = next(pattern.spans(text, start), (start, end)) if end == last < len(text) else (start, end)
                 yield whole

@@ -29,8 +29,8 @@ class Rule(BaseModel):
     screening/validators. `cue` is a pattern of words that make the match believable when they stand within `window`
     characters: with `cue_required` nothing is found without one, else confidence moves from `confidence` to `cued`;
     `not_cue` rejects a match that is part of one of its own, or data that it stands before. `at_least` is how often the
-    pattern must match before it counts; a `bounded` match has no word character or colon next to it; after `tries`
-    candidates the rule gives up and says so.
+    pattern must match before it counts; a `bounded` match has no word character or colon next to it; within a `nested`
+    one that the validator refuses another may begin; after `tries` candidates the rule gives up and says so.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -51,6 +51,7 @@ class Rule(BaseModel):
     window: int = 48
     at_least: int = 1
     bounded: bool = False
+    nested: bool = False
     tries: int = 3000
     confidence: float = 0.8
     cued: float = 0.95

@@ -71,6 +71,16 @@ def test_a_bank_account_of_any_country_is_found_in_any_spelling(screener: Screen
     assert "iban" not in types(screener, number[:-1] + ("1" if number[-1] != "1" else "2"))
 
 
+def test_a_number_beside_another_one_is_found_all_the_same(screener: Screener) -> None:
+    """What a pattern takes in too much, or takes for the beginning, hides nothing."""
+    account = "ES91 2100 0418 4502 0005 1332"
+    assert types(screener, f"{account} GB82 WEST 1234 5698 7654 32") == ["iban", "iban"]
+    assert types(screener, f"ref RF18 {account}") == ["iban"]
+    number = written(card("4", 16), " ")
+    assert types(screener, f"in 2024 {number}") == ["credit_card"]
+    assert types(screener, f"1234 5678 {number} 123 {number}") == ["credit_card", "credit_card"]
+
+
 MAILBOXES = """first.last+tag@sub.example.co.uk|"ann lee"@example.com|o'neil@example.ie|x@y.photography
 ann@xn--bcher-kva.example|mailto:ann@example.com|<ann@example.museum>|用户@例子.公司|почта@пример.рф
 ann@example.com:hunter2|a.b-c_d%e@example-host.io|(ann@example.com)|ANN@EXAMPLE.ORG|ann=home@example.com
