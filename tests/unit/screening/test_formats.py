@@ -12,6 +12,10 @@ CARD_LENGTHS = {"2223": 16, "2720": 16, "4": 16, "4929": 19, "37": 15, "36": 14,
 """Issuer prefixes (Mastercard's second series, Maestro, UnionPay, Mir and the rest) with a length that they use."""
 
 
+DASHES = ("\u2010", "\u2011", "\u2012", "\u2013", "\u2014", "\u2212")
+"""Hyphen, unbroken hyphen, figure dash, en dash, em dash, minus: what programs make of a typed one."""
+
+
 def types(screener: Screener, text: str) -> list[str]:
     return [found.type for found in screener.data_findings(text)]
 
@@ -31,7 +35,7 @@ def written(number: str, gap: str) -> str:
 @pytest.mark.parametrize("prefix", sorted(CARD_LENGTHS))
 def test_a_card_is_found_however_its_digits_are_parted(screener: Screener, prefix: str) -> None:
     number = card(prefix, CARD_LENGTHS[prefix])
-    for gap in ("", " ", "-", ".", "\u00a0", "\u2013"):
+    for gap in ("", " ", "-", ".", "\u00a0", *DASHES):
         assert types(screener, f"pay with {written(number, gap)} today") == ["credit_card"], repr(gap)
     assert types(screener, f"{number} 05/28 123") == ["credit_card"]
     assert types(screener, f"card={number};exp=0528") == ["credit_card"]
@@ -69,6 +73,12 @@ def test_a_bank_account_of_any_country_is_found_in_any_spelling(screener: Screen
         for text in (f"my account is {spelled}, thanks", f"IBAN:{spelled.lower()}"):
             assert types(screener, text) == ["iban"], text
     assert "iban" not in types(screener, number[:-1] + ("1" if number[-1] != "1" else "2"))
+
+
+@pytest.mark.parametrize("dash", DASHES)
+def test_any_dash_parts_the_digits_of_a_number(screener: Screener, dash: str) -> None:
+    for text, kind in (("536-90-4399", "ssn"), ("+1-202-456-1414", "phone"), ("call 030-901-8200", "phone")):
+        assert types(screener, text.replace("-", dash)) == [kind]
 
 
 def test_a_number_beside_another_one_is_found_all_the_same(screener: Screener) -> None:
