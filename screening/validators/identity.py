@@ -81,10 +81,24 @@ def npi(text: str) -> bool:
     return len(number) == 10 and number[0] in "12" and bool(luhn.is_valid("80840" + number))
 
 
-def aadhaar(text: str) -> bool:
-    """Twelve digits, the first 2 to 9, Verhoeff checksum, not a palindrome."""
+def aadhaar(text: str) -> int:
+    """Twelve digits, the first 2 to 9, Verhoeff checksum, not a palindrome; how much of `text` the first one is.
+
+    More groups behind it must be further such numbers: three groups of a card or a bank account are none.
+    """
     number = digits(text)
-    return len(number) == 12 and number[0] > "1" and number != number[::-1] and bool(verhoeff.is_valid(number))
+    if len(number) % 12 or not all(map(_is_aadhaar, (number[i : i + 12] for i in range(0, len(number), 12)))):
+        return 0
+    count = 0
+    for place, char in enumerate(text):
+        count += "0" <= char <= "9"
+        if count == 12:
+            return place + 1
+    return 0
+
+
+def _is_aadhaar(number: str) -> bool:
+    return number[0] > "1" and number != number[::-1] and bool(verhoeff.is_valid(number))
 
 
 _NINO_PREFIXES = frozenset({"BG", "GB", "NK", "KN", "TN", "NT", "ZZ"})
@@ -132,7 +146,7 @@ _MODULES: Mapping[str, ModuleType] = {
     "se_pnr": personnummer, "th_pin": pin, "tr_tckn": tckimlik, "za_id": za_idnr,
 }  # fmt: skip
 
-VALIDATORS: Mapping[str, Callable[[str], bool]] = {
+VALIDATORS: Mapping[str, Callable[[str], int]] = {
     "ssn": ssn,
     "itin": itin,
     "day": day,

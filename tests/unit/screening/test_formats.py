@@ -132,7 +132,8 @@ git@example.com:team/tool.git|100 200 300 400|lat 52.5200, lon 13.4050|room 12-3
 PO 4500012345|SKU 123-45-678|tracking 1Z999AA10123456784
 sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08|#FFAA00|+20%|call 911
 GB82 WEST 1234 5698 7654 33|part DE44AB99|Foo::Bar|+5 points and +12 more|bus 123 at 18:30|rows 12 34 56|phone 2.0
-MD5 16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48|01-02-03-04-05-06-07|aabb.ccdd.eeff.0011"""
+MD5 16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48|01-02-03-04-05-06-07|aabb.ccdd.eeff.0011
+4532 3123 4567 8909|3123 4567 8909 4532"""
 
 
 @pytest.mark.parametrize("text", [text for _, text in listed("", NOTHING)])
