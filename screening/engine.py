@@ -34,6 +34,9 @@ _BONUS = {"critical": 6.0, "high": 4.0, "medium": 1.0, "low": 0.0}
 _WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")
 
 
+_HEX_OR_COLON = frozenset(bytes([byte]) for byte in b"0123456789abcdefABCDEF:")
+
+
 class RuleError(ValueError):
     """A rule does not find its own example, or finds a counter-example: the rule files are broken."""
 
@@ -223,6 +226,8 @@ def _bounded(raw: bytes, start: int, end: int) -> bool:
     if start and raw[start - 1] in _WORD and raw[start - 1 : start] != b":":
         return False
     after = raw[end : end + 2]
+    if after[:1] == b":":
+        return after[1:] not in _HEX_OR_COLON
     return not after or not (after[0] in _WORD or (after[:1] == b"." and after[1:].isdigit()))
 
 

@@ -29,7 +29,8 @@ class Rule(BaseModel):
     screening/validators. `cue` is a pattern of words that make the match believable when they stand within `window`
     characters: with `cue_required` nothing is found without one, else confidence moves from `confidence` to `cued`;
     `not_cue` rejects a match that is part of one of its own, or data that it stands before. `at_least` is how often the
-    pattern must match before it counts; a `bounded` match has no word character or colon next to it; within a `nested`
+    pattern must match before it counts; a `bounded` match has no word character next to it, and no colon with more of
+    an address behind it; within a `nested`
     one that the validator refuses another may begin; after `tries` candidates the rule gives up and says so.
     """
 

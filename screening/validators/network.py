@@ -15,14 +15,20 @@ def ip(text: str) -> int:
     A port behind an IPv4 address is left out: the answer is how much of `text` is the address, with the label `IPv6:`.
     """
     label = 5 if text[:5].lower() == "ipv6:" else 0
-    written, _, port = text.partition(":") if "." in text and text.count(":") == 1 else (text, "", "")
+    written = text.partition(":")[0] if "." in text and text.count(":") == 1 else text
     host = written[label:].partition("/")[0].partition("%")[0]
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return 0
-    known = address.version == 4 or sum(char not in ":0" for char in host) >= 1
-    return len(written) if known and (not port or int(port) < 65536) else 0
+    if address.version == 6 and ("::" in host and not host.strip(":0") or _pairs(host)):
+        return 0
+    return len(written)
+
+
+def _pairs(host: str) -> bool:
+    """Whether it is eight times two digits: a long hardware address rather than one of the network."""
+    return len(host) == 23 and all(len(group) == 2 for group in host.split(":"))
 
 
 def email(text: str) -> int:
