@@ -247,7 +247,9 @@ def _rejected(not_cue: Pattern, raw: bytes, places: tuple[int, int, int], *, dat
     Words in another sentence reject no order: else one about somebody's dog would hide every order behind it.
     """
     low, start, end = places
-    return not_cue.found(raw, low, start + 1) if data else any(last > start for _, last in not_cue.spans(raw, low, end))
+    if data:
+        return not_cue.found(raw[low : start + 1])  # for which its first character is the end of the text
+    return any(last > start for _, last in not_cue.spans(raw, low, end))
 
 
 def _severity(compiled: CompiledRule, raw: bytes, start: int, end: int) -> Severity:

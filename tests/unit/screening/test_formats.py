@@ -99,7 +99,8 @@ ADDRESSES = """192.168.1.254:8080|ip=10.0.0.1;|[2001:db8::1]:443|fe80::1%eth0|fe
 ::ffff:192.0.2.128|64:ff9b::192.0.2.33|2001:db8::/32|2001:DB8:0:0:8:800:200C:417A|::1|host 172.16.254.1 is down
 IPv6:2001:db8::7|1:2:3:4:5:6:7::|::2:3:4:5:6:7:8|http://192.0.2.1/index|inet6 fe80::1ff:fe23:4567:890a/64
 (198.51.100.23)|1::|10.0.0.1/24
-connect to 10.0.0.1: refused|10.0.0.1:|10.0.0.1:99999|http://10.0.0.1/99|2001:db8::1: no route|10.0.0.1/2024/"""
+connect to 10.0.0.1: refused|10.0.0.1:|10.0.0.1:99999|http://10.0.0.1/99|2001:db8::1: no route|10.0.0.1/2024/
+the update server 10.0.0.1 is down|build host 10.1.1.7 failed|firmware server: 192.168.0.9|php 8 on 10.1.1.7"""
 SOCIAL = """SSN: 536904399|ssn=536904399|social security no. 536-90-4399|SSN 536-904399|536 90 4399|536.90.4399
 ss# 536-90-4399|soc sec 536904399|SSN 536\u201390\u20134399|my SSN is 536-90-4399.
 SS# 536904399|user_ssn=536904399|"ssn_number": "536904399"|SocialSecurityNumber=536904399|S.S.N. 536904399"""
@@ -134,7 +135,8 @@ PO 4500012345|SKU 123-45-678|tracking 1Z999AA10123456784
 sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08|#FFAA00|+20%|call 911
 GB82 WEST 1234 5698 7654 33|part DE44AB99|Foo::Bar|+5 points and +12 more|bus 123 at 18:30|rows 12 34 56|phone 2.0
 MD5 16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48|01-02-03-04-05-06-07|aabb.ccdd.eeff.0011
-4532 3123 4567 8909|3123 4567 8909 4532|guid aa:bb:cc:dd:ee:ff:00:11|1:2:3:4:5:6:7:8:9"""
+4532 3123 4567 8909|3123 4567 8909 4532|guid aa:bb:cc:dd:ee:ff:00:11|1:2:3:4:5:6:7:8:9
+"version": "1.2.3.4"|<version>1.2.3.4</version>|upgrade to 1.2.3.4|requests==1.2.3.4|nginx/1.18.0.1|Table 3.2.1.4"""
 
 
 @pytest.mark.parametrize("text", [text for _, text in listed("", NOTHING)])
