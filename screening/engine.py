@@ -31,7 +31,8 @@ _READ = 12
 _ENOUGH = 200
 _FLOOR = {"critical": 0.97, "high": 0.6, "medium": 0.0, "low": 0.0}
 _BONUS = {"critical": 6.0, "high": 4.0, "medium": 1.0, "low": 0.0}
-_WORD = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_:")
+_DIGIT_OR_LETTER = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:")
+_WORD = _DIGIT_OR_LETTER | set(b"_")
 
 
 _HEX_OR_COLON = frozenset(bytes([byte]) for byte in b"0123456789abcdefABCDEF:")
@@ -181,6 +182,8 @@ def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
     while (span := next(spans, None)) is not None:
         start, end = span
         tried += 1
+        if compiled.edged:
+            start, end = _unedged(view.raw, start, end)
         if tried > rule.tries:
             yield Finding(
                 "obfuscation", "too_much_to_check", "critical", field, *view.original(start, end), 0.5, rule.id
@@ -188,7 +191,7 @@ def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
             return
         if accepted_so_far > _ENOUGH and rule.family not in DATA_FAMILIES:
             return
-        if rule.bounded and not _bounded(view.raw, start, end):
+        if rule.bounded and not _bounded(view.raw, start, end, _DIGIT_OR_LETTER if compiled.edged else _WORD):
             continue
         if check:
             accepted = check(view.raw[start : min(end, start + _CANDIDATE)].decode("utf-8", "ignore"))
@@ -222,13 +225,18 @@ def _disguised(disguise: Disguise, field: str, length: int) -> Iterator[Finding]
         yield Finding("obfuscation", "mixed_scripts", "medium", field, 0, length, 0.7, "any.obfuscation.scripts")
 
 
-def _bounded(raw: bytes, start: int, end: int) -> bool:
-    if start and raw[start - 1] in _WORD and raw[start - 1 : start] != b":":
+def _unedged(raw: bytes, start: int, end: int) -> tuple[int, int]:
+    """The match without the underscores that stood for its boundaries."""
+    return start + (raw[start : start + 1] == b"_"), end - (raw[end - 1 : end] == b"_")
+
+
+def _bounded(raw: bytes, start: int, end: int, word: frozenset[int]) -> bool:
+    if start and raw[start - 1] in word and raw[start - 1 : start] != b":":
         return False
     after = raw[end : end + 2]
     if after[:1] == b":":
         return after[1:] not in _HEX_OR_COLON
-    return not after or not (after[0] in _WORD or (after[:1] == b"." and after[1:].isdigit()))
+    return not after or not (after[0] in word or (after[:1] == b"." and after[1:].isdigit()))
 
 
 def _confidence(compiled: CompiledRule, raw: bytes, start: int, end: int) -> float | None:

@@ -14,6 +14,7 @@ from screening.survey import Survey
 
 SHORT, _CHUNK, _MARGIN, VERY_LONG = 4096, 2048, 400, 200_000
 _SHARED = 3
+_EDGE = r"(?:\b|_)"
 _RUNS, _COUNTING = ("]{12}", "]{16}", "]{17}", "]{22}", "[01]{8}", "0x["), ("]{", "\\d")
 
 
@@ -26,12 +27,13 @@ def gates_of(rule: Rule) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule with its expressions ready to run."""
+    """A rule with its expressions ready to run; of an `edged` one a match may have an underscore at its ends."""
 
     rule: Rule
     pattern: Pattern
     cue: Pattern | None
     not_cue: Pattern | None
+    edged: bool = False
 
     @classmethod
     def of(cls, rule: Rule) -> CompiledRule:
@@ -41,6 +43,7 @@ class CompiledRule:
             Pattern(rule.pattern),
             Pattern(rule.cue) if rule.cue else None,
             Pattern(rule.not_cue) if rule.not_cue else None,
+            _EDGE in rule.pattern,
         )
 
 

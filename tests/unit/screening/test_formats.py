@@ -91,6 +91,22 @@ def test_a_number_beside_another_one_is_found_all_the_same(screener: Screener) -
     assert types(screener, f"1234 5678 {number} 123 {number}") == ["credit_card", "credit_card"]
 
 
+@pytest.mark.parametrize(
+    ("text", "value", "kind"),
+    [
+        ("_4111 1111 1111 1111_", "4111 1111 1111 1111", "credit_card"),
+        ("scan_4111111111111111_2.pdf", "4111111111111111", "credit_card"),
+        ("to_DE89370400440532013000_eur", "DE89370400440532013000", "iban"),
+        ("_536-90-4399_", "536-90-4399", "ssn"),
+        ("ssn_536904399", "536904399", "ssn"),
+        ("backup_10.1.2.3_old", "10.1.2.3", "ipv4"),
+    ],
+)
+def test_an_underscore_is_an_edge_and_no_part_of_a_number(screener: Screener, text: str, value: str, kind: str) -> None:
+    start = text.index(value)
+    assert [(f.type, f.start, f.end) for f in screener.data_findings(text)] == [(kind, start, start + len(value))]
+
+
 MAILBOXES = """first.last+tag@sub.example.co.uk|"ann lee"@example.com|o'neil@example.ie|x@y.photography
 ann@xn--bcher-kva.example|mailto:ann@example.com|<ann@example.museum>|用户@例子.公司|почта@пример.рф
 ann@example.com:hunter2|a.b-c_d%e@example-host.io|(ann@example.com)|ANN@EXAMPLE.ORG|ann=home@example.com
