@@ -74,9 +74,9 @@ def iban(text: str) -> int:
     """
     end = len(text)
     while end >= 15:
-        if iban_numbers.is_valid(text[:end], check_country=False):
-            return end
-        end = max(text.rfind(" ", 0, end), text.rfind("-", 0, end))
+        if text[end - 1].isalnum() and iban_numbers.is_valid(text[:end], check_country=False):
+            return len(text[:end].encode())
+        end = next((place for place in range(end - 1, 0, -1) if not text[place].isalnum()), 0)
     return 0
 
 

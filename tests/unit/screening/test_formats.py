@@ -68,7 +68,7 @@ COUNTRIES = {"AD": "00012030200359100100", "AE": "0331234567890123456", "AT": "1
 def test_a_bank_account_of_any_country_is_found_in_any_spelling(screener: Screener, country: str) -> None:
     basic = COUNTRIES[country]
     number = country + iban.calc_check_digits(f"{country}00{basic}") + basic
-    for gap in ("", " ", "-"):
+    for gap in ("", " ", "-", ".", "\u2013"):
         spelled = gap.join(number[start : start + 4] for start in range(0, len(number), 4))
         for text in (f"my account is {spelled}, thanks", f"IBAN:{spelled.lower()}"):
             assert types(screener, text) == ["iban"], text
