@@ -39,11 +39,14 @@ def email(text: str) -> int:
     """
     local, _, rest = text.rpartition("@")
     domain, _, behind = rest.partition(":")
+    domain = domain.rstrip("_")
     labels = domain.split(".")
     if not 1 <= len(local) <= 64 or len(domain) > 253 or len(labels) < 2 or "/" in behind:
         return 0
     if local[0] == "." or local[-1] == "." or ".." in local or labels[-1].isdigit() or labels[-1].lower() in _PICTURES:
         return 0
+    if len(labels) > 2 and labels[0].isdigit() and labels[1].isdigit():
+        return 0  # the version of a package
     if not all(1 <= len(label) <= 63 and label[0] != "-" and label[-1] != "-" for label in labels):
         return 0
     return len(f"{local}@{domain}".encode())

@@ -107,6 +107,25 @@ def test_an_underscore_is_an_edge_and_no_part_of_a_number(screener: Screener, te
     assert [(f.type, f.start, f.end) for f in screener.data_findings(text)] == [(kind, start, start + len(value))]
 
 
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("'ann@example.com',", "ann@example.com"),
+        ("thanks...ann@example.com", "ann@example.com"),
+        ("- -ann@example.com", "ann@example.com"),
+        ("邮箱是ann@example.com，谢谢", "ann@example.com"),
+        ("メールはann@example.comです", "ann@example.com"),
+        ("이메일 ann@example.com입니다", "ann@example.com"),
+        ("我的邮箱123456@qq.com", "123456@qq.com"),
+        ("用户@例子.公司", "用户@例子.公司"),
+        ("δοκιμή@παράδειγμα.δοκιμή", "δοκιμή@παράδειγμα.δοκιμή"),
+    ],
+)
+def test_an_address_begins_and_ends_where_its_letters_do(screener: Screener, text: str, value: str) -> None:
+    start = text.index(value)
+    assert [(f.type, f.start, f.end) for f in screener.data_findings(text)] == [("email", start, start + len(value))]
+
+
 MAILBOXES = """first.last+tag@sub.example.co.uk|"ann lee"@example.com|o'neil@example.ie|x@y.photography
 ann@xn--bcher-kva.example|mailto:ann@example.com|<ann@example.museum>|用户@例子.公司|почта@пример.рф
 ann@example.com:hunter2|a.b-c_d%e@example-host.io|(ann@example.com)|ANN@EXAMPLE.ORG|ann=home@example.com
@@ -152,7 +171,8 @@ sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08|#FFAA00|
 GB82 WEST 1234 5698 7654 33|part DE44AB99|Foo::Bar|+5 points and +12 more|bus 123 at 18:30|rows 12 34 56|phone 2.0
 MD5 16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48|01-02-03-04-05-06-07|aabb.ccdd.eeff.0011
 4532 3123 4567 8909|3123 4567 8909 4532|guid aa:bb:cc:dd:ee:ff:00:11|1:2:3:4:5:6:7:8:9
-"version": "1.2.3.4"|<version>1.2.3.4</version>|upgrade to 1.2.3.4|requests==1.2.3.4|nginx/1.18.0.1|Table 3.2.1.4"""
+"version": "1.2.3.4"|<version>1.2.3.4</version>|upgrade to 1.2.3.4|requests==1.2.3.4|nginx/1.18.0.1|Table 3.2.1.4
+npm i angular@17.0.0-next.beta|pkg@1.0.0-rc.one"""
 
 
 @pytest.mark.parametrize("text", [text for _, text in listed("", NOTHING)])
