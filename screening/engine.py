@@ -177,30 +177,21 @@ def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
         if len(several) < rule.at_least:
             return
         spans = iter(several)
-    check = VALIDATORS[rule.validator] if rule.validator else None
     accepted_so_far = tried = 0
     while (span := next(spans, None)) is not None:
-        start, end = span
         tried += 1
-        if compiled.edged:
-            start, end = _unedged(view.raw, start, end)
         if tried > rule.tries:
-            yield Finding(
-                "obfuscation", "too_much_to_check", "critical", field, *view.original(start, end), 0.5, rule.id
-            )
+            yield Finding("obfuscation", "too_much_to_check", "critical", field, *view.original(*span), 0.5, rule.id)
             return
         if accepted_so_far > _ENOUGH and rule.family not in DATA_FAMILIES:
             return
-        if rule.bounded and not _bounded(view.raw, start, end, _DIGIT_OR_LETTER if compiled.edged else _WORD):
+        accepted = _accepted(compiled, view.raw, *span)
+        if accepted is None:
+            spans = candidate.spans(view.raw, span[0] + 1) if rule.nested else spans
             continue
-        if check:
-            accepted = check(view.raw[start : min(end, start + _CANDIDATE)].decode("utf-8", "ignore"))
-            if not accepted:
-                spans = candidate.spans(view.raw, start + 1) if rule.nested else spans
-                continue
-            if 1 < accepted < end - start:  # the validator knows where it ends: another can begin in the rest
-                end = start + accepted
-                spans = candidate.spans(view.raw, end)
+        start, end = accepted
+        if end < span[1]:  # another can begin in what it took too much
+            spans = candidate.spans(view.raw, end)
         confidence = _confidence(compiled, view.raw, start, end)
         if confidence is None:
             continue
@@ -225,9 +216,17 @@ def _disguised(disguise: Disguise, field: str, length: int) -> Iterator[Finding]
         yield Finding("obfuscation", "mixed_scripts", "medium", field, 0, length, 0.7, "any.obfuscation.scripts")
 
 
-def _unedged(raw: bytes, start: int, end: int) -> tuple[int, int]:
-    """The match without the underscores that stood for its boundaries."""
-    return start + (raw[start : start + 1] == b"_"), end - (raw[end - 1 : end] == b"_")
+def _accepted(compiled: CompiledRule, raw: bytes, start: int, end: int) -> tuple[int, int] | None:
+    """What of a candidate is the match, in the eyes of its neighbours and its validator."""
+    rule = compiled.rule
+    if compiled.edged:  # an underscore stood for the boundary
+        start, end = start + (raw[start : start + 1] == b"_"), end - (raw[end - 1 : end] == b"_")
+    if rule.bounded and not _bounded(raw, start, end, _DIGIT_OR_LETTER if compiled.edged else _WORD):
+        return None
+    if not rule.validator:
+        return start, end
+    accepted = VALIDATORS[rule.validator](raw[start : min(end, start + _CANDIDATE)].decode("utf-8", "ignore"))
+    return (start, start + accepted if accepted > 1 else end) if accepted else None
 
 
 def _bounded(raw: bytes, start: int, end: int, word: frozenset[int]) -> bool:
