@@ -21,7 +21,7 @@ def ip(text: str) -> int:
         address = ipaddress.ip_address(host)
     except ValueError:
         return 0
-    if address.version == 6 and ("::" in host and not host.strip(":0") or _pairs(host)):
+    if address.version == 6 and (("::" in host and not host.strip(":0")) or _pairs(host)):
         return 0
     return len(written)
 

@@ -8,19 +8,51 @@ import phonenumbers
 
 from screening.validators.payment import digits
 
+_CUTS = 3
+_LONGEST = 15
 
-def _possible(text: str, region: str | None) -> bool:
+
+def _parsed(text: str) -> phonenumbers.PhoneNumber | None:
     try:
-        return bool(phonenumbers.is_possible_number(phonenumbers.parse(text, region)))
+        return phonenumbers.parse(text, None)
     except phonenumbers.NumberParseException:
-        return False
+        return None
 
 
-def international(text: str) -> bool:
-    """A number with its country code (`+`, `00` or `011`), of a length that country's plan allows."""
-    number = text.strip()
-    exit_code = next((code for code in ("011", "00") if number.startswith(code)), "")
-    return _possible("+" + number[len(exit_code) :] if exit_code else number, None)
+def international(text: str) -> int:
+    """A number with its country code (`+`, `00` or `011`), of a length that country's plan allows; how much it is.
+
+    Numbers behind it look like more groups of it, so the end is moved back to a space. What begins with zeros and is no
+    number of the plan, or shows no groups and could be any American one, is a serial number.
+    """
+    code = next((code for code in ("011", "00") if text.startswith(code)), "")
+    end = len(text)
+    for _ in range(_CUTS):
+        part = _closed(text[:end])
+        if len(digits(_without_extension(part))) <= _LONGEST + len(code):
+            number = _parsed("+" + part[len(code) :] if code else part)
+            if number and _is_meant(number, part, code) and phonenumbers.is_possible_number(number):
+                return len(part.encode())
+        end = text.rfind(" ", 0, end)
+        if end < 0:
+            return 0
+    return 0
+
+
+def _is_meant(number: phonenumbers.PhoneNumber, part: str, code: str) -> bool:
+    """Whether zeros in front can be an exit code: the country's code has none behind it, or the plan has the number."""
+    if not code:
+        return True
+    if part.isdecimal():
+        return bool(number.country_code != 1 and phonenumbers.is_valid_number(number))
+    national = digits(part)[len(code) + len(str(number.country_code)) :]
+    return national[:1] != "0" or "(0" in part or bool(number.italian_leading_zero)
+
+
+def _closed(text: str) -> str:
+    """Without a bracket at the end that was opened before the number, and what is between numbers."""
+    text = text.rstrip(" ./-")
+    return text[:-1] if text.endswith(")") and text.count(")") > text.count("(") else text
 
 
 def ten_digits(text: str) -> bool:
@@ -36,9 +68,22 @@ def local(text: str) -> bool:
     size = sum(len(group) for group in groups)
     if not 7 <= size <= 13 or len(set("".join(groups))) < 3:
         return False
-    if len(groups) >= 3 and _is_date(groups):
+    if (len(groups) >= 3 and _is_date(groups)) or (len(groups) == 1 and _is_day(groups[0])):
+        return False
+    if (len(groups) > 1 and all(group.endswith("00") for group in groups)) or _are_decimals(body):
         return False
     return not (len(groups) == 2 and all(len(group) == 4 and group[:2] in {"19", "20"} for group in groups))
+
+
+def _is_day(group: str) -> bool:
+    """Eight digits that are year, month and day."""
+    return len(group) == 8 and group[:2] in {"19", "20"} and "01" <= group[4:6] <= "12" and "01" <= group[6:] <= "31"
+
+
+def _are_decimals(body: str) -> bool:
+    """Two numbers with two places behind the point, or two times of a day."""
+    parts = body.replace("-", " ").split()
+    return len(parts) == 2 and all(part[-3:-2] == "." and part.count(".") == 1 for part in parts)
 
 
 def _is_date(groups: list[str]) -> bool:
@@ -49,14 +94,14 @@ def _is_date(groups: list[str]) -> bool:
 
 
 def _without_extension(text: str) -> str:
-    return text.lower().partition("x")[0].partition("ext")[0]
+    return text.lower().partition("x")[0].partition("e")[0].partition("#")[0]
 
 
 def _groups(text: str) -> list[str]:
     return "".join(char if "0" <= char <= "9" else " " for char in text).split()
 
 
-VALIDATORS: Mapping[str, Callable[[str], bool]] = {
+VALIDATORS: Mapping[str, Callable[[str], int]] = {
     "phone_plus": international,
     "ten_digits": ten_digits,
     "phone_local": local,

@@ -113,7 +113,7 @@ def test_an_underscore_is_an_edge_and_no_part_of_a_number(screener: Screener, te
         ("'ann@example.com',", "ann@example.com"),
         ("thanks...ann@example.com", "ann@example.com"),
         ("- -ann@example.com", "ann@example.com"),
-        ("邮箱是ann@example.com，谢谢", "ann@example.com"),
+        ("邮箱是ann@example.com、谢谢", "ann@example.com"),
         ("メールはann@example.comです", "ann@example.com"),
         ("이메일 ann@example.com입니다", "ann@example.com"),
         ("我的邮箱123456@qq.com", "123456@qq.com"),
@@ -144,7 +144,26 @@ PHONES = """+49 (0)30 901820-55|+1-202-555-0147 ext. 42|+1 202 555 0147 x42|0044
 1 (202) 555-0147|202.555.0147|(202)555-0147|+7 (495) 123-45-67|+41 (0) 44 668 18 00|Handy: 0176/1234567
 Tél : 01.23.45.67.89|teléfono 912 345 678|+1 (202) 555-0147 extension 9|+1 202\u2013555\u20130147|+44(0)2079460958
 reach me on 07700 900123|电话\uff1a010-12345678|手机 13800138000|携帯 090-1234-5678|هاتف 0501234567|फोन 9876543210
-(+49) 30 901820|+49/30/901820|Mob. 98765 43210|ph 9876543210"""
+(+49) 30 901820|+49/30/901820|Mob. 98765 43210|ph 9876543210
+тел. 8 (495) 123-45-67|電話 03(1234)5678|전화 010-1234-5678|τηλέφωνο 210 123 4567|טלפון 03-123-4567|โทร 081-234-5678
+puhelin 09 123 4567|cellulare 333 1234567|celular: 11 91234-5678|telefoon 06-12345678|điện thoại 024 1234 5678
+home_phone=02079460958|"phoneNumber": "07700900123"|my number is 13812345678|ring +44 20 7946 0958 12 times
+fax 0 (532) 123 45 67|Tel. 098765 43210|0044 7700 900123|call 0049 176 12345678|(202) 555-0147 #42"""
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("(+49 (0)30 901820-55)", "+49 (0)30 901820-55"),
+        ("[1 (212) 456-7890]", "1 (212) 456-7890"),
+        ("тел. 8 (495) 123-45-67.", "8 (495) 123-45-67"),
+        ("ring +44 20 7946 0958 12 times", "+44 20 7946 0958"),
+        ("+1 202 555 0147 #42 please", "+1 202 555 0147 #42"),
+    ],
+)
+def test_a_telephone_number_begins_and_ends_where_it_does(screener: Screener, text: str, value: str) -> None:
+    start = text.index(value)
+    assert [(f.type, f.start, f.end) for f in screener.data_findings(text)] == [("phone", start, start + len(value))]
 
 
 def listed(kinds: str, texts: str) -> list[tuple[str, str]]:
@@ -172,7 +191,9 @@ GB82 WEST 1234 5698 7654 33|part DE44AB99|Foo::Bar|+5 points and +12 more|bus 12
 MD5 16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48|01-02-03-04-05-06-07|aabb.ccdd.eeff.0011
 4532 3123 4567 8909|3123 4567 8909 4532|guid aa:bb:cc:dd:ee:ff:00:11|1:2:3:4:5:6:7:8:9
 "version": "1.2.3.4"|<version>1.2.3.4</version>|upgrade to 1.2.3.4|requests==1.2.3.4|nginx/1.18.0.1|Table 3.2.1.4
-npm i angular@17.0.0-next.beta|pkg@1.0.0-rc.one"""
+npm i angular@17.0.0-next.beta|pkg@1.0.0-rc.one
+serial 0012345678901|id 0049123|call the API 100 200 300 times|call at 10.30-11.45|call 20240102
+rows 1000-2000 of the phone book"""
 
 
 @pytest.mark.parametrize("text", [text for _, text in listed("", NOTHING)])
