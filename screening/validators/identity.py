@@ -55,11 +55,14 @@ def itin(text: str) -> bool:
 
 
 def day(text: str) -> bool:
-    """Three groups of digits that make a date of a living person's birth, in any common order."""
-    groups = [int(part) for part in "".join(c if c.isdigit() else " " for c in text).split()]
-    if len(groups) != 3:
-        return False
-    return any(_past(*order) for order in _orders(*groups))
+    """Digits that make a date of a living person's birth, in any common order; the month may be a word."""
+    parts = "".join(c if c.isdigit() else " " for c in text).split()
+    if len(parts) == 1 and len(parts[0]) == 8:
+        parts = [parts[0][:4], parts[0][4:6], parts[0][6:]]
+    groups = [int(part) for part in parts]
+    if len(groups) == 2 and any(char.isalpha() for char in text):
+        return 1 <= groups[0] <= 31 and 1900 <= groups[1] <= 2035
+    return len(groups) == 3 and any(_past(*order) for order in _orders(*groups))
 
 
 def _orders(a: int, b: int, c: int) -> tuple[tuple[int, int, int], ...]:

@@ -166,13 +166,34 @@ def test_a_telephone_number_begins_and_ends_where_it_does(screener: Screener, te
     assert [(f.type, f.start, f.end) for f in screener.data_findings(text)] == [("phone", start, start + len(value))]
 
 
+BIRTHS = """born on April 12, 1985|born 12 April 1985|DOB: 12-Apr-1985|geboren am 12. April 1985|né le 12 avril 1985
+nacida el 12 de abril de 1985|生年月日 1985年4月12日|date_of_birth=1985-04-12|"dob": "19850412"|D.O.B. 12/04/1985
+geboortedatum 12-04-1985|data urodzenia 12.04.1985|født 12.04.1985|تاريخ الميلاد 12/04/1985"""
+PAPERS = """passport passport_no=A1234567|passport "passport_number": "A1234567"|passport паспорт 4509 123456
+drivers_license drivers_license=A1234567|drivers_license driver\u2019s license D1234567
+drivers_license Führerscheinnummer B072RRE2I55|bank_account account_number=12345678
+routing_number routing_number=121000358"""
+
+
+def named(text: str) -> tuple[str, str]:
+    kind, _, rest = text.partition(" ")
+    return kind, rest
+
+
 def listed(kinds: str, texts: str) -> list[tuple[str, str]]:
     return [(kinds, text) for line in texts.splitlines() for text in line.split("|")]
 
 
 @pytest.mark.parametrize(
     ("kinds", "text"),
-    [*listed("email", MAILBOXES), *listed("ipv4 ipv6", ADDRESSES), *listed("ssn", SOCIAL), *listed("phone", PHONES)],
+    [
+        *listed("email", MAILBOXES),
+        *listed("ipv4 ipv6", ADDRESSES),
+        *listed("ssn", SOCIAL),
+        *listed("phone", PHONES),
+        *listed("date_of_birth", BIRTHS),
+        *(one for line in PAPERS.splitlines() for one in map(named, line.split("|"))),
+    ],
 )
 def test_personal_data_is_found_as_it_is_written_elsewhere(screener: Screener, kinds: str, text: str) -> None:
     assert len([kind for kind in types(screener, text) if kind in kinds.split()]) == 1
