@@ -49,7 +49,10 @@ def random_looking(text: str) -> bool:
 
 def not_placeholder(text: str) -> bool:
     """A value of six or more characters that nobody wrote as a stand-in."""
-    value = _value(text)
+    return _is_chosen(_value(text))
+
+
+def _is_chosen(value: str) -> bool:
     lower = value.lower()
     return len(value) >= 6 and len(set(value)) > 3 and not any(mark in lower for mark in _PLACEHOLDERS)
 
@@ -77,10 +80,21 @@ _WORDS = frozenset(
 )
 
 
+_NAMES = frozenset(["password", "passwd", "pwd", "passphrase", "passwort", "kennwort", "passe", "contraseña", "senha"])
+
+
 def password_like(text: str) -> bool:
     """What stands after the verb looks chosen: digits or marks among letters, and not a word about passwords."""
-    value = _value(text).rstrip(".,;!?)")
-    return value.lower() not in _WORDS and not_placeholder(value) and not value.isalpha() and not value.endswith("(")
+    value = _password(text).rstrip(".,;!?)")
+    return value.lower() not in _WORDS and _is_chosen(value) and not value.isalpha() and not value.endswith("(")
+
+
+def _password(text: str) -> str:
+    """What follows the first `=` or `:` if that is the verb, else the last word; it may have such marks itself."""
+    place = min((place for place in map(text.find, "=:") if place >= 0), default=len(text))
+    words = text[:place].split()
+    verb = place < len(text) and bool(words) and words[-1].lower() in _NAMES
+    return (text[place + 1 :] if verb else text.rsplit(maxsplit=1)[-1]).strip(" \t\"'`")
 
 
 def credentials(text: str) -> bool:

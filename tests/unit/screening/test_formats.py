@@ -175,6 +175,29 @@ drivers_license Führerscheinnummer B072RRE2I55|bank_account account_number=1234
 routing_number routing_number=121000358"""
 
 
+SECRETS = """connection_string redis://:s3cretpw9@cache:6379/0|password password is tr0ub4:dor=|password pwd: a=b:c3d!e
+password Server=db;User Id=sa;Password=Str0ngPw9!;:|service_token sk-or-v1-{hex}|service_token pat-na1-{uuid}
+service_token dckr_pat_{word}|service_token nfp_{word}|service_token tskey-auth-{part}-{word}|service_token LTAI{part}x7
+service_token bkua_{forty}"""
+PARTS = {"hex": "0a1b2c3d4e5f6789" * 4, "forty": "0a1b2c3d4e" * 4, "uuid": "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9",
+         "word": "aB3dE5gH7jK9mN1pQ" * 3, "part": "aB3dE5gH7jK9mN1p"}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [text for line in SECRETS.splitlines() for text in line.split("|")])
+def test_a_secret_is_found_among_other_words(screener: Screener, text: str) -> None:
+    kind, value = named(text.format(**PARTS))
+    for sentence in (value, f"it is ({value})", f"use {value}, please"):
+        assert types(screener, sentence) == [kind], sentence
+
+
+def test_of_a_sentence_no_more_than_the_address_with_its_password_is_taken(screener: Screener) -> None:
+    value = "postgres://app:s3cr3tpw9@db.internal:5432/x"
+    for sentence in (f"({value})", f"`{value}`,", f"«{value}»", f"is it {value}?", f"[{value}](here)"):
+        start = sentence.index(value)
+        found = screener.data_findings(sentence)
+        assert [(f.type, f.start, f.end) for f in found] == [("connection_string", start, start + len(value))]
+
+
 def named(text: str) -> tuple[str, str]:
     kind, _, rest = text.partition(" ")
     return kind, rest
