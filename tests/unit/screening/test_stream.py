@@ -81,6 +81,12 @@ def test_a_secret_longer_than_what_is_held_back_does_not_leak(screener: Screener
     assert LONG[name][40:60] not in wanted
 
 
+def test_a_long_password_without_a_user_does_not_leak_wherever_the_stream_is_looked_at(screener: Screener) -> None:
+    secret = f"redis://:{'hT5q' * 25}@cache.example.com/0"
+    for before in range(40):
+        assert "hT5q" not in run(screener, list(f"{'w' * before} {secret} {SENTENCE}"))
+
+
 def test_a_secret_without_an_end_is_withheld_with_all_that_follows(screener: Screener) -> None:
     endless = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA7bq2tZ0y9xR4\n" * 4000
     shown = run(screener, [SENTENCE, *(endless[at : at + 1000] for at in range(0, len(endless), 1000)), "more"])
