@@ -23,7 +23,7 @@ _SEPARATORS = " \t\n\r"
 # What is longer than HOLD when it is complete, and no finding before: held from its beginning until it has ended.
 _OPENING = Pattern(
     r"\beyJ[A-Za-z0-9_.-]{8,}$|\bsk-[A-Za-z0-9_-]{20,}$|\bv1\.0-[a-f0-9-]{24,}$"
-    r"|(?i:\b[a-z][a-z0-9+]{1,24}://[^\s:/@\"'<>]{0,64}:[^\s/\"'<>]*$)"
+    r"|(?i:\b[a-z][a-z0-9+]{1,24}://[^\s:/\"'<>]{0,64}:[^\s/\"'<>]*$)"
 )
 
 Span = tuple[int, int, str]

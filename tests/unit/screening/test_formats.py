@@ -175,7 +175,8 @@ drivers_license Führerscheinnummer B072RRE2I55|bank_account account_number=1234
 routing_number routing_number=121000358"""
 
 
-SECRETS = """connection_string redis://:s3cretpw9@cache:6379/0|password password is tr0ub4:dor=|password pwd: a=b:c3d!e
+SECRETS = """connection_string redis://:s3cretpw9@cache:6379/0|connection_string smtp://ann@example.com:s3cretpw9@mail.test
+password password is tr0ub4:dor=|password pwd: a=b:c3d!e
 password Server=db;User Id=sa;Password=Str0ngPw9!;:|service_token sk-or-v1-{hex}|service_token pat-na1-{uuid}
 service_token dckr_pat_{word}|service_token nfp_{word}|service_token tskey-auth-{part}-{word}|service_token LTAI{part}x7
 service_token bkua_{forty}"""
