@@ -72,6 +72,8 @@ def local(text: str) -> bool:
         return False
     if (len(groups) > 1 and all(group.endswith("00") for group in groups)) or _are_decimals(body):
         return False
+    if len(groups) == 4 and [len(group) for group in groups] == [1, 3, 2, 4]:
+        return False  # a digit before what is written as a social security number
     return not (len(groups) == 2 and all(len(group) == 4 and group[:2] in {"19", "20"} for group in groups))
 
 
