@@ -7,31 +7,52 @@ from datetime import date
 from types import ModuleType
 
 from stdnum import luhn, verhoeff
+from stdnum.ar import cuit
 from stdnum.at import vnr
 from stdnum.au import abn, acn, tfn
 from stdnum.be import nn
+from stdnum.bg import egn
 from stdnum.br import cpf
 from stdnum.ca import sin
 from stdnum.ch import ssn as ahv
+from stdnum.cl import rut
 from stdnum.cn import ric
 from stdnum.cz import rc
 from stdnum.de import idnr
 from stdnum.dk import cpr
+from stdnum.do import cedula
+from stdnum.ec import ci
+from stdnum.ee import ik
 from stdnum.es import dni, nie
 from stdnum.fi import hetu
-from stdnum.fr import nir
-from stdnum.gb import nhs
+from stdnum.fr import nif, nir
+from stdnum.gb import nhs, utr
+from stdnum.gr import amka
+from stdnum.hr import oib
+from stdnum.id import nik
+from stdnum.ie import pps
+from stdnum.il import idnr as il_idnr
+from stdnum.is_ import kennitala
 from stdnum.it import codicefiscale
+from stdnum.jp import in_
 from stdnum.kr import rrn
-from stdnum.mx import curp
+from stdnum.lt import asmens
+from stdnum.mx import curp, rfc
+from stdnum.my import nric
 from stdnum.nl import bsn
 from stdnum.no import fodselsnummer
+from stdnum.nz import ird
+from stdnum.pe import cui
+from stdnum.pk import cnic
 from stdnum.pl import pesel
 from stdnum.pt import cc
 from stdnum.ro import cnp
+from stdnum.ru import inn
 from stdnum.se import orgnr, personnummer
+from stdnum.si import emso
 from stdnum.th import pin
 from stdnum.tr import tckimlik
+from stdnum.ua import rntrc
 from stdnum.za import idnr as za_idnr
 
 from screening.validators.payment import digits
@@ -149,7 +170,19 @@ _MODULES: Mapping[str, ModuleType] = {
     "se_pnr": personnummer, "th_pin": pin, "tr_tckn": tckimlik, "za_id": za_idnr,
 }  # fmt: skip
 
+_NAMED = (
+    egn, rut, oib, pps, il_idnr, kennitala, amka, cnic, nric, nik, cedula, cuit, emso, ik, asmens, rntrc, inn, rfc, cpf,
+    nn, rc, nif, bsn, ird, utr, cui, ci, in_, personnummer,
+)  # fmt: skip
+
+
+def named_id(text: str) -> bool:
+    """A number of one of the countries whose numbers are only told by the word beside them."""
+    return sum(map(str.isalnum, text)) >= 8 and any(module.is_valid(text) for module in _NAMED)
+
+
 VALIDATORS: Mapping[str, Callable[[str], int]] = {
+    "named_id": named_id,
     "ssn": ssn,
     "itin": itin,
     "day": day,

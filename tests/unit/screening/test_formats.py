@@ -167,6 +167,12 @@ def test_a_telephone_number_begins_and_ends_where_it_does(screener: Screener, te
     assert [(f.type, f.start, f.end) for f in screener.data_findings(text)] == [("phone", start, start + len(value))]
 
 
+NUMBERS = """EGN 7523169263|RUT 12.531.909-2|OIB 33392005961|PPS 6433435F|teudat zehut 3933742-3|kennitala 450401-3150
+AMKA 01013099997|CNIC 34201-0891231-8|NRIC 770305-02-1234|cédula 00113918205|CUIT 20-05536168-2|EMŠO 0101006500006
+isikukood 36805280109|asmens kodas 33309240064|RNTRC 1759013776|ИНН 500100732259|NIK 3171011708450001
+my RFC GODE561231GR8|IRD 49098576|UTR 1955839661|cédula 171430710-3|CPF 39053344705|rodné číslo 7103192745
+BSN 1112.22.333|個人番号 1234 5678 9018|numéro fiscal 07 01 987 765 493|personnummer 198803200016
+rijksregisternummer 85073003328"""
 BIRTHS = """born on April 12, 1985|born 12 April 1985|DOB: 12-Apr-1985|geboren am 12. April 1985|né le 12 avril 1985
 nacida el 12 de abril de 1985|生年月日 1985年4月12日|date_of_birth=1985-04-12|"dob": "19850412"|D.O.B. 12/04/1985
 geboortedatum 12-04-1985|data urodzenia 12.04.1985|født 12.04.1985|تاريخ الميلاد 12/04/1985"""
@@ -217,6 +223,7 @@ def listed(kinds: str, texts: str) -> list[tuple[str, str]]:
         *listed("ssn", SOCIAL),
         *listed("phone", PHONES),
         *listed("date_of_birth", BIRTHS),
+        *listed("national_id", NUMBERS),
         *(one for line in PAPERS.splitlines() for one in map(named, line.split("|"))),
     ],
 )
