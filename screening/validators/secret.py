@@ -86,6 +86,8 @@ _NAMES = frozenset(["password", "passwd", "pwd", "passphrase", "passwort", "kenn
 def password_like(text: str) -> bool:
     """What stands after the verb looks chosen: digits or marks among letters, and not a word about passwords."""
     value = _password(text).rstrip(".,;!?)")
+    if any(name in value.lower() for name in _NAMES):
+        return False  # a pattern that looks for passwords
     return value.lower() not in _WORDS and _is_chosen(value) and not value.isalpha() and not value.endswith("(")
 
 

@@ -99,6 +99,8 @@ def test_a_number_beside_another_one_is_found_all_the_same(screener: Screener) -
         ("to_DE89370400440532013000_eur", "DE89370400440532013000", "iban"),
         ("_536-90-4399_", "536-90-4399", "ssn"),
         ("ssn_536904399", "536904399", "ssn"),
+        ("_+33612345678_", "+33612345678", "phone"),
+        ("fax_0049 30 901820", "0049 30 901820", "phone"),
         ("backup_10.1.2.3_old", "10.1.2.3", "ipv4"),
     ],
 )
@@ -246,7 +248,8 @@ MD5 16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48|01-02-03-04-05-06-07|aabb.cc
 "version": "1.2.3.4"|<version>1.2.3.4</version>|upgrade to 1.2.3.4|requests==1.2.3.4|nginx/1.18.0.1|Table 3.2.1.4
 npm i angular@17.0.0-next.beta|pkg@1.0.0-rc.one
 serial 0012345678901|id 0049123|call the API 100 200 300 times|call at 10.30-11.45|call 20240102
-rows 1000-2000 of the phone book"""
+rows 1000-2000 of the phone book|findutils (4.6.0+git+20190510-2)|elfutils 0.182+20210205-1
+(password:|pwd=)\\S* finds it"""
 
 
 @pytest.mark.parametrize("text", [text for _, text in listed("", NOTHING)])
