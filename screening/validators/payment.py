@@ -38,9 +38,12 @@ _RANGES: tuple[tuple[int, int, int, frozenset[int]], ...] = (
 )
 
 
+_DIGITS = frozenset("0123456789")
+
+
 def digits(text: str) -> str:
     """The decimal digits of `text`, nothing else."""
-    return "".join(char for char in text if "0" <= char <= "9")
+    return "".join(filter(_DIGITS.__contains__, text))
 
 
 _DOUBLED = str.maketrans("0123456789", "0246813579")
@@ -74,10 +77,20 @@ def iban(text: str) -> int:
     """
     end = len(text)
     while end >= 15:
-        if text[end - 1].isalnum() and iban_numbers.is_valid(text[:end], check_country=False):
-            return len(text[:end].encode())
+        part = text[:end]
+        if text[end - 1].isalnum() and _remainder(part) == 1 and iban_numbers.is_valid(part, check_country=False):
+            return len(part.encode())
         end = next((place for place in range(end - 1, 0, -1) if not text[place].isalnum()), 0)
     return 0
+
+
+_AS_DIGITS = str.maketrans({chr(code): str(int(chr(code), 36)) for code in (*range(65, 91), *range(97, 123))})
+
+
+def _remainder(text: str) -> int:
+    """Modulo 97 of the number with its first four characters at the end, and letters as 10 to 35."""
+    compact = "".join(filter(str.isalnum, text))
+    return int((compact[4:] + compact[:4]).translate(_AS_DIGITS)) % 97 if compact.isascii() else 0
 
 
 def routing(text: str) -> bool:
