@@ -77,6 +77,11 @@ def local(text: str) -> bool:
     return not (len(groups) == 2 and all(len(group) == 4 and group[:2] in {"19", "20"} for group in groups))
 
 
+def bare(text: str) -> bool:
+    """As `local`, or the three pairs of digits of a small country."""
+    return (len(text) == 8 and text.count(" ") == 2) or local(text)
+
+
 def _is_day(group: str) -> bool:
     """Eight digits that are year, month and day."""
     return len(group) == 8 and group[:2] in {"19", "20"} and "01" <= group[4:6] <= "12" and "01" <= group[6:] <= "31"
@@ -107,4 +112,5 @@ VALIDATORS: Mapping[str, Callable[[str], int]] = {
     "phone_plus": international,
     "ten_digits": ten_digits,
     "phone_local": local,
+    "phone_bare": bare,
 }
