@@ -34,10 +34,12 @@ def _pairs(host: str) -> bool:
 def email(text: str) -> int:
     """A mailbox whose parts have the lengths of RFC 5321 and whose labels can exist (IDN included).
 
+    Its sign may be escaped (`%40`), as in a URL.
     What follows a colon is left out (`name@example.com:password`): the answer is how many bytes of `text` it is. With a
     path behind the colon it is where a repository lies.
     """
-    local, _, rest = text.rpartition("@")
+    at = "@" if "@" in text else "%40"
+    local, _, rest = text.rpartition(at)
     domain, _, behind = rest.partition(":")
     domain = domain.rstrip("_")
     labels = domain.split(".")
@@ -49,7 +51,7 @@ def email(text: str) -> int:
         return 0  # the version of a package
     if not all(1 <= len(label) <= 63 and label[0] != "-" and label[-1] != "-" for label in labels):
         return 0
-    return len(f"{local}@{domain}".encode())
+    return len(f"{local}{at}{domain}".encode())
 
 
 def mac(text: str) -> bool:

@@ -119,6 +119,7 @@ def test_an_underscore_is_an_edge_and_no_part_of_a_number(screener: Screener, te
         ("メールはann@example.comです", "ann@example.com"),
         ("이메일 ann@example.com입니다", "ann@example.com"),
         ("我的邮箱123456@qq.com", "123456@qq.com"),
+        ("GET /find?email=ann%40example.com&page=2", "ann%40example.com"),
         ("用户@例子.公司", "用户@例子.公司"),
         ("δοκιμή@παράδειγμα.δοκιμή", "δοκιμή@παράδειγμα.δοκιμή"),
     ],
