@@ -29,6 +29,7 @@ _CANDIDATE = 256
 _LONG = 50_000
 _READ = 12
 _ENOUGH = 200
+_MUCH_SURER = 0.12
 _FLOOR = {"critical": 0.97, "high": 0.6, "medium": 0.0, "low": 0.0}
 _BONUS = {"critical": 6.0, "high": 4.0, "medium": 1.0, "low": 0.0}
 _DIGIT_OR_LETTER = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:")
@@ -267,7 +268,11 @@ def _severity(compiled: CompiledRule, raw: bytes, start: int, end: int) -> Sever
 
 
 def resolved(findings: list[Finding]) -> list[Finding]:
-    """Overlaps settled within data and within injections: the more severe wins, then the longer, then the surer."""
+    """Overlaps settled within data and within injections: the longest wins, then the most severe, then the surest.
+
+    But longer data hides none that is more severe and much surer: digits in front make no telephone number of a social
+    security number.
+    """
     if len(findings) < 2:
         return findings
     kept: list[Finding] = []
@@ -288,9 +293,17 @@ def _without_overlaps(group: list[Finding], *, same_family: bool) -> list[Findin
         )  # fmt: skip
         if rival is None:
             kept.append(finding)
-        elif _weight(finding) > _weight(kept[rival]):
+        elif _prevails(finding, kept[rival]):
             kept[rival] = finding
     return kept
+
+
+def _prevails(finding: Finding, rival: Finding) -> bool:
+    graver = RANK[finding.severity] - RANK[rival.severity]
+    surer = finding.confidence - rival.confidence
+    if finding.family in DATA_FAMILIES and graver * surer > 0 and abs(surer) > _MUCH_SURER:
+        return graver > 0
+    return _weight(finding) > _weight(rival)
 
 
 def _weight(finding: Finding) -> tuple[int, int, float]:

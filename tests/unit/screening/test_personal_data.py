@@ -108,3 +108,10 @@ def test_nine_digits_are_noted_where_a_field_is_nothing_else(screener: Screener)
     assert verdict.decision == "allow"
     assert not screener.screen({"goal": "order 536904399"}, kind="goal", tenant="t").findings
     assert not screener.screen({"goal": "900904399"}, kind="goal", tenant="t").findings
+
+
+def test_a_longer_telephone_number_does_not_hide_a_social_security_number(screener: Screener) -> None:
+    for text in ("call 11 536-90-4399", "my phone 536 90 4399 1234", "tel 12-536-90-4399"):
+        assert types(screener, text) == {"ssn"}, text
+        assert screener.screen({"goal": text}, kind="goal", tenant="t").decision == "block"
+    assert types(screener, "BG80 BNBG 9661 1020 3456 78") == {"iban"}
