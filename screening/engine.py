@@ -178,9 +178,10 @@ def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
         if len(several) < rule.at_least:
             return
         spans = iter(several)
-    accepted_so_far = tried = 0
+    accepted_so_far = tried = counted = 0
     while (span := next(spans, None)) is not None:
-        tried += 1
+        if span[0] >= counted:  # what begins within a refused one counts as one with it
+            tried, counted = tried + 1, span[1]
         if tried > rule.tries:
             yield Finding("obfuscation", "too_much_to_check", "critical", field, *view.original(*span), 0.5, rule.id)
             return
