@@ -18,9 +18,11 @@ _UNROUTED = ["no_capability", "all_busy", "all_open"]
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A task whose time has come, and why: a retry, a deadline, a run past its time, or an agent that fell silent."""
+    """A task whose time has come, and why: its session was archived, a retry, a deadline, a run past its time, or an
+    agent that fell silent.
+    """
 
-    why: Literal["retry", "deadline", "overtime", "silent"]
+    why: Literal["archived", "retry", "deadline", "overtime", "silent"]
     id: UUID
     tenant: str
     owner: str
@@ -86,6 +88,13 @@ WHERE t.finished_at IS NULL AND t.status IN ('submitted', 'ready', 'assigned')
 ORDER BY t.updated_at
 LIMIT {_LOOK}"""
 
+# The session's first task and the turns of a conversation end with it; whatever else is in it is found here.
+_ARCHIVED = f"""
+SELECT 'archived' AS why, t.id, t.tenant, t.owner, t.session_id, t.version, t.attempt, t.run_id, t.execution_id,
+       t.agent_id, t.correlation_id, t.traceparent
+FROM task t JOIN session s ON s.id = t.session_id
+WHERE t.finished_at IS NULL AND s.status = 'archived'
+LIMIT {_LIMIT}"""
 
 _DUE_PROPOSALS = f"""
 SELECT id, task_id, workflow_id, tenant, owner, version FROM proposal
@@ -123,9 +132,10 @@ class JanitorStore:
             self._connection.terminate()
 
     async def due(self, silent_after: float) -> list[Due]:
-        """Tasks that are due, at most 512; an agent is silent after so many seconds without a heartbeat."""
+        """Tasks that are due, at most 768; an agent is silent after so many seconds without a heartbeat."""
         with store_faults():
-            due = await self._connection.fetch(_DUE, silent_after)
+            due = await self._connection.fetch(_ARCHIVED)
+            due += await self._connection.fetch(_DUE, silent_after)
             due += await self._connection.fetch(absence.ABANDONED, silent_after)
         return [Due(**row) for row in {row["id"]: row for row in reversed(due)}.values()]
 

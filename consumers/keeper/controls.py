@@ -98,8 +98,8 @@ def _retry(control: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
         raise RefusedError("attempts_used_up")
     if is_due:
         return [enter(task, "ready", attempt=task.attempt + 1, reason="retry")]
-    if not turns.may_retry(scene.world, task):
-        raise RefusedError("later_turns")
+    if (refusal := turns.retry_refusal(scene.world, task)) is not None:
+        raise RefusedError(refusal)
     return [gate.pass_or_wait(scene.world, task, attempt=task.attempt + 1, reason="retry")]
 
 

@@ -109,6 +109,8 @@ def _event_for(due: Due) -> Event[EventData]:
             outcome="lost",
             error=TaskError(code="run_lost", message="The agent stopped without a word.", retryable=True),
         )
+    elif due.why == "archived":
+        data = TaskControl(task_id=due.id, action="cancel", by=SOURCE, reason="session_archived")
     elif due.why == "retry":
         data = TaskControl(task_id=due.id, action="retry", by=SOURCE, attempt=due.attempt)
     elif due.why == "overtime":

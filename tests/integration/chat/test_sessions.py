@@ -275,6 +275,45 @@ async def test_a_deleted_session_is_gone_from_view_and_kept(parlour: Parlour, al
     await eventually(lambda: parlour.guest.stopped == 1)
 
 
+async def test_all_that_is_open_in_a_deleted_session_is_cancelled_and_nothing_begins_in_it(
+    parlour: Parlour, alice: Talker
+) -> None:
+    session = await created(alice)
+    more, failed = [await in_session(alice, session, f"More of it, {number}.") for number in range(2)]
+    body_of(await alice.http.post(f"/api/v1/tasks/{failed}/fail"))
+    assert (await alice.http.delete(f"{HOME}/{session}")).status_code == 204
+
+    async def cancelled() -> bool:
+        found = body_of(await alice.http.get(f"/api/v1/tasks/{more}"))
+        assert found["status"] == "cancelled", found
+        return bool(found["detail"] == "session_archived")
+
+    assert await eventually(cancelled, within=15)
+    again = await alice.http.post(f"/api/v1/tasks/{failed}/retry")
+    assert again.status_code == 409
+    assert "archived" in again.json()["detail"]
+
+
+async def in_session(talker: Talker, session: str, prompt: str) -> str:
+    """One more task of a session, on hold, as a producer asks for it."""
+    event = {
+        "specversion": "1.0",
+        "id": uuid.uuid4().hex,
+        "source": "/shop",
+        "type": "io.ganglion.task.submitted.v1",
+        "sessionid": session,
+        "data": {"spec": {"prompt": prompt, "hold": True}},
+    }
+    headers = {"Content-Type": "application/cloudevents+json"}
+    task = str(body_of(await talker.http.post("/api/v1/events", json=event, headers=headers), 202)["task_id"])
+
+    async def is_held() -> bool:
+        return bool(body_of(await talker.http.get(f"/api/v1/tasks/{task}"))["waiting_for"] == "hold")
+
+    assert await eventually(is_held, within=15)
+    return task
+
+
 async def test_many_sessions_are_acted_on_at_once_each_with_its_own_outcome(alice: Talker, eve: Talker) -> None:
     own = [await created(alice) for _ in range(3)]
     foreign = await created(eve)
