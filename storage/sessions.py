@@ -104,6 +104,8 @@ _SHOWN = [
     _ELSEWHERE[shown.name].label(shown.name) if shown.name in _ELSEWHERE else session.c[shown.name]
     for shown in fields(SessionRow)
 ]
+_LATEST = func.greatest(session.c.updated_at, task.c.updated_at)
+"""The last activity of a session: its own, or that of the task that its status comes from."""
 _FROM = session.outerjoin(task, task.c.id == session.c.task_id)
 _SESSIONS: Select[Anything] = select(*_SHOWN).select_from(_FROM.join(keeper, true()))
 
@@ -119,12 +121,7 @@ async def page_of_sessions(
 ) -> tuple[list[SessionRow], int]:
     """At most `limit` sessions, the newest activity first, after the first `skip`; and how many there are in all."""
     conditions = _conditions(wanted)
-    page = (
-        _SESSIONS.where(*conditions)
-        .order_by(session.c.updated_at.desc(), session.c.id.desc())
-        .offset(skip)
-        .limit(limit)
-    )
+    page = _SESSIONS.where(*conditions).order_by(_LATEST.desc(), session.c.id.desc()).offset(skip).limit(limit)
     count = select(func.count()).select_from(_FROM).where(*conditions)
     async with one_moment(engine) as connection:
         rows = (await connection.execute(page)).all()

@@ -233,6 +233,16 @@ async def test_a_filter_that_no_session_can_fit_is_refused(alice: Talker, name: 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, name), answer.text
 
 
+async def test_what_a_session_did_last_moves_it_up_the_list(alice: Talker) -> None:
+    ids = [await created(alice, title=f"Session-{number}") for number in range(3)]
+    await act(alice, ids[0], "start")
+    await becomes(alice, ids[0], "completed")
+    items = cast("list[Json]", body_of(await alice.http.get(HOME))["items"])
+    assert [item["id"] for item in items] == [ids[0], ids[2], ids[1]]
+    times = [str(item["updated_at"]) for item in items]
+    assert times == sorted(times, reverse=True)
+
+
 async def test_a_session_shows_what_belongs_to_it_if_asked(parlour: Parlour, alice: Talker) -> None:
     parlour.guest.tools = [("look_up", {}, {})]
     session = await created(alice, auto_start=True)
