@@ -37,7 +37,18 @@ _PRIORITIES: dict[str | int, Priority] = {
     4: "background",
 }
 
-AnyPriority = Literal["critical", "blocker", "high", "normal", "medium", "low", "background", "deferred", 0, 1, 2, 3, 4]
+
+def _not_a_boolean(value: object) -> object:
+    """In Python true is 1, in JSON it is no number."""
+    if isinstance(value, bool):
+        raise ValueError("must be a word or a number")  # noqa: TRY004 - what pydantic expects
+    return value
+
+
+AnyPriority = Annotated[
+    Literal["critical", "blocker", "high", "normal", "medium", "low", "background", "deferred", 0, 1, 2, 3, 4],
+    BeforeValidator(_not_a_boolean),
+]
 """Every spelling the source documents use (requirements O.2)."""
 
 _NOT_BLANK = r"\S"
