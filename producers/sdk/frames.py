@@ -37,11 +37,15 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of what an agent is saying; `offset` is its place in the whole, in characters."""
+    """A piece of what an agent is saying; `offset` is its place in the whole, in characters.
+
+    An agent that begins anew says everything anew, from offset 0 and under another `execution_id`.
+    """
 
     subject: str
     offset: int
     text: str
+    execution_id: str = ""
 
 
 Told = Happening | Snapshot | Delta
@@ -76,7 +80,8 @@ def read_frame(frame: JsonObject) -> Frame | None:
         case "delta":
             data = frame.get("data")
             said = data if isinstance(data, dict) else {}
-            return Delta(str(frame.get("subject")), int(str(said.get("offset") or 0)), str(said.get("text") or ""))
+            offset, text = int(str(said.get("offset") or 0)), str(said.get("text") or "")
+            return Delta(str(frame.get("subject")), offset, text, str(said.get("execution_id") or ""))
         case "subscribed":
             place = frame.get("from")
             return Subscribed(str(place) if place else None)

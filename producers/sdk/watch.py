@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 from producers.sdk.errors import TryAgainError
 from producers.sdk.frames import Delta, Ended, Happening, Snapshot, Subscribed, Told
@@ -30,7 +31,7 @@ class Watch:
         self._room = room
         self._deltas = deltas
         self._say = say
-        self._said: dict[str, int] = {}
+        self._said: dict[tuple[str, str], int] = {}
         self.cursor = after
         self.ready = asyncio.Event()
 
@@ -66,9 +67,10 @@ class Watch:
 
     def _heard(self, delta: Delta) -> Delta | None:
         """The part that is new: who comes back is told from the start what an agent has said so far."""
-        known = self._said.get(delta.subject, 0)
+        execution = (delta.subject, delta.execution_id)
+        known = self._said.get(execution, 0)
         new = delta.text[max(0, known - delta.offset) :]
         if not new:
             return None
-        self._said[delta.subject] = delta.offset + len(delta.text)
-        return Delta(delta.subject, max(known, delta.offset), new)
+        self._said[execution] = delta.offset + len(delta.text)
+        return replace(delta, offset=max(known, delta.offset), text=new)

@@ -190,6 +190,20 @@ async def test_what_an_agent_says_is_told_once_though_it_is_said_again_after_a_c
     assert [told.text for told in seen if isinstance(told, Delta)] == ["one ", "two ", "three ", "four"]
 
 
+async def test_an_agent_that_begins_anew_is_heard_from_its_first_word(line: Line) -> None:
+    def said(offset: int, text: str, execution_id: str) -> Delta:
+        frame: JsonObject = {"offset": offset, "text": text, "execution_id": execution_id}
+        read = read_frame({"type": "delta", "subject": "run", "data": frame})
+        assert isinstance(read, Delta)
+        return read
+
+    line.parts = [[said(0, "The export ", "a"), said(0, "It is ", "b"), said(6, "the import.", "b"), Ended()]]
+    async with EventProducer("http://x", "t") as outside:
+        seen = await told_by(outside.watch(TASK, deltas=True))
+    told = [(one.execution_id, one.offset, one.text) for one in seen if isinstance(one, Delta)]
+    assert told == [("a", 0, "The export "), ("b", 0, "It is "), ("b", 6, "the import.")]
+
+
 async def test_a_finished_task_gives_its_last_event(line: Line) -> None:
     line.parts = [[happening("running", 1), happening("succeeded", 2), Ended()], [Ended()]]
     async with EventProducer("http://x", "t") as outside:
