@@ -7,7 +7,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict
 
 from events.base import JsonObject
-from producers.sdk.errors import RefusedError
+from producers.sdk.errors import RefusedError, TryAgainError
 from producers.sdk.pauses import Pauses
 from producers.sdk.transport import Token, text_of
 
@@ -60,7 +60,7 @@ async def register(url: str, token: Token, offer: Offer) -> Registration:
             try:
                 headers = {"Authorization": f"Bearer {text_of(token)}"}
                 answer = await client.post(_AGENTS, content=_body(offer), headers={**headers, **_JSON})
-            except httpx.HTTPError:
+            except (httpx.HTTPError, TryAgainError):
                 answer = None
             if answer is not None and answer.status_code == httpx.codes.CREATED:
                 return Registration.model_validate(answer.json())

@@ -68,7 +68,10 @@ class Buffer:
                 self._emptied.set()
 
     def _refuse(self, event: JsonObject, error: RefusedError) -> None:
-        if self._on_refused is not None:
-            self._on_refused(event, error)
-        else:
+        if self._on_refused is None:
             log.warning("event_refused", type=event["type"], id=event["id"], code=error.code)
+            return
+        try:
+            self._on_refused(event, error)
+        except Exception:  # whoever wrote it may raise anything, and the other events are to be delivered
+            log.exception("on_refused_failed", type=event["type"], id=event["id"], code=error.code)

@@ -28,7 +28,7 @@ class NatsTransport:
     def __init__(self, url: str, token: Token) -> None:
         self._url = url
         self._token = token
-        self._tenant, owner = _whose(text_of(token))
+        self._tenant, owner = _whose(token() if callable(token) else token)
         self._inbox = f"_INBOX.{self._tenant}.{owner}"
         self._connecting = asyncio.Lock()
         self._line: _Line | None = None

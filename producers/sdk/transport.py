@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from events.base import JsonObject
+from producers.sdk.errors import TryAgainError
 from producers.sdk.frames import Frame
 from producers.sdk.outgoing import Receipt
 
@@ -12,8 +13,13 @@ Token = str | Callable[[], str]
 
 
 def text_of(token: Token) -> str:
-    """The token to use now."""
-    return token() if callable(token) else token
+    """The token to use now. Raises TryAgainError if the function that gives it fails: its issuer may be away."""
+    if not callable(token):
+        return token
+    try:
+        return token()
+    except Exception as error:  # whoever wrote it may raise anything, and what waits to be sent is to outlive it
+        raise TryAgainError(f"no token: {type(error).__name__}") from error
 
 
 class Transport(Protocol):

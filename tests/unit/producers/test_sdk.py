@@ -23,6 +23,7 @@ from producers.sdk import (
 from producers.sdk.errors import TryAgainError, judged
 from producers.sdk.frames import Delta, Ended, Frame, Subscribed, read_frame
 from producers.sdk.pauses import Pauses
+from producers.sdk.transport import text_of
 
 TASK = uuid4()
 
@@ -142,6 +143,27 @@ async def test_one_refused_event_does_not_hold_up_the_others(line: Line) -> None
         await p.flush(5)
     assert told == [(first, "missing_scope")]
     assert len(line.sent) == 2
+
+
+async def test_a_callback_that_fails_does_not_hold_up_the_others(line: Line) -> None:
+    def fail(_: JsonObject, error: RefusedError) -> None:
+        raise ValueError(error.code)
+
+    line.failures = [RefusedError(403, {"code": "missing_scope"})]
+    async with EventProducer("http://x", "t", on_refused=fail) as outside:
+        outside.send("task.control", {})
+        outside.send("task.control", {})
+        await outside.flush(5)
+    assert len(line.sent) == 2
+
+
+def test_a_token_that_cannot_be_had_for_now_is_asked_for_again() -> None:
+    def away() -> str:
+        raise OSError("no route to the issuer")
+
+    with pytest.raises(TryAgainError, match=r"no token: OSError"):
+        text_of(away)
+    assert text_of(lambda: "fresh") == "fresh"
 
 
 async def test_a_watch_goes_on_after_the_last_event_it_saw(line: Line) -> None:
