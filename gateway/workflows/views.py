@@ -101,7 +101,7 @@ def version_view(row: VersionRow, workflow: WorkflowRow) -> View:
 
 def proposal_status(row: ProposalRow) -> str:
     """processing, completed, failed, resolved, superseded or expired."""
-    if row.reason in _WITHOUT_FILES:
+    if _closed_without_files(row) is not None:
         return "failed"
     if row.status in _STATUSES:
         return _STATUSES[row.status]
@@ -203,9 +203,14 @@ def _request(row: ProposalRow) -> View:
     }
 
 
+def _closed_without_files(row: ProposalRow) -> str | None:
+    """Why there is nothing to decide; the reason of somebody who decided may be the same word."""
+    return row.reason if row.status == "expired" and row.reason in _WITHOUT_FILES else None
+
+
 def _error(row: ProposalRow) -> View | None:
-    if row.reason in _WITHOUT_FILES:
-        return {"code": row.reason, "message": _WITHOUT_FILES[row.reason]}
+    if (why := _closed_without_files(row)) is not None:
+        return {"code": why, "message": _WITHOUT_FILES[why]}
     if proposal_status(row) != "failed":
         return None
     error = row.task_error or {}

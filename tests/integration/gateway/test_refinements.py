@@ -96,6 +96,15 @@ async def test_a_cancelled_refinement_closes_its_proposal(desk: Desk) -> None:
     assert (await desk.alice.post(f"{thread.url}/approve")).json()["code"] == "already_decided"
 
 
+@pytest.mark.parametrize("reason", ["no_files", "task_cancelled", "base_moved"])
+async def test_a_person_may_give_any_reason(desk: Desk, reason: str) -> None:
+    thread = await desk.proposed(await desk.workflow(), ONE)
+    assert (await desk.alice.post(f"{thread.url}/reject", json={"reason": reason})).status_code == 200
+    found = await thread.get()
+    assert (found["status"], found["resolution"], found["reason"]) == ("resolved", "rejected", reason)
+    assert found["error"] is None
+
+
 async def test_undecided_proposals_hold_nothing_up(desk: Desk) -> None:
     workflow_id = await desk.workflow(ONE)
     waiting = await desk.proposed(workflow_id, TWO)
