@@ -6,7 +6,22 @@ from datetime import datetime
 from typing import Literal, cast
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Row, Select, Uuid, and_, any_, literal, null, or_, select
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Row,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    false,
+    func,
+    literal,
+    not_,
+    null,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.base import JsonObject
@@ -59,6 +74,28 @@ class Grant:
     granted_at: datetime
 
 
+ENDED_BADLY = ("failed", "timed_out", "blocked", "cancelled", "skipped")
+"""Statuses of a refinement that comes to no proposal, unless it is tried again."""
+WITHOUT_FILES = ("no_files", "task_cancelled")
+"""Reasons of a proposal that was closed before there was anything to decide."""
+
+_GOES_ON = and_(proposal.c.status.in_(("processing", "extracting")), task.c.status.not_in(ENDED_BADLY))
+_IS_FAILED = or_(
+    and_(proposal.c.status.in_(("processing", "extracting")), task.c.status.in_(ENDED_BADLY)),
+    and_(proposal.c.status == "expired", func.coalesce(proposal.c.reason.in_(WITHOUT_FILES), false())),
+)
+Shown = Literal["processing", "completed", "failed", "resolved", "superseded", "expired"]
+_SHOWN_AS: Mapping[Shown, ColumnElement[bool]] = {
+    "processing": _GOES_ON,
+    "completed": proposal.c.status == "pending",
+    "failed": _IS_FAILED,
+    "resolved": proposal.c.status.in_(("approved", "rejected")),
+    "superseded": proposal.c.status == "superseded",
+    "expired": and_(proposal.c.status == "expired", not_(_IS_FAILED)),
+}
+"""What each of the document's words asks for."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProposalFilter:
     """Which proposals to list: a caller's own and those shared with it, or a whole tenant's (owner None)."""
@@ -66,7 +103,7 @@ class ProposalFilter:
     tenant: str
     owner: str | None
     workflow_id: UUID | None = None
-    status: Sequence[str] = ()
+    status: Sequence[Shown] = ()
 
 
 _OF_TASK = {
@@ -108,7 +145,7 @@ async def list_proposals(
     if wanted.workflow_id is not None:
         conditions.append(proposal.c.workflow_id == wanted.workflow_id)
     if wanted.status:
-        conditions.append(proposal.c.status.in_(list(wanted.status)))
+        conditions.append(or_(*(_SHOWN_AS[shown] for shown in wanted.status)))
     page = newest(_proposals(wanted.owner).where(*conditions), proposal, before, limit)
     return [_proposal(row) for row in await fetch(engine, page)]
 

@@ -1,6 +1,6 @@
 """/api/proposals: read them, compare them with the draft, decide them, and let others do so."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -18,7 +18,7 @@ from gateway.reading import Limit, PlaceText
 from gateway.views import View, decode_place
 from gateway.workflows.access import Access
 from gateway.workflows.errors import NotReadyError
-from gateway.workflows.models import Proposal, ProposalPage
+from gateway.workflows.models import Proposal, ProposalPage, ProposalStatus
 from gateway.workflows.refining import Nursery
 from gateway.workflows.views import (
     diff_of,
@@ -36,15 +36,6 @@ from storage.workflows import texts_of
 HOME = "/api/proposals"
 ONE = f"{HOME}/{{proposal_id}}"
 ProposalId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
-Status = Literal["processing", "completed", "resolved", "superseded", "expired"]
-
-_INSIDE: dict[Status, tuple[str, ...]] = {
-    "processing": ("processing", "extracting"),
-    "completed": ("pending",),
-    "resolved": ("approved", "rejected"),
-    "superseded": ("superseded",),
-    "expired": ("expired",),
-}
 _DIFF: dict[str, object] = {"description": "A unified diff", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}
 
 
@@ -83,17 +74,17 @@ class Proposals:
         request: Request,
         *,
         workflow_id: Annotated[UUID | None, Query()] = None,
-        status: Annotated[list[Status], Query(max_length=5)] = [],  # noqa: B006 - FastAPI copies defaults
+        status: Annotated[list[ProposalStatus], Query(max_length=6)] = [],  # noqa: B006 - FastAPI copies defaults
         limit: Limit = 50,
         cursor: PlaceText = None,
     ) -> Response:
-        """With the scope admin the tenant's. `processing` lists those that failed, too: their task may be retried."""
+        """With the scope admin the tenant's."""
         principal = await self._access.principal(request, READ)
         wanted = ProposalFilter(
             tenant=principal.tenant,
             owner=None if principal.is_admin else principal.owner,
             workflow_id=workflow_id,
-            status=[inside for one in status for inside in _INSIDE[one]],
+            status=status,
         )
         place = decode_place(cursor) if cursor is not None else None
         rows = await list_proposals(self._engine, wanted, place, limit + 1)

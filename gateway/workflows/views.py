@@ -7,11 +7,10 @@ from events.files import digest_of
 from events.ids import derived_id
 from gateway.diffs import unified_diff
 from gateway.views import View, encode_place
-from storage.proposals import Grant, ProposalRow
+from storage.proposals import ENDED_BADLY, WITHOUT_FILES, Grant, ProposalRow
 from storage.tasks import Place
 from storage.workflows import FileEntry, VersionRow, WorkflowRow
 
-_FAILED = frozenset({"failed", "timed_out", "blocked", "cancelled", "skipped"})
 _STATUSES = {
     "pending": "completed",
     "approved": "resolved",
@@ -19,7 +18,7 @@ _STATUSES = {
     "superseded": "superseded",
     "expired": "expired",
 }
-_WITHOUT_FILES = {
+_WHY_NO_FILES = {
     "no_files": "The engine ended without any file.",
     "task_cancelled": "The refinement was cancelled.",
 }
@@ -105,7 +104,7 @@ def proposal_status(row: ProposalRow) -> str:
         return "failed"
     if row.status in _STATUSES:
         return _STATUSES[row.status]
-    return "failed" if row.task_status in _FAILED else "processing"
+    return "failed" if row.task_status in ENDED_BADLY else "processing"
 
 
 def proposal_summary(row: ProposalRow) -> View:
@@ -205,12 +204,12 @@ def _request(row: ProposalRow) -> View:
 
 def _closed_without_files(row: ProposalRow) -> str | None:
     """Why there is nothing to decide; the reason of somebody who decided may be the same word."""
-    return row.reason if row.status == "expired" and row.reason in _WITHOUT_FILES else None
+    return row.reason if row.status == "expired" and row.reason in WITHOUT_FILES else None
 
 
 def _error(row: ProposalRow) -> View | None:
     if (why := _closed_without_files(row)) is not None:
-        return {"code": why, "message": _WITHOUT_FILES[why]}
+        return {"code": why, "message": _WHY_NO_FILES[why]}
     if proposal_status(row) != "failed":
         return None
     error = row.task_error or {}

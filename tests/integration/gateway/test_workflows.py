@@ -95,6 +95,29 @@ async def test_lists_are_paged_newest_first(desk: Desk) -> None:
     assert "generated_files" not in done[0]
 
 
+async def test_proposals_are_listed_by_the_status_that_they_show(desk: Desk) -> None:
+    workflow_id = await desk.workflow(ONE)
+    failed, cancelled, open_still = [await desk.refine(workflow_id) for _ in range(3)]
+    await failed.start()
+    await failed.finish("failed", error={"code": "hostile_files", "message": "No.", "retryable": False})
+    await desk.alice.post(f"/api/v1/tasks/{cancelled.id}/cancel")
+    for ended in (failed, cancelled):
+        await ended.becomes("failed")
+    decided, pending = await desk.proposed(workflow_id, TWO), await desk.proposed(workflow_id, TWO)
+    await desk.alice.post(f"{decided.url}/reject", json={"reason": "no_files"})
+
+    async def listed(*status: str) -> list[str]:
+        query = {"workflow_id": workflow_id, "status": [*status]}
+        items = (await desk.alice.get("/api/proposals", params=query)).json()["items"]
+        assert {item["status"] for item in items} <= set(status)
+        return [str(item["id"]) for item in items]
+
+    assert await listed("failed") == [cancelled.proposal_id, failed.proposal_id]
+    assert await listed("processing") == [open_still.proposal_id]
+    assert await listed("completed", "resolved") == [pending.proposal_id, decided.proposal_id]
+    assert await listed("expired", "superseded") == []
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [
