@@ -110,7 +110,7 @@ class ProposalError(BaseModel):
 
 
 class ProposalSummary(BaseModel):
-    """A proposal without its texts."""
+    """A proposal without its texts; `base_version` is the draft's, null until the database has the proposal."""
 
     id: UUID
     workflow_id: UUID
@@ -122,7 +122,7 @@ class ProposalSummary(BaseModel):
     context_selection: str | None
     summary: str | None
     digest: str | None
-    base_version: int
+    base_version: int | None
     conflicts: list[str]
     error: ProposalError | None
     created_by: str

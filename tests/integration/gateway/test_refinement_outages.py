@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from deploy.local.server import Server
+from gateway.workflows.models import Proposal
 from tests.support.desk import Desk, a_desk, texts
 from tests.support.eventually import eventually
 
@@ -24,6 +25,7 @@ async def test_a_proposal_is_readable_at_once_and_decisions_wait_though_no_keepe
     await broken.keeper.stop()
     thread = await broken.refine(workflow_id)
     found = await thread.get()
+    assert Proposal.model_validate(found).base_version is None
     assert (found["status"], found["thread_id"], found["user_prompt"]) == (
         "processing",
         str(thread.id),
