@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from events.ids import derived_text
 from gateway.frames import Frame
 from gateway.rooms import Room
 from gateway.subscription import Fields
@@ -63,7 +64,7 @@ def _session(frame: Frame, data: Data) -> Iterator[tuple[str, Fields]]:
     named: Fields = {"session_id": frame.ids.session}
     if frame.event == "session.opened":
         yield "session.created", {**named, "kind": data.get("kind"), "title": data.get("title"), "status": "pending"}
-    elif frame.event == "task.submitted" and _kind_asked(data) == "subtask":
+    elif frame.event == "task.submitted" and not _is_own(frame, _kind_asked(data)):
         yield "session.task_added", {**named, "task_id": data.get("task_id")}
     elif frame.event == "run.progress" and data.get("checkpoint") is not None:
         yield "session.checkpoint_created", {**named, **_only(data, "task_id", "run_id", "seq", "note")}
@@ -72,8 +73,15 @@ def _session(frame: Frame, data: Data) -> Iterator[tuple[str, Fields]]:
             "session.metrics_updated",
             {**named, **_only(data, "task_id", "run_id", "outcome"), "metrics": data["usage"]},
         )
-    elif frame.is_state and data.get("kind") != "subtask":
+    elif frame.is_state and _is_own(frame, data.get("kind")):
         yield from _session_entered(named, frame.event.partition(".")[2], data)
+
+
+def _is_own(frame: Frame, kind: object) -> bool:
+    """Whether the session's status is the task's: a turn's, a refinement's, or of the goal that it was made with."""
+    if kind != "goal":
+        return kind != "subtask"
+    return frame.ids.task is not None and frame.ids.session == derived_text(frame.ids.task, "session")
 
 
 def _session_entered(named: Fields, status: str, data: Data) -> Iterator[tuple[str, Fields]]:

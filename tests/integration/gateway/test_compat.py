@@ -13,7 +13,7 @@ from events.ids import derived_id, run_id
 from events.proposal import ProposalPending
 from events.run import File, RunFiles, RunFinished, RunProgress, RunStarted
 from events.session import SessionOpened
-from events.task import STATE_EVENTS, Kind, Status
+from events.task import STATE_EVENTS, Kind, Status, TaskSpec, TaskSubmitted
 from tests.integration.gateway.test_rooms import Agent, said
 from tests.integration.gateway.test_sockets import submitted
 from tests.support.eventually import eventually
@@ -81,6 +81,27 @@ async def test_sessions_are_told_in_their_own_words(gateway: RunningGateway, kee
                 for kind, payload in seen
             ] == expected
             assert {payload["session_id"] for _, payload in seen} == {"s-1"}
+
+
+async def test_a_session_is_told_of_by_the_task_whose_status_is_its_own(
+    gateway: RunningGateway, keeper: FakeKeeper
+) -> None:
+    own, other = uuid4(), uuid4()
+    session = str(derived_id(own, "session"))
+    await keeper.open_session(session, "alice")
+    async with gateway.socket(path=f"/ws/sessions/{session}") as socket:
+        await greeted(socket, "session")
+        for task_id in (own, other):
+            asked = TaskSubmitted(task_id=task_id, spec=TaskSpec(prompt="Summarise it."))
+            await keeper.publish(said(asked, task_id=task_id, session=session))
+        for task_id, kind in ((other, "goal"), (uuid4(), "subtask"), (own, "goal")):
+            await keeper.publish(entered(task_id, "running", "succeeded", kind=kind, session=session))  # type: ignore[arg-type]  # literals of a loop
+        seen = await frames(socket, 3)
+    assert [(kind, payload["task_id"]) for kind, payload in seen] == [
+        ("session.task_added", str(other)),
+        ("session.status_changed", str(own)),
+        ("session.completed", str(own)),
+    ]
 
 
 async def test_a_task_is_told_in_its_own_words(
