@@ -195,12 +195,20 @@ class EventProducer:
         deadline = loop.time() + within
         while True:
             try:
-                return await self._transport.send(event, max(0.1, min(_ONE_TRY, deadline - loop.time())))
+                return await self._try(event, max(0.1, min(_ONE_TRY, deadline - loop.time())))
             except TryAgainError as error:
                 pause = pauses.next(error.after)
                 if loop.time() + pause > deadline:
                     raise UnavailableError(f"not kept within {within:g} s ({error.why})") from error
                 await asyncio.sleep(pause)
+
+    async def _try(self, event: JsonObject, within: float) -> Receipt:
+        """One try, ended in time even where connecting and answering are slow one after the other."""
+        try:
+            async with asyncio.timeout(within):
+                return await self._transport.send(event, within)
+        except TimeoutError as error:
+            raise TryAgainError("no answer in time") from error
 
     async def _deliver_some_time(self, event: JsonObject) -> None:
         await self._deliver(event, float("inf"))

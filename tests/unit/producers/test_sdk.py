@@ -37,6 +37,7 @@ class Line:
         self.rooms: list[tuple[str, str | None]] = []
         self.parts: list[list[Frame | Exception]] = []
         self.away = False
+        self.hangs = False
         self.is_open = False
 
     async def open(self) -> None: ...
@@ -45,6 +46,8 @@ class Line:
 
     async def send(self, event: JsonObject, within: float) -> Receipt:  # noqa: ARG002 - the protocol's
         self.sent.append(event)
+        if self.hangs:
+            await asyncio.Event().wait()
         if self.away:
             raise TryAgainError("away")
         if self.failures:
@@ -104,6 +107,16 @@ async def test_it_gives_up_after_the_time_it_was_given(line: Line) -> None:
         with pytest.raises(UnavailableError, match="away"):
             await outside.publish("task.submitted", {}, within=0.3)
     assert len(line.sent) > 1
+
+
+async def test_it_gives_up_in_time_though_a_way_takes_longer_than_it_may(line: Line) -> None:
+    line.hangs = True
+    async with EventProducer("http://x", "t") as outside:
+        async with asyncio.timeout(5):
+            with pytest.raises(UnavailableError, match=r"0\.2 s"):
+                await outside.submit("x", within=0.2)
+        line.hangs = False
+        assert (await outside.submit("x", within=5)).id == TASK
 
 
 async def test_what_is_sent_while_nobody_is_there_arrives_later_in_order(line: Line) -> None:
