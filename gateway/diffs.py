@@ -9,6 +9,8 @@ CONTEXT = 3
 MEDIA_TYPE = "text/x-diff"
 
 _NO_NEWLINE = "\n\\ No newline at end of file\n"
+_NOTHING, _EMPTY = "0000000", "e69de29"
+"""How git names no file and an empty one; by these `patch` knows that an empty file is to go."""
 _MAX_WORK = 4_000_000
 """Lines before times lines after, beyond which a file is shown as replaced: matching them would hold up the process."""
 
@@ -20,13 +22,16 @@ def unified_diff(before: Mapping[str, str], after: Mapping[str, str]) -> str:
 
 
 def _file(path: str, before: str | None, after: str | None) -> Iterator[str]:
-    yield f"diff --git a/{path} b/{path}\n"
+    old, new = _lines(before or ""), _lines(after or "")
+    # Where no `---` and `+++` follow, patch takes the path from here, and one with a space only in quotes.
+    quote = '"' if " " in path and not old and not new else ""
+    yield f"diff --git {quote}a/{path}{quote} {quote}b/{path}{quote}\n"
     if before is None:
         yield "new file mode 100644\n"
     if after is None:
         yield "deleted file mode 100644\n"
-    old, new = _lines(before or ""), _lines(after or "")
     if not old and not new:
+        yield f"index {_NOTHING}..{_EMPTY}\n" if before is None else f"index {_EMPTY}..{_NOTHING}\n"
         return
     # A path with a space is ended by a tab, as diff and git do, or patch reads only its first word.
     tab = "\t" if " " in path else ""

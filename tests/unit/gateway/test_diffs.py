@@ -24,9 +24,9 @@ def applied(before: dict[str, str], diff: str) -> dict[str, str]:
     after = dict(before)
     for part in re.split(r"^diff --git ", diff, flags=re.MULTILINE)[1:]:
         header, *hunks = re.split(r"^(@@ .* @@\n)", part, flags=re.MULTILINE)
-        named = re.match(r"a/(.*) b/\1\n", header)
+        named = re.match(r'(?:a/(.*) b/\1|"a/(.*)" "b/\2")\n', header)
         assert named is not None
-        path = named[1]
+        path = named[1] or named[2]
         text = _changed(before.get(path, ""), hunks)
         if "deleted file mode" in header:
             assert text == ""
@@ -82,6 +82,14 @@ def test_it_does_so_for_any_two_sets(before: dict[str, str], after: dict[str, st
 
 def test_files_that_agree_are_left_out() -> None:
     assert unified_diff(BASE, dict(BASE)) == ""
+
+
+def test_an_empty_file_comes_and_goes_as_git_writes_it() -> None:
+    """Else `patch` leaves a file alone that is empty already, and one whose path has a space."""
+    assert unified_diff({"old.md": ""}, {"a new.md": ""}) == (
+        'diff --git "a/a new.md" "b/a new.md"\nnew file mode 100644\nindex 0000000..e69de29\n'
+        "diff --git a/old.md b/old.md\ndeleted file mode 100644\nindex e69de29..0000000\n"
+    )
 
 
 def test_a_change_looks_as_diff_writes_it() -> None:
