@@ -14,6 +14,8 @@ from events.task import COMPLETED, FINAL, TaskControl, TaskError, TaskSubmitted
 
 MAX_ATTEMPTS = 3
 
+_BEGINS = ("start", "resume", "retry", "replay")
+
 VERDICT_WITHIN = timedelta(seconds=60)
 """After so long without a verdict it is asked for again."""
 
@@ -32,6 +34,8 @@ def controlled(control: TaskControl, task: TaskState, world: World, at: datetime
     """What a wish leads to. Raises RefusedError."""
     if task.status in FINAL and control.action not in ("retry", "replay"):
         raise RefusedError("task_final")
+    if control.action in _BEGINS and turns.is_archived(world, task):
+        raise RefusedError("session_archived")
     return _RULES[control.action](control, task, Scene(world, at))
 
 
@@ -98,8 +102,8 @@ def _retry(control: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
         raise RefusedError("attempts_used_up")
     if is_due:
         return [enter(task, "ready", attempt=task.attempt + 1, reason="retry")]
-    if (refusal := turns.retry_refusal(scene.world, task)) is not None:
-        raise RefusedError(refusal)
+    if not turns.may_retry(scene.world, task):
+        raise RefusedError("later_turns")
     return [gate.pass_or_wait(scene.world, task, attempt=task.attempt + 1, reason="retry")]
 
 

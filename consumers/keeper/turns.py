@@ -43,17 +43,18 @@ def gate(world: World, task: TaskState) -> str | None:
     return None if session.active_turn is None else BUSY  # it is tried again
 
 
-def retry_refusal(world: World, task: TaskState) -> str | None:
-    """Why a task that has ended may not be tried again: nothing begins in an archived session, and of turns only the
-    latest one may be, so that the order stays true. None if it may.
-    """
+def is_archived(world: World, task: TaskState) -> bool:
+    """Whether the task is in a session in which nothing begins any more."""
     session = None if task.session_id is None else world.get(SessionState, task.session_id)
-    if session is not None and session.status == "archived":
-        return "session_archived"
+    return session is not None and session.status == "archived"
+
+
+def may_retry(world: World, task: TaskState) -> bool:
+    """Whether a turn that has ended may be tried again: only the latest one, so that the order stays true."""
     if task.kind != "turn" or task.session_id is None:
-        return None
-    is_latest = session is not None and session.active_turn is None and session.task_id == task.id
-    return None if is_latest else "later_turns"
+        return True
+    session = world.get(SessionState, task.session_id)
+    return session is not None and session.active_turn is None and session.task_id == task.id
 
 
 def decide(world: World, event: Event[EventData], state: TaskEntered) -> Sequence[Effect]:
