@@ -24,19 +24,20 @@ async def follow(url: str, token: str, room: str, cursor: str) -> str:
                 await socket.send(json.dumps({"type": "subscribe", "id": "it", "room": room, "after": cursor}))
                 async for text in socket:
                     frame = json.loads(text)
-                    if frame["type"] == "error" and not frame["retryable"]:
-                        return f"refused {frame['code']}"
+                    if frame["type"] == "error":
+                        if not frame["retryable"]:
+                            return f"refused {frame['code']}"
+                        break  # the subscription is over although the socket stays open: ask again
                     if frame["type"] in {"event", "snapshot"}:
                         cursor, failures = frame["cursor"], 0
                     if frame["type"] in {"event", "delta", "gap", "snapshot", "end"}:
                         print(text, flush=True)  # noqa: T201 - a command prints
                     if frame["type"] == "end":
                         return "end"
-        except ConnectionClosed as closed:
-            if closed.rcvd is not None and closed.rcvd.code in FOR_GOOD:
-                return f"closed {closed.rcvd.code} {closed.rcvd.reason}"
-        except (InvalidHandshake, OSError):
-            pass
+        except (ConnectionClosed, InvalidHandshake, OSError) as error:
+            closed = error.rcvd if isinstance(error, ConnectionClosed) else None
+            if closed is not None and closed.code in FOR_GOOD:
+                return f"closed {closed.code} {closed.reason}"
         failures += 1
         await asyncio.sleep(random.uniform(0, min(10, 0.1 * 2**failures)))
 

@@ -4,11 +4,14 @@ import asyncio
 import json
 import sys
 from asyncio.subprocess import Process
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import UUID
 
 import httpx
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
+from websockets.typing import Subprotocol
 
 from events.task import Status
 from tests.integration.gateway.test_sockets import submitted
@@ -108,6 +111,45 @@ async def test_a_stranger_who_is_refused_or_misused_ends_and_says_why(
     told = {"for nothing": b"TOKEN=", "for a room that is not there": b"not_found"}.get(asked, b"unauthorized")
     assert told in errors
     assert b"Traceback" not in errors
+
+
+@pytest.mark.parametrize("name", [name for name in STRANGERS if TOOLS[name][0] == "ws"])
+async def test_a_stranger_whose_subscription_failed_for_now_asks_again(name: str) -> None:
+    """The socket stays open and is kept alive: who waits on it for more waits for ever."""
+    asked: list[object] = []
+    failed = {"type": "error", "id": "it", "code": "overloaded", "detail": "Not now.", "retryable": True}
+    frames = [
+        {"type": "subscribed", "id": "it", "from": "1-0", "recovered": True},
+        {"type": "event", "id": "it", "cursor": "1-7", "event": "task.ready"},
+    ]
+
+    async def answer(socket: ServerConnection) -> None:
+        await socket.send(json.dumps({"type": "hello", "protocol": "ganglion.v1", "server": "ganglion"}))
+        asked.append(json.loads(await socket.recv())["after"])
+        for frame in [*frames, failed if len(asked) == 1 else {"type": "end", "id": "it"}]:
+            await socket.send(json.dumps(frame))
+        await socket.wait_closed()
+
+    def chosen(_: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
+        return offered[0] if offered else None
+
+    async with serve(answer, "127.0.0.1", 0, select_subprotocol=chosen) as server:
+        port = next(iter(server.sockets)).getsockname()[1]
+        process = await asyncio.create_subprocess_exec(
+            *TOOLS[name][1],
+            f"ws://127.0.0.1:{port}",
+            "tasks",
+            env={"PATH": "/usr/bin:/bin", "TOKEN": "x"},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        try:
+            async with asyncio.timeout(30):
+                await printed(process)
+        finally:
+            if process.returncode is None:
+                process.kill()
+    assert asked == ["0", "1-7"]
 
 
 async def test_a_message_that_was_cut_in_two_is_asked_for_again() -> None:
