@@ -29,14 +29,14 @@ export function follow({ url, token, room, after = null, onFrame, onInterruption
   function connect() {
     // A browser cannot send an Authorization header with a WebSocket: the token travels as a subprotocol.
     socket = new WebSocket(url, ["ganglion.v1", `bearer.${token}`]);
-    socket.onmessage = ({ data }) => receive(JSON.parse(data));
+    socket.onmessage = ({ data }) => { if (!stopped) receive(JSON.parse(data)); };
     socket.onclose = ({ code, reason }) => {
       if (stopped) return;
       if (FOR_GOOD.has(code)) { finish(`closed ${code} ${reason}`); return; }
       if (code === 4408 && reason) cursor = reason; // we read too slowly: the reason is where to go on
       onInterruption(code);
       failures += 1;
-      setTimeout(connect, Math.random() * Math.min(10_000, 100 * 2 ** failures));
+      setTimeout(() => { if (!stopped) connect(); }, Math.random() * Math.min(10_000, 100 * 2 ** failures));
     };
     socket.onerror = () => {}; // a close follows
   }

@@ -176,3 +176,30 @@ async def test_a_message_that_was_cut_in_two_is_asked_for_again() -> None:
         async with asyncio.timeout(60):
             assert cursors_of(await printed(process)) == ["1-7"]
     assert [query.rpartition("after=")[2] for query in asked] == ["0", "0"]
+
+
+_STOPPED = """
+import { follow } from "%s";
+const frames = [];
+let made = 0;
+class Cut {
+  constructor() { made += 1; setTimeout(() => (made === 1 ? this.onclose({ code: 1006, reason: "" }) : this.say())); }
+  say() { this.onmessage({ data: '{"type":"event","cursor":"1-7"}' }); }
+  send() {}
+  close() {}
+}
+Math.random = () => 0.1;
+const asked = { url: "ws://x", token: "t", room: "tasks", onFrame: (frame) => frames.push(frame), WebSocket: Cut };
+const it = follow({ ...asked, onInterruption: () => it.stop() });
+console.log(await it.done, await new Promise((told) => setTimeout(() => told(made), 200)), frames.length);
+"""
+
+
+@pytest.mark.parametrize("name", [name for name in STRANGERS if name == "node"])
+async def test_who_stops_while_it_is_cut_off_does_not_come_back(name: str) -> None:
+    program = _STOPPED % Path(TOOLS[name][1][-1]).as_uri()
+    process = await asyncio.create_subprocess_exec(
+        *NODE, "--input-type=module", "--eval", program, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+    )
+    async with asyncio.timeout(60):
+        assert await printed(process) == "stopped 1 0\n"
