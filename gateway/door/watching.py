@@ -22,7 +22,7 @@ from gateway.auth import READ
 from gateway.encoding import to_json
 from gateway.errors import InvalidBodyError, UnauthorizedError, faults_of
 from gateway.frames import Frame
-from gateway.outlet import Closing, QueueOutlet
+from gateway.outlet import Closing, QueueOutlet, resume_point
 from gateway.replay import Replayer
 from gateway.sender import Sender
 from gateway.speech import Saying, delta_fields
@@ -50,6 +50,13 @@ class _Watch:
     subscription: Subscription
     outlet: QueueOutlet
     encoding: "Lines"
+    asked: str | None
+    """The cursor that it was to begin after."""
+
+    @property
+    def told(self) -> str | None:
+        """The place up to which everything was told: what comes when the watch is over is not."""
+        return resume_point(self.outlet) if self.outlet.last is not None else self.asked
 
 
 class Lines:
@@ -130,7 +137,7 @@ class NatsWatch:
         encoding = Lines()
         subscription = Subscription(found.room, outlet, encoding)
         self._replayer.start(subscription, after, ended=found.ended)
-        return _Watch(subscription, outlet, encoding)
+        return _Watch(subscription, outlet, encoding, asked.after)
 
 
 async def _pump(client: Client, message: Msg, watch: _Watch) -> None:
@@ -141,8 +148,7 @@ async def _pump(client: Client, message: Msg, watch: _Watch) -> None:
         except TimeoutError:
             item = b'{"type":"ping"}\n'
         if isinstance(item, Closing):
-            place = str(watch.subscription.sent) if watch.subscription.sent.epoch else None
-            await _say(client, message, to_json({"type": "again", "after": place}) + b"\n")
+            await _say(client, message, to_json({"type": "again", "after": watch.told}) + b"\n")
             return
         for part in _parts(item, client.max_payload // 2):
             await _say(client, message, part)
