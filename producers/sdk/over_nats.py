@@ -69,7 +69,7 @@ class NatsTransport:
                     raise TryAgainError("no gateway is there")
                 for text in message.data.splitlines():
                     frame = _read(text)
-                    if frame.get("type") == "again" or (frame.get("type") == "error" and frame.get("retryable")):
+                    if frame.get("type") == "again":
                         raise TryAgainError("asked to come again", 0.0)
                     if (told := read_frame(frame)) is not None:
                         yield told

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from gateway.door import watching
 from producers.sdk import EventProducer, Happening, RefusedError, UnavailableError, Watch
 from tests.support.doorstep import Doorstep
 from tests.support.eventually import eventually
@@ -72,6 +73,21 @@ async def test_cuts_are_survived_without_a_loss_or_a_repeat(kind: str, doorstep:
             await eventually(lambda: len(seen) >= 6, within=15)
         watching.cancel()
     assert len(seen) == len(set(seen)) == 6
+
+
+async def test_who_is_refused_for_now_waits_before_it_asks_again(
+    doorstep: Doorstep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "_AT_ONCE", -1)
+    said: list[str] = []
+    async with way("nats", doorstep) as proxy, EventProducer(url_of(proxy), token(), say=said.append) as producer:
+        task = await producer.submit("Not now.")
+        await producer.cancel(task)
+        waiting = asyncio.create_task(producer.finished(task, within=30))
+        await eventually(lambda: len(said) > 2)
+        monkeypatch.undo()
+        assert isinstance(await waiting, Happening)
+    assert all("overloaded" in line for line in said)
 
 
 async def _note(watch: Watch, seen: list[str]) -> None:
