@@ -89,10 +89,10 @@ def read_envelope(body: bytes) -> Envelope | None:
             return None
         return Envelope(
             name,
-            (attributes["source"], attributes["id"]),
-            attributes["tenantid"],
-            attributes["ownerid"],
-            Ids(attributes.get("taskid"), attributes.get("sessionid"), _agent_of(attributes["data"])),
+            (_text(attributes["source"]), _text(attributes["id"])),
+            _text(attributes["tenantid"]),
+            _text(attributes["ownerid"]),
+            Ids(_text_or_none(attributes, "taskid"), _text_or_none(attributes, "sessionid"), _agent_of(attributes)),
             attributes,
         )
     except (ValueError, KeyError, TypeError):
@@ -100,7 +100,10 @@ def read_envelope(body: bytes) -> Envelope | None:
 
 
 def make_frame(envelope: Envelope, cursor: Cursor, stored_at: datetime) -> Frame:
-    """Encode an event once for all its receivers. `stored_at` stands in for an event without a time."""
+    """Encode an event once for all its receivers. `stored_at` stands in for an event without a time.
+
+    Raises TypeError for data that is nested deeper than 250 levels: no consumer of ours reads that either.
+    """
     attributes = envelope.attributes
     data = attributes.get("data")
     if envelope.event in _HIDDEN and isinstance(data, dict):
@@ -125,7 +128,19 @@ def text_message(payload: bytes) -> bytes:
     return b"\x81\x7f" + size.to_bytes(8, "big") + payload
 
 
-def _agent_of(data: object) -> str | None:
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("a text is expected")
+    return value
+
+
+def _text_or_none(attributes: dict[str, object], name: str) -> str | None:
+    value = attributes.get(name)
+    return None if value is None else _text(value)
+
+
+def _agent_of(attributes: dict[str, object]) -> str | None:
+    data = attributes["data"]
     agent = data.get("agent_id") if isinstance(data, dict) else None
     return agent if isinstance(agent, str) else None
 

@@ -226,7 +226,12 @@ class Hub:
         return True
 
     def _show(self, envelope: Envelope, item: Delivery) -> None:
-        frame = make_frame(envelope, self.position, item.time)
+        try:
+            frame = make_frame(envelope, self.position, item.time)
+        except TypeError:
+            log.warning("event_not_shown", seq=item.seq)
+            self.recent.passed(self.position)
+            return
         self.recent.add(frame)
         for key in frame.keys:
             members = self._rooms.get(key)

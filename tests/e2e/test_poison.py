@@ -23,6 +23,8 @@ STRANGE = {
     "NUL in a text": (_EVENT % ("n", _ABOUT + '"\\u0000"')).encode(),
     "NUL in the id": (_EVENT % ("i\\u0000d", _ABOUT + '"r"')).encode(),
     "a wrong type": (_EVENT % ("t", '"task_id":7')).encode(),
+    "a list as the id": (_EVENT % ("l", _ABOUT + '"r"')).replace('"id":"l"', '"id":["l"]').encode(),
+    "deep data": (_EVENT % ("d", _ABOUT + '"r","more":' + '{"a":' * 300 + "1" + "}" * 300)).encode(),
     "an unknown type": b'{"specversion":"1.0","id":"u","source":"/o","type":"io.example.other.v1"}',
     "deep nesting": b"[" * 20_000,
     "nothing": b"",
