@@ -158,8 +158,13 @@ class Replayer:
                 await self._write_history(subscription)
 
     async def _write_recent(self, subscription: Subscription) -> None:
-        """One slice from memory; live when that was the last."""
+        """One slice from memory; live when that was the last.
+
+        Memory may have begun anew, or let the oldest go, while this waited for its turn.
+        """
         async with self._writing:
+            if not self._hub.recent.holds(subscription.sent):
+                return
             page = self._hub.recent.page(subscription.room, subscription.sent, _SLICE)
             if not _write(subscription, page.frames):
                 return
