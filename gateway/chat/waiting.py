@@ -119,7 +119,8 @@ class Waiting:
         """Follow a turn from now on; enter before its event is published, and nothing is missed."""
         outlet = QueueOutlet()
         subscription = Subscription(room, outlet, wire, deltas=wire.streaming)
-        self._replayer.start(subscription, self._hub.position if self._hub.is_open else None)
+        place = self._hub.position  # of before a break, while the hub begins anew
+        self._replayer.start(subscription, place if place.epoch else None)
         self._wires[wire] = outlet
         try:
             yield outlet
