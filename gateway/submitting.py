@@ -42,6 +42,8 @@ class Door:
     word: Callable[[str], str]
 
 
+_LOOKS_FOR = 1.0
+
 SUBMIT = Door("/submit", "/tasks", lambda body: read_body(SubmitRequest, body).spec(), facade_view, facade_status)
 CREATE = Door("/api/v1/tasks", "/api/v1/tasks", lambda body: read_body(TaskRequest, body).spec(), task_view, str)
 
@@ -183,11 +185,12 @@ class Submitting:
     ) -> Response:
         """200 with the task if it ends in time, else the 202 there is (RFC 7240, section 4.3)."""
         try:
-            if not replayed or not await self._is_over(principal, task_id):
-                async with asyncio.timeout(seconds):
-                    await final
-            task = await self._lookup.task(principal, task_id)
-        except (TimeoutError, StoreUnavailableError, NotFoundError):
+            over = (replayed and await self._is_over(principal, task_id)) or await _comes(final, seconds)
+            over = over or await self._was_missed(principal, task_id)
+            task = await self._lookup.task(principal, task_id) if over else None
+        except (StoreUnavailableError, NotFoundError):
+            task = None
+        if task is None:
             answer.headers["Preference-Applied"] = f"wait={seconds}"
             return answer
         headers = {"Preference-Applied": f"wait={seconds}", "Content-Location": f"{door.home}/{task_id}"}
@@ -195,8 +198,26 @@ class Submitting:
             headers["Idempotency-Replayed"] = "true"
         return json_answer(door.view(task), 200, headers)
 
+    async def _was_missed(self, principal: Principal, task_id: UUID) -> bool:
+        """Whether the task ended while the hub began anew, and showed nothing; not if Postgres is slow to say so."""
+        try:
+            async with asyncio.timeout(_LOOKS_FOR):
+                return await self._is_over(principal, task_id)
+        except TimeoutError:
+            return False
+
     async def _is_over(self, principal: Principal, task_id: UUID) -> bool:
         return (await self._lookup.whereabouts(principal, task_id)).ended
+
+
+async def _comes(final: asyncio.Future[None], within: float) -> bool:
+    """Whether the end is shown in time; not if the process stops before."""
+    try:
+        async with asyncio.timeout(within):
+            await final
+    except TimeoutError:
+        return False
+    return True
 
 
 def _event(principal: Principal, spec: TaskSpec, key: Key | None, trail: Trail) -> Event[TaskSubmitted]:

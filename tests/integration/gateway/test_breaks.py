@@ -68,6 +68,18 @@ async def test_an_end_that_was_taken_back_while_the_hub_began_anew_is_not_told(
     assert names(frames) == ["task.succeeded"]
 
 
+async def test_who_waits_for_an_end_that_came_while_the_hub_began_anew_gets_it(
+    gateway: RunningGateway, alice: httpx.AsyncClient, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub = gateway.gateway.hub
+    async with held_up(hub, monkeypatch, "_open"):
+        keeper.finishes = "succeeded"
+        waiting = asyncio.create_task(alice.post("/api/v1/tasks", json={"goal": "Wait."}, headers={"Prefer": "wait=3"}))
+        await eventually(lambda: keeper.position == 2)
+    answer = await waiting
+    assert (answer.status_code, answer.json()["status"]) == (200, "succeeded")
+
+
 @pytest.fixture
 async def led(module_nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
     async with a_bus(module_nats_server.url, database_url) as bus:
