@@ -5,6 +5,7 @@ whole is in `run.finished`. A piece that is missing shows: `offset` jumps, and w
 """
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -37,13 +38,14 @@ _TYPE = f"{TYPE_PREFIX}.run.delta.v1"
 class Saying:
     """What one execution has said so far, from `start` on without a hole; places count characters (code points)."""
 
-    __slots__ = ("_parts", "facts", "keys", "run_id", "size", "start", "task_id")
+    __slots__ = ("_parts", "facts", "keys", "run_id", "said_at", "size", "start", "task_id")
 
-    def __init__(self, facts: dict[str, object], keys: tuple[str, ...]) -> None:
+    def __init__(self, facts: dict[str, object], keys: tuple[str, ...], said_at: float) -> None:
         self.facts = facts
         self.run_id = str(facts["run_id"])
         self.task_id = str(facts["task_id"])
         self.keys = keys
+        self.said_at = said_at
         self.start = 0
         self.size = 0
         self._parts: list[str] = []
@@ -88,10 +90,13 @@ class _Ended:
 
 
 class Speech:
-    """Everything that is being said; `on_words` is called for each saying that has grown."""
+    """Everything that is being said, for as long as the bus would keep it; `on_words` is called for each saying that
+    has grown. `clock` is monotonic, in seconds.
+    """
 
-    def __init__(self, max_characters: int = MAX_CHARACTERS) -> None:
+    def __init__(self, max_characters: int = MAX_CHARACTERS, clock: Callable[[], float] = time.monotonic) -> None:
         self._max = max_characters
+        self._clock = clock
         self._sayings: OrderedDict[str, Saying] = OrderedDict()
         self._rooms: dict[str, dict[str, Saying]] = {}
         self._ended: deque[_Ended] = deque()
@@ -100,6 +105,7 @@ class Speech:
 
     def in_rooms(self, keys: Iterable[str]) -> list[tuple[str, Saying]]:
         """The executions that are heard in these rooms, with what they have said."""
+        self._forget_silent()
         return [item for key in keys for item in self._rooms.get(key, {}).items()]
 
     def finished(self, execution: str, now: float) -> None:
@@ -127,7 +133,9 @@ class Speech:
             return
         if grown:
             self._characters += saying.size - before
+            saying.said_at = self._clock()
             self._sayings.move_to_end(execution)
+            self._forget_silent()
             self.on_words(execution, saying)
             while (self._characters > self._max or len(self._sayings) > _MAX_SAYINGS) and len(self._sayings) > 1:
                 self._forget(next(iter(self._sayings)))
@@ -159,10 +167,19 @@ class Speech:
         session = attributes.get("sessionid")
         ids = Ids(str(data["task_id"]), session if isinstance(session, str) else None)
         keys = tuple(belongings(str(attributes["tenantid"]), str(attributes["ownerid"]), ids))
-        saying = self._sayings[execution] = Saying(facts, keys)
+        saying = self._sayings[execution] = Saying(facts, keys, self._clock())
         for key in keys:
             self._rooms.setdefault(key, {})[execution] = saying
         return saying
+
+    def _forget_silent(self) -> None:
+        """Who has said nothing for longer than the bus keeps words; the first has been silent for longest."""
+        oldest = self._clock() - TOK.max_age
+        while self._sayings:
+            execution, saying = next(iter(self._sayings.items()))
+            if saying.said_at >= oldest:
+                return
+            self._forget(execution)
 
     def _forget(self, execution: str) -> None:
         saying = self._sayings.pop(execution, None)

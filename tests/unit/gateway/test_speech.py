@@ -6,6 +6,7 @@ from events.base import Event
 from events.codec import encode
 from events.ids import run_id
 from events.run import RunDelta
+from events.streams import TOK
 from gateway.rooms import Room
 from gateway.speech import Saying, Speech
 
@@ -50,3 +51,19 @@ def test_what_is_kept_without_its_beginning_is_not_told_and_what_goes_on_is() ->
     assert said(speech) == [(0, "All of it.")]
     speech.take(piece(rest, 94, " and more"))
     assert said(speech) == [(0, "All of it."), (94, " and more")]
+
+
+def test_what_the_bus_has_forgotten_is_told_to_nobody_who_comes_later() -> None:
+    """Of a run that ended before this process began nobody says that it ended: its words must not stay for that."""
+    now = 0.0
+    speech = Speech(clock=lambda: now)
+    old, young = uuid4(), uuid4()
+    speech.take(piece(old, 0, "Old."), kept=True)
+    now = TOK.max_age - 1
+    speech.take(piece(young, 0, "Young."))
+    assert said(speech) == [(0, "Old."), (0, "Young.")]
+    now = TOK.max_age + 1
+    assert said(speech) == [(0, "Young.")]
+    speech.take(piece(young, 6, " Still."))
+    now += TOK.max_age - 1
+    assert said(speech) == [(0, "Young. Still.")]
