@@ -115,7 +115,7 @@ class HttpWire(HttpToolsProtocol):
         """The peer is behind (asyncio.Protocol)."""
         super().pause_writing()
         if self.line is not None:
-            self.line.blocked_since = self.loop.time()
+            self.line.pause(self.loop.time())
 
     def resume_writing(self) -> None:
         """The peer has caught up (asyncio.Protocol)."""
@@ -125,13 +125,27 @@ class HttpWire(HttpToolsProtocol):
 
 
 class Line:
-    """What a response knows of the connection it goes out on: `blocked_since` is when its reader fell behind."""
+    """What a response knows of the connection it goes out on: `blocked_since` is when its reader fell behind, or last
+    took something of what waits.
+    """
 
-    __slots__ = ("_wire", "blocked_since")
+    __slots__ = ("_unsent", "_wire", "blocked_since")
 
     def __init__(self, wire: HttpWire) -> None:
         self._wire = wire
+        self._unsent = 0
         self.blocked_since: float | None = None
+
+    def pause(self, now: float) -> None:
+        """The reader fell behind."""
+        self.blocked_since = now
+        self._unsent = 0
+
+    def look(self, now: float) -> None:
+        """To be called now and then while the reader is behind."""
+        before, self._unsent = self._unsent, self._wire.transport.get_write_buffer_size()
+        if self._unsent < before:
+            self.blocked_since = now
 
     def give_up(self) -> None:
         """Have the response write its last words without waiting, and drop the connection if nobody comes for them."""

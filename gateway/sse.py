@@ -95,6 +95,7 @@ class Streams:
         for outlet, line in self._open.items():
             if line.blocked_since is None:
                 continue
+            line.look(now)
             if now - line.blocked_since > STALLED_AFTER:
                 outlet.close(4408, "")
             if outlet.closing is not None:

@@ -104,13 +104,14 @@ class WireOutlet:
     What is put in one turn of the event loop goes out in one piece: a write is a system call.
     """
 
-    __slots__ = ("_pending", "_room", "_size", "_wire", "blocked", "blocked_since", "closing", "last")
+    __slots__ = ("_pending", "_room", "_size", "_unsent", "_wire", "blocked", "blocked_since", "closing", "last")
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._room: asyncio.Future[None] | None = None
         self._pending: list[bytes] = []
         self._size = 0
+        self._unsent = 0
         self.blocked = False
         self.blocked_since = 0.0
         self.closing: Closing | None = None
@@ -154,6 +155,13 @@ class WireOutlet:
         """The transport holds more than its high water mark."""
         self.blocked = True
         self.blocked_since = now
+        self._unsent = 0
+
+    def look(self, now: float) -> None:
+        """To be called now and then: `blocked_since` is when the peer last took something of what waits."""
+        before, self._unsent = self._unsent, self._wire.transport.get_write_buffer_size()
+        if self._unsent < before:
+            self.blocked_since = now
 
     def resume(self) -> None:
         """The transport holds less than its low water mark."""
