@@ -21,6 +21,11 @@ from deploy.local.watchdog import Watchdog
 _PROJECT = Path(__file__).resolve().parents[1]
 _LOOK_EVERY = 0.05  # seconds
 _STOP_WITHIN = 30.0
+_OTHERS = {
+    *("NATS_URL", "DATABASE_URL", "REDIS_URL", "GANGLION_URL", "GANGLION_TOKEN"),
+    *("GANGLION_HOST", "GANGLION_METRICS_PORT"),
+}
+"""What the environment says of another stack, and nothing of this one."""
 
 
 class StackDidNotStartError(Exception):
@@ -62,8 +67,7 @@ class EmbeddedStack:
         await self._stop()
 
     def _launch(self) -> subprocess.Popen[bytes]:
-        ours = ("NATS_URL", "DATABASE_URL", "REDIS_URL", "GANGLION_URL", "GANGLION_TOKEN")
-        inherited = {name: value for name, value in os.environ.items() if name not in ours}
+        inherited = {name: value for name, value in os.environ.items() if name not in _OTHERS}
         self._watchdog = Watchdog()
         with (self.home / "supervisor.log").open("wb") as log:
             process = subprocess.Popen(
