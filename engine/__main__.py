@@ -38,6 +38,7 @@ def main() -> None:
         ws_max_size=MAX_BODY,
         ws_per_message_deflate=False,
         access_log=False,
+        log_config=None,
         log_level="warning",
         server_header=False,
         proxy_headers=False,

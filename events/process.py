@@ -3,22 +3,39 @@
 import gc
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import TracebackType
 
 import structlog
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsError
 
+from events.tracebacks import SecretiveFormatter, without_texts
+
+log = structlog.get_logger()
+
+_LINE = "%(levelname)s %(name)s %(message)s"
 _THRESHOLDS = (20_000, 20, 100)
 
 
-def configure_logs() -> None:
-    """One line of JSON per event on stderr; for a person at a terminal, columns."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+def configure_logs(*, of_an_author: bool = False) -> None:
+    """One line of JSON per event on stderr; for a person at a terminal, columns.
+
+    What an unforeseen exception says is left out, wherever it is logged, and at the end of the process or a thread: it
+    may quote a user. Only who runs a function that they wrote themselves (`of_an_author`) reads it.
+    """
+    lines = logging.StreamHandler(sys.stderr)
+    lines.setFormatter((logging.Formatter if of_an_author else SecretiveFormatter)(_LINE))
+    logging.basicConfig(level=logging.WARNING, handlers=[lines])
+    if not of_an_author:
+        sys.excepthook, threading.excepthook = _log_uncaught, _log_lost_thread
+        sys.unraisablehook = _log_unraisable
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            *([] if of_an_author else [_without_texts]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             *_renderers(person=sys.stderr.isatty()),
@@ -34,6 +51,30 @@ def _renderers(*, person: bool) -> list[structlog.typing.Processor]:
         return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     without_locals = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
     return [structlog.processors.ExceptionRenderer(without_locals), structlog.processors.JSONRenderer()]
+
+
+def _without_texts(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The processor: an exception gives way to its likeness without texts, whichever way it was handed over."""
+    given = line.get("exc_info")
+    error = given[1] if isinstance(given, tuple) else given if isinstance(given, BaseException) else sys.exc_info()[1]
+    if given and isinstance(error, BaseException):
+        line["exc_info"] = without_texts(error)
+    return line
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        log.critical("process_failed", exc_info=error)
+
+
+def _log_lost_thread(lost: threading.ExceptHookArgs) -> None:
+    log.error("os_thread_failed", exc_info=lost.exc_value)
+
+
+def _log_unraisable(lost: "sys.UnraisableHookArgs") -> None:
+    log.error("exception_ignored", exc_info=lost.exc_value)
 
 
 @contextmanager

@@ -41,6 +41,7 @@ def server_for(gateway: Gateway, settings: HttpSettings) -> Server:
         ws_max_size=MAX_FRAME,
         ws_per_message_deflate=False,
         access_log=False,
+        log_config=None,
         log_level="warning",
         server_header=False,
         proxy_headers=False,

@@ -105,7 +105,7 @@ class Agent:
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then drain. Raises RefusedError, SupersededError."""
-        configure_logs()
+        configure_logs(of_an_author=True)
         asyncio.run(self._run())
 
     async def serve(self) -> None:

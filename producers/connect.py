@@ -11,9 +11,11 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 import structlog
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from events.tracebacks import text_of
 from producers.client import BusClient
 from producers.permissions import inbox_of
 
@@ -89,7 +91,9 @@ class ClosedGuard:
 
 
 async def _log_error(error: Exception) -> None:
-    log.warning("nats_error", error=type(error).__name__, detail=str(error)[:200])
+    # The server's words name subjects; what else comes here was raised by one who read a message.
+    detail = str(error) if isinstance(error, NatsError) else text_of(error)
+    log.warning("nats_error", error=type(error).__name__, detail=detail[:200])
 
 
 async def _log_reconnected() -> None:

@@ -135,7 +135,7 @@ def _judged(work: asyncio.Task[Answer], *, in_time: bool) -> tuple[Outcome, Task
         return "cancelled", TaskError(code="cancelled", message="The run was stopped.")
     if isinstance(failure, GanglionError):
         return "failed", TaskError(code=failure.code, message=failure.detail, retryable=failure.retryable)
-    # An unforeseen exception's text may hold anything, so it goes to our log only.
+    # An unforeseen exception's text may hold anything: nobody is told it, and the log has its class and place only.
     log.error("agent_failed", error=type(failure).__name__, exc_info=failure)
     return "failed", TaskError(code="agent_error", message="The agent failed unexpectedly.", retryable=True)
 
