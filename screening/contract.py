@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from screening.model import Decision, Examination, Finding, Severity, Verdict
+from screening.model import TOO_MUCH, Decision, Examination, Finding, Severity, Verdict
 from screening.readings import DATA_FAMILIES
 
 MAX_TEXT = 100_000
@@ -154,6 +154,11 @@ def examination(said: ProcessAnswer, length: int) -> Examination:
     return Examination(tuple(found), said.injection_score or 0.0)
 
 
+def known_types(ours: frozenset[str]) -> frozenset[str]:
+    """The types that an answer may name: those of our rules, and those of the two descriptions of the contract."""
+    return ours | _FAMILIES.keys() | _SEVERITIES.keys() | set(_SAME.values()) | _TYPES_WITHOUT_RULES
+
+
 def _snake(name: str) -> str:
     """`CreditCard` and `credit_card` are the same kind; `SSN` is one word."""
     if "_" in name or name.isupper() or name.islower():
@@ -169,6 +174,9 @@ _SAME = {
     "medical_record_number": "medical_record",
     "danvariant": "dan_variant",
 }
+_TYPES_WITHOUT_RULES = frozenset(
+    (TOO_MUCH, "likely_injection", "blocked", "hidden_tags", "invisible_characters", "mixed_scripts")
+)
 _SEVERITIES: dict[str, Severity] = {
     "ssn": "critical",
     "credit_card": "critical",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from screening.model import RANK, TOO_MUCH, Decision, Finding
+from screening.model import OTHER, RANK, TOO_MUCH, Decision, Finding
 from screening.policy import Profile
 from screening.readings import DATA_FAMILIES
 
@@ -62,7 +62,14 @@ _WORDS = {
     "classifier": "wording typical of prompt injection",
     "pii": "personal data",
     "secret": "a credential",
+    "remote": "what a reflex service does not say more about",
+    OTHER: "an attack of another kind",
 }
+
+
+def known_family(finding: Finding) -> str:
+    """The finding's family, or `other` for one that only a reflex service elsewhere knows: they have no bound."""
+    return finding.family if finding.family in _WORDS else OTHER
 
 
 def reason(decision: Decision, carrying: list[Finding]) -> str | None:
@@ -79,6 +86,6 @@ def reason(decision: Decision, carrying: list[Finding]) -> str | None:
 def _phrase(finding: Finding) -> str:
     if finding.type == TOO_MUCH:
         return "more to check than can be checked in bounded time"
-    words = _WORDS.get(finding.family, finding.family)
-    detail = finding.type.replace("_", " ") if finding.family in DATA_FAMILIES else f"family {finding.family}"
-    return f"{words} ({detail})"
+    family = known_family(finding)
+    detail = finding.type.replace("_", " ") if family in DATA_FAMILIES else f"family {family}"
+    return f"{_WORDS[family]} ({detail})"

@@ -57,6 +57,7 @@ class Screener:
         self.familiar = Familiar()
         self.rules_version += "-" + hashlib.sha256(self._classifier.raw).hexdigest()[:6]
         self._severities = {rule.id: rule.severity for rule in rules}
+        self.types = frozenset(rule.type for rule in rules)
         for rule in rules:
             self._prove(rule)
 

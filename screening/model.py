@@ -7,6 +7,8 @@ from typing import Literal
 
 Severity = Literal["critical", "high", "medium", "low"]
 Decision = Literal["allow", "redact", "block"]
+OTHER = "other"
+"""A family or a type that is none of ours."""
 
 SEVERITIES: tuple[Severity, ...] = ("low", "medium", "high", "critical")
 TOO_MUCH = "too_much_to_check"

@@ -28,6 +28,7 @@ _TRIES, _LONGEST_WAIT = 3, 5.0
 _TIMEOUT, _HEALTH_TIMEOUT, _HEALTH_EVERY = 10.0, 5.0, 15.0
 _OVERLAP = 1_000
 _MAX_ANSWER = 8 << 20
+_LONGEST_VERSION = 64
 
 _CALLS = Counter("ganglion_reflex_engine_calls_total", "Calls of the reflex service, by how they ended.", ["outcome"])
 _SECONDS = Histogram("ganglion_reflex_engine_seconds", "Time until the reflex service answered.")
@@ -122,7 +123,7 @@ class RemoteReflex:
         request = ProcessRequest.model_construct(text=text, user_id=sha256(tenant.encode()).hexdigest()[:32])
         body = request.model_dump_json().encode()
         said = await self._answer(body)
-        self.rules_version = said.rules_version or "unknown"
+        self.rules_version = (said.rules_version or "unknown")[:_LONGEST_VERSION]
         return examination(said, len(text))
 
     async def _answer(self, body: bytes) -> ProcessAnswer:
