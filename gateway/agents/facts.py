@@ -86,12 +86,18 @@ class ToolCalledSaid(RunSaid):
     status: Literal["succeeded", "failed"] = "succeeded"
 
 
+class SaidError(TaskError):
+    """Why it failed; the code is for programs, of letters, digits, `_`, `-` and `.`, and at most 64 of them."""
+
+    code: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+
+
 class FinishedSaid(RunSaid):
     """The agent ended."""
 
     outcome: Outcome
     output: JsonObject | None = None
-    error: TaskError | None = None
+    error: SaidError | None = None
     usage: UsageSaid = UsageSaid()
     quality: float | None = Field(default=None, ge=0, le=1)
     snapshot: Snapshot | None = None

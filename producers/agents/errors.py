@@ -4,7 +4,10 @@ from producers.sdk.errors import ProducerError
 
 
 class AgentError(Exception):
-    """Raise it in a handler: the task fails with this text; with `retryable` another attempt may follow."""
+    """Raise it in a handler: the task fails with this text; with `retryable` another attempt may follow.
+
+    `code` is a stable word for programs: letters, digits, `_`, `-` and `.`, at most 64.
+    """
 
     def __init__(self, message: str, *, code: str = "agent_error", retryable: bool = False) -> None:
         self.message = message

@@ -106,7 +106,7 @@ class Run:
         except AgentError as failure:  # the output is too large: say that instead
             await self._ctx.state("run.finished", _ended("failed", failure.code, failure.message))
         except RefusedError as refusal:
-            log.warning("end_refused", task=str(self._task.id), code=refusal.code)
+            log.warning("end_refused", task=str(self._task.id), code=refusal.code, why=str(refusal))
             error = "The agent's answer was refused."
             await self._ctx.state("run.finished", _ended("failed", refusal.code, error))
 

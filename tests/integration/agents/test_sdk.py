@@ -5,6 +5,7 @@ import time
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from producers.agent import Agent, AgentError, Context, Result, Task
 from producers.agents.line import Line
@@ -182,6 +183,20 @@ async def test_an_answer_that_is_too_large_is_refused_with_a_name(agency: Agency
     await agency.start(NAME, much)
     task = await agency.becomes(alice, await agency.submit(alice), "failed")
     assert task["reason"] == "output_too_large"
+
+
+async def test_a_code_that_is_no_word_is_refused_with_a_name(agency: Agency, alice: httpx.AsyncClient) -> None:
+    async def fail(task: Task, ctx: Context) -> None:
+        raise AgentError("No such file.", code="no such file, " * 10)
+
+    await agency.start(NAME, fail)
+    with capture_logs() as logged:
+        task = await agency.becomes(alice, await agency.submit(alice), "failed")
+    assert task["error"] == {
+        "code": "invalid_request", "message": "The agent's answer was refused.", "retryable": False
+    }  # fmt: skip
+    (line,) = [line for line in logged if line["event"] == "end_refused"]
+    assert "error.code" in line["why"]
 
 
 async def test_large_files_travel_alone_and_unchanged_ones_not_at_all(agency: Agency, alice: httpx.AsyncClient) -> None:

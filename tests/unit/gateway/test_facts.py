@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from events.ids import new_id
-from events.run import Usage
+from events.run import RunFinished, Usage
 from gateway.agents.facts import FinishedSaid, ProgressSaid
 
 
@@ -27,3 +27,32 @@ def test_what_was_spent_is_said_as_it_was() -> None:
     said = ProgressSaid.model_validate_json(json.dumps({**json.loads(_said({"tokens": 7, "ms": 1.5})), "seq": 1}))
     assert said.usage is not None
     assert Usage(**said.usage.model_dump()) == Usage(tokens=7, ms=1.5)
+
+
+def _failed(code: object) -> str:
+    error = {"code": code, "message": "It did not work."}
+    return json.dumps({**json.loads(_said({})), "outcome": "failed", "error": error})
+
+
+@pytest.mark.parametrize(
+    "code", ["", "x" * 65, "no such file", "no\nfile", "no_file\n", "größe", "a/b", "\x00", 7, None]
+)
+def test_the_code_of_an_error_is_a_short_word(code: object) -> None:
+    with pytest.raises(ValidationError) as caught:
+        FinishedSaid.model_validate_json(_failed(code))
+    assert [fault["loc"] for fault in caught.value.errors()] == [("error", "code")]
+
+
+@pytest.mark.parametrize("code", ["no_such_file", "E-1.2", "x" * 64, "404"])
+def test_a_code_for_programs_is_kept_as_it_was_said(code: str) -> None:
+    said = FinishedSaid.model_validate_json(_failed(code))
+    values = {name: getattr(said, name) for name in FinishedSaid.model_fields}
+    kept = RunFinished(run_id=new_id(), agent_id="a", **values)
+    assert kept.model_dump(mode="json")["error"] == {"code": code, "message": "It did not work.", "retryable": False}
+
+
+def test_what_was_kept_before_codes_had_a_bound_can_still_be_read() -> None:
+    old = {**json.loads(_failed("not a code, " * 40)), "run_id": str(new_id()), "agent_id": "a"}
+    kept = RunFinished.model_validate_json(json.dumps(old))
+    assert kept.error is not None
+    assert kept.error.code.startswith("not a code")
