@@ -11,7 +11,7 @@ from typing import Self
 
 import httpx
 import orjson
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidHandshake, InvalidStatus, InvalidURI, WebSocketException
 
@@ -24,6 +24,7 @@ from events.spans import Spans
 
 _MAX_FRAME = 16 * 1024 * 1024
 _READY_TIMEOUT = 5.0
+_SHORTEST_PAUSE = 1.0
 
 
 class SpecEngineClient:
@@ -122,9 +123,9 @@ class SpecEngineClient:
         return await retrying(self.breaker.call, lambda: self._once(method, path, within, content))
 
     def _pause(self, tried: RetryCallState) -> float:
-        """Full jitter; longer if the engine says so, within reason."""
+        """1 to 5 s with full jitter; longer if the engine says so, within reason."""
         longest = self._settings.longest_pause
-        jitter = wait_random_exponential(multiplier=1, max=longest)(tried)
+        jitter = wait_random(min(_SHORTEST_PAUSE, longest), longest)(tried)
         error = tried.outcome.exception() if tried.outcome else None
         asked = error.retry_after if isinstance(error, EngineAwayError) else None
         return max(jitter, min(asked or 0.0, longest))

@@ -15,7 +15,7 @@ import httpx
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 from pydantic import ValidationError
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_random
 
 from consumers._breaker import Breaker
 from events.errors import TransientError
@@ -24,7 +24,7 @@ from screening.model import Examination
 
 log = structlog.get_logger()
 
-_TRIES, _LONGEST_WAIT = 3, 5.0
+_TRIES, _SHORTEST_WAIT, _LONGEST_WAIT = 3, 1.0, 5.0
 _TIMEOUT, _HEALTH_TIMEOUT, _HEALTH_EVERY = 10.0, 5.0, 15.0
 _OVERLAP = 1_000
 _MAX_ANSWER = 8 << 20
@@ -129,7 +129,7 @@ class RemoteReflex:
     async def _answer(self, body: bytes) -> ProcessAnswer:
         async for attempt in AsyncRetrying(
             stop=stop_after_attempt(_TRIES),
-            wait=wait_random_exponential(multiplier=1, max=self._longest_wait),
+            wait=wait_random(min(_SHORTEST_WAIT, self._longest_wait), self._longest_wait),
             retry=retry_if_exception_type((ReflexAwayError, ReflexBusyError)),
             reraise=True,
         ):

@@ -6,7 +6,7 @@ from contextlib import aclosing
 import httpx
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random
 
 from consumers._breaker import Breaker, BreakerOpenError
 from consumers.runner.agent import Answer, Reporter, Said, Work
@@ -21,7 +21,7 @@ from consumers.runner.history import tokens_of
 
 _TRIES = 3
 _MAX_CHARS = 512 * 1024
-_FULL_JITTER = wait_random_exponential(multiplier=1, max=5)
+_FULL_JITTER = wait_random(1, 5)
 
 
 class LlmSettings(BaseSettings):

@@ -11,6 +11,7 @@ from consumers._engine.client import SpecEngineClient
 from consumers._engine.errors import EngineAwayError, EngineRefusedError, UnknownThreadError
 from deploy.local.ports import free_port
 from engine.author import RuleAuthor
+from tests.support.pauses import assert_full_jitter, pauses_skipped
 from tests.support.refinements import engine_settings
 from tests.support.running_engine import job, local_engine
 from tests.support.stub_engine import StubEngine, state, stub_engine
@@ -31,6 +32,16 @@ async def test_a_failing_engine_is_tried_three_times(engine: StubEngine) -> None
         with pytest.raises(EngineAwayError):
             await client.invoke({})
         assert len(engine.jobs) == 6
+
+
+async def test_between_its_tries_it_pauses_for_1_to_5_seconds(engine: StubEngine) -> None:
+    engine.invoked = lambda: (500, {})
+    with pauses_skipped() as slept:
+        for _ in range(20):
+            async with SpecEngineClient(engine_settings(engine.url, longest_pause=5.0)) as client:
+                with pytest.raises(EngineAwayError):
+                    await client.invoke({})
+    assert_full_jitter(slept, calls=20)
 
 
 async def test_an_engine_that_asks_for_patience_gets_it_within_reason(engine: StubEngine) -> None:

@@ -16,6 +16,7 @@ from consumers.runner.llm import LlmAgent, LlmSettings
 from events.errors import GanglionError
 from tests.support.eventually import eventually
 from tests.support.model_server import Behaviour, ModelServer, Refuses, Says, Sends, model_server
+from tests.support.pauses import assert_full_jitter, pauses_skipped
 
 JSON = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\n\r\n"
 STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
@@ -43,8 +44,11 @@ class Heard:
 
 
 @pytest.fixture(autouse=True)
-def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+def jitter(monkeypatch: pytest.MonkeyPatch) -> tenacity.wait.wait_base:
+    """What its pauses are made of; these tests have none."""
+    real = llm._FULL_JITTER
     monkeypatch.setattr(llm, "_FULL_JITTER", tenacity.wait_none())
+    return real
 
 
 @asynccontextmanager
@@ -135,6 +139,17 @@ async def test_a_refused_request_is_not_repeated_and_is_not_the_servers_fault(st
         assert len(server.asked) == 6
         assert agent.breaker.state == "closed"
     assert (error.code, error.retryable) == ("agent_refused", False)
+
+
+async def test_between_its_tries_it_pauses_for_1_to_5_seconds(
+    jitter: tenacity.wait.wait_base, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(llm, "_FULL_JITTER", jitter)
+    with pauses_skipped() as slept:
+        for _ in range(20):
+            async with asked(Refuses(500)) as (_, agent, heard):
+                await failure_of(agent, heard)
+    assert_full_jitter(slept, calls=20)
 
 
 async def test_the_server_says_how_long_to_wait() -> None:

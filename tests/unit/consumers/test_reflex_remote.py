@@ -11,7 +11,7 @@ import pytest
 from consumers._breaker import Breaker
 from consumers.reflex import Reflex
 from consumers.reflex.engine import RemoteEngine
-from consumers.reflex.remote import ReflexAwayError, RemoteReflex
+from consumers.reflex.remote import ReflexAwayError, ReflexBusyError, RemoteReflex
 from events.base import Event
 from events.errors import TransientError
 from events.ids import new_id
@@ -19,6 +19,7 @@ from events.task import TaskChecked, TaskSpec, TaskSubmitted, TaskUnchecked
 from screening import Policy
 from screening.cached import CachedScreener
 from screening.settings import ScreeningSettings
+from tests.support.pauses import assert_full_jitter, pauses_skipped
 from tests.support.reflex_service import CLEAN, ReflexService, reflex_service
 
 SSN = "536-90-4399"
@@ -78,6 +79,16 @@ async def test_three_tries_are_all(remote: RemoteReflex, service: ReflexService)
     assert len(service.asked) == 3
 
 
+async def test_between_its_tries_it_pauses_for_1_to_5_seconds(service: ReflexService) -> None:
+    service.answers = [(429, b"{}")]
+    with pauses_skipped() as slept:
+        async with RemoteReflex(service.url) as patient:
+            for _ in range(20):
+                with pytest.raises(ReflexBusyError):
+                    await patient.examine("hello", tenant="t")
+    assert_full_jitter(slept, calls=20)
+
+
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
 async def test_what_the_service_refuses_is_not_tried_again(
     remote: RemoteReflex, service: ReflexService, status: int
@@ -121,6 +132,15 @@ async def test_five_failed_tries_open_the_breaker_and_nobody_is_asked_any_more(s
     assert len(service.asked) == 5
     assert caught.value.retry_after is not None
     assert 50 < caught.value.retry_after <= 60
+
+
+async def test_a_service_that_takes_no_more_is_tried_again_and_never_opens_the_breaker(service: ReflexService) -> None:
+    service.answers = [BAD, BAD, BAD, BAD, (429, b"{}")]
+    async with RemoteReflex(service.url, longest_wait=0.01) as remote:
+        for _ in range(5):
+            with pytest.raises(TransientError):
+                await remote.examine("hello", tenant="t")
+        assert (remote._breaker.state, len(service.asked)) == ("closed", 15)
 
 
 async def test_after_the_pause_one_probe_and_three_successes_close_it(service: ReflexService) -> None:
