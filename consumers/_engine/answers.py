@@ -12,6 +12,7 @@ from consumers._engine.errors import EngineAwayError
 from events.base import JsonObject
 
 _CHUNK = re.compile(r"^\(AIMessageChunk\(content=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")", re.DOTALL)
+_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _NOTE = 200
 
 
@@ -72,9 +73,10 @@ class Failure:
     def read(cls, error: JsonValue) -> "Failure":
         """From an error as engines spell it; its text may hold anything and is not kept."""
         nested = error.get("error", error) if isinstance(error, dict) else None
-        if not isinstance(nested, dict) or not isinstance(nested.get("code"), str):
+        code = nested.get("code") if isinstance(nested, dict) else None
+        if not isinstance(nested, dict) or not isinstance(code, str):
             return cls()
-        return cls(str(nested["code"])[:64], nested.get("retryable") is not False)
+        return cls(code if _CODE.fullmatch(code) else cls().code, nested.get("retryable") is not False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,6 +50,12 @@ def test_an_end_after_an_error_is_no_success() -> None:
     assert verdict(Evidence(files=FILES, ended=True, told=Failure(), unknown=3)) == Failure("unknown_thread")
 
 
+@pytest.mark.parametrize("code", ["", "x" * 65, "it said: hello", "a\nb", "größe"])
+def test_an_engines_code_that_is_no_short_word_is_not_passed_on(code: str) -> None:
+    told = ThreadState(status="failed", error={"error": {"code": code, "retryable": False}}).failure
+    assert told == Failure("engine_error", retryable=False)
+
+
 def test_news_take_an_end_back() -> None:
     evidence = Evidence(files=FILES, ended=True, told=Failure())
     evidence.hear_news()
