@@ -1,8 +1,14 @@
 """Faults 5 to 11 of the systems before us (requirements 000.5), each turned into something that must hold."""
 
+from itertools import combinations
+
 import pytest
 
 from screening import Screener, Verdict
+from screening.decide import decide
+from screening.judgement import judge
+from screening.model import Examination, Finding, Severity
+from screening.policy import Policy
 
 
 def goal(screener: Screener, text: str) -> Verdict:
@@ -46,6 +52,69 @@ def test_fault_6_ordinary_requests_with_suspicious_words_pass(screener: Screener
     assert not verdict.findings
 
 
+INJECTIONS = (
+    *("override", "role", "extraction", "delimiter", "template", "command", "exfiltration", "encoded", "many_shot"),
+    *("obfuscation", "classifier"),
+)
+AT_HIGH = frozenset({"delimiter", "template", "command", "exfiltration"})
+
+
+def found(family: str, severity: Severity) -> Finding:
+    return Finding(family, "anything", severity, "goal", 0, 4, 0.9, "a rule")
+
+
+@pytest.mark.parametrize("kind", ["goal", "subtask", "turn", "refinement", "upload", "output", "files"])
+def test_fault_6_nothing_below_high_blocks_or_changes_a_text(kind: str) -> None:
+    profile = Policy.load().profile(tenant="t", kind=kind)
+    for severity in ("medium", "low"):
+        together = [found(family, severity) for family in (*INJECTIONS, "pii", "secret")]
+        assert decide(together, profile) == ("allow", [])
+        assert {decide([one], profile)[0] for one in together} == {"allow"}
+
+
+def test_fault_6_and_7_one_high_blocks_in_the_families_that_do_harm_at_once_and_two_families_do() -> None:
+    profile = Policy.load().profile(tenant="t", kind="goal")
+    for family in INJECTIONS:
+        assert decide([found(family, "critical")], profile)[0] == "block", family
+        high = [found(family, "high"), found(family, "high")]
+        assert decide(high, profile)[0] == ("block" if family in AT_HIGH else "allow"), family
+    for one, other in combinations(INJECTIONS, 2):
+        assert decide([found(one, "high"), found(other, "high")], profile)[0] == "block"
+        medium = decide([found(one, "high"), found(other, "medium")], profile)[0]
+        assert medium == ("block" if one in AT_HIGH else "allow"), (one, other)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Write to ann.smith@example.com about the invoice", {("email", "medium")}),
+        ("Ring +44 20 7946 0958 about the invoice", {("phone", "medium")}),
+        ("Write to ann@example.com or ring +44 20 7946 0958", {("email", "medium"), ("phone", "medium")}),
+        ("The host 2001:db8::8a2e:370:7334 is down", {("ipv6", "low")}),
+    ],
+)
+def test_fault_6_what_is_only_noted_passes_as_it_was_written(
+    screener: Screener, text: str, expected: set[tuple[str, str]]
+) -> None:
+    for kind in ("goal", "turn"):
+        verdict = screener.screen({"goal": text}, kind=kind, tenant="t")
+        assert {(found.type, found.severity) for found in verdict.findings} == expected
+        assert (verdict.decision, verdict.redacted, verdict.reason) == ("allow", None, None)
+
+
+@pytest.mark.parametrize(
+    ("score", "severity", "decision"),
+    [(0.49, None, "allow"), (0.5, "medium", "allow"), (0.98, "medium", "allow"), (0.99, "critical", "block")],
+)
+def test_fault_6_what_is_likely_is_noted_and_only_what_is_almost_certain_blocks(
+    score: float, severity: Severity | None, decision: str
+) -> None:
+    profile = Policy.load().profile(tenant="t", kind="goal")
+    verdict = judge({"goal": "Explain"}, {"goal": Examination((), score)}, profile, "a version")
+    assert [found.severity for found in verdict.findings] == ([severity] if severity else [])
+    assert verdict.decision == decision
+
+
 @pytest.mark.parametrize(
     ("text", "family"),
     [
@@ -87,10 +156,31 @@ def test_fault_9_a_verdict_never_holds_the_matched_text(screener: Screener) -> N
         ("host 2001:db8::8a2e:370:7334", {"ipv6"}),
         ("ring +44 20 7946 0958", {"phone"}),
         ("card 2223 0031 2200 3222", {"credit_card"}),
+        ("card 2720 9900 0000 0007", {"credit_card"}),
+        ("card 4111 1111 1111 1111", {"credit_card"}),
+        # The same but for a digit: a checksum is what tells a number of that kind from any other.
+        ("card 4111 1111 1111 1112", set()),
+        ("card 3782 822463 10006", set()),
+        ("ssn 000-12-3456", set()),
+        ("ssn 536-00-4399", set()),
+        ("ssn 536-90-4399", {"ssn"}),
+        ("wallet 3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy", {"bitcoin_address"}),
+        ("wallet 3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLz", set()),
     ],
 )
 def test_fault_10_each_value_is_taken_for_what_it_is(screener: Screener, text: str, types: set[str]) -> None:
     assert {finding.type for finding in goal(screener, text).findings} == types
+
+
+def test_fault_10_no_other_last_digit_makes_a_card(screener: Screener) -> None:
+    for number in ("411111111111111", "222300312200322", "37828224631000"):
+        types = [{f.type for f in screener.data_findings(f"card {number}{digit}")} for digit in range(10)]
+        assert sum("credit_card" in found for found in types) == 1, number
+
+
+def test_fault_10_no_other_check_digits_make_an_iban(screener: Screener) -> None:
+    found = [f"pay to DE{digits:02} 3704 0044 0532 0130 00" for digits in range(2, 99)]
+    assert [text[9:11] for text in found if any(f.type == "iban" for f in screener.data_findings(text))] == ["89"]
 
 
 def test_fault_11_tenants_are_told_apart_by_the_policy(screener: Screener) -> None:
