@@ -1,84 +1,42 @@
-"""The `ganglion` command."""
+"""The `ganglion` command begins here: nothing is read yet that takes long enough to be interrupted in."""
 
+import os
+import signal
 import sys
-from collections.abc import Sequence
-from typing import Annotated
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
-import typer
-from rich.console import Console
-from rich.text import Text
-
-from cli import contract, demo, dlq, doctor, logs, operation, screen, submit, tail, tasks
-from cli.errors import FAILED, CommandError
-from cli.output import Format, Output, visible
-from cli.session import Session
-
-app = typer.Typer(
-    name="ganglion",
-    help="Ganglion: the event bus for agent work.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
-def root(
-    context: typer.Context,
-    output: Annotated[Format, typer.Option("-o", "--output", help="How results are shown.")] = Format.TABLE,
-) -> None:
-    """Ganglion: the event bus for agent work."""
-    context.obj = Session(Output(output))
-
-
-app.command()(operation.up)
-app.command()(demo.demo)
-app.command()(submit.submit)
-app.command()(tail.tail)
-app.add_typer(tasks.app, name="tasks")
-app.add_typer(dlq.app, name="dlq")
-app.command()(doctor.doctor)
-app.command()(screen.screen)
-app.add_typer(contract.app, name="contract")
-app.command()(operation.token)
-app.command()(operation.status)
-app.command()(logs.logs)
-app.command()(operation.rebuild)
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one command and exit: 0 done, 1 failed, 2 misuse, 3 blocked."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    """Run one command and exit; Ctrl-C ends it with 130 and says nothing, from the first moment on."""
+    with _quietly():
+        # Imported here: it is most of what a short command does, and a person may have thought better of it.
+        from cli.command import run  # noqa: PLC0415 - as above
     try:
-        app(args=output_first(given), prog_name="ganglion")
-    except CommandError as error:
-        _complain(str(error))
-        sys.exit(error.exit_code)
-    except OSError as error:  # a state folder that is none or somebody else's, a full disk under the output
-        _complain(str(error) or repr(error))
-        sys.exit(FAILED)
+        run(arguments)
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
 
 
-def _complain(text: str) -> None:
-    Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("error: ", "red"), visible(text)))
+@contextmanager
+def _quietly() -> Generator[None]:
+    """SIGINT ends the process at once: raised in the middle of an import it may come out as any other error."""
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # nohup, or the program that calls us, wants something else
+        yield
+        return
+    signal.signal(signal.SIGINT, _end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def output_first(arguments: Sequence[str]) -> list[str]:
-    """The arguments with `-o json` in front, so that it may stand anywhere before a `--`."""
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    moved, kept = [], []
-    words = iter(arguments[:end])
-    for word in words:
-        if word in {"-o", "--output"}:
-            moved += [word, *([value] if (value := next(words, None)) is not None else [])]
-        elif word.startswith(("--output=", "-o=")):
-            moved += ["--output", word.partition("=")[2]]
-        elif word in {f"-o{value}" for value in Format}:
-            moved += ["--output", word[2:]]
-        else:
-            kept.append(word)
-    return [*moved, *kept, *arguments[end:]]
+def _end(_number: int, _frame: FrameType | None) -> None:
+    os._exit(_INTERRUPTED)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import typer
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
-from cli.__main__ import app
+from cli.command import app
 from deploy.local.tokens import SCOPES
 from gateway.metrics import Metrics
 from gateway.requests import TaskRequest

@@ -169,7 +169,9 @@ def _import(module: str) -> None:
         program = f"{module}.__main__"
         importlib.import_module(program)
     del sys.modules[program]  # it is run anew, under the name `__main__`
-    if module != "cli":
+    if module == "cli":
+        importlib.import_module("cli.command")
+    else:
         ScreeningSettings().screener()
     gc.collect()
     gc.freeze()  # or the children's collectors would touch, and so copy, every page

@@ -6,8 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from cli import submit as command
-from cli.__main__ import app, output_first
 from cli.client import Document
+from cli.command import app, output_first
 from cli.demo.sample import INPUTS
 from cli.errors import CommandError, code_of_refusal
 from cli.submit import request

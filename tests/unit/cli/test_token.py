@@ -6,7 +6,7 @@ import jwt
 import pytest
 from typer.testing import CliRunner, Result
 
-from cli.__main__ import app
+from cli.command import app
 from cli.errors import CommandError
 
 SECRET = "a secret of thirty-two characters"
