@@ -47,7 +47,7 @@ class RoleProcess:
         finally:
             await self.stop()
         if process.exit_code != 0:
-            raise StackError(f"{self.name} failed ({reason}):\n{process.log_tail()}")
+            raise StackError(f"{self.name} failed ({reason}); all that it said is in {self._command.log}")
 
     async def ended(self) -> str:
         """Wait until it ends, and say how, with the last line it wrote."""

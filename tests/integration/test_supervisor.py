@@ -1,13 +1,17 @@
 """The supervisor around stub roles: start, restart, stop, refusal, and what it leaves behind."""
 
+import asyncio
 import os
+import re
 import signal
 import socket
 import stat
 from collections.abc import AsyncGenerator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import jwt
+import pytest
 import pytest_asyncio
 
 from deploy.local.ports import LOOPBACK, free_port
@@ -153,3 +157,30 @@ async def test_a_stop_during_the_start_leaves_nothing_running(state_folder: Path
         await eventually((state_folder / "logs" / "nats.log").exists, within=15)
         assert await stack.stop(signal.SIGTERM) == 0
         assert "Ganglion is ready" not in stack.output
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("postgresql://ann:pass-7f3a@127.0.0.1:{port}/none", r"DATABASE_URL: \[Errno 111\] Connect call failed .*"),
+        ("postgresql://ann:pass/7f3a@127.0.0.1/none", "DATABASE_URL: it is none of postgresql://user:password@host.*"),
+        ("mysql://ann:pass-7f3a@127.0.0.1/none", "DATABASE_URL: it is none of postgresql://user:password@host.*"),
+    ],
+)
+async def test_a_database_url_that_leads_nowhere_is_said_in_one_line(tmp_path: Path, url: str, reason: str) -> None:
+    given = {"DATABASE_URL": url.format(port=free_port())}
+    async with supervised(tmp_path, env=given) as stack:
+        assert await asyncio.to_thread(stack.process.wait, 60) == 1
+        _, *said = stack.output.splitlines()
+        assert len(said) == 1, stack.output
+        assert re.fullmatch(rf"provision failed \(exit code 1: {reason}\); all that it said is in .*", said[0]), said
+        assert "7f3a" not in stack.output
+
+
+async def test_a_database_that_does_not_let_us_in_is_said_in_one_line(tmp_path: Path, database_url: str) -> None:
+    wrong = urlsplit(database_url)._replace(path="/nowhere").geturl()
+    async with supervised(tmp_path, env={"DATABASE_URL": wrong}) as stack:
+        assert await asyncio.to_thread(stack.process.wait, 60) == 1
+        _, *said = stack.output.splitlines()
+        assert [line for line in said if 'DATABASE_URL: database "nowhere" does not exist' in line] == said
+        assert len(said) == 1
