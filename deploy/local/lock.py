@@ -29,6 +29,11 @@ class StateLock:
             raise StateInUseError("the state folder is not locked by us")
         return self._descriptor
 
+    @property
+    def is_held(self) -> bool:
+        """Whether it is ours."""
+        return self._descriptor is not None
+
     async def acquire(self) -> None:
         """Take the lock, waiting only for servers whose parent is dead; raises StateInUseError."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -102,11 +102,17 @@ class Servers:
             raise StackError("the servers have not been started")
         return replace(self._launcher, identity=None)
 
-    async def start(self, within: float = 30.0) -> None:
-        """Start all of them in parallel; when one fails the others are stopped again."""
+    async def claim(self) -> None:
+        """Take the state folder for us, until `stop`; harmless when it is ours. Raises StateInUseError."""
+        if self._lock.is_held:
+            return
         self._state.mkdir(parents=True, exist_ok=True)
         self._state.chmod(0o711 if self._identity else 0o700)
         await self._lock.acquire()
+
+    async def start(self, within: float = 30.0) -> None:
+        """Start all of them in parallel; when one fails the others are stopped again."""
+        await self.claim()
         try:
             self._watchdog = Watchdog()
             self._launcher = Launcher(self._watchdog, self._lock.descriptor, self._identity)

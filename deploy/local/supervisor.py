@@ -91,6 +91,7 @@ class Supervisor:
 
     async def _work(self) -> None:
         self._say(f"starting below {self._home}")
+        await self._servers.claim()  # before the ports: who starts the same stack twice is to hear of that
         self._port = _reserved(self._settings.port, "GANGLION_PORT", DEFAULT_PORT)
         self._metrics_port = _reserved(self._settings.metrics_port, "GANGLION_METRICS_PORT", _METRICS_PORT)
         if ENGINE in self._roles:

@@ -184,3 +184,11 @@ async def test_a_database_that_does_not_let_us_in_is_said_in_one_line(tmp_path: 
         _, *said = stack.output.splitlines()
         assert [line for line in said if 'DATABASE_URL: database "nowhere" does not exist' in line] == said
         assert len(said) == 1
+
+
+async def test_the_same_stack_twice_is_in_use_whatever_port_is_asked_for(standing: Supervised) -> None:
+    port = standing.runtime.gateway_url.rpartition(":")[2]
+    async with supervised(standing.home, (*STUBS, "broken"), env={"GANGLION_PORT": port}) as second:
+        assert await asyncio.to_thread(second.process.wait, 30) == 1
+        assert f"{standing.home} is in use by process {standing.process.pid}" in second.output
+        assert "is taken" not in second.output
