@@ -30,6 +30,26 @@ def test_a_wrong_variable_is_named_in_one_line_and_its_value_is_not(
     assert len(told.splitlines()) == 1
 
 
+class CellarSettings(BaseSettings):
+    """Has a field that is called as one of the shop is."""
+
+    model_config = SettingsConfigDict(env_prefix="CELLAR_")
+
+    names: dict[str, str] = {}
+    keys: dict[str, str] = Field(default_factory=dict, validation_alias="RING_OF_KEYS")
+
+
+@pytest.mark.parametrize(("name", "kind"), [("SHOP_NAMES", ShopSettings), ("RING_OF_KEYS", CellarSettings)])
+def test_a_variable_that_is_no_json_is_called_as_whoever_set_it_did(
+    name: str, kind: type[BaseSettings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CELLAR_NAMES", '{"a": "b"}')
+    monkeypatch.setenv(name, '{"a": "my-secret')
+    with pytest.raises(SystemExit) as caught, settings_explained():
+        kind()
+    assert str(caught.value.code) == f"{name}: it is not the JSON that it ought to be"
+
+
 def test_two_wrong_variables_are_named_both(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SHOP_OPEN_HOURS", "x")
     monkeypatch.setenv("LOCK_KEY", "x")
