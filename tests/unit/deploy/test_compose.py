@@ -16,6 +16,7 @@ from deploy.local.binaries import nats_server
 from deploy.local.nats import NatsSecrets
 from deploy.local.roles import ENGINE, PROVISION, ROLES, Role
 from deploy.nats_conf import deployed
+from gateway.agents.registry import PlaceSettings
 from producers.permissions import users
 
 ROOT = Path(__file__).parents[3]
@@ -29,6 +30,7 @@ class Service(BaseModel):
     environment: dict[str, str] = {}
     healthcheck: dict[str, object] = {}
     depends_on: dict[str, dict[str, str]] = {}
+    ports: list[str] = []
 
 
 @pytest.fixture(scope="module")
@@ -69,10 +71,32 @@ def test_the_roles_get_the_settings_that_the_supervisor_gives_them(services: dic
         told = {name for name in local if name.startswith(("SPEC_ENGINE_", "GANGLION_SEAL_", "GANGLION_METRICS_"))}
         if "GANGLION_METRICS_PORT" in told:
             told.add("GANGLION_HOST")  # of all containers, or nobody outside of it could scrape
+        if role.name == "gateway":
+            told.add("GANGLION_PUBLIC_NATS_URL")  # the address that containers know means nothing outside of them
         assert set(given) == expected | told
         assert (
             set(json.loads(given["NATS_PASSWORDS"])) == set(role.nats_users) == set(json.loads(local["NATS_PASSWORDS"]))
         )
+
+
+def test_who_is_outside_reaches_the_gateway_and_nats_from_this_machine_and_nothing_else(
+    services: dict[str, Service],
+) -> None:
+    published = {name: service.ports for name, service in services.items() if service.ports}
+    assert published == {
+        "gateway": ["127.0.0.1:${GANGLION_PORT:-8080}:8080"],
+        "nats": ["127.0.0.1:${NATS_PORT:-4222}:4222"],
+    }
+    assert services["gateway"].environment["GANGLION_PORT"] == "8080"
+    assert 'listen: "0.0.0.0:4222"' in (ROOT / "deploy" / "nats.conf").read_text()
+
+
+def test_agents_are_told_where_nats_is_published(services: dict[str, Service], monkeypatch: pytest.MonkeyPatch) -> None:
+    (port,) = services["nats"].ports
+    told = services["gateway"].environment["GANGLION_PUBLIC_NATS_URL"]
+    assert told == f"nats://{port.removesuffix(':4222')}"
+    monkeypatch.setenv("GANGLION_PUBLIC_NATS_URL", told)
+    assert PlaceSettings().public_nats_url == told
 
 
 def test_no_secret_is_written_down_and_none_has_a_default(services: dict[str, Service]) -> None:
