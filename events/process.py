@@ -7,9 +7,11 @@ import os
 import re
 import sys
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TextIO
 
 import structlog
 from pydantic import ValidationError
@@ -28,14 +30,14 @@ def configure_logs(*, of_an_author: bool = False) -> None:
     """One line of JSON per event on stderr; for a person at a terminal, columns.
 
     What an unforeseen exception says is left out, wherever it is logged, and at the end of the process or a thread: it
-    may quote a user. Only who runs a function that they wrote themselves (`of_an_author`) reads it.
+    may quote a user, as may a warning. Only who runs a function that they wrote themselves (`of_an_author`) reads it.
     """
     lines = logging.StreamHandler(sys.stderr)
     lines.setFormatter((logging.Formatter if of_an_author else SecretiveFormatter)(_LINE))
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
     if not of_an_author:
         sys.excepthook, threading.excepthook = _log_uncaught, _log_lost_thread
-        sys.unraisablehook = _log_unraisable
+        sys.unraisablehook, warnings.showwarning = _log_unraisable, _log_warning
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -79,6 +81,18 @@ def _log_lost_thread(lost: threading.ExceptHookArgs) -> None:
 
 def _log_unraisable(lost: "sys.UnraisableHookArgs") -> None:
     log.error("exception_ignored", exc_info=lost.exc_value)
+
+
+def _log_warning(  # noqa: PLR0917 - as the interpreter calls it
+    message: Warning | str,  # noqa: ARG001 - what must not be told
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,  # noqa: ARG001 - it goes where our lines go
+    line: str | None = None,  # noqa: ARG001 - the code stands in the file
+) -> None:
+    """Where a warning came from: pydantic's quote the value that they are about."""
+    log.warning("python_warned", category=category.__name__, file=filename, line=lineno)
 
 
 @contextmanager

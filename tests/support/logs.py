@@ -4,6 +4,7 @@ import io
 import logging
 import sys
 import threading
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -28,6 +29,7 @@ def logged(*, person: bool = False, of_an_author: bool = False) -> Generator[io.
     """Logs as `configure_logs` sets them up for a process, with this for its stderr; afterwards all is as before."""
     root, screen = logging.getLogger(), _Screen(person=person)
     before, hooks = structlog.get_config(), (sys.excepthook, threading.excepthook, sys.unraisablehook)
+    warn = warnings.showwarning
     handlers, stderr, level = root.handlers[:], sys.stderr, root.level
     sys.stderr, root.handlers[:] = screen, []
     try:
@@ -37,4 +39,5 @@ def logged(*, person: bool = False, of_an_author: bool = False) -> Generator[io.
         sys.stderr, root.handlers[:] = stderr, handlers
         root.setLevel(level)
         sys.excepthook, threading.excepthook, sys.unraisablehook = hooks
+        warnings.showwarning = warn
         structlog.configure(**before)

@@ -160,6 +160,24 @@ async def test_asyncio_does_not_quote_what_nobody_awaited() -> None:
     assert screen.getvalue().count("\nValueError\n") == 2
 
 
+WARNING = """
+from pydantic import BaseModel
+from events.process import configure_logs
+class Said(BaseModel):
+    text: int
+configure_logs()
+Said.model_construct(text="canary-7f3a").model_dump_json()
+"""
+
+
+def test_a_warning_is_logged_by_its_place_and_does_not_quote_the_value_that_it_is_about() -> None:
+    ran = subprocess.run([sys.executable, "-c", WARNING], capture_output=True, text=True, check=True)  # noqa: S603 - our own line
+    assert CANARY not in ran.stderr
+    (line,) = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert (line["event"], line["category"]) == ("python_warned", "UserWarning")
+    assert line["file"].endswith("main.py")
+
+
 ENDING = """
 import threading
 from events.process import configure_logs
