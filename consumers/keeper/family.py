@@ -14,11 +14,23 @@ from events.task import FINAL, TaskEntered, TaskSubmitted
 MAX_FAMILY = 256
 """How many tasks may descend from one root."""
 MAX_DEPENDENCIES = 64
+MAX_DEPENDANTS = 1_024
+"""How many tasks may wait for one: its row names them, and its end reaches them all at once."""
 REFUSALS = frozenset(
-    {"loop_detected", "unknown_parent", "parent_ended", "too_many_dependencies", "cycle", "unknown_dependency"}
+    {
+        "loop_detected",
+        "unknown_parent",
+        "parent_ended",
+        "too_many_dependencies",
+        "cycle",
+        "unknown_dependency",
+        "too_many_dependants",
+    }
 )
 _WALKED = 1_024
 _ENDS_CHILDREN = ("cancelled", "skipped")
+_FOR_GOOD = FINAL - {"failed", "timed_out"}
+"""Ends that no retry takes back: nobody waits for such a task any more."""
 
 
 def relatives(data: TaskSubmitted) -> Iterator[Key]:
@@ -67,6 +79,8 @@ def _dependency_refusal(
         other = world.get(TaskState, dependency.task_id)
         if other is None or not _same_owner(other, event):
             return "unknown_dependency", "There is no such task of yours to depend on."
+        if other.status not in _FOR_GOOD and len(other.course.dependants) >= MAX_DEPENDANTS:
+            return "too_many_dependants", f"{MAX_DEPENDANTS} tasks wait for {other.id} already; no more may."
         others.append(other)
     # Nobody who is open waits for a task that was not there yet: only what has ancestors can be waited for already.
     if _lead_to(world, others, own, far=parent is not None):
@@ -75,7 +89,7 @@ def _dependency_refusal(
 
 
 def adopt(world: World, data: TaskSubmitted, task: TaskState) -> None:
-    """Note in parent, root and dependencies that the new task is there."""
+    """Note in parent, root and dependencies, as far as these may still end, that the new task is there."""
     if task.parent_id is not None:
         _steer(world, task.parent_id, children=task.id)
         root_id = task.root_id or task.parent_id
@@ -83,7 +97,9 @@ def adopt(world: World, data: TaskSubmitted, task: TaskState) -> None:
         if root is not None:
             world.put(root_id, steer(root, family=root.course.family + 1))
     for dependency in data.spec.depends_on:
-        _steer(world, dependency.task_id, dependants=task.id)
+        other = world.get(TaskState, dependency.task_id)
+        if other is not None and other.status not in _FOR_GOOD:
+            _steer(world, other.id, dependants=task.id)
 
 
 def root_of(world: World, parent_id: UUID | None) -> UUID | None:

@@ -4,6 +4,7 @@ from uuid import UUID
 
 import pytest
 
+from consumers.keeper.family import MAX_DEPENDANTS
 from consumers.keeper.state import Course, TaskState
 from consumers.keeper.world import Key, World
 from events.ids import new_id
@@ -56,3 +57,30 @@ def test_who_joins_a_dense_web_of_tasks_is_looked_at_once(
     task = book.submit(depends_on=[{"task_id": one} for one in ids[-64:]], parent_id=parent)
     assert book.status(task) == "submitted"
     assert len(asked) < 3_000
+
+
+def waited_for(book: Book, by: int) -> UUID:
+    """A task that so many wait for."""
+    task_id = book.submit()
+    task = book.task(task_id)
+    book.states[Key(TaskState, task_id)] = task._replace(course=Course(dependants=tuple(new_id() for _ in range(by))))
+    return task_id
+
+
+def test_only_so_many_may_wait_for_one_task(book: Book) -> None:
+    first = waited_for(book, MAX_DEPENDANTS - 1)
+    last = book.submit(depends_on=[{"task_id": first}])
+    assert book.status(last) == "submitted"
+    late = book.submit(depends_on=[{"task_id": book.submit()}, {"task_id": first}])
+    assert (book.status(late), book.task(late).reason) == ("failed", "too_many_dependants")
+    assert book.task(first).course.dependants[-1] == last
+    assert book.wish(late, "retry") == "refused:was_refused"
+
+
+def test_any_number_may_depend_on_what_has_ended_for_good(book: Book) -> None:
+    first = waited_for(book, MAX_DEPENDANTS)
+    book.done(first)
+    task = book.submit(depends_on=[{"task_id": first}])
+    book.check(task)
+    assert book.status(task) == "ready"
+    assert len(book.task(first).course.dependants) == MAX_DEPENDANTS
