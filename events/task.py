@@ -28,7 +28,10 @@ Status = Literal[
     "cancelled",
     "skipped",
 ]
-ControlAction = Literal["start", "cancel", "pause", "resume", "retry", "replay", "complete", "fail", "time_out"]
+ControlAction = Literal[
+    "start", "cancel", "pause", "resume", "retry", "replay", "complete", "fail", "time_out", "follow_up"
+]
+"""`follow_up` is the keeper's own: the task has ended, and others have yet to learn of it."""
 
 FINAL: frozenset[Status] = frozenset({"succeeded", "partial", "blocked", "cancelled", "skipped", "failed", "timed_out"})
 """Statuses that end a task; failed and timed_out can be left by an explicit retry only (DESIGN 5)."""

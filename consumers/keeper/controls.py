@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from consumers.keeper import gate, turns
+from consumers.keeper import family, gate, turns
 from consumers.keeper.entering import enter, steer
 from consumers.keeper.state import SpecState, TaskState
 from consumers.keeper.submission import DEFAULT_DEADLINE, VERDICT, awaits_verdict, was_refused
@@ -32,7 +32,7 @@ Rule = Callable[[TaskControl, TaskState, Scene], list[Effect]]
 
 def controlled(control: TaskControl, task: TaskState, world: World, at: datetime) -> list[Effect]:
     """What a wish leads to. Raises RefusedError."""
-    if task.status in FINAL and control.action not in ("retry", "replay"):
+    if task.status in FINAL and control.action not in ("retry", "replay", "follow_up"):
         raise RefusedError("task_final")
     if control.action in _BEGINS and turns.is_archived(world, task):
         raise RefusedError("session_archived")
@@ -143,6 +143,13 @@ def _time_out(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:
     return [enter(task, "timed_out", reason=error.code, error=error)]
 
 
+def _follow_up(_: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
+    """Whom its end concerns and did not reach yet, since it concerned too many at once."""
+    if task.status not in FINAL:
+        raise RefusedError("not_final")
+    return family.followers(scene.world, task, task.status)
+
+
 _RULES: dict[str, Rule] = {
     "start": _start,
     "cancel": _cancel,
@@ -153,4 +160,5 @@ _RULES: dict[str, Rule] = {
     "complete": _complete,
     "fail": _fail,
     "time_out": _time_out,
+    "follow_up": _follow_up,
 }

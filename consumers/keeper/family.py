@@ -8,14 +8,17 @@ from consumers.keeper.entering import enter, steer
 from consumers.keeper.gate import DEPENDENCIES, pass_or_wait
 from consumers.keeper.state import TaskState
 from consumers.keeper.world import Effect, Key, State, World
-from events.base import MAX_HOPS, Event, EventData
-from events.task import FINAL, TaskEntered, TaskSubmitted
+from events.base import MAX_HOPS, About, Event, EventData
+from events.task import FINAL, Status, TaskControl, TaskEntered, TaskSubmitted
 
 MAX_FAMILY = 256
 """How many tasks may descend from one root."""
 MAX_DEPENDENCIES = 64
 MAX_DEPENDANTS = 1_024
 """How many tasks may wait for one: its row names them, and its end reaches them all at once."""
+AT_ONCE = 2_048
+"""Effects of one event after which no further end is followed in the same commit: one that held a whole web of tasks
+would outlast the keeper's lease."""
 REFUSALS = frozenset(
     {
         "loop_detected",
@@ -46,7 +49,7 @@ def kin(task: State) -> Iterator[Key]:
     if isinstance(task, TaskState) and task.status not in FINAL:
         yield from (Key(TaskState, one) for one in (task.parent_id, task.root_id) if one is not None)
         yield from (Key(TaskState, dependency.task_id) for dependency in task.depends_on)
-        yield from (Key(TaskState, one) for one in (*task.course.children, *task.course.dependants))
+        yield from followed(task)
 
 
 def refusal(world: World, event: Event[EventData], data: TaskSubmitted) -> tuple[str, str] | None:
@@ -121,17 +124,33 @@ def latest_deadline(world: World, parent_id: UUID | None) -> datetime | None:
 
 
 def follow(world: World, task: TaskState, data: TaskEntered) -> list[Effect]:
-    """What the end of a task does to others: its children may end with it, who waits for it goes on or is skipped."""
-    if data.status not in FINAL:
+    """What the entering of a state does to others; nobody but the end of a task concerns them.
+
+    Where too much has followed already, the log is asked to come back to it: what is still open then, follows then.
+    """
+    if data.status not in FINAL or not (task.course.children or task.course.dependants):
         return []
+    if world.led_to < AT_ONCE:
+        return followers(world, task, data.status)
+    later = TaskControl(task_id=task.id, action="follow_up", by="keeper")
+    return [Effect(later, None, About(task.owner, task.session_id, task.id))]
+
+
+def followed(task: TaskState) -> Iterator[Key]:
+    """Whom the end of a task may concern."""
+    yield from (Key(TaskState, one) for one in (*task.course.children, *task.course.dependants))
+
+
+def followers(world: World, task: TaskState, status: Status) -> list[Effect]:
+    """What the end of a task does to others: its children may end with it, who waits for it goes on or is skipped."""
     effects: list[Effect] = []
-    if data.status in _ENDS_CHILDREN:
+    if status in _ENDS_CHILDREN:
         open_children = [child for child in _named(world, task.course.children) if child.status not in FINAL]
         effects += [enter(child, "cancelled", reason="parent_cancelled") for child in open_children]
     ending = {effect.about.task_id for effect in effects}
     for waiting in _named(world, task.course.dependants):
         if waiting.status == "waiting" and waiting.reason == DEPENDENCIES and waiting.id not in ending:
-            effects.append(pass_or_wait(world, waiting, attempt=waiting.attempt, ended={task.id: data.status}))
+            effects.append(pass_or_wait(world, waiting, attempt=waiting.attempt, ended={task.id: status}))
     return effects
 
 

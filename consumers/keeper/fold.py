@@ -21,6 +21,8 @@ from producers.reader import Delivery, Hole
 from storage.keeper import Changes
 
 SOURCE = "/keeper"
+LATER = "/consumers/keeper"
+"""The source of what the keeper asks of itself: it is folded when the log brings it back."""
 MAX_BODY = 1_000_000
 """Bytes: below the server's payload limit of 1 MiB with room for headers; a larger event would block the outbox."""
 _SHORT = 1_000
@@ -120,7 +122,7 @@ class Fold:
             at = delivery.time
             outcome = APPLIED if own else self._apply(event, at)
             self.changes.add("logged", log_row(self.epoch, delivery, at, event, outcome))
-        if own:
+        if own or event.source == LATER:
             self.changes.read_back.append(event.id)
         elif not is_internal(event.source):
             self._note_outcome(event.id, outcome)
@@ -176,13 +178,16 @@ class Fold:
 
         Not by calling itself: a queue of a thousand tasks that are skipped one after the other is as deep.
         """
+        self.world.led_to = len(effects)
         under_way = [self._led_to(event, effects, at)]
         while under_way:
             caused = next(under_way[-1], None)
             if caused is None:
                 under_way.pop()
             else:
-                under_way.append(self._led_to(caused, self._decide(caused, at), at))
+                more = self._decide(caused, at)
+                self.world.led_to += len(more)
+                under_way.append(self._led_to(caused, more, at))
 
     def _led_to(self, event: Event[EventData], effects: Sequence[Effect], at: datetime) -> Iterator[Event[EventData]]:
         """Let the event change the states, then publish what it leads to; each is followed before the next."""
@@ -191,13 +196,15 @@ class Fold:
         for index, effect in enumerate(effects):
             if self._is_overtaken(effect):
                 continue
+            source = LATER if isinstance(effect.data, TaskControl) else SOURCE
             caused = event.caused(
-                effect.data, source=SOURCE, index=index, time=at, version=effect.version, about=effect.about
+                effect.data, source=source, index=index, time=at, version=effect.version, about=effect.about
             )
             if effect.about.task_id != event.taskid:  # a queue of tasks is no loop
                 caused = caused.model_copy(update={"hopcount": 1})
             self.publish(caused)
-            if not isinstance(effect.data, TaskSubmitted):  # asked for again: it is a reactor's, and new to nobody here
+            # What is asked for again is a reactor's and new to nobody here; what is left for later is folded then.
+            if not isinstance(effect.data, TaskSubmitted | TaskControl):
                 yield caused
 
     def _is_overtaken(self, effect: Effect) -> bool:

@@ -4,10 +4,14 @@ A rule may ask for a state that nobody foresaw; then the batch is folded again. 
 another will ask for the next one, so each time we look twice as far: a queue of a thousand is folded ten times.
 """
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 
 from consumers.keeper.aggregates import BY_KIND
+from consumers.keeper.family import followed
+from consumers.keeper.fold import Inbound, touched
+from consumers.keeper.state import TaskState
 from consumers.keeper.world import Key, State
+from events.task import TaskControl
 from storage.keeper import KeeperStore
 
 _MOST = 10_000
@@ -44,6 +48,13 @@ class Foresight:
         self._remembered = remembered
         self._reach = 1
         self.states = states
+
+    async def foresee(self, inbound: Sequence[Inbound]) -> None:
+        """Add what the fold of these surely needs, and whom the ends concern that are followed up."""
+        await self.load(touched(inbound))
+        controls = [item.event.data for item in inbound if item.event and isinstance(item.event.data, TaskControl)]
+        ended = [self.states.get(Key(TaskState, one.task_id)) for one in controls if one.action == "follow_up"]
+        await self.load([key for task in ended if isinstance(task, TaskState) for key in followed(task)])
 
     async def load(self, keys: Iterable[Key]) -> None:
         """Add the named states and what is loaded along with them."""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from consumers.keeper.fold import POISON, Fold, Inbound, read, touched
+from consumers.keeper.fold import POISON, Fold, Inbound, read
 from consumers.keeper.loading import Foresight
 from consumers.keeper.outbox import NOTHING_ON_ITS_WAY
 from consumers.keeper.world import MissingStateError, World
@@ -62,7 +62,7 @@ async def rebuild(database_url: str, *, swap: bool = True) -> Report:
 async def _fold(store: RebuildStore, page: list[LoggedEvent]) -> None:
     inbound = [(read(_delivery(event), NOTHING_ON_ITS_WAY), event.outcome) for event in page]
     foresight = Foresight(store, {}, {})
-    await foresight.load(touched(item for item, _ in inbound))
+    await foresight.foresee([item for item, _ in inbound])
     while True:
         fold = Fold(page[0].epoch, World(foresight.states), 0)
         try:

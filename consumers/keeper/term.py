@@ -15,7 +15,7 @@ from consumers._cancellation import heed_cancellation
 from consumers._time_slices import TimeSlices
 from consumers.keeper.dead import publish_dead
 from consumers.keeper.epoch import begin_epoch
-from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, presumed_new, read, touched
+from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, presumed_new, read
 from consumers.keeper.janitor import Janitor
 from consumers.keeper.lease import Lease
 from consumers.keeper.loading import Foresight
@@ -267,7 +267,7 @@ class Term:
         if known is None:
             states.update((key, self._open_tasks.get(key)) for key in presumed_new(events))
         foresight = Foresight(self._store, self._open_tasks, states)
-        await foresight.load(touched(events))
+        await foresight.foresee(events)
         while True:
             fold = Fold(self._position.epoch, World(states), self._next_outbox, set(known or ()))
             try:

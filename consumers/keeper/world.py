@@ -55,6 +55,8 @@ class World:
         self._states = dict(states)
         self._changed: dict[Key, None] = {}
         self._rows: dict[str, dict[object, Row]] = {}
+        self.led_to = 0
+        """How many effects the event that is being folded has had so far."""
 
     def get(self, kind: type[S], state_id: object) -> S | None:
         """The state as the batch has it now. Raises MissingStateError if it must be loaded first."""

@@ -130,6 +130,7 @@ def task_in(status: Status, attempt: int = 1) -> TaskState:
         agent_id="extractive" if assigned else None,
         run_id=run_id(TASK, attempt) if assigned else None,
         execution_id=EXECUTION if started else None,
+        finished_at=AT if status in FINAL else None,
     )
 
 

@@ -4,11 +4,11 @@ from uuid import UUID
 
 import pytest
 
-from consumers.keeper.family import MAX_DEPENDANTS
+from consumers.keeper.family import AT_ONCE, MAX_DEPENDANTS
 from consumers.keeper.state import Course, TaskState
 from consumers.keeper.world import Key, World
 from events.ids import new_id
-from events.task import Dependency
+from events.task import Dependency, TaskControl, TaskEntered
 from tests.unit.consumers.test_task_course import Book
 
 
@@ -84,3 +84,30 @@ def test_any_number_may_depend_on_what_has_ended_for_good(book: Book) -> None:
     book.check(task)
     assert book.status(task) == "ready"
     assert len(book.task(first).course.dependants) == MAX_DEPENDANTS
+
+
+def test_an_end_that_concerns_too_many_reaches_them_in_several_commits(book: Book) -> None:
+    """2,600 tasks: 100 that wait for one, each of them with 25 children."""
+    head = book.submit()
+    waiting = [queue_behind(book, head, 1)[0] for _ in range(100)]
+    like, children = book.task(waiting[0]), [new_id() for _ in range(25 * len(waiting))]
+    for place, child in enumerate(children):
+        born = like._replace(id=child, parent_id=waiting[place // 25], depends_on=(), course=Course(hold=True))
+        book.states[Key(TaskState, child)] = born
+    for place, task_id in enumerate(waiting):
+        course = Course(children=tuple(children[25 * place : 25 * place + 25]))
+        book.states[Key(TaskState, task_id)] = book.task(task_id)._replace(course=course)
+    told = len(book.announced)
+    assert book.wish(head, "cancel") == "applied"
+    assert len(book.announced) - told < AT_ONCE + len(waiting)
+    assert "waiting" in {book.status(child) for child in children}
+    left = [event for event in book.announced[told:] if isinstance(event.data, TaskControl)]
+    while left:
+        event = left.pop()
+        told = len(book.announced)
+        assert book.fold(event) == "applied"
+        left += [more for more in book.announced[told:] if isinstance(more.data, TaskControl)]
+    assert {book.status(task) for task in waiting} == {"skipped"}
+    assert {book.status(child) for child in children} == {"cancelled"}
+    entered = [event.data.task_id for event in book.announced if isinstance(event.data, TaskEntered)]
+    assert len([task for task in entered if task in set(children)]) == len(children)
