@@ -95,7 +95,7 @@ def presumed_new(inbound: Iterable[Inbound]) -> Iterable[Key]:
 
 @dataclass(slots=True)
 class Fold:
-    """One batch being folded. `known` are (source, id) pairs that the log has already."""
+    """One batch being folded. `known` are (source, id) pairs that the log has already; `taken` items are folded."""
 
     epoch: str
     world: World
@@ -105,6 +105,7 @@ class Fold:
     outcomes: dict[str, str] = field(default_factory=dict)
     outgoing: list[Outgoing] = field(default_factory=list)
     dead: list[tuple[Inbound, str]] = field(default_factory=list)
+    taken: int = 0
 
     def take(self, item: Inbound) -> None:
         """Fold one event and note its outcome."""

@@ -42,6 +42,8 @@ _OWN_WAIT = 0.05
 _BATCH = 256
 _BYTES = 8 * 1024 * 1024
 """Of own outputs that wait for company: as many as the reader gives at a time."""
+_LED_TO = 4_096
+"""Events of ours in one commit after which it holds no more: it has to be done well within the lease."""
 _OPEN_TASKS = 8_192
 _CROWD = 16
 """When so many senders wait for one commit, or for the one after it, the consumers beside us let them pass first."""
@@ -182,9 +184,11 @@ class Term:
             raise ReconnectedError
         async with self._turn:
             with self._slices.held(at_once=sum(map(_is_asked, items)) >= _CROWD):
-                fold = await self._commit_batch(items)
-                for one in [fold] if fold else [await self._commit_one(item) for item in items]:
-                    await self._after(one, publish=publish)
+                while items:
+                    fold = await self._commit_batch(items)
+                    for one in [fold] if fold else [await self._commit_one(item) for item in items]:
+                        await self._after(one, publish=publish)
+                    items = items[fold.taken :] if fold else []
 
     def _has_time(self, items: Sequence[Item]) -> bool:
         if len(items) >= _BATCH or self._outbox.holds or not all(map(_is_own, items)):
@@ -212,7 +216,7 @@ class Term:
             await self._outbox.publish(fold.outgoing)
 
     async def _commit_batch(self, items: Sequence[Item]) -> Fold | None:
-        """Commit the items together; None if some of them cannot be."""
+        """Commit the items together, or as many of them as one commit holds; None if some of them cannot be."""
         if not self._expects_repeats:
             try:
                 return await self._commit(items)
@@ -242,13 +246,13 @@ class Term:
     ) -> Fold:
         inbound = [read(item, self._outbox) if isinstance(item, Delivery) else item for item in items]
         fold = await self._fold(inbound, known, poison)
-        last = items[-1]
+        last = items[fold.taken - 1]
         now = Position(self._position.epoch, last.seq if isinstance(last, Delivery) else last.last_seq)
         began = time.monotonic()
         await self._store.write(fold.changes, self._position, now)
         self._lease.renewed(began)
         COMMIT_SECONDS.observe(time.monotonic() - began)
-        FOLDED.inc(len(items))
+        FOLDED.inc(fold.taken)
         self._position, self._next_outbox = now, fold.next_outbox
         self._keep_open(fold.world.changed())
         self._outbox.read_back(fold.changes.read_back)
@@ -296,12 +300,15 @@ class Term:
 def _fold_all(fold: Fold, inbound: Sequence[Inbound | Hole], poison: str | None) -> None:
     try:
         for item in inbound:
+            fold.taken += 1
             if isinstance(item, Hole):
                 fold.take_hole(item, datetime.now(UTC))
             elif poison is not None:
                 fold.take_poison(item, poison)
             else:
                 fold.take(item)
+            if len(fold.outgoing) >= _LED_TO:
+                break
         fold.finish()
     except MissingStateError:
         raise

@@ -11,6 +11,7 @@ from consumers.keeper.rebuild import rebuild
 from consumers.keeper.world import World
 from deploy.local.server import Server
 from events import TaskControl
+from storage.keeper import Changes, KeeperStore, Position
 from tests.support.eventually import eventually
 from tests.support.running_keeper import Bus, a_bus, checked
 
@@ -62,3 +63,26 @@ async def _are(bus: Bus, status: str) -> None:
         return True
 
     await eventually(all_are, within=30)
+
+
+async def test_what_a_batch_leads_to_is_committed_in_parts_if_it_is_much(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+    write = KeeperStore.write
+
+    async def counted(store: KeeperStore, changes: Changes, was: Position, now: Position) -> None:
+        sent.append(len(changes.of("sent")))
+        await write(store, changes, was, now)
+
+    monkeypatch.setattr(KeeperStore, "write", counted)
+    monkeypatch.setattr(term, "_LED_TO", 20)
+    causes = [await bus.submit() for _ in range(100)]
+    for cause in causes:
+        assert cause.taskid is not None
+        await bus.say(cause, TaskControl(task_id=cause.taskid, action="cancel", by="o"))
+    await bus.keeper()
+    await bus.folded()
+    assert sum(sent) == len(causes)
+    assert max(sent) <= 20
+    assert await bus.database.fetchval("SELECT count(*) FROM task WHERE status = 'cancelled'") == len(causes)
