@@ -38,6 +38,7 @@ _WHY = {
     "not_checked": "it was not screened yet",
     "not_retryable": "only a task that failed or timed out can be tried again",
     "was_refused": "it was refused when it was asked for: ask for another",
+    "parent_ended": "its parent has ended",
     "attempts_used_up": "all its attempts are used up",
     "session_archived": "its session is archived",
     "later_turns": "only the latest turn of a conversation can be tried again",

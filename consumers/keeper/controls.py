@@ -96,6 +96,8 @@ def _retry(control: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
         raise RefusedError("not_retryable")
     if was_refused(task):
         raise RefusedError("was_refused")
+    if not is_due and family.is_orphan(scene.world, task):
+        raise RefusedError("parent_ended")
     if task.attempt == 0:  # it ended before any verdict: nothing may take it to an agent unscreened
         return _ask_for_verdict(task, scene)
     if control.action == "retry" and not has_attempts_left(task):

@@ -123,6 +123,18 @@ def latest_deadline(world: World, parent_id: UUID | None) -> datetime | None:
     return None if parent is None else parent.deadline_at
 
 
+def is_orphan(world: World, task: TaskState) -> bool:
+    """Whether its parent has ended: nothing of what it was made for begins any more."""
+    parent = world.get(TaskState, task.parent_id) if task.parent_id is not None else None
+    return parent is not None and parent.status in FINAL
+
+
+def within_parent(world: World, task: TaskState) -> TaskState:
+    """The task with its parent's deadline, if that comes first."""
+    latest = latest_deadline(world, task.parent_id)
+    return task if latest is None or task.deadline_at <= latest else task._replace(deadline_at=latest)
+
+
 def follow(world: World, task: TaskState, data: TaskEntered) -> list[Effect]:
     """What the entering of a state does to others; nobody but the end of a task concerns them.
 

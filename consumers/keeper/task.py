@@ -137,7 +137,8 @@ def evolve(world: World, event: Event[EventData], at: datetime) -> None:
         world.put(task.id, entered(world, task, data, event.id, at))
         return
     _note_fact(world, data, at)
-    world.put(task.id, _noted(data, task, at))
+    after = _noted(data, task, at)
+    world.put(task.id, after if after.deadline_at == task.deadline_at else family.within_parent(world, after))
 
 
 def _put_born(world: World, event: Event[EventData], data: TaskSubmitted, at: datetime) -> None:
