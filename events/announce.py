@@ -7,7 +7,7 @@ Postgres by event id. A gateway tells of an event that it has shown and that the
 from pydantic import BaseModel, ConfigDict
 
 Outcome = str
-"""`applied`, `duplicate`, `refused:<code>`, `poison` or `unknown`."""
+"""`applied`, `duplicate`, `refused:<code>`, `poison` (`poison:alone` if its task could not be ended) or `unknown`."""
 
 
 class Committed(BaseModel):

@@ -120,7 +120,7 @@ def decode_place(text: str) -> Place:
 
 def is_shown(entry: LogEntry) -> bool:
     """Whether subscribers and readers of a history see the event: poison is kept as bytes only."""
-    return entry.outcome != "poison"
+    return not entry.outcome.startswith("poison")
 
 
 _NEXT = {"submitted": "verdict", "assigned": "start of the agent", "paused": "resume"}

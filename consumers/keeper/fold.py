@@ -29,6 +29,8 @@ _SHORT = 1_000
 _SAID = 100_000
 """Characters of a message that surely fit, six bytes each."""
 APPLIED, DUPLICATE, POISON, UNKNOWN = "applied", "duplicate", "poison", "unknown"
+POISON_ALONE = f"{POISON}:alone"
+"""Poison whose task could not be ended either; a rebuild must not try that."""
 
 
 class Inbound(NamedTuple):
@@ -132,17 +134,21 @@ class Fold:
         """Note sequences that the stream lost."""
         self.changes.add("gaps", (self.epoch, hole.first_seq, hole.last_seq, at))
 
-    def take_poison(self, item: Inbound, reason: str) -> None:
-        """Keep an event that cannot be folded as bytes, and end its task instead of leaving it to wait."""
+    def take_poison(self, item: Inbound, reason: str, *, alone: bool = False) -> None:
+        """Keep an event that cannot be folded as bytes, and end its task instead of leaving it to wait.
+
+        `alone`: its task cannot be ended either, and is left as it is.
+        """
         self.dead.append((item, reason))
         delivery, event = item.delivery, item.event
         if event is None:
             self.changes.add("logged", undecoded_row(self.epoch, delivery, POISON))
             return
-        self.changes.add("logged", log_row(self.epoch, delivery, delivery.time, event, POISON))
+        outcome = POISON_ALONE if alone else POISON
+        self.changes.add("logged", log_row(self.epoch, delivery, delivery.time, event, outcome))
         if not is_internal(event.source):
-            self._note_outcome(event.id, POISON)
-        if event.taskid is None or self.world.get(TaskState, event.taskid) is None:
+            self._note_outcome(event.id, outcome)
+        if alone or event.taskid is None or self.world.get(TaskState, event.taskid) is None:
             return
         failing = TaskControl(task_id=event.taskid, action="fail", by=SOURCE, reason="internal_error")
         self._apply(event.model_copy(update={"data": failing}), delivery.time)

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from consumers.keeper.fold import POISON, Fold, Inbound, read
+from consumers.keeper.fold import POISON, POISON_ALONE, Fold, Inbound, read
 from consumers.keeper.loading import Foresight
 from consumers.keeper.outbox import NOTHING_ON_ITS_WAY
 from consumers.keeper.world import MissingStateError, World
@@ -78,8 +78,8 @@ async def _fold(store: RebuildStore, page: list[LoggedEvent]) -> None:
 
 def _take_all(fold: Fold, inbound: Sequence[tuple[Inbound, str]]) -> None:
     for item, outcome in inbound:
-        if outcome == POISON:
-            fold.take_poison(item, "rebuild")
+        if outcome in (POISON, POISON_ALONE):
+            fold.take_poison(item, "rebuild", alone=outcome == POISON_ALONE)
         else:
             fold.take(item)
 

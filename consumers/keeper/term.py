@@ -5,6 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import structlog
 from nats.aio.client import Client
@@ -62,6 +63,13 @@ class LogShortenedError(Exception):
 
 class UnfoldableError(Exception):
     """The pure part of the fold failed: a defect of ours or an event that should not exist."""
+
+
+class Poison(NamedTuple):
+    """Why an event is kept as bytes only; `alone`: its task cannot be ended either."""
+
+    reason: str
+    alone: bool = False
 
 
 _DATA_FAULTS = (UnfoldableError, UnkeepableError)
@@ -239,10 +247,14 @@ class Term:
         except _DATA_FAULTS as fault:
             reason = type(fault).__name__
             log.exception("event_poisonous", reason=reason)
-            return await self._commit([item], known=known, poison=reason)
+        try:
+            return await self._commit([item], known=known, poison=Poison(reason))
+        except _DATA_FAULTS:
+            log.exception("poisoned_task_not_ended", reason=reason)
+            return await self._commit([item], known=known, poison=Poison(reason, alone=True))
 
     async def _commit(
-        self, items: Sequence[Item], *, known: set[tuple[str, str]] | None = None, poison: str | None = None
+        self, items: Sequence[Item], *, known: set[tuple[str, str]] | None = None, poison: Poison | None = None
     ) -> Fold:
         inbound = [read(item, self._outbox) if isinstance(item, Delivery) else item for item in items]
         fold = await self._fold(inbound, known, poison)
@@ -260,7 +272,7 @@ class Term:
         return fold
 
     async def _fold(
-        self, inbound: Sequence[Inbound | Hole], known: set[tuple[str, str]] | None, poison: str | None
+        self, inbound: Sequence[Inbound | Hole], known: set[tuple[str, str]] | None, poison: Poison | None
     ) -> Fold:
         """Fold the batch; again with what is missing when a rule asks for a state that was not foreseen.
 
@@ -297,14 +309,14 @@ class Term:
         return await self._store.known([(event.source, event.id) for event in events if event is not None])
 
 
-def _fold_all(fold: Fold, inbound: Sequence[Inbound | Hole], poison: str | None) -> None:
+def _fold_all(fold: Fold, inbound: Sequence[Inbound | Hole], poison: Poison | None) -> None:
     try:
         for item in inbound:
             fold.taken += 1
             if isinstance(item, Hole):
                 fold.take_hole(item, datetime.now(UTC))
             elif poison is not None:
-                fold.take_poison(item, poison)
+                fold.take_poison(item, poison.reason, alone=poison.alone)
             else:
                 fold.take(item)
             if len(fold.outgoing) >= _LED_TO:

@@ -4,7 +4,9 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from consumers.keeper import controls
 from consumers.keeper.rebuild import rebuild
+from consumers.keeper.world import Effect
 from deploy.local.server import Server
 from events import TaskControl
 from tests.support.running_keeper import Bus, a_bus, checked, decided, finished, started
@@ -51,6 +53,30 @@ async def test_rows_that_were_changed_by_hand_are_found_and_mended(bus: Bus) -> 
     assert not report.same
     assert await bus.database.fetch(rows) == before
     assert (await rebuild(bus.database_url, swap=False)).same
+
+
+async def test_a_poison_event_whose_task_cannot_be_ended_either_stops_nobody(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> list[Effect]:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(controls._RULES, "fail", broken)
+    culprit, behind = [await bus.submit(name) for name in ("culprit", "behind")]
+    bad = await bus.say(culprit, checked(culprit, us=2**31))
+    await bus.say(behind, checked(behind))
+    led = await bus.keeper()
+    await bus.folded()
+    assert [await bus.status(cause.taskid) for cause in (culprit, behind)] == ["submitted", "ready"]
+    assert await bus.outcome(bad) == "poison:alone"
+    assert (await bus.client.jetstream().stream_info("DLQ")).state.messages == 1
+    await bus.say(culprit, checked(culprit), seed="again")
+    await bus.folded()
+    assert await bus.status(culprit.taskid) == "ready"
+    await led.stop()
+    monkeypatch.undo()
+    report = await rebuild(bus.database_url, swap=False)
+    assert report.same, report
 
 
 DESCRIBED = (
