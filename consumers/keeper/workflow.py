@@ -165,6 +165,11 @@ def _row_of(state: State) -> tuple[str, Row]:
     return "workflows", workflow_row(state)
 
 
+def _kin(state: State) -> Iterable[Key]:
+    """The proposals that a change of the draft may overtake."""
+    return [Key(ProposalState, one) for one in state.open_proposals] if isinstance(state, WorkflowState) else ()
+
+
 AGGREGATE = Aggregate(
     kind=WorkflowState,
     table="workflow",
@@ -175,4 +180,5 @@ AGGREGATE = Aggregate(
     state_of=workflow_of,
     id_of=itemgetter(0),
     row_of=_row_of,
+    kin=_kin,
 )

@@ -96,8 +96,7 @@ class Aggregate:
     `handles`: the event classes (or their base classes) its rules look at. `touches`: the states that an event's fold
     surely needs. `decide`: what the event leads to (raises RefusedError); `evolve`: put what the event makes of the
     states. `state_of`: a state from its row in `table`; `id_of` its id; `row_of`: the part and row that keep it.
-    `related`: states that are loaded along with it. `kin`: states of its own kind that it may lead to, one after the
-    other.
+    `related`: states that are loaded along with it. `kin`: states that it may lead to, one after the other.
     """
 
     kind: type[State]
