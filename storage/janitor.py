@@ -10,6 +10,7 @@ import asyncpg
 from events.task import Status
 from storage import absence
 from storage.faults import AWAY, store_faults
+from storage.portion import portion
 
 _LIMIT = 256
 _LOOK = 10_000
@@ -107,9 +108,12 @@ WHERE p.status = 'extracting'
   AND (l.epoch < $2 OR greatest(p.updated_at, l.time) < now() - make_interval(secs => $1))
 ORDER BY p.updated_at
 LIMIT {_LOOK}"""
-_BODIES = """
-SELECT l.body FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted(epoch, seq, place)
-JOIN event_log l USING (epoch, seq) ORDER BY wanted.place"""
+_BODIES = portion(
+    "place, body",
+    """SELECT wanted.place, l.body FROM unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS wanted(epoch, seq, place)
+    JOIN event_log l USING (epoch, seq)""",
+    "place",
+)
 
 
 class JanitorStore:
@@ -163,10 +167,10 @@ class JanitorStore:
             found += await self._connection.fetch(_STUCK_PROPOSALS, after, epoch)
         return [Stuck(**row) for row in found]
 
-    async def driving(self, stuck: Sequence[Stuck]) -> list[bytes]:
-        """The events that should have moved them, as they were written."""
+    async def driving(self, stuck: Sequence[Stuck]) -> list[tuple[Stuck, bytes]]:
+        """The events that should have moved them, as they were written, for the first of them if these are large."""
         if not stuck:
             return []
         with store_faults():
             found = await self._connection.fetch(_BODIES, [one.epoch for one in stuck], [one.seq for one in stuck])
-        return [row["body"] for row in found]
+        return [(stuck[row["place"] - 1], row["body"]) for row in found]

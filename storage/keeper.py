@@ -14,6 +14,7 @@ from events.errors import LeaseLostError
 from storage.faults import AWAY, store_faults
 from storage.models import event_log, task
 from storage.parts import LEASE, PARTS, READS, write_statement
+from storage.portion import portion
 from storage.unnest import Row
 
 
@@ -75,8 +76,11 @@ _MOVE = "UPDATE keeper SET epoch = $2, position = $3 WHERE id = 1 AND holder = $
 _KNOWN = """
 SELECT l.source, l.id FROM event_log l
 JOIN unnest($1::text[], $2::text[]) AS u(source, id) ON l.id = u.id AND l.source = u.source"""
-_OUTBOX = """
-SELECT position, event_id, subject, body FROM outbox WHERE position > $1 AND position < $2 ORDER BY position LIMIT $3"""
+_OUTBOX = portion(
+    "position, event_id, subject, body",
+    "SELECT * FROM outbox WHERE position > $1 AND position < $2 ORDER BY position LIMIT $3",
+    "position",
+)
 _ADD_TO_OUTBOX = f"""
 WITH lease AS (SELECT 1 FROM keeper WHERE id = 1 AND holder = $1 FOR UPDATE),
 sent AS ({PARTS["sent"].write(2)[0]})
@@ -193,7 +197,7 @@ class KeeperStore:
             raise LeaseLostError
 
     async def outbox_between(self, after: int, before: int, limit: int = 256) -> list[OutboxRow]:
-        """Committed events that were not read back yet, in order."""
+        """Committed events that were not read back yet, in order; not all of them if they are large."""
         with store_faults():
             return [OutboxRow(*row) for row in await self._connection.fetch(_OUTBOX, after, before, limit)]
 

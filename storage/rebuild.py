@@ -9,13 +9,16 @@ import asyncpg
 from storage.faults import store_faults
 from storage.keeper import KeeperStore, Position
 from storage.parts import FOLDED
+from storage.portion import portion
 
 _SHADOW, _OLD = "rebuild", "rebuild_old"
 _HOLD = """
 UPDATE keeper SET holder = $1, until = clock_timestamp() + interval '10 s' WHERE id = 1 RETURNING epoch, position"""
-_PAGE = """
-SELECT epoch, seq, time, outcome, body FROM event_log
-WHERE (epoch, seq) > ($1, $2) ORDER BY epoch, seq LIMIT $3"""
+_PAGE = portion(
+    "epoch, seq, time, outcome, body",
+    "SELECT * FROM event_log WHERE (epoch, seq) > ($1, $2) ORDER BY epoch, seq LIMIT $3",
+    "epoch, seq",
+)
 # What LIKE copies under other names or not at all; migrations know indexes by their names.
 _OPTIONS = "SELECT array_to_string(reloptions, ', ') FROM pg_class WHERE oid = $1::regclass"
 _KEYS = """
@@ -73,7 +76,7 @@ class RebuildStore(KeeperStore):
         return Position(row["epoch"], row["position"])
 
     async def pages(self, size: int = 512) -> AsyncIterator[list[LoggedEvent]]:
-        """The log in order, a page at a time."""
+        """The log in order, a page at a time; large events make it shorter."""
         place: tuple[str, int] = ("", 0)
         while True:
             with store_faults():

@@ -77,7 +77,7 @@ class Janitor:
         await self._wake_due(is_level=is_level)
         if is_level and self.sweeping and time.monotonic() >= self._next_sweep:
             await self._drive_on(resend, position)
-            self._next_sweep = time.monotonic() + SWEEP_EVERY
+            self._next_sweep = time.monotonic() + (0 if self._sweep.has_more else SWEEP_EVERY)
 
     async def _wake_due(self, *, is_level: bool) -> None:
         for due in await self.store.due(self.silent_after):

@@ -46,17 +46,20 @@ class Sweep:
         self._client = client
         self._store = store
         self._given: dict[UUID, float] = {}
+        self.has_more = False
 
     async def take(self, position: Position) -> list[Event[EventData]]:
-        """The events to send again now, those that wait longest first, at most 256."""
+        """The events to send again now, those that wait longest first, at most 256; fewer, and `has_more`, if large."""
         now = time.monotonic()
         self._given = {one: until for one, until in self._given.items() if until > now}
         stuck = await self._store.stuck(STUCK_AFTER, position.epoch, unroutable_after=UNROUTABLE_AFTER)
         waiting = [one for one in stuck if one.id not in self._given]
         due = await self._due(waiting, position.epoch) if waiting else []
-        for one in due:
+        found = await self._store.driving(due)
+        self.has_more = len(found) < len(due)
+        for one, _ in found:
             self._given[one.id] = now + (UNROUTABLE_AFTER if one.unrouted else STUCK_AFTER)
-        return [_again(body) for body in await self._store.driving(due)]
+        return [_again(body) for _, body in found]
 
     async def _due(self, waiting: Iterable[Stuck], epoch: str) -> list[Stuck]:
         floors = await self._ack_floors()
