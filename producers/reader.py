@@ -16,6 +16,7 @@ from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
+from producers.cancellation import heed_cancellation
 from producers.mark import Mark, is_there
 from producers.pull import Pull
 
@@ -86,6 +87,7 @@ class Reader:
     async def batch(self, limit: int = 256) -> list[Delivery | Hole]:
         """The next 1 to `limit` messages or holes in order; waits until there is one."""
         while True:
+            heed_cancellation()
             if self._hole is not None:
                 hole, self._hole = self._hole, None
                 return [hole]
@@ -164,6 +166,7 @@ class Reader:
         log.warning("reader_restarted", stream=self._stream, seq=self.next_seq)
         await self._opened.aclose()
         while True:
+            heed_cancellation()
             try:
                 return await self._open()
             except (NatsError, TimeoutError, OSError) as error:

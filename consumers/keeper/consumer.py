@@ -10,7 +10,6 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from consumers._cancellation import heed_cancellation
 from consumers._runtime import Resources, Service
 from consumers._time_slices import TimeSlices
 from consumers.keeper.epoch import settle_epoch
@@ -20,6 +19,7 @@ from consumers.keeper.metrics import LEADING
 from consumers.keeper.term import LogShortenedError, ReconnectedError, Term
 from events.errors import GanglionError
 from events.ids import new_id
+from producers.cancellation import heed_cancellation
 from producers.publisher import Publisher
 from producers.reader import StreamLostError
 from storage.database import DatabaseSettings

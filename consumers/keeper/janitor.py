@@ -13,7 +13,6 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
-from consumers._cancellation import heed_cancellation
 from consumers.keeper.absence import absences
 from consumers.keeper.headroom import Headroom
 from consumers.keeper.level import Level
@@ -24,6 +23,7 @@ from events.ids import derived_id
 from events.proposal import ProposalDecide
 from events.run import RunFinished
 from events.task import TaskControl, TaskError
+from producers.cancellation import heed_cancellation
 from producers.publisher import Publisher
 from storage.janitor import Due, DueProposal, JanitorStore
 from storage.keeper import Position

@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from consumers._cancellation import heed_cancellation
+from producers.cancellation import heed_cancellation
 from storage.keeper import KeeperStore, Position
 
 _STANDBY_EVERY = 0.5
@@ -26,6 +26,7 @@ class Lease:
     async def taken(self) -> Position:
         """Stand by until it can be had; how far the log is folded."""
         while True:
+            heed_cancellation()
             began = time.monotonic()
             position = await self._store.acquire()
             if position is not None:

@@ -16,11 +16,11 @@ from itertools import takewhile
 
 import structlog
 
-from consumers._cancellation import heed_cancellation
 from consumers.keeper.fold import Outgoing
 from events.base import Event, EventData
 from events.errors import BusUnavailableError
 from events.message import MessageAppended
+from producers.cancellation import heed_cancellation
 from producers.publisher import Publisher
 
 log = structlog.get_logger()

@@ -12,7 +12,6 @@ from nats.aio.client import Client
 from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
-from consumers._cancellation import heed_cancellation
 from consumers._time_slices import TimeSlices
 from consumers.keeper.dead import publish_dead
 from consumers.keeper.epoch import begin_epoch
@@ -30,6 +29,7 @@ from events.codec import decode_structured
 from events.streams import BUS
 from events.subjects import COMMITTED, MISSED
 from events.task import TaskSubmitted
+from producers.cancellation import heed_cancellation
 from producers.mark import Mark, is_there
 from producers.publisher import Publisher
 from producers.reader import Delivery, Hole, Reader
