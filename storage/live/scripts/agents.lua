@@ -7,6 +7,7 @@
 -- <P>cap:<tenant>:<cap>   set of keys
 -- <P>leases:<key>         sorted set of members (<task>:<attempt>) by the millisecond at which each lapses
 -- <P>lease                hash, member -> key
+-- <P>lapsed               hash, member -> key, of leases that lapsed before the end of their runs was heard
 -- <P>over                 sorted set of members whose attempts ended, by the millisecond at which that was heard
 -- <P>handed:<event>       list of '<member> <event>': what was given out because of that event
 -- <P>waiting              hash, member -> queue; <P>w:<member> hash with the event, the reason and its count
@@ -19,6 +20,7 @@ local input = cjson.decode(ARGV[1])
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local agents = {}
+local LAPSED = 50000
 
 if input.builder then
   if call('GET', P .. 'building') ~= input.builder then
@@ -34,8 +36,11 @@ local function lapse(agent)
   for _, member in ipairs(call('ZRANGEBYSCORE', leases, '-inf', now)) do
     call('ZREM', leases, member)
     call('HDEL', P .. 'lease', member)
+    call('HSET', P .. 'lapsed', member, agent.key)
     agent.touched = true
   end
+  -- Each goes with the end of its run; if ends should ever fail to come, what they would have said is not worth more.
+  if call('HLEN', P .. 'lapsed') > LAPSED then call('DEL', P .. 'lapsed') end
 end
 
 local function agent_of(key)
@@ -80,6 +85,7 @@ end
 
 local function drop(agent, member)
   call('HDEL', P .. 'lease', member)
+  call('HDEL', P .. 'lapsed', member)
   agent.in_flight = agent.in_flight - call('ZREM', P .. 'leases:' .. agent.key, member)
   agent.touched = true
 end

@@ -92,7 +92,8 @@ end
 
 function ops.release(member, outcome, cause, is_over)
   local waited = forget(member)
-  local key = call('HGET', P .. 'lease', member)
+  -- A run that fell silent is lost only when its lease has lapsed: its end is its agent's all the same.
+  local key = call('HGET', P .. 'lease', member) or call('HGET', P .. 'lapsed', member)
   if key or waited or is_over then
     call('ZADD', P .. 'over', now, member)
     ended = true

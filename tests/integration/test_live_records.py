@@ -1,0 +1,55 @@
+"""What the live state remembers of agents is true, whatever lapsed or was built anew meanwhile."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from redis.asyncio import Redis
+
+from storage.live.heard import release, said
+from storage.live.store import LiveAgents
+from tests.support.live import ask, build, joins, live_agents
+
+A = "t/AGENT-A"
+LEASES = f"ganglion:agents:leases:{A}"
+
+
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncGenerator[Redis]:
+    redis = Redis.from_url(redis_url)
+    yield redis
+    await redis.aclose()
+
+
+@pytest.fixture
+async def live(redis_url: str) -> AsyncGenerator[LiveAgents]:
+    async with live_agents(redis_url) as live:
+        await build(live, [joins("AGENT-A", capacity=8)])
+        yield live
+
+
+async def lapses(live: LiveAgents, redis: Redis, member: str) -> None:
+    """Its agent is looked at after the time of the member's lease."""
+    await redis.zadd(LEASES, {member: 1})
+    await live.apply([said(A, 0, "")])
+    assert await redis.zscore(LEASES, member) is None
+
+
+async def test_runs_that_were_lost_count_though_their_leases_have_lapsed(live: LiveAgents, redis: Redis) -> None:
+    """A silent run is lost as long after its last word as its lease lasts: the lease lapses first."""
+    for n in range(5):
+        await live.apply([], [ask(f"silent-{n}:1", A)])
+        await lapses(live, redis, f"silent-{n}:1")
+        for _ in range(2):  # said twice, counted once
+            await live.apply([release(f"silent-{n}:1", "f", "x", is_over=True)])
+    assert live.view[A].window == "fffff"
+    assert live.view[A].opened_at > 0
+    assert await redis.hlen("ganglion:agents:lapsed") == 0
+
+
+async def test_the_end_of_a_lapsed_run_offers_its_slot_to_who_waits(live: LiveAgents, redis: Redis) -> None:
+    asks = [ask(f"held-{n}:1", A) for n in range(8)]
+    await live.apply([], asks)
+    await live.apply([], [ask("waits:1", A)])
+    await lapses(live, redis, "held-0:1")
+    applied = await live.apply([release("held-0:1", "f", "x", is_over=True)])
+    assert [offer.member for offer in applied.offers] == ["waits:1"]
