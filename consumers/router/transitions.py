@@ -1,6 +1,7 @@
 """Each change of an agent's tier, load, breaker or availability is told once, as `agent.changed`.
 
-It is told before it is noted as told: after a crash in between it is told again, under the same id.
+It is told before it is noted as told: after a crash in between it is told again, under the same id. Who forgot what was
+told, with all live state, begins again with an agent that has just come, under ids of its own.
 """
 
 from collections.abc import Iterable

@@ -5,6 +5,9 @@ from collections.abc import AsyncGenerator
 import pytest
 from redis.asyncio import Redis
 
+from consumers.router.transitions import Transitions
+from events import Event, TaskReady
+from events.ids import new_id
 from storage.live.heard import release, said
 from storage.live.store import LiveAgents
 from tests.support.live import ask, build, joins, live_agents
@@ -53,3 +56,19 @@ async def test_the_end_of_a_lapsed_run_offers_its_slot_to_who_waits(live: LiveAg
     await lapses(live, redis, "held-0:1")
     applied = await live.apply([release("held-0:1", "f", "x", is_over=True)])
     assert [offer.member for offer in applied.offers] == ["waits:1"]
+
+
+async def test_what_is_told_of_an_agent_after_a_loss_is_no_repeat_of_what_was_told_before(
+    redis_url: str, redis: Redis
+) -> None:
+    data = TaskReady(task_id=new_id(), kind="goal", from_status="submitted", version=2, attempt=1)
+    cause = Event.first(data, source="/keeper", tenant="t", owner="o", task_id=data.task_id)
+    told: list[str] = []
+    for _ in range(2):
+        async with live_agents(redis_url) as live:
+            await build(live, [joins("AGENT-A", capacity=1)])
+            await live.look()
+            await live.apply([], [ask("one:1", A)])
+            told += [event.id for event in Transitions("/router").of(live.view.values(), live.now, cause)]
+        await redis.flushall()
+    assert len(set(told)) == len(told) == 2

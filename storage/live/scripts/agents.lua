@@ -19,6 +19,7 @@ local call = redis.call
 local input = cjson.decode(ARGV[1])
 local time = call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local built = tonumber(call('GET', P .. 'built') or 0)
 local agents = {}
 local LAPSED = 50000
 
@@ -136,7 +137,8 @@ local function write_touched()
   end
 end
 
--- Each agent that changed since the caller looked last; its description only if that changed too.
+-- Each agent that changed since the caller looked last; its description only if that changed too. What is told of it is
+-- counted on from the time of the build: what was told before a loss had lower numbers.
 local function changes(seen)
   local found = {}
   local last = seen
@@ -150,7 +152,7 @@ local function changes(seen)
     else
       table.insert(found, {
         agent.key, agent.status, agent.capacity, agent.in_flight, agent.heard, agent.window, agent.opened_at,
-        probing(agent) and 1 or 0, agent.assigned_at, h[3] or '', tonumber(h[4] or 0),
+        probing(agent) and 1 or 0, agent.assigned_at, h[3] or '', tonumber(h[4] or built),
         tonumber(h[1] or 0) > seen and h[2] or '',
       })
     end

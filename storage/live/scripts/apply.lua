@@ -129,7 +129,6 @@ end
 if ended then call('ZREMRANGEBYRANK', P .. 'over', 0, -REMEMBERED - 1) end
 
 local results = {}
-local built = tonumber(call('GET', P .. 'built') or 0)
 
 local function reserve(ask, body)
   local member, tenant, queue, score, order, cause, again, why, is_open = unpack(ask)
