@@ -27,6 +27,7 @@ SELECT a.id, ended.status, extract(epoch FROM ended.finished_at) * 1000 AS at
 FROM agent a, LATERAL (
   SELECT r.status, r.finished_at FROM run r JOIN task t ON t.id = r.task_id
   WHERE r.agent_id = a.agent_id AND r.finished_at IS NOT NULL AND r.status <> 'cancelled'
+    AND NOT (r.status = 'failed' AND r.tokens IS NULL)  -- its own end was not heard: somebody else ended the task
     AND (NOT a.outside OR t.tenant = a.tenant)
   ORDER BY r.finished_at DESC LIMIT 50) AS ended
 WHERE a.status <> 'gone' ORDER BY a.id, ended.finished_at"""
