@@ -10,7 +10,7 @@ from typing import NamedTuple
 from events.agent import Breaker, LoadLevel, Tier
 from events.route import Candidate
 from events.task import Kind, Routing
-from storage.live.view import LiveAgent
+from storage.live.view import PRIOR_QUALITY, PRIOR_RUNS, TIERS, WINDOW, LiveAgent
 
 WEIGHTS: Mapping[str, float] = {
     "quality": 0.35,
@@ -19,15 +19,6 @@ WEIGHTS: Mapping[str, float] = {
     "technology": 0.10,
     "preference": 0.10,
 }
-WINDOW = 50
-PRIOR_RUNS, PRIOR_QUALITY = 4, 0.75
-TIERS: tuple[tuple[Tier, float], ...] = (
-    ("elite", 0.95),
-    ("advanced", 0.85),
-    ("competent", 0.70),
-    ("trainee", 0.50),
-    ("degraded", 0.0),
-)
 _LOADS: tuple[tuple[LoadLevel, float], ...] = (("idle", 0.2), ("optimal", 0.7), ("high", 0.9), ("critical", 1.0))
 IMPLIED: Mapping[Kind, tuple[str, ...]] = {
     "goal": ("answer",),

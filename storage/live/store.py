@@ -27,7 +27,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from events.agent import EVERYONE
 from events.errors import TransientError
 from events.ids import new_id
-from storage.live.view import BREAK_SECONDS, LiveAgent, Snapshot, merged
+from storage.live.view import BREAK_SECONDS, PRIOR_QUALITY, PRIOR_RUNS, TIERS, LiveAgent, Snapshot, merged
 
 LEASE_SECONDS = 90.0
 BEAT_SECONDS = 90.0
@@ -44,6 +44,9 @@ _SETTINGS = {
     "apart": APART,
     "skew": 1_000,
     "everyone": EVERYONE,
+    "tiers": dict(TIERS),
+    "prior_runs": PRIOR_RUNS,
+    "prior_quality": PRIOR_QUALITY,
 }
 _AWAY = (RedisConnectionError, RedisTimeoutError, BusyLoadingError, OSError)
 

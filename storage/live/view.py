@@ -5,9 +5,19 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict
 
-from events.agent import EVERYONE, AgentStatus
+from events.agent import EVERYONE, AgentStatus, Tier
 from events.ids import Name
 
+WINDOW = 50
+PRIOR_RUNS, PRIOR_QUALITY = 4, 0.75
+TIERS: tuple[tuple[Tier, float], ...] = (
+    ("elite", 0.95),
+    ("advanced", 0.85),
+    ("competent", 0.70),
+    ("trainee", 0.50),
+    ("degraded", 0.0),
+)
+"""The least quality of each; who waits for a tier is shown to nobody below it."""
 BREAK_SECONDS = 60.0
 """How long an open breaker lets nothing through."""
 

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from consumers.router.transitions import Transitions
 from events import Event, TaskReady
 from events.ids import new_id
-from storage.live.heard import release, said
+from storage.live.heard import beat, hold, release, said
 from storage.live.store import LiveAgents
 from tests.support.live import ask, build, joins, live_agents
 
@@ -72,3 +72,21 @@ async def test_what_is_told_of_an_agent_after_a_loss_is_no_repeat_of_what_was_to
             told += [event.id for event in Transitions("/router").of(live.view.values(), live.now, cause)]
         await redis.flushall()
     assert len(set(told)) == len(told) == 2
+
+
+async def test_who_waits_for_a_better_agent_keeps_nobody_from_this_one(live: LiveAgents) -> None:
+    """An agent without a record is competent; with one slot free it is shown two tasks."""
+    await live.apply([joins("AGENT-A", version=2, capacity=1)])
+    waiting = {
+        "answer||elite": "one:1",
+        "answer||advanced": "two:1",
+        "answer||": "three:1",
+        "answer||trainee": "four:1",
+    }
+    for place, (queue, member) in enumerate(waiting.items()):
+        await live.apply([], [ask(member, queue=queue, score=place)])
+    applied = await live.apply([beat(A, "x")])
+    assert [offer.member for offer in applied.offers] == ["three:1", "four:1"]
+    await live.apply([hold(f"{n}:1", A) for n in range(50)])
+    applied = await live.apply([*(release(f"{n}:1", "s", "x") for n in range(50)), beat(A, "y")])
+    assert [offer.member for offer in applied.offers] == ["one:1", "two:1"]

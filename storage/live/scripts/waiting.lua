@@ -36,8 +36,16 @@ local function park(member, tenant, queue, score, why, body)
   return count, changed
 end
 
+-- As the router's scoring has it.
+local function quality(window)
+  local _, succeeded = string.gsub(window, 's', '')
+  local _, partial = string.gsub(window, 'p', '')
+  return (succeeded + 0.5 * partial + input.prior_runs * input.prior_quality) / (#window + input.prior_runs)
+end
+
 local function suits(agent, queue)
-  local caps, avoided = string.match(queue, '^' .. P .. 'wait:[^:]+:([^|]*)|([^|]*)|')
+  local caps, avoided, least = string.match(queue, '^' .. P .. 'wait:[^:]+:([^|]*)|([^|]*)|([^|]*)$')
+  if least ~= '' and quality(agent.window) < input.tiers[least] then return false end
   for cap in string.gmatch(caps, '[^,]+') do
     if not string.find(agent.caps, ',' .. cap .. ',', 1, true) then return false end
   end
