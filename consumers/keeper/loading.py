@@ -14,6 +14,8 @@ from consumers.keeper.world import Key, State
 from events.task import TaskControl
 from storage.keeper import KeeperStore
 
+AT_A_TIME = 1_000
+"""States that are loaded in one go: making them of rows must not keep the lease from being renewed."""
 _MOST = 10_000
 """States in memory at a time for what nobody has asked for yet."""
 
@@ -33,9 +35,10 @@ async def load_states(
                 missing.setdefault(key.kind, []).append(key)
         for kind, named in missing.items():
             aggregate = BY_KIND[kind]
-            for row in await store.load(aggregate.table, [key.id for key in named]):
-                state = aggregate.state_of(row)
-                states[Key(kind, aggregate.id_of(state))] = state
+            for first in range(0, len(named), AT_A_TIME):
+                for row in await store.load(aggregate.table, [key.id for key in named[first : first + AT_A_TIME]]):
+                    state = aggregate.state_of(row)
+                    states[Key(kind, aggregate.id_of(state))] = state
         found = [(key, states[key]) for key in wanted]
         keys = [other for key, state in found if state is not None for other in BY_KIND[key.kind].related(state)]
 

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import pytest
 
 from consumers.keeper.fold import Fold, Inbound
-from consumers.keeper.loading import Foresight
+from consumers.keeper.loading import AT_A_TIME, Foresight
+from consumers.keeper.state import TaskState
 from consumers.keeper.workflow_rows import proposal_row, workflow_row
 from consumers.keeper.workflow_state import ProposalState, WorkflowState
 from consumers.keeper.world import Key, MissingStateError, World
 from events import Event, EventData, ProposalDecide, WorkflowControl
 from events.codec import encode
+from events.ids import new_id
 from producers.reader import Delivery
 from storage.keeper import KeeperStore
 from storage.models import proposal, workflow
@@ -25,8 +27,10 @@ class Kept(KeeperStore):
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
+        self.asked: list[int] = []
 
     async def load(self, table: str, ids: Sequence[object]) -> list[dict[str, object]]:
+        self.asked.append(len(ids))
         found: list[dict[str, object]] = []
         for one in ids:
             if table == "proposal" and isinstance(
@@ -69,3 +73,13 @@ async def test_all_proposals_that_a_change_of_the_draft_overtakes_are_loaded_at_
     fold, times = await folded(ledger, event)
     assert len(fold.outgoing) > UNDECIDED - 1
     assert times <= 3
+
+
+async def test_many_states_are_loaded_in_parts_between_which_the_lease_can_be_kept() -> None:
+    """A thousand tasks may wait for 64 others each."""
+    kept = Kept(Ledger())
+    wanted = [Key(TaskState, new_id()) for _ in range(2 * AT_A_TIME + 1)]
+    foresight = Foresight(kept, {}, {})
+    await foresight.load(wanted)
+    assert kept.asked == [AT_A_TIME, AT_A_TIME, 1]
+    assert set(foresight.states) == set(wanted)
