@@ -10,6 +10,7 @@ from nats.aio.client import Client
 
 from consumers.keeper.epoch import settle_epoch
 from deploy.local.server import Server
+from events import Event, EventData
 from events.errors import BusUnavailableError, StoreUnavailableError
 from producers.publisher import Encoded
 from producers.topology import drift
@@ -68,31 +69,35 @@ async def test_keepers_that_die_under_load_fold_everything_once(bus: Bus) -> Non
     keepers = [await bus.keeper() for _ in range(2)]
     causes = [await bus.submit(f"Task {number}") for number in range(60)]
 
-    async def talk() -> None:
-        for cause in causes:
+    async def talk(about: Sequence[Event[EventData]]) -> None:
+        for cause in about:
             await bus.run_through(cause)
             await asyncio.sleep(0)
 
-    talking = asyncio.create_task(talk())
-    for _ in range(2):
-        await eventually(lambda: any(led.leads for led in keepers), within=15)
-        await _moves_on(bus)
-        active = next(led for led in keepers if led.leads)
-        await active.die()
-        keepers.remove(active)
-        keepers.append(await bus.keeper())
-    await talking
+    async with asyncio.TaskGroup() as talking:
+        for portion in (causes[:20], causes[20:40]):
+            position = await _position(bus)
+            talking.create_task(talk(portion))
+            await eventually(lambda: any(led.leads for led in keepers), within=15)
+            await _moves_on(bus, position)
+            active = next(led for led in keepers if led.leads)
+            await active.die()
+            keepers.remove(active)
+            keepers.append(await bus.keeper())
+        talking.create_task(talk(causes[40:]))
     await bus.folded()
     assert {await bus.status(cause.taskid) for cause in causes} == {"succeeded"}
     told = [event for _, event in await bus.stream() if event["source"] == "/keeper"]
     assert len({event["id"] for event in told}) == len(told) == 4 * len(causes)
 
 
-async def _moves_on(bus: Bus) -> None:
-    position = await bus.database.fetchval("SELECT position FROM keeper")
+async def _position(bus: Bus) -> int:
+    return int(await bus.database.fetchval("SELECT position FROM keeper"))
 
+
+async def _moves_on(bus: Bus, position: int) -> None:
     async def moved() -> bool:
-        return bool(await bus.database.fetchval("SELECT position > $1 FROM keeper", position))
+        return await _position(bus) > position
 
     await eventually(moved, within=15)
 
