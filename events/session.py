@@ -38,7 +38,10 @@ class SessionEvent(EventData, aggregate="session"):
 
 
 class SessionControl(SessionEvent, name="control"):
-    """Someone wants a session described anew or put away; absent fields stay as they are."""
+    """Someone wants a session described anew or put away; absent fields stay as they are.
+
+    `body_sha256`: the fingerprint of the request, if it wished the same for others too, under one Idempotency-Key.
+    """
 
     action: SessionAction
     by: str
@@ -46,6 +49,7 @@ class SessionControl(SessionEvent, name="control"):
     tags: tuple[str, ...] | None = None
     metadata: JsonObject | None = None
     expected_version: int | None = None
+    body_sha256: str | None = None
 
 
 class SessionEntered(SessionEvent):

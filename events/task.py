@@ -132,7 +132,10 @@ class TaskSubmitted(TaskEvent, name="submitted"):
 
 
 class TaskControl(TaskEvent, name="control"):
-    """Someone wants a task's course changed; the keeper decides whether it can be."""
+    """Someone wants a task's course changed; the keeper decides whether it can be.
+
+    `body_sha256`: the fingerprint of the request, if it wished the same for others too, under one Idempotency-Key.
+    """
 
     action: ControlAction
     by: str
@@ -140,6 +143,7 @@ class TaskControl(TaskEvent, name="control"):
     attempt: int | None = None
     result: JsonObject | None = None
     error: TaskError | None = None
+    body_sha256: str | None = None
 
 
 class Finding(_Part):

@@ -20,12 +20,21 @@ _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A client's Idempotency-Key: the ids that follow from it, and the fingerprint of the body it came with."""
+    """A client's Idempotency-Key: the ids that follow from it, and the fingerprint of the body it came with.
+
+    `of_many`: several events follow from the request, and each must say which request that was.
+    """
 
     value: str
     subject_id: UUID
     event_id: UUID
     body_sha256: str
+    of_many: bool = False
+
+    def for_one_of_many(self, name: str) -> "Key":
+        """The key of one thing among those that a request is about."""
+        subject = derived_id(self.subject_id, name)
+        return Key(self.value, subject, derived_id(subject, "event"), self.body_sha256, of_many=True)
 
 
 def read_wait(request: Request) -> int | None:

@@ -64,6 +64,19 @@ class Wishes:
             return logged
         return Answered(accepted.outcome, event)
 
+    async def first_of_many(self, key: Key) -> Event[EventData] | None:
+        """The event that has the id of the key itself, of a request that more than one event follows from.
+
+        Raises IdempotencyConflictError if that was a request with another body.
+        """
+        found = await settled(self._engine, SOURCE, str(key.event_id))
+        if found is None:
+            return None
+        logged = decode(found.body)
+        if getattr(logged.data, "body_sha256", None) != key.body_sha256:
+            raise IdempotencyConflictError
+        return logged
+
     async def _logged(self, event: Event[EventData]) -> Answered | None:
         found = await settled(self._engine, SOURCE, event.id)
         if found is None:

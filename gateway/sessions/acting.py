@@ -1,11 +1,13 @@
 """What is done to a session: its own wishes go to the keeper as session.control, the others to its task."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from uuid import UUID
 
 from events.base import Event, EventData
 from events.errors import GanglionError
-from events.ids import derived_id, new_id
+from events.ids import new_id
 from events.session import SessionControl
 from events.task import ControlAction, TaskControl, TaskError
 from gateway.accept import SOURCE
@@ -76,6 +78,23 @@ class Sessions:
             raise NotFoundError
         return row
 
+    async def lead(
+        self, principal: Principal, session_ids: Sequence[str], action: str, key: Key
+    ) -> tuple[str | None, bool]:
+        """Which of many sessions the event is about that has the key's own id, and whether it is in the log.
+
+        Raises IdempotencyConflictError if another request had this key. None if no session can be acted on.
+        """
+        earlier = await self._wishes.first_of_many(key)
+        if earlier is not None:
+            return earlier.sessionid, True
+        for session_id in session_ids:
+            with suppress(NotFoundError):
+                row = await self.find(principal, session_id, archived=True)
+                if action == "delete" or row.task_id is not None:
+                    return session_id, False
+        return None, False
+
     async def act(self, principal: Principal, row: SessionRow, wished: Wished, trail: Trail) -> Done:
         """Start, pause, resume, cancel, complete or fail it. Raises InvalidTransitionError."""
         if row.task_id is None:
@@ -110,22 +129,15 @@ class Sessions:
 
     async def delete(self, principal: Principal, row: SessionRow, key: Key | None, trail: Trail) -> Done:
         """Archive it, and cancel what is still to be done in it."""
-        wish = SessionControl(session_id=row.id, action="archive", by=principal.owner)
+        wish = SessionControl(session_id=row.id, action="archive", by=principal.owner, body_sha256=_request_of(key))
         answered = await self._wishes.ask(_event(row, wish, key, trail), key)
         _raise(answered.refusal, "delete")
         return Done(None if answered.outcome is None else row, answered.replayed)
 
 
-def key_for(key: Key | None, session_id: str) -> Key | None:
-    """The key of one session among many."""
-    if key is None:
-        return None
-    subject = derived_id(key.subject_id, session_id)
-    return Key(key.value, subject, derived_id(subject, "event"), key.body_sha256)
-
-
 def _task_wish(task_id: UUID, wished: Wished, by: str) -> TaskControl:
-    wish, said = TaskControl(task_id=task_id, action=wished.action, by=by), wished.said
+    wish = TaskControl(task_id=task_id, action=wished.action, by=by, body_sha256=_request_of(wished.key))
+    said = wished.said
     match said:
         case CompleteSessionRequest():
             return wish.model_copy(update={"result": said.kept()})
@@ -135,6 +147,11 @@ def _task_wish(task_id: UUID, wished: Wished, by: str) -> TaskControl:
             return wish.model_copy(update={"reason": said.error_code, "error": error, "result": context})
         case _:
             return wish.model_copy(update={"reason": said.reason})
+
+
+def _request_of(key: Key | None) -> str | None:
+    """The fingerprint of a request about many sessions; one about a single session is known by its event."""
+    return key.body_sha256 if key is not None and key.of_many else None
 
 
 def _event(

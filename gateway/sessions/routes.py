@@ -177,7 +177,7 @@ class SessionRoutes:
         done = await self._sessions.delete(principal, row, key, Trail.of(request.scope))
         if done.row is None:
             return _kept(session_id, done)
-        return Response(status_code=204, headers=_headers(done))
+        return Response(status_code=204, headers=_headers(done.replayed))
 
     async def bulk(
         self,
@@ -188,7 +188,9 @@ class SessionRoutes:
         principal = await self._caller(request, WRITE)
         _, body = await read_json(request)
         key = read_key(request, principal, f"{HOME}/bulk", body)
-        return json_answer(await self._bulk.act(principal, read_body(BulkRequest, body), key, Trail.of(request.scope)))
+        asked = read_body(BulkRequest, body)
+        answer, replayed = await self._bulk.act(principal, asked, key, Trail.of(request.scope))
+        return json_answer(answer, 200, _headers(replayed))
 
     def _acting(self, action: ControlAction, model: type[Wish]) -> Handler:
         async def handle(
@@ -226,14 +228,14 @@ async def _said(request: Request, model: type[Wish]) -> tuple[Wish, bytes]:
 def _done(session_id: str, done: Done) -> Response:
     if done.row is None:
         return _kept(session_id, done)
-    return json_answer(session_payload(done.row), 200, _headers(done))
+    return json_answer(session_payload(done.row), 200, _headers(done.replayed))
 
 
 def _kept(session_id: str, done: Done) -> Response:
     """202: the log has it, the database will follow."""
     body = {"id": session_id, "message": "The wish is kept in the log; the database will follow."}
-    return json_answer(body, 202, {"Location": f"{HOME}/{session_id}", **_headers(done)})
+    return json_answer(body, 202, {"Location": f"{HOME}/{session_id}", **_headers(done.replayed)})
 
 
-def _headers(done: Done) -> dict[str, str]:
-    return {"Idempotency-Replayed": "true"} if done.replayed else {}
+def _headers(replayed: bool) -> dict[str, str]:  # noqa: FBT001 - what it says
+    return {"Idempotency-Replayed": "true"} if replayed else {}
