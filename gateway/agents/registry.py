@@ -146,15 +146,25 @@ class Registry:
         """Its token is worth nothing at once, its tasks go to others; with `drain` it ends them first."""
         return await self._leave(request, agent_id, DeregisterAgentRequest(drain=drain))
 
-    async def deregister(self, request: Request, agent_id: AgentId) -> Response:
+    async def deregister(
+        self,
+        request: Request,
+        agent_id: AgentId,
+        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named for the document
+    ) -> Response:
         """As DELETE, with a reason."""
-        asked, _ = await read_optional(request, DeregisterAgentRequest)
-        return await self._leave(request, agent_id, asked)
+        asked, body = await read_optional(request, DeregisterAgentRequest)
+        return await self._leave(request, agent_id, asked, ("deregister", body))
 
-    async def drain(self, request: Request, agent_id: AgentId) -> Response:
+    async def drain(
+        self,
+        request: Request,
+        agent_id: AgentId,
+        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named for the document
+    ) -> Response:
         """No new task; when the last one has ended, it is gone."""
-        asked, _ = await read_optional(request, DeregisterAgentRequest)
-        return await self._leave(request, agent_id, asked.model_copy(update={"drain": True}))
+        asked, body = await read_optional(request, DeregisterAgentRequest)
+        return await self._leave(request, agent_id, asked.model_copy(update={"drain": True}), ("drain", body))
 
     async def heartbeat(
         self,
@@ -221,11 +231,18 @@ class Registry:
         headers = {"Location": f"{HOME}/{agent_id}", **headers}
         return json_answer(registered_view(row, token, self._nats_url), 201, headers)
 
-    async def _leave(self, request: Request, agent_id: str, asked: DeregisterAgentRequest) -> Response:
+    async def _leave(
+        self, request: Request, agent_id: str, asked: DeregisterAgentRequest, posted: tuple[str, bytes] | None = None
+    ) -> Response:
+        """`posted` is the verb of a POST and its body: under a key it finds also the agent that it made leave."""
         principal = await self._caller(request)
-        row = await self._own(principal, agent_id)
+        key = None
+        if posted is not None:
+            verb, body = posted
+            key = read_key(request, principal, f"{ONE}/{verb}", f"{agent_id}\n".encode() + body)
+        row = await self._own(principal, agent_id, gone=key is not None)
         data = AgentDeregistered(agent_id=agent_id, drain=asked.drain, by=principal.owner, reason=asked.reason)
-        answered = await self._wishes.ask(_event(request, data, row.tenant, row.owner, None), None)
+        answered = await self._wishes.ask(_event(request, data, row.tenant, row.owner, key), key)
         return await self._changed(row, answered)
 
     async def _changed(self, row: AgentRow, answered: Answered) -> Response:
@@ -233,7 +250,7 @@ class Registry:
             raise agent_refusal(answered.refusal)
         if answered.outcome is None:
             return _kept(row.agent_id)
-        return json_answer(agent_view(await self._found(row.tenant, row.agent_id)))
+        return json_answer(agent_view(await self._found(row.tenant, row.agent_id)), 200, answered.headers)
 
     async def _caller(self, request: Request) -> Principal:
         principal = await self._authenticator.principal(bearer(request.headers))
@@ -250,9 +267,12 @@ class Registry:
             raise UnauthorizedError
         return tenant, (await self._found(tenant, agent_id)).owner
 
-    async def _own(self, principal: Principal, agent_id: str) -> AgentRow:
+    async def _own(self, principal: Principal, agent_id: str, *, gone: bool = False) -> AgentRow:
+        """The caller's agent; only with `gone` one that has left, too. Raises NotFoundError."""
         row = await self._found(principal.tenant, agent_id)
-        if row.tenant == EVERYONE or not principal.may_see(row.tenant, row.owner) or row.status == "gone":
+        if row.tenant == EVERYONE or not principal.may_see(row.tenant, row.owner):
+            raise NotFoundError
+        if row.status == "gone" and not gone:
             raise NotFoundError
         return row
 

@@ -242,3 +242,27 @@ async def test_a_record_is_of_the_runs_for_ones_own_tenant(agency: Agency, alice
         return True
 
     await eventually(told, within=15)
+
+
+async def test_a_repeat_under_a_key_drains_or_deregisters_an_agent_once(
+    agency: Agency, alice: httpx.AsyncClient
+) -> None:
+    await registered(alice)
+    for verb, status in (("drain", "draining"), ("deregister", "gone")):
+        path, headers = f"/api/v1/agents/{NAME}/{verb}", {"Idempotency-Key": f"key-{verb}"}
+        first = await alice.post(path, json={"reason": "holidays"}, headers=headers)
+        assert (first.status_code, first.json()["status"], first.json()["reason"]) == (200, status, "holidays")
+        assert "idempotency-replayed" not in first.headers
+        again = await alice.post(path, json={"reason": "holidays"}, headers=headers)
+        assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
+        assert await code(await alice.post(path, json={"reason": "work"}, headers=headers)) == (
+            409,
+            "idempotency_conflict",
+        )
+    wishes = """SELECT count(*) FROM event_log
+        WHERE type = 'io.ganglion.agent.deregistered.v1' AND position('"holidays"'::bytea IN body) > 0"""
+    assert await agency.doorstep.bus.database.fetchval(wishes) == 2
+    assert await code(await alice.post(f"/api/v1/agents/{NAME}/drain", headers={"Idempotency-Key": "new"})) == (
+        404,
+        "not_found",
+    )
