@@ -1,5 +1,6 @@
 """Reading a body: bounded, JSON only, and without what the log or the database could not keep."""
 
+import asyncio
 import json
 
 import orjson
@@ -11,6 +12,7 @@ from gateway.errors import (
     Fault,
     IncompleteBodyError,
     InvalidBodyError,
+    RequestTimeoutError,
     WrongMediaTypeError,
 )
 
@@ -18,11 +20,14 @@ MAX_BODY = 1024 * 1024
 MAX_DEPTH = 32
 MAX_NODES = 10_000
 
+BODY_WITHIN = 30.0
+"""Seconds that a body has to come to its end."""
+
 
 async def read_json(request: Request) -> tuple[object, bytes]:
     """The parsed body and its bytes.
 
-    Raises WrongMediaTypeError, BodyTooLargeError, BadJsonError, and InvalidBodyError for texts with NUL or lone
+    Raises WrongMediaTypeError, what `read_bytes` raises, BadJsonError, and InvalidBodyError for texts with NUL or lone
     surrogates, more than 32 levels or more than 10,000 values.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -40,20 +45,27 @@ def parse_json(body: bytes) -> object:
 
 
 async def read_bytes(request: Request) -> bytes:
-    """The body as it came. Raises BodyTooLargeError, and IncompleteBodyError to a client that has hung up."""
+    """The body as it came.
+
+    Raises BodyTooLargeError, RequestTimeoutError for a body without an end, and IncompleteBodyError to a client that
+    has hung up.
+    """
     declared = request.headers.get("content-length")
     if declared is not None and declared.isdecimal() and int(declared) > MAX_BODY:
         raise BodyTooLargeError
     chunks: list[bytes] = []
     size = 0
     try:
-        async for chunk in request.stream():
-            size += len(chunk)
-            if size > MAX_BODY:
-                raise BodyTooLargeError
-            chunks.append(chunk)
+        async with asyncio.timeout(BODY_WITHIN):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MAX_BODY:
+                    raise BodyTooLargeError
+                chunks.append(chunk)
     except ClientDisconnect:
         raise IncompleteBodyError from None
+    except TimeoutError:
+        raise RequestTimeoutError from None
     return b"".join(chunks)
 
 

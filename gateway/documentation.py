@@ -27,6 +27,7 @@ _WORDS = {
     401: "A valid bearer token is needed",
     403: "The token lacks the scope",
     404: "Nothing of yours under this id",
+    408: "The body did not come to its end within 30 seconds",
     409: "In conflict with what is",
     410: "It was here and is gone for good",
     412: "It is not what If-Match names",
@@ -43,9 +44,14 @@ _DOCUMENTED = (SubmitRequest, TaskRequest, BulkRequest, Accepted, SubmitAccepted
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, object]]:
-    """The documented error answers of a route. Who is asked for a token is counted: 429 goes with 401."""
+    """The documented error answers of a route.
+
+    Who is asked for a token is counted: 429 goes with 401. What may be too large may also come too slowly: 408 goes
+    with 413.
+    """
     counted = (429,) if 401 in statuses else ()
-    return {status: _problem(status) for status in (*statuses, *counted)}
+    timed = (408,) if 413 in statuses else ()
+    return {status: _problem(status) for status in (*statuses, *counted, *timed)}
 
 
 def request_body(model: type[BaseModel], *, required: bool = True) -> dict[str, object]:
@@ -127,7 +133,7 @@ def _problem(status: int) -> dict[str, object]:
         "description": _WORDS[status],
         "content": {PROBLEM: {"schema": _ref(Problem)}},
     }
-    return {**answer, "headers": _RETRY} if status in (429, 503) else answer
+    return {**answer, "headers": _RETRY} if status in (408, 429, 503) else answer
 
 
 def _ref(model: type[BaseModel]) -> dict[str, str]:

@@ -77,6 +77,12 @@ class IncompleteBodyError(BadRequestError):
     code = "incomplete_body"
 
 
+class RequestTimeoutError(TransientError):
+    """The body did not come to its end within 30 seconds."""
+
+    code = "request_timeout"
+
+
 class BadGatewayError(PermanentError):
     """What works behind us failed at this."""
 
@@ -182,6 +188,7 @@ class UnansweredError(OutcomeUnknownError):
 STATUSES: dict[type[GanglionError], HTTPStatus] = {
     BadJsonError: HTTPStatus.BAD_REQUEST,
     BadRequestError: HTTPStatus.BAD_REQUEST,
+    RequestTimeoutError: HTTPStatus.REQUEST_TIMEOUT,
     BadGatewayError: HTTPStatus.BAD_GATEWAY,
     GatewayTimeoutError: HTTPStatus.GATEWAY_TIMEOUT,
     UnauthorizedError: HTTPStatus.UNAUTHORIZED,

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from gateway import bodies
 from gateway.http_wire import MAX_HEAD
 from tests.support.eventually import PATIENCE, eventually
 from tests.support.running_gateway import RunningGateway, token
@@ -104,3 +106,32 @@ async def test_who_waits_for_an_answer_or_is_subscribed_is_not(
         assert waited.status_code == 202
         await socket.send(type="ping")
         assert (await socket.until("pong"))[-1]["type"] == "pong"
+
+
+@pytest.mark.parametrize("path", ["/api/v1/tasks", "/api/v1/sessions", "/api/v1/events"])
+async def test_a_body_that_trickles_without_an_end_is_refused(
+    gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    monkeypatch.setattr(bodies, "BODY_WITHIN", 0.5)
+    async with connection(gateway) as (reader, writer):
+        kind = "application/cloudevents+json" if path.endswith("events") else "application/json"
+        head = f"POST {path} HTTP/1.1\r\nHost: gateway\r\nAuthorization: Bearer {token()}\r\n"
+        writer.write(f"{head}Content-Type: {kind}\r\nContent-Length: 100000\r\n\r\n{{".encode())
+        answering = asyncio.create_task(reader.readuntil(b"\r\n\r\n"))
+        async with asyncio.timeout(10 * PATIENCE):
+            while not answering.done():
+                writer.write(b" ")
+                await asyncio.wait({answering}, timeout=0.05)
+        size = re.search(rb"content-length: (\d+)", answering.result())
+        assert answering.result().startswith(b"HTTP/1.1 408 "), answering.result()
+        assert size is not None
+        problem = json.loads(await reader.readexactly(int(size[1])))
+        assert (problem["code"], problem["status"], problem["retryable"]) == ("request_timeout", 408, True)
+
+
+async def test_every_route_that_reads_a_body_documents_that_it_may_come_too_slowly(gateway: RunningGateway) -> None:
+    async with gateway.client() as client:
+        paths = (await client.get("/openapi.json")).json()["paths"]
+    answers = [operation["responses"] for path in paths.values() for operation in path.values()]
+    assert sum("408" in each for each in answers) > 20
+    assert all(("408" in each) == ("413" in each) for each in answers)
