@@ -1,14 +1,16 @@
 """What goes wrong at the edge, and the one table from error classes to HTTP statuses (RFC 9457 bodies)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from uuid import UUID
 
+import orjson
 import structlog
 from fastapi.exceptions import RequestValidationError
 from pydantic import JsonValue, ValidationError
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -321,10 +323,41 @@ async def answer_bug(request: Request, error: Exception) -> Response:
     return problem(trail, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", BUG)
 
 
-def faults_of(error: ValidationError) -> list[Fault]:
-    """Where and what, never the value that was sent."""
+def faults_of(error: ValidationError, sent: object) -> list[Fault]:
+    """Where and what, never the value: the paths of what was `sent`, which is JSON as bytes or its value."""
     found = error.errors(include_url=False, include_input=False, include_context=False)
-    return [Fault(field=_place(fault["loc"]), message=fault["msg"]) for fault in found[:32]]
+    value = _value_of(sent) if isinstance(sent, bytes) else sent
+    return [Fault(field=_place(_path(fault, value)), message=fault["msg"]) for fault in found[:32]]
+
+
+def _value_of(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _path(fault: ErrorDetails, value: object) -> list[int | str]:
+    """The steps of a fault's place that lead through what was sent.
+
+    The others are pydantic's words for the member of a union that it tried; only a missing field is no step of either.
+    """
+    path: list[int | str] = []
+    steps = fault["loc"]
+    for number, step in enumerate(steps, start=1):
+        inside = _inside(value)
+        if step in inside:
+            value = inside[step]
+        elif fault["type"] != "missing" or number < len(steps):
+            continue
+        path.append(step)
+    return path
+
+
+def _inside(value: object) -> Mapping[int | str, object]:
+    if isinstance(value, list):
+        return dict(enumerate(value))
+    return value if isinstance(value, Mapping) else {}
 
 
 def _place(steps: Sequence[int | str]) -> str:

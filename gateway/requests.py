@@ -238,7 +238,7 @@ def read_body(model: type[B], body: bytes) -> B:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        raise InvalidBodyError(faults_of(error)) from error
+        raise InvalidBodyError(faults_of(error, body)) from error
 
 
 def _dependency(given: UUID | DependencyBody) -> Dependency:

@@ -99,14 +99,15 @@ class Arrival:
             )
             raise InvalidBodyError([fault])
         kept = {name: value for name, value in extensions.items() if name not in OURS}
+        said = {**given, "extensions": kept}
         try:
-            attributes = Attributes.model_validate({**given, "extensions": kept})
+            attributes = Attributes.model_validate(said)
         except ValidationError as error:
-            raise InvalidBodyError(faults_of(error)) from error
+            raise InvalidBodyError(faults_of(error, said)) from error
         _must_be_json(attributes.datacontenttype)
         scope = [sender.tenant, sender.kind, sender.name, "event", attributes.source, attributes.id]
-        said = [attributes.type, attributes.sessionid, attributes.data]
-        digest = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+        means = [attributes.type, attributes.sessionid, attributes.data]
+        digest = hashlib.sha256(orjson.dumps(means, option=orjson.OPT_SORT_KEYS)).hexdigest()
         parent = trace.parse(attributes.traceparent) or trace.parse(traceparent) or trace.start()
         return cls(sender, attributes, derived_id(json.dumps(scope)), digest, parent)
 

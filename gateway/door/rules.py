@@ -82,8 +82,9 @@ S = TypeVar("S", bound=BaseModel)
 
 def read_said(model: type[S], arrival: Arrival) -> S:
     """An arrival's data. Raises InvalidBodyError, which names members and never repeats values."""
+    data = arrival.attributes.data
     try:
-        return model.model_validate_json(orjson.dumps(arrival.attributes.data))
+        return model.model_validate_json(orjson.dumps(data))
     except ValidationError as error:
-        faults = faults_of(error)
+        faults = faults_of(error, data)
         raise InvalidBodyError([Fault(field=f"data.{f['field']}", message=f["message"]) for f in faults]) from error

@@ -131,7 +131,7 @@ class NatsWatch:
         try:
             asked = WatchRequest.model_validate_json(message.data)
         except ValidationError as error:
-            raise InvalidBodyError(faults_of(error)) from error
+            raise InvalidBodyError(faults_of(error, message.data)) from error
         after = Cursor.parse(asked.after) if asked.after is not None else None
         found = await self._admission.room(sender.principal, asked.room)
         encoding = Lines()

@@ -62,8 +62,8 @@ async def test_what_does_not_exist_is_not_found(kind: str, data: Json, doorstep:
     [
         (PROPOSAL, {"proposal_id": str(uuid.uuid4()), "decision": "expire"}, "data.decision"),
         (PROPOSAL, {"proposal_id": str(uuid.uuid4()), "decision": "approve", "by": "bob"}, "data.by"),
-        (WORKFLOW, {"action": "create", "name": "x", "by": "bob"}, "data.create.by"),
-        (WORKFLOW, {"action": "create", "name": "x", "files": {"../etc/passwd": "x"}}, "data.create.files"),
+        (WORKFLOW, {"action": "create", "name": "x", "by": "bob"}, "data.by"),
+        (WORKFLOW, {"action": "create", "name": "x", "files": {"../etc/passwd": "x"}}, "data.files"),
         (SESSION, {"session_id": "a b", "action": "update"}, "data.session_id"),
     ],
 )
