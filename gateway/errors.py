@@ -312,8 +312,7 @@ async def answer_invalid(request: Request, error: Exception) -> Response:
     """The answer to parameters that do not fit."""
     if not isinstance(error, RequestValidationError):
         raise error
-    faults = [Fault(field=_place(fault["loc"][1:]), message=fault["msg"]) for fault in error.errors()]
-    return await answer_error(request, InvalidBodyError(faults))
+    return await answer_error(request, InvalidBodyError(faults_of_parameters(error)))
 
 
 async def answer_bug(request: Request, error: Exception) -> Response:
@@ -321,6 +320,11 @@ async def answer_bug(request: Request, error: Exception) -> Response:
     trail = Trail.of(request.scope)
     log.error("request_failed", request_id=trail.request_id, trace_id=trail.trace_id, exc_info=error)
     return problem(trail, HTTPStatus.INTERNAL_SERVER_ERROR, "internal_error", BUG)
+
+
+def faults_of_parameters(error: RequestValidationError) -> list[Fault]:
+    """Which parameters do not fit, and why."""
+    return [Fault(field=_place(fault["loc"][1:]), message=fault["msg"]) for fault in error.errors()]
 
 
 def faults_of(error: ValidationError, sent: object) -> list[Fault]:

@@ -1,10 +1,12 @@
 """The routes of `/api/{user_id}`: chat, conversations, what was said in them, and the tools that were used."""
 
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
@@ -22,7 +24,7 @@ from gateway.chat.streaming import TurnStream
 from gateway.chat.turn import Turn, Turns, make_turn
 from gateway.chat.waiting import TurnWire, Waiting
 from gateway.documentation import problems, request_body
-from gateway.errors import InvalidBodyError
+from gateway.errors import InvalidBodyError, faults_of_parameters
 from gateway.http_wire import Line, line_of
 from gateway.preferences import read_key
 from gateway.requests import read_body
@@ -39,6 +41,24 @@ User = Annotated[str, Path(max_length=64, description="The token's `sub`")]
 ConversationId = Annotated[str, Path(max_length=64)]
 Skip = Annotated[int, Query(ge=0, le=1_000_000)]
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
+
+
+class ChatRoute(APIRoute):
+    """Every error of these routes names itself as their document wants it (`error_code`)."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[object, object, Response]]:
+        """The handler, and what FastAPI does before it."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except RequestValidationError as error:
+                raise about(InvalidBodyError(faults_of_parameters(error))) from error
+            except GanglionError as error:
+                raise about(error) from error
+
+        return handle
 
 
 class Chat:
@@ -62,7 +82,7 @@ class Chat:
 
     def router(self) -> APIRouter:
         """The routes."""
-        router = APIRouter(tags=["chat"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+        router = APIRouter(route_class=ChatRoute, tags=["chat"], dependencies=[Depends(HTTPBearer(auto_error=False))])
         streamed = {"text/event-stream": {"schema": {"type": "object", "required": ["data"]}}}
         router.add_api_route(
             POST,
@@ -101,13 +121,13 @@ class Chat:
         `Accept: text/event-stream` gives `accepted`, then `status`, `token` and `tool_call` as they happen, then the
         stored `message` or an `error`, then `end`. Who reads too slowly hears `left`: where to go on, and after what.
         """
-        return await _named(self._post(request, user_id))
+        return await self._post(request, user_id)
 
     async def conversations(
         self, request: Request, user_id: User, skip: Skip = 0, limit: Annotated[int, Query(ge=1, le=100)] = 20
     ) -> Response:
         """Those in which something was said."""
-        return await _named(self._list(request, user_id, skip, limit))
+        return await self._list(request, user_id, skip, limit)
 
     async def history(
         self,
@@ -118,7 +138,7 @@ class Chat:
         limit: Annotated[int | None, Query(ge=1, le=MAX_MESSAGES)] = None,
     ) -> Response:
         """Without `skip` and `limit` all of it, at most the newest 1,000 messages; with them a page from its start."""
-        return await _named(self._history(request, user_id, conversation_id, skip, limit))
+        return await self._history(request, user_id, conversation_id, skip, limit)
 
     async def tool_calls(
         self,
@@ -129,7 +149,7 @@ class Chat:
         limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
     ) -> Response:
         """In order, those of turns without an answer too."""
-        return await _named(self._tool_calls(request, user_id, conversation_id, skip, limit))
+        return await self._tool_calls(request, user_id, conversation_id, skip, limit)
 
     async def _caller(self, request: Request, user_id: str, scope: str) -> Principal:
         principal = await self._authenticator.principal(bearer(request.headers))
@@ -212,14 +232,6 @@ class Chat:
             async with aclosing(self._stream.frames(turn, wire, outlet, trail)) as frames:
                 async for frame in frames:
                     yield frame
-
-
-async def _named(answer: Awaitable[Response]) -> Response:
-    """Every error of these routes names itself as their document wants it (`error_code`)."""
-    try:
-        return await answer
-    except GanglionError as error:
-        raise about(error) from error
 
 
 async def _read(request: Request) -> tuple[ChatRequest, bytes]:

@@ -234,3 +234,22 @@ async def test_an_archived_conversation_takes_no_message(parlour: Parlour, alice
     await parlour.archive(said, alice)
     assert error_of(await alice.post("two", id_of(said)), 404)["error_code"] == "conversation_not_found"
     assert (await alice.http.get(f"{alice.home}/conversations")).json() == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/conversations?skip=-1",
+        "/conversations?limit=many",
+        "/conversations/x/history?limit=0",
+        f"/conversations/{'x' * 65}/tool_calls",
+    ],
+)
+async def test_what_does_not_fit_the_contract_names_its_error_as_everything_here(alice: Talker, path: str) -> None:
+    body = error_of(await alice.http.get(alice.home + path), 422)
+    assert body["error_code"] == "invalid_request"
+    assert body["errors"]
+
+
+async def test_a_bad_key_names_its_error_too(alice: Talker) -> None:
+    assert error_of(await alice.post("hi", Idempotency_Key="a b"), 422)["error_code"] == "invalid_request"
