@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from pydantic import JsonValue
+
 from events.errors import GanglionError, TransientError
 from gateway.errors import (
     BadGatewayError,
@@ -74,6 +76,7 @@ class ConversationFullError(TransientError):
     code = "session_full"
 
 
+_GOAL, _MESSAGE = "goal", "message"
 _BY_CODE: dict[str, type[GanglionError]] = {
     "unknown_session": ConversationNotFoundError,
     "session_archived": ConversationNotFoundError,
@@ -92,7 +95,7 @@ def failure_of(task: TaskRow, conversation_id: str) -> GanglionError:
     error: GanglionError
     match task.status:
         case "blocked":
-            error = BlockedByPolicyError(task.verdict_reason, [*(task.findings or [])])
+            error = _blocked(task)
         case "timed_out":
             error = AgentTimeoutError()
         case "cancelled" | "skipped":
@@ -102,6 +105,15 @@ def failure_of(task: TaskRow, conversation_id: str) -> GanglionError:
         case _:
             error = _named(AgentUnavailableError(message) if retryable else AgentFailedError(message), code)
     return about(error, conversation_id, task.id)
+
+
+def _blocked(task: TaskRow) -> BlockedByPolicyError:
+    """What is a task's goal to those who screened it was sent as a message."""
+    findings: list[JsonValue] = [
+        {**finding, "field": _MESSAGE} if finding["field"] == _GOAL else finding for finding in task.findings or []
+    ]
+    reason = (task.verdict_reason or "").replace(f"in field '{_GOAL}'", f"in field '{_MESSAGE}'")
+    return BlockedByPolicyError(reason or None, findings)
 
 
 def _named(error: GanglionError, code: str) -> GanglionError:

@@ -31,6 +31,15 @@ from tests.support.running_keeper import AGENT, Bus, a_bus
 
 Json = dict[str, JsonValue]
 BLOCKED, SECRET = "BLOCK ME", "555-0100"
+FINDING: Json = {
+    "family": "injection",
+    "type": "override",
+    "severity": "high",
+    "field": "goal",
+    "start": 0,
+    "end": 8,
+    "confidence": 1.0,
+}
 
 
 class Guest:
@@ -232,8 +241,15 @@ async def _screen(bus: Bus) -> None:
         prompt = event.data.spec.prompt
         decision = "block" if BLOCKED in prompt else "redact" if SECRET in prompt else "allow"
         redacted = {"goal": prompt.replace(SECRET, "[PHONE_1]")} if decision == "redact" else None
-        reason = "Blocked: injection (family override)." if decision == "block" else None
-        verdict = {"task_id": event.taskid, "decision": decision, "redacted": redacted, "reason": reason}
+        reason = "Blocked: injection (family override) in field 'goal'." if decision == "block" else None
+        findings = [FINDING] if decision == "block" else []
+        verdict = {
+            "task_id": event.taskid,
+            "decision": decision,
+            "redacted": redacted,
+            "reason": reason,
+            "findings": findings,
+        }
         data = TaskChecked.model_validate({**verdict, "rules_version": "1"})
         await bus.publisher.publish(event.caused(data, source="/consumers/reflex"))
 

@@ -1,6 +1,7 @@
 """What a conversation refuses, and how it says so; after every error the conversation is as it was."""
 
 import asyncio
+from typing import cast
 
 import httpx
 import pytest
@@ -9,7 +10,7 @@ from consumers.runner import work
 from events.errors import PermanentError, TransientError
 from gateway.chat import waiting
 from tests.support.eventually import eventually
-from tests.support.parlour import Json, Parlour, Talker, id_of, texts
+from tests.support.parlour import BLOCKED, Json, Parlour, Talker, id_of, texts
 from tests.support.proxy import proxied
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -253,3 +254,11 @@ async def test_what_does_not_fit_the_contract_names_its_error_as_everything_here
 
 async def test_a_bad_key_names_its_error_too(alice: Talker) -> None:
     assert error_of(await alice.post("hi", Idempotency_Key="a b"), 422)["error_code"] == "invalid_request"
+
+
+async def test_a_blocked_message_was_found_in_the_field_that_was_sent(alice: Talker) -> None:
+    refused = error_of(await alice.post(f"please {BLOCKED}"), 422)
+    told = dict(await alice.stream(f"once more {BLOCKED}"))["error"]
+    for body in (refused, told):
+        assert body["detail"] == "Blocked: injection (family override) in field 'message'."
+        assert [finding["field"] for finding in cast("list[Json]", body["findings"])] == ["message"]
