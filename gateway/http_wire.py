@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.errors import problem
+from gateway.lingering import Lingering
 from gateway.trail import Trail
 
 MAX_HEAD = 64 * 1024
@@ -21,7 +22,6 @@ HEAD_WITHIN = 30.0
 """Seconds that a peer whom nothing is owed has to send the whole of them."""
 
 _KEY = "ganglion.line"
-_LINGER = 1.0
 _DROP_AFTER = 60.0
 """Seconds that a reader which was sent away has to come and hear why; then its connection is dropped."""
 
@@ -36,6 +36,7 @@ class HttpWire(HttpToolsProtocol):
     _is_over = False
     """A request was refused, or the connection is a WebSocket by now."""
     _patience: asyncio.TimerHandle | None = None
+    _lingering: Lingering | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin (asyncio.Protocol)."""
@@ -47,10 +48,14 @@ class HttpWire(HttpToolsProtocol):
         """The end (asyncio.Protocol)."""
         super().connection_lost(exc)
         self._let_be()
+        if self._lingering is not None:
+            self._lingering.stop()
 
     def data_received(self, data: bytes) -> None:
         """Read on, unless nothing more is to be read here (asyncio.Protocol)."""
         if self._is_over:
+            if self._lingering is not None:
+                self._lingering.heard()
             return
         self._received += len(data)
         super().data_received(data)
@@ -96,12 +101,12 @@ class HttpWire(HttpToolsProtocol):
         return len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
 
     def _refuse(self, status: HTTPStatus) -> None:
-        """Answer, and read past what is still coming for a moment: who is cut off while sending never hears why."""
+        """Answer, and read past what is still coming: who is cut off while sending never hears why."""
         self._is_over = True
         self._let_be()
         self.flow.resume_reading()
         self.transport.write(_refusal(status))
-        self._patience = self.loop.call_later(_LINGER, self.transport.close)
+        self._lingering = Lingering(self.loop, self.transport)
 
     def _be_patient(self) -> None:
         self._patience = self.loop.call_later(HEAD_WITHIN, self.transport.close)

@@ -12,10 +12,10 @@ from websockets.http11 import Request
 from websockets.protocol import State
 
 from events.cursor import Cursor
+from gateway.lingering import Lingering
 from gateway.outlet import HIGH_WATER, Closing, resume_point
 
 _KEY = "ganglion.wire"
-_LINGER = 1.0
 _DROP_AFTER = 60.0
 """Seconds that a peer which reads nothing has to come and hear why it was sent away; then its socket is dropped."""
 
@@ -26,6 +26,7 @@ class Wire(WebSocketsSansIOProtocol):
     """
 
     outlet: "WireOutlet | None" = None
+    lingering: Lingering | None = None
 
     def handle_connect(self, event: Request) -> None:
         """Leave the way out in the scope of an accepted request."""
@@ -41,17 +42,21 @@ class Wire(WebSocketsSansIOProtocol):
             self.loop.call_later(_DROP_AFTER, self.transport.abort)
 
     def handle_parser_exception(self) -> None:
-        """Say what was wrong and read on for a moment: a close frame is lost if the rest of a message meets a closed
-        socket (RFC 6455, 7.1.1).
+        """Say what was wrong and read on: a close frame is lost if the rest of a message meets a closed socket.
+
+        It is called again with everything that comes after it.
         """
         if self.close_sent:
+            if self.lingering is not None:
+                self.lingering.heard()
             return
         said = self.conn.close_sent
         assert said is not None  # noqa: S101 - the parser has put it there
         self.queue.put_nowait({"type": "websocket.disconnect", "code": said.code, "reason": said.reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.close_timer = self.loop.call_later(_LINGER, self.transport.close)
+        self.lingering = Lingering(self.loop, self.transport)
+        self.close_timer = self.lingering.timer
         self._read_on()
 
     def _read_on(self) -> None:
@@ -74,6 +79,8 @@ class Wire(WebSocketsSansIOProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go who waits for the peer (asyncio.Protocol)."""
         super().connection_lost(exc)
+        if self.lingering is not None:
+            self.lingering.stop()
         if self.outlet is not None:
             self.outlet.resume()
 

@@ -141,14 +141,15 @@ async def play(port: int, token: str, made: Attempt, within: float = 10.0) -> in
             for start in range(0, len(whole), 700):
                 writer.write(whole[start : start + 700])
                 await asyncio.sleep(0)
-            return await _close_code(reader)
+            return await close_code(reader)
     except TimeoutError:
         return -1
     finally:
         writer.close()
 
 
-async def _close_code(reader: asyncio.StreamReader) -> int:
+async def close_code(reader: asyncio.StreamReader) -> int:
+    """The code of the next close frame; 0 if there is none before the end."""
     try:
         while True:
             first, size = await reader.readexactly(2)

@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from gateway import bodies
 from gateway.http_wire import MAX_HEAD
 from tests.support.eventually import PATIENCE, eventually
+from tests.support.raw_frames import TEXT, TOO_BIG, close_code, frame
 from tests.support.running_gateway import RunningGateway, token
 
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -135,3 +136,34 @@ async def test_every_route_that_reads_a_body_documents_that_it_may_come_too_slow
     answers = [operation["responses"] for path in paths.values() for operation in path.values()]
     assert sum("408" in each for each in answers) > 20
     assert all(("408" in each) == ("413" in each) for each in answers)
+
+
+async def test_who_goes_on_sending_after_a_fault_hears_what_it_was(gateway: RunningGateway) -> None:
+    async with connection(gateway) as (reader, writer):
+        writer.write(b"HELLO\r\n\r\n")
+        await _sends_on(writer, b"HELLO\r\n")
+        assert await answer(reader) == (400, "bad_request")
+
+
+async def test_who_goes_on_with_a_message_that_is_too_large_hears_it_and_is_let_go(gateway: RunningGateway) -> None:
+    async with connection(gateway) as (reader, writer):
+        writer.write(
+            b"GET /ws HTTP/1.1\r\nHost: gateway\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+            + f"Authorization: Bearer {token()}\r\n\r\n".encode()
+        )
+        await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10 * PATIENCE)
+        writer.write(frame(TEXT, b" " * 1_000_000)[:1_000])
+        await _sends_on(writer, b" " * 1_000)
+        assert await asyncio.wait_for(close_code(reader), 10 * PATIENCE) == TOO_BIG
+        await eventually(lambda: not gateway.server.server_state.connections)
+
+
+async def _sends_on(writer: asyncio.StreamWriter, more: bytes) -> None:
+    """A little at a time, for longer than a busy machine stops; it reads nothing meanwhile."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + 2.5
+    nothing = loop.create_future()
+    while loop.time() < until:
+        writer.write(more)
+        await asyncio.wait({nothing}, timeout=0.05)
