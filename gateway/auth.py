@@ -81,7 +81,10 @@ class Authenticator:
         self._known: dict[str, tuple[Principal, float]] = {}
 
     async def principal(self, token: str | None) -> Principal:
-        """The bearer of `token`. Raises UnauthorizedError, which never says more than it must."""
+        """The bearer of `token`.
+
+        Raises UnauthorizedError, which never says more than it must, and KeysUnavailableError.
+        """
         if not token:
             raise UnauthorizedError
         known = self._known.get(token)

@@ -49,6 +49,12 @@ class UnauthorizedError(PermanentError):
     code = "unauthorized"
 
 
+class KeysUnavailableError(TransientError):
+    """The keys that tokens are verified with cannot be fetched at the moment."""
+
+    code = "keys_unavailable"
+
+
 class MissingScopeError(PermanentError):
     """The token does not grant what this needs."""
 

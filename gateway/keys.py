@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from gateway.errors import KeysUnavailableError
+
 log = structlog.get_logger()
 
 _MIN_SECRET = 32
@@ -34,7 +36,10 @@ class KeyRing(Protocol):
     """Where keys come from."""
 
     async def find(self, kid: str | None) -> StaticKey:
-        """The key that a token naming `kid` must be signed with; raises jwt.InvalidKeyError."""
+        """The key that a token naming `kid` must be signed with.
+
+        Raises jwt.InvalidKeyError if there is none, KeysUnavailableError if that cannot be told.
+        """
         ...
 
 
@@ -58,6 +63,7 @@ class RemoteKeys:
         self._keys: dict[str | None, StaticKey] = {}
         self._read_at = float("-inf")
         self._tried_at = float("-inf")
+        self._is_away = False
         self._reading = asyncio.Lock()
 
     async def find(self, kid: str | None) -> StaticKey:
@@ -71,20 +77,32 @@ class RemoteKeys:
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         if kid is None or kid not in self._keys:
+            if self._is_away:  # it may be one of those that could not be read
+                raise KeysUnavailableError(retry_after=self._tried_at + _REFETCH - time.monotonic())
             raise jwt.InvalidKeyError("no such key")
         return self._keys[kid]
 
     async def _read(self) -> None:
+        self._is_away = True
         try:
             async with httpx.AsyncClient(transport=self._transport, timeout=2.0, trust_env=False) as client:
                 answer = await client.get(self._url)
                 answer.raise_for_status()
-                listed = [entry for entry in answer.json()["keys"][:_MAX_KEYS] if isinstance(entry, dict)]
+                listed = _entries(answer.json()["keys"])
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             log.warning("jwks_unreadable", error=type(error).__name__)
             return
-        self._keys = {entry.get("kid"): key for entry in listed if (key := _read_jwk(entry)) is not None}
+        self._keys = {kid: key for kid, entry in listed if (key := _read_jwk(entry)) is not None}
         self._read_at = time.monotonic()
+        self._is_away = False
+
+
+def _entries(keys: object) -> list[tuple[str | None, dict[str, object]]]:
+    """The entries of a JWKS with their names. Raises TypeError for what is no list."""
+    if not isinstance(keys, list):
+        raise TypeError
+    entries = [entry for entry in keys[:_MAX_KEYS] if isinstance(entry, dict)]
+    return [(kid, entry) for entry in entries if isinstance(kid := entry.get("kid"), str | None)]
 
 
 def key_ring(secret: str | None, public_key: str | None, jwks_url: str | None) -> KeyRing:

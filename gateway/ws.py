@@ -1,7 +1,7 @@
 """The WebSocket `/ws`: JSON frames, many subscriptions on one socket, every event in order or an explicit gap.
 
 Close codes: 4400 malformed, 4401 token, 4403 origin or scope do not retry; 4408 slow reader, 1012 restart and
-1013 too many requests retry with `after`. docs/subscribe.md has every frame.
+1013 not now retry with `after`. docs/subscribe.md has every frame.
 """
 
 import asyncio
@@ -11,11 +11,11 @@ import structlog
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from events.cursor import Cursor
-from events.errors import GanglionError, PermanentError
+from events.errors import GanglionError, PermanentError, TransientError
 from gateway.admission import Admission, may_enter
 from gateway.auth import Principal, bearer
 from gateway.encoding import to_json
-from gateway.errors import MissingScopeError, RateLimitedError, UnauthorizedError
+from gateway.errors import MissingScopeError, UnauthorizedError
 from gateway.frames import Frame, text_message
 from gateway.replay import Replayer
 from gateway.sockets import Connection, Sockets
@@ -116,7 +116,7 @@ class Socket(Connection):
             await self._end(4403, "missing_scope")
         except (UnauthorizedError, TimeoutError):
             await self._end(4401, "unauthorized")
-        except RateLimitedError as error:
+        except TransientError as error:
             await self._end(1013, error.code)
         except Exception:
             log.exception("socket_failed")

@@ -4,16 +4,19 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import asyncpg
 import httpx
 import pytest
 from pydantic import SecretStr
 
+from deploy.local.ports import free_port
 from deploy.local.servers import Servers
 from events.announce import Committed
 from events.codec import decode
 from events.subjects import COMMITTED
+from gateway.auth import AuthSettings
 from producers.connect import BusSettings, Connection
 from producers.topology import apply
 from tests.support.eventually import PATIENCE, eventually
@@ -234,3 +237,13 @@ async def test_a_gateway_that_heard_no_keeper_yet_is_not_ready(lonely: RunningGa
         await eventually(lambda: ready(client))
         answer = await client.get("/readyz?verbose")
         assert (answer.status_code, answer.json()["checks"]["keeper"]["ok"]) == (503, False)
+
+
+async def test_a_token_that_cannot_be_checked_now_is_no_bad_token(nats_url: str, database_url: str) -> None:
+    keys = AuthSettings(jwt_secret=None, jwt_public_key=None, jwks_url=f"http://127.0.0.1:{free_port()}/keys")
+    settings = replace(settings_for(nats_url, database_url), auth=keys)
+    async with running_gateway(settings) as gateway, gateway.client() as alice, gateway.socket() as socket:
+        answer = await alice.get("/api/v1/tasks")
+        assert (answer.status_code, answer.json()["code"]) == (503, "keys_unavailable")
+        assert 1 <= int(answer.headers["retry-after"]) <= 30
+        assert await socket.closed() == (1013, "keys_unavailable")

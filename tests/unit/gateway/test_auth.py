@@ -13,7 +13,7 @@ from jwt.algorithms import RSAAlgorithm
 from pydantic import SecretStr
 
 from gateway.auth import ADMIN, READ, WRITE, Authenticator, AuthSettings, Principal
-from gateway.errors import MissingScopeError, UnauthorizedError
+from gateway.errors import KeysUnavailableError, MissingScopeError, UnauthorizedError
 from gateway.keys import RemoteKeys, key_ring
 from tests.support.eventually import eventually
 from tests.support.running_gateway import SECRET
@@ -115,10 +115,11 @@ class KeyServer:
     def __init__(self, *keys: object) -> None:
         self.keys = list(keys)
         self.asked = 0
+        self.status = 200
 
     def __call__(self, _: httpx.Request) -> httpx.Response:
         self.asked += 1
-        return httpx.Response(200, json={"keys": self.keys})
+        return httpx.Response(self.status, json={"keys": self.keys})
 
 
 def public_jwk(kid: str) -> dict[str, object]:
@@ -138,7 +139,26 @@ async def test_keys_of_a_jwks_are_found_by_their_id_and_fetched_seldom() -> None
 
 
 @pytest.mark.parametrize("answer", [httpx.Response(500), httpx.Response(200, json={"keys": "none"})], ids=str)
-async def test_a_jwks_that_cannot_be_read_lets_nobody_in(answer: httpx.Response) -> None:
-    transport = httpx.MockTransport(lambda _: answer)
+async def test_a_jwks_that_cannot_be_read_lets_nobody_in_and_says_when_to_come_back(answer: httpx.Response) -> None:
+    keys = RemoteKeys("https://idp.example/keys", httpx.MockTransport(lambda _: answer))
+    for kid in ("one", "one", None):  # the second time it is not asked again yet
+        with pytest.raises(KeysUnavailableError) as caught:
+            await keys.find(kid)
+        assert caught.value.retry_after is not None
+        assert 25 < caught.value.retry_after <= 30
+
+
+async def test_a_jwks_that_is_away_takes_nothing_from_the_keys_that_are_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = KeyServer(public_jwk("one"))
+    keys = RemoteKeys("https://idp.example/keys", httpx.MockTransport(server))
+    await keys.find("one")
+    monkeypatch.setattr("gateway.keys._REFETCH", 0.0)
+    server.status = 503
+    assert (await keys.find("one")).algorithm == "RS256"
+    with pytest.raises(KeysUnavailableError):
+        await keys.find("two")
+    server.status = 200
     with pytest.raises(jwt.InvalidKeyError):
-        await RemoteKeys("https://idp.example/keys", transport).find("one")
+        await keys.find("two")
