@@ -1,4 +1,4 @@
-"""Request headers that change an answer: Prefer: wait (RFC 7240) and Idempotency-Key."""
+"""Request headers that change an answer: Prefer: wait (RFC 7240), Accept (RFC 9110) and Idempotency-Key."""
 
 import hashlib
 import json
@@ -15,6 +15,8 @@ from gateway.errors import Fault, InvalidBodyError
 MAX_WAIT = 60
 
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,18})\"?\s*(?=$|[,;])", re.IGNORECASE)
+_STREAM = re.compile(r"(?:^|,)\s*text/event-stream\s*(;[^,]*)?(?=$|,)", re.IGNORECASE)
+_NEVER = re.compile(r";\s*q\s*=\s*0(?:\.0{0,3})?\s*(?=$|;)", re.IGNORECASE)
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 
 
@@ -41,6 +43,12 @@ def read_wait(request: Request) -> int | None:
     """The seconds a client wants to wait, at most 60; None if it does not or says it wrongly."""
     found = _WAIT.search(",".join(request.headers.getlist("prefer")))  # several headers are one (RFC 7240, 2)
     return min(int(found[1]), MAX_WAIT) if found else None
+
+
+def wants_stream(request: Request) -> bool:
+    """Whether a client names server-sent events among what it accepts, and not to say that it does not (`q=0`)."""
+    found = _STREAM.search(",".join(request.headers.getlist("accept")))
+    return found is not None and not _NEVER.search(found[1] or "")
 
 
 def read_key(request: Request, principal: Principal, template: str, body: bytes) -> Key | None:

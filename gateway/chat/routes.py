@@ -26,7 +26,7 @@ from gateway.chat.waiting import TurnWire, Waiting
 from gateway.documentation import problems, request_body
 from gateway.errors import InvalidBodyError, faults_of_parameters
 from gateway.http_wire import Line, line_of
-from gateway.preferences import read_key
+from gateway.preferences import read_key, wants_stream
 from gateway.requests import read_body
 from gateway.sse import HEADERS, Streams
 from gateway.trail import Trail
@@ -185,7 +185,7 @@ class Chat:
         if asked.conversation_id is not None:
             await self._conversations.find(principal, asked.conversation_id)
         turn = make_turn(principal, asked, key, Trail.of(request.scope))
-        if "text/event-stream" in request.headers.get("accept", ""):
+        if wants_stream(request):
             return await self._streamed(turn, Trail.of(request.scope), line_of(request))
         wire = TurnWire(streaming=False)
         with self._waiting.on(turn.room, wire):

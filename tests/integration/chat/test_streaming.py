@@ -154,3 +154,8 @@ async def test_a_gateway_that_stops_tells_who_waits_where_to_look(parlour: Parlo
     parlour.guest.go_on.set()
     for prompt in ("one", "two"):
         await eventually(lambda prompt=prompt: parlour.answered(prompt))  # type: ignore[misc]  # bound at once
+
+
+async def test_who_wants_no_stream_gets_none(alice: Talker) -> None:
+    answer = await alice.post("hello", Accept="application/json, text/event-stream;q=0")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")

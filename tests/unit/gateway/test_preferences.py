@@ -4,7 +4,7 @@ import pytest
 from starlette.requests import Request
 
 from gateway.auth import Principal
-from gateway.preferences import read_key, read_wait
+from gateway.preferences import read_key, read_wait, wants_stream
 
 ALICE = Principal("acme", "alice", frozenset(), 0)
 
@@ -51,3 +51,17 @@ def test_ids_follow_from_tenant_owner_route_and_key_and_from_nothing_else() -> N
 
 def test_no_key_is_none() -> None:
     assert read_key(request(), ALICE, "/submit", b"") is None
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        *(("text/event-stream", True), ("Text/Event-Stream", True), ("text/event-stream;q=0.1", True)),
+        *(("application/json, text/event-stream; charset=utf-8", True), ("text/event-stream,application/json", True)),
+        *(("text/event-stream;q=0", False), ("text/event-stream ; Q=0.000", False), ("*/*", False), ("", False)),
+        *(("text/event-stream;q=0, application/json", False), ("application/json;q=0, text/event-stream", True)),
+        *(("text/event-streams", False), ("application/json", False)),
+    ],
+)
+def test_a_stream_is_for_who_names_it_and_not_to_refuse_it(value: str, wanted: bool) -> None:  # noqa: FBT001 - of the table
+    assert wants_stream(request(accept=value)) is wanted
