@@ -34,6 +34,7 @@ from events.proposal import (
     ProposalStatus,
     ProposalSuperseded,
 )
+from events.replay import LetterReplay
 from events.route import Candidate, RouteDecided, RouteFailed
 from events.run import (
     File,
@@ -129,6 +130,7 @@ __all__ = [
     "Finding",
     "JsonObject",
     "Kind",
+    "LetterReplay",
     "MessageAppended",
     "Outcome",
     "Priority",

@@ -6,6 +6,7 @@ so whatever was done the first time is not done twice.
 """
 
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.security import HTTPBearer
@@ -16,6 +17,7 @@ from events.base import Event
 from events.codec import decode, encode
 from events.ids import Name, derived_id
 from events.letter import DeadLetter
+from events.replay import LetterReplay
 from events.task import TaskControl
 from gateway.accept import SOURCE, Acceptor
 from gateway.answers import json_answer
@@ -24,13 +26,17 @@ from gateway.bus import Bus
 from gateway.commits import APPLIED, DUPLICATE
 from gateway.dlq_models import Letter, LetterPage, Replayed
 from gateway.documentation import problems
-from gateway.errors import LetterGoneError, NotFoundError
+from gateway.errors import IdempotencyConflictError, LetterGoneError, NotFoundError
+from gateway.preferences import Key, read_key
 from gateway.trail import Trail
+from gateway.wishes import Wishes
+from gateway.workflows.bodies import IdempotencyKey
 from producers.letters import Kept
 from storage.log import settled
 from storage.reading import Database
 
 _HOME = "/api/v1/dlq"
+REPLAY = f"{_HOME}/{{number}}/replay"
 _KEEPER = "keeper"
 
 Number = Annotated[int, Path(ge=1, lt=2**63)]
@@ -42,6 +48,7 @@ class Dlq:
     def __init__(self, *, authenticator: Authenticator, acceptor: Acceptor, bus: Bus, engine: Database) -> None:
         self._authenticator = authenticator
         self._acceptor = acceptor
+        self._wishes = Wishes(acceptor, engine)
         self._bus = bus
         self._engine = engine
 
@@ -58,9 +65,9 @@ class Dlq:
             self.letter
         )
         router.post(
-            f"{_HOME}/{{number}}/replay",
+            REPLAY,
             summary="Give the event to its consumer once more",
-            responses={200: {"model": Replayed}, **one, **problems(410)},
+            responses={200: {"model": Replayed}, **one, **problems(409, 410)},
         )(self.replay)
         router.delete(f"{_HOME}/{{number}}", summary="Throw a dead letter away", status_code=204, responses={**one})(
             self.discard
@@ -84,16 +91,26 @@ class Dlq:
         kept = await self._find(await self._admin(request), number)
         return json_answer({**_summary(kept), "body": kept.letter.body, "headers": kept.letter.headers})
 
-    async def replay(self, request: Request, number: Number) -> Response:
+    async def replay(
+        self,
+        request: Request,
+        number: Number,
+        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named for the document
+    ) -> Response:
         """The letter is gone afterwards; if the event fails again there will be another one."""
-        principal = await self._admin(request)
-        letter = (await self._find(principal, number)).letter
+        principal, trail = await self._admin(request), Trail.of(request.scope)
+        key = read_key(request, principal, REPLAY, str(number).encode())
+        try:
+            letter = (await self._find(principal, number)).letter
+        except NotFoundError:
+            return await self._repeated(number, key)
         body = await self._event_of(letter)
-        outcome = await self._put_back(principal, letter, Trail.of(request.scope))
+        headers = {} if key is None else await self._note(principal, number, letter, key, trail)
+        outcome = await self._put_back(principal, letter, trail)
         if outcome not in (APPLIED, DUPLICATE):  # else its task has gone on, and brings events of its own
             await self._bus.publish_bytes(letter.subject, body, f"replay-{letter.identity}", letter.headers)
         await self._bus.letters.drop(number)
-        return json_answer({"number": number, "task_id": letter.task_id, "task": outcome})
+        return json_answer({"number": number, "task_id": letter.task_id, "task": outcome}, 200, headers)
 
     async def discard(self, request: Request, number: Number) -> Response:
         """The event stays in the log; only the letter goes."""
@@ -111,6 +128,33 @@ class Dlq:
         if kept is None or kept.letter.tenant != principal.tenant:
             raise NotFoundError
         return kept
+
+    async def _note(
+        self, principal: Principal, number: int, letter: DeadLetter, key: Key, trail: Trail
+    ) -> dict[str, str]:
+        """Put the replay under its key into the log, before the letter goes. Raises IdempotencyConflictError."""
+        wish = LetterReplay(number=number, letter=letter.identity, by=principal.owner, task_id=letter.task_id)
+        event = Event.first(
+            wish,
+            source=SOURCE,
+            tenant=principal.tenant,
+            owner=principal.owner,
+            event_id=key.event_id,
+            traceparent=trail.traceparent,
+        )
+        return (await self._wishes.ask(event, key)).headers
+
+    async def _repeated(self, number: int, key: Key | None) -> Response:
+        """The answer to a replay whose letter is gone. Raises NotFoundError, IdempotencyConflictError."""
+        noted = None if key is None else await settled(self._engine, SOURCE, str(key.event_id))
+        if noted is None:
+            raise NotFoundError
+        wish = decode(noted.body).data
+        if not isinstance(wish, LetterReplay) or wish.number != number:
+            raise IdempotencyConflictError
+        put_back = await settled(self._engine, SOURCE, str(_retry_id(wish.letter))) if wish.task_id else None
+        told = {"number": number, "task_id": wish.task_id, "task": put_back.outcome if put_back else None}
+        return json_answer(told, 200, {"Idempotency-Replayed": "true"})
 
     async def _event_of(self, letter: DeadLetter) -> bytes:
         """What to publish: the bytes that were no event, or the event marked as one that was seen before.
@@ -140,10 +184,14 @@ class Dlq:
             tenant=letter.tenant,
             owner=letter.owner,
             task_id=letter.task_id,
-            event_id=derived_id(letter.identity, "retry"),
+            event_id=_retry_id(letter.identity),
             traceparent=trail.traceparent,
         )
         return (await self._acceptor.accept(control)).outcome
+
+
+def _retry_id(letter: str) -> UUID:
+    return derived_id(letter, "retry")
 
 
 def _summary(kept: Kept) -> dict[str, object]:

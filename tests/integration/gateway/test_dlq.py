@@ -121,6 +121,27 @@ async def test_a_replay_takes_the_task_on_from_where_it_fell_and_only_once(place
     assert [row["outcome"] for row in rows] == ["applied"]
 
 
+async def test_a_repeat_of_a_replay_under_a_key_gets_the_first_answer(place: Place) -> None:
+    async with place.client() as alice, place.client("root", admin=True) as admin:
+        task_id = await place.dead_task(alice)
+        (letter,) = await place.letters(admin)
+        place.reflex.is_broken = False
+        path, headers = f"/api/v1/dlq/{letter['number']}/replay", {"Idempotency-Key": "once"}
+        first = await admin.post(path, headers=headers)
+        assert (first.status_code, first.json()["task"]) == (httpx.codes.OK, "applied")
+        assert "idempotency-replayed" not in first.headers
+        await eventually(lambda: place.has_status(alice, task_id, "ready"))
+        again = await admin.post(path, headers=headers)
+        assert (again.status_code, again.headers["idempotency-replayed"]) == (httpx.codes.OK, "true")
+        assert again.json() == first.json()
+        other = await admin.post("/api/v1/dlq/4711/replay", headers=headers)
+        assert (other.status_code, other.json()["code"]) == (httpx.codes.CONFLICT, "idempotency_conflict")
+        for key in ({}, {"Idempotency-Key": "another"}):
+            assert (await admin.post(path, headers=key)).status_code == httpx.codes.NOT_FOUND
+    rows = await place.bus.database.fetch("SELECT outcome FROM event_log WHERE type LIKE '%letter.replay.v1'")
+    assert [row["outcome"] for row in rows] == ["applied"]
+
+
 async def test_what_fails_again_is_a_letter_again_and_its_task_ends_again(place: Place) -> None:
     async with place.client() as alice, place.client("root", admin=True) as admin:
         task_id = await place.dead_task(alice)
