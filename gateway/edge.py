@@ -39,6 +39,11 @@ class Edge:
         await self._serve(scope, receive, send, trail)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, trail: Trail) -> None:
+        if scope["method"] == "HEAD":  # the server has a scope of its own, and knows what was asked
+            scope, send = {**scope, "method": "GET"}, _head_only(send)
+        await self._measured(scope, receive, send, trail)
+
+    async def _measured(self, scope: Scope, receive: Receive, send: Send, trail: Trail) -> None:
         began = time.perf_counter()
         status = 0
 
@@ -60,6 +65,17 @@ class Edge:
                 await response(scope, receive, stamped)
         finally:
             self._metrics.observe(scope["method"], template_of(scope), status, time.perf_counter() - began)
+
+
+def _head_only(send: Send) -> Send:
+    """What answers a GET, ended after its headers (RFC 9110, 9.3.2): a stream, too, has no more to say."""
+
+    async def send_head(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    return send_head
 
 
 def template_of(scope: Scope) -> str:

@@ -311,6 +311,8 @@ def _allowed(request: Request) -> str:
     path = request.scope["path"]
     matching = [path] if path in documented else [one for one in documented if compile_path(one)[0].match(path)]
     methods = {name.upper() for template in matching for name in documented[template]}
+    if "GET" in methods:
+        methods.add("HEAD")
     return ", ".join(sorted(methods))
 
 
