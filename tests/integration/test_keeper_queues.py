@@ -15,7 +15,7 @@ from storage.keeper import Changes, KeeperStore, Position
 from tests.support.eventually import eventually
 from tests.support.running_keeper import Bus, a_bus, checked
 
-MANY = 500
+MANY = 200
 
 
 @pytest.fixture
