@@ -26,53 +26,55 @@ def test_the_shipped_schema_is_the_one_of_the_code() -> None:
     assert shipped == Policy.model_json_schema()
 
 
-def test_a_tenants_own_profile_wins_over_the_default() -> None:
-    screener = Screener(policy(pii={"critical": "redact"}))
-    assert screener.screen(CARD, kind="goal", tenant="acme").decision == "redact"
-    assert screener.screen(CARD, kind="goal", tenant="other").decision == "block"
+def test_a_tenants_own_profile_wins_over_the_default(screener: Screener) -> None:
+    under = screener.under(policy(pii={"critical": "redact"}))
+    assert under.screen(CARD, kind="goal", tenant="acme").decision == "redact"
+    assert under.screen(CARD, kind="goal", tenant="other").decision == "block"
 
 
-def test_audit_lets_everything_pass_and_records_what_it_would_have_done() -> None:
-    verdict = Screener(policy(audit=True)).screen(ATTACK, kind="goal", tenant="acme")
+def test_audit_lets_everything_pass_and_records_what_it_would_have_done(screener: Screener) -> None:
+    verdict = screener.under(policy(audit=True)).screen(ATTACK, kind="goal", tenant="acme")
     assert (verdict.decision, verdict.would, verdict.redacted) == ("allow", "block", None)
     assert verdict.findings
     said = answer(verdict, request_id="r", cache_hit=False, milliseconds=1)
     assert (said.status, said.decision, said.would) == ("success", "allow", "block")
 
 
-def test_injections_can_be_flagged_only() -> None:
-    verdict = Screener(policy(injection={"action": "flag"})).screen(ATTACK, kind="goal", tenant="acme")
+def test_injections_can_be_flagged_only(screener: Screener) -> None:
+    verdict = screener.under(policy(injection={"action": "flag"})).screen(ATTACK, kind="goal", tenant="acme")
     assert verdict.decision == "allow"
     assert verdict.injection_score > 0.9
 
 
-def test_too_many_findings_are_truncated_to_the_most_severe() -> None:
+def test_too_many_findings_are_truncated_to_the_most_severe(screener: Screener) -> None:
     text = "a@example.com " * 300 + "card 4111 1111 1111 1111"
-    verdict = Screener(policy(max_findings=50)).screen({"goal": text}, kind="goal", tenant="acme")
+    verdict = screener.under(policy(max_findings=50)).screen({"goal": text}, kind="goal", tenant="acme")
     assert verdict.truncated
     assert len(verdict.findings) == 50
     assert verdict.decision == "block"
 
 
-def test_a_text_beyond_the_limit_is_cut_and_says_so() -> None:
-    assert Screener(policy(max_chars=1000)).screen({"goal": "x" * 1001}, kind="goal", tenant="acme").truncated
+def test_a_text_beyond_the_limit_is_cut_and_says_so(screener: Screener) -> None:
+    assert screener.under(policy(max_chars=1000)).screen({"goal": "x" * 1001}, kind="goal", tenant="acme").truncated
 
 
-def test_what_lies_beyond_the_limit_is_not_let_pass_unread() -> None:
-    screener = Screener(policy(max_chars=1000))
-    verdict = screener.screen({"goal": "well " * 200 + CARD["goal"], "context": "x"}, kind="goal", tenant="acme")
+def test_what_lies_beyond_the_limit_is_not_let_pass_unread(screener: Screener) -> None:
+    under = screener.under(policy(max_chars=1000))
+    verdict = under.screen({"goal": "well " * 200 + CARD["goal"], "context": "x"}, kind="goal", tenant="acme")
     assert verdict.decision == "block"
     assert verdict.reason == "Blocked: more to check than can be checked in bounded time in field 'goal'."
     assert [(found.field, found.start, found.end) for found in verdict.findings] == [("goal", 1000, 1024)]
-    assert screener.screen({"goal": "well " * 200}, kind="goal", tenant="acme").decision == "allow"
+    assert under.screen({"goal": "well " * 200}, kind="goal", tenant="acme").decision == "allow"
 
 
-def test_what_was_not_read_is_blocked_where_data_is_acted_on_though_injections_are_only_flagged() -> None:
+def test_what_was_not_read_is_blocked_where_data_is_acted_on_though_injections_are_only_flagged(
+    screener: Screener,
+) -> None:
     flood = {"goal": "4111 1111 1111 1112 " * 3000 + CARD["goal"]}
-    redacting = Screener(policy(injection={"action": "flag"}, pii={"critical": "redact"}))
+    redacting = screener.under(policy(injection={"action": "flag"}, pii={"critical": "redact"}))
     assert redacting.screen(flood, kind="goal", tenant="acme").decision == "block"
     nothing = dict.fromkeys(("critical", "high", "medium", "low"), "flag")
-    noting = Screener(policy(injection={"action": "flag"}, pii=nothing, secrets=nothing))
+    noting = screener.under(policy(injection={"action": "flag"}, pii=nothing, secrets=nothing))
     assert noting.screen(flood, kind="goal", tenant="acme").decision == "allow"
 
 
