@@ -13,6 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.errors import problem
 from gateway.lingering import Lingering
+from gateway.stall import Stall
 from gateway.trail import Trail
 
 MAX_HEAD = 64 * 1024
@@ -126,35 +127,38 @@ class HttpWire(HttpToolsProtocol):
         """The peer has caught up (asyncio.Protocol)."""
         super().resume_writing()
         if self.line is not None:
-            self.line.blocked_since = None
+            self.line.resume()
 
 
 class Line:
-    """What a response knows of the connection it goes out on: `blocked_since` is when its reader fell behind, or last
-    took something of what waits.
-    """
+    """What a response knows of the connection it goes out on: whether its reader is behind, and for how long."""
 
-    __slots__ = ("_unsent", "_wire", "blocked_since")
+    __slots__ = ("_stall", "_wire")
 
     def __init__(self, wire: HttpWire) -> None:
         self._wire = wire
-        self._unsent = 0
-        self.blocked_since: float | None = None
+        self._stall = Stall()
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the reader is behind."""
+        return self._stall.is_on
 
     def pause(self, now: float) -> None:
         """The reader fell behind."""
-        self.blocked_since = now
-        self._unsent = 0
+        self._stall.begin(now)
 
-    def look(self, now: float) -> None:
-        """To be called now and then while the reader is behind."""
-        before, self._unsent = self._unsent, self._wire.transport.get_write_buffer_size()
-        if self._unsent < before:
-            self.blocked_since = now
+    def resume(self) -> None:
+        """The reader has caught up."""
+        self._stall.end()
+
+    def stalled_for(self, now: float) -> float:
+        """Seconds in which the reader took nothing; to be asked now and then."""
+        return self._stall.lasts(now, self._wire.transport.get_write_buffer_size())
 
     def give_up(self) -> None:
         """Have the response write its last words without waiting, and drop the connection if nobody comes for them."""
-        self.blocked_since = None
+        self.resume()
         self._wire.flow.resume_writing()
         self._wire.loop.call_later(_DROP_AFTER, self._wire.transport.abort)
 

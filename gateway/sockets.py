@@ -117,8 +117,7 @@ class Sockets:
         for number, connection in enumerate(connections):
             outlet = connection.outlet
             if outlet.blocked:
-                outlet.look(now)
-                if now - outlet.blocked_since > STALLED_AFTER:
+                if outlet.stalled_for(now) > STALLED_AFTER:
                     outlet.close(4408, "")
             elif now - connection.beaten_at >= connection.beats_every:
                 connection.beaten_at = now

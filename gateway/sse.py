@@ -93,10 +93,9 @@ class Streams:
 
     def _look_at_all(self, now: float) -> None:
         for outlet, line in self._open.items():
-            if line.blocked_since is None:
+            if not line.blocked:
                 continue
-            line.look(now)
-            if now - line.blocked_since > STALLED_AFTER:
+            if line.stalled_for(now) > STALLED_AFTER:
                 outlet.close(4408, "")
             if outlet.closing is not None:
                 line.give_up()

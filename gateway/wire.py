@@ -14,6 +14,7 @@ from websockets.protocol import State
 from events.cursor import Cursor
 from gateway.lingering import Lingering
 from gateway.outlet import HIGH_WATER, Closing, resume_point
+from gateway.stall import Stall
 
 _KEY = "ganglion.wire"
 _DROP_AFTER = 60.0
@@ -111,18 +112,21 @@ class WireOutlet:
     What is put in one turn of the event loop goes out in one piece: a write is a system call.
     """
 
-    __slots__ = ("_pending", "_room", "_size", "_unsent", "_wire", "blocked", "blocked_since", "closing", "last")
+    __slots__ = ("_pending", "_room", "_size", "_stall", "_wire", "closing", "last")
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire
         self._room: asyncio.Future[None] | None = None
         self._pending: list[bytes] = []
         self._size = 0
-        self._unsent = 0
-        self.blocked = False
-        self.blocked_since = 0.0
+        self._stall = Stall()
         self.closing: Closing | None = None
         self.last: Cursor | None = None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the peer is behind: put nothing that can wait."""
+        return self._stall.is_on
 
     def put(self, data: bytes, cursor: Cursor | None = None) -> None:
         """Write one or several whole frames, at the end of this turn of the loop or as soon as there are many."""
@@ -160,19 +164,15 @@ class WireOutlet:
 
     def pause(self, now: float) -> None:
         """The transport holds more than its high water mark."""
-        self.blocked = True
-        self.blocked_since = now
-        self._unsent = 0
+        self._stall.begin(now)
 
-    def look(self, now: float) -> None:
-        """To be called now and then: `blocked_since` is when the peer last took something of what waits."""
-        before, self._unsent = self._unsent, self._wire.transport.get_write_buffer_size()
-        if self._unsent < before:
-            self.blocked_since = now
+    def stalled_for(self, now: float) -> float:
+        """Seconds in which the peer took nothing of what waits; to be asked now and then."""
+        return self._stall.lasts(now, self._wire.transport.get_write_buffer_size())
 
     def resume(self) -> None:
         """The transport holds less than its low water mark."""
-        self.blocked = False
+        self._stall.end()
         self._let_go()
 
     def _let_go(self) -> None:

@@ -63,7 +63,7 @@ async def test_a_socket_whose_reader_takes_a_little_stays_open() -> None:
 async def test_a_stream_whose_reader_takes_a_little_stays_open() -> None:
     fake = Fake()
     outlet, line = QueueOutlet(), Quiet(cast("HttpWire", fake))
-    line.blocked_since = 0.0
+    line.pause(0.0)
     streams = Streams(cast("Replayer", None), Metrics())
     with streams.held(outlet, line):
         for now, unsent in ((1, 100_000), (LATER, 90_000), (2 * LATER - 2, 90_000)):
