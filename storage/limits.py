@@ -9,15 +9,13 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
+
+from storage.best_effort import LEFT_ALONE, PATIENCE, best_effort
 
 log = structlog.get_logger()
 
 _PREFIX = "ganglion:limit:"
-_PATIENCE, _LEFT_ALONE = 0.1, 5.0
 _REMEMBERED = 10_000
 _EXTRA = 0.1
 
@@ -53,7 +51,7 @@ class Limiter:
     """Counts what a caller does; it never fails. Without a URL each process counts for itself."""
 
     def __init__(self, url: str | None = None) -> None:
-        self._redis = Redis.from_pool(_pool(url)) if url else None
+        self._redis = best_effort(url) if url else None
         self._own: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._again_at = 0.0
 
@@ -77,12 +75,12 @@ class Limiter:
         if self._redis is None or time.monotonic() < self._again_at:
             return None
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(PATIENCE):
                 said = await self._redis.eval(_TAKE, 1, _PREFIX + key, str(limit.rate), str(limit.burst))
                 return float(said)
         except (RedisError, TimeoutError, OSError) as error:
-            log.warning("limits_away", error=type(error).__name__, again_in=_LEFT_ALONE)
-            self._again_at = time.monotonic() + _LEFT_ALONE
+            log.warning("limits_away", error=type(error).__name__, again_in=LEFT_ALONE)
+            self._again_at = time.monotonic() + LEFT_ALONE
             return None
 
     def _take_own(self, key: str, limit: Limit) -> float:
@@ -95,18 +93,6 @@ class Limiter:
         if len(self._own) > _REMEMBERED:
             self._own.popitem(last=False)
         return wait
-
-
-def _pool(url: str) -> BlockingConnectionPool:
-    """Who finds all connections taken waits for one: a crowd is not taken for a Redis that is away."""
-    return BlockingConnectionPool.from_url(
-        url,
-        max_connections=16,
-        timeout=None,
-        socket_timeout=_PATIENCE,
-        socket_connect_timeout=_PATIENCE,
-        retry=Retry(NoBackoff(), 0),
-    )
 
 
 TIERS: dict[str, Limit] = {

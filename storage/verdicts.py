@@ -8,16 +8,13 @@ from typing import Self
 import structlog
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
+
+from storage.best_effort import LEFT_ALONE, PATIENCE, best_effort
 
 log = structlog.get_logger()
 
 _PREFIX = "ganglion:examined:"
-_PATIENCE = 0.1
-_LEFT_ALONE = 5.0
 
 
 class CacheSettings(BaseSettings):
@@ -32,15 +29,7 @@ class ExaminationStore:
     """A store that never fails and never delays: after a failure or 100 ms Redis is left alone for 5 s."""
 
     def __init__(self, url: str) -> None:
-        pool = BlockingConnectionPool.from_url(  # who finds all connections taken waits for one
-            url,
-            max_connections=16,
-            timeout=None,
-            socket_timeout=_PATIENCE,
-            socket_connect_timeout=_PATIENCE,
-            retry=Retry(NoBackoff(), 0),
-        )
-        self._redis = Redis.from_pool(pool)
+        self._redis = best_effort(url)
         self._again_at = 0.0
 
     async def __aenter__(self) -> Self:
@@ -56,7 +45,7 @@ class ExaminationStore:
         if time.monotonic() < self._again_at:
             return None
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(PATIENCE):
                 value = await self._redis.get(_PREFIX + key)
                 return value.encode() if isinstance(value, str) else value
         except (RedisError, TimeoutError, OSError) as error:
@@ -68,11 +57,11 @@ class ExaminationStore:
         if time.monotonic() < self._again_at:
             return
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(PATIENCE):
                 await self._redis.set(_PREFIX + key, value, ex=seconds)
         except (RedisError, TimeoutError, OSError) as error:
             self._leave_alone(error)
 
     def _leave_alone(self, error: Exception) -> None:
-        log.warning("verdict_cache_away", error=type(error).__name__, again_in=_LEFT_ALONE)
-        self._again_at = time.monotonic() + _LEFT_ALONE
+        log.warning("verdict_cache_away", error=type(error).__name__, again_in=LEFT_ALONE)
+        self._again_at = time.monotonic() + LEFT_ALONE
