@@ -121,64 +121,6 @@ class Chat:
         `Accept: text/event-stream` gives `accepted`, then `status`, `token` and `tool_call` as they happen, then the
         stored `message` or an `error`, then `end`. Who reads too slowly hears `left`: where to go on, and after what.
         """
-        return await self._post(request, user_id)
-
-    async def conversations(
-        self, request: Request, user_id: User, skip: Skip = 0, limit: Annotated[int, Query(ge=1, le=100)] = 20
-    ) -> Response:
-        """Those in which something was said."""
-        return await self._list(request, user_id, skip, limit)
-
-    async def history(
-        self,
-        request: Request,
-        user_id: User,
-        conversation_id: ConversationId,
-        skip: Skip | None = None,
-        limit: Annotated[int | None, Query(ge=1, le=MAX_MESSAGES)] = None,
-    ) -> Response:
-        """Without `skip` and `limit` all of it, at most the newest 1,000 messages; with them a page from its start."""
-        return await self._history(request, user_id, conversation_id, skip, limit)
-
-    async def tool_calls(
-        self,
-        request: Request,
-        user_id: User,
-        conversation_id: ConversationId,
-        skip: Skip = 0,
-        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    ) -> Response:
-        """In order, those of turns without an answer too."""
-        return await self._tool_calls(request, user_id, conversation_id, skip, limit)
-
-    async def _caller(self, request: Request, user_id: str, scope: str) -> Principal:
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(scope)
-        if user_id != principal.owner:
-            raise ForeignUserError
-        return principal
-
-    async def _list(self, request: Request, user_id: str, skip: int, limit: int) -> Response:
-        principal = await self._caller(request, user_id, READ)
-        return json_answer(await self._conversations.list(principal, skip=skip, limit=limit))
-
-    async def _history(
-        self, request: Request, user_id: str, conversation_id: str, skip: int | None, limit: int | None
-    ) -> Response:
-        principal = await self._caller(request, user_id, READ)
-        session = await self._conversations.find(principal, conversation_id)
-        if skip is None and limit is None:
-            return json_answer(await self._conversations.whole(session))
-        return json_answer(await self._conversations.page(session, skip=skip or 0, limit=limit or 50))
-
-    async def _tool_calls(
-        self, request: Request, user_id: str, conversation_id: str, skip: int, limit: int
-    ) -> Response:
-        principal = await self._caller(request, user_id, READ)
-        session = await self._conversations.find(principal, conversation_id)
-        return json_answer(await self._conversations.tool_calls(session, skip=skip, limit=limit))
-
-    async def _post(self, request: Request, user_id: str) -> Response:
         principal = await self._caller(request, user_id, WRITE)
         asked, body = await _read(request)
         key = read_key(request, principal, POST, body)
@@ -193,6 +135,48 @@ class Chat:
             if turn.durability == "log":  # the database is away, and the answer with it
                 return _still_waiting(turn)
             return await self._answer(turn, wire)
+
+    async def conversations(
+        self, request: Request, user_id: User, skip: Skip = 0, limit: Annotated[int, Query(ge=1, le=100)] = 20
+    ) -> Response:
+        """Those in which something was said."""
+        principal = await self._caller(request, user_id, READ)
+        return json_answer(await self._conversations.list(principal, skip=skip, limit=limit))
+
+    async def history(
+        self,
+        request: Request,
+        user_id: User,
+        conversation_id: ConversationId,
+        skip: Skip | None = None,
+        limit: Annotated[int | None, Query(ge=1, le=MAX_MESSAGES)] = None,
+    ) -> Response:
+        """Without `skip` and `limit` all of it, at most the newest 1,000 messages; with them a page from its start."""
+        principal = await self._caller(request, user_id, READ)
+        session = await self._conversations.find(principal, conversation_id)
+        if skip is None and limit is None:
+            return json_answer(await self._conversations.whole(session))
+        return json_answer(await self._conversations.page(session, skip=skip or 0, limit=limit or 50))
+
+    async def tool_calls(
+        self,
+        request: Request,
+        user_id: User,
+        conversation_id: ConversationId,
+        skip: Skip = 0,
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    ) -> Response:
+        """In order, those of turns without an answer too."""
+        principal = await self._caller(request, user_id, READ)
+        session = await self._conversations.find(principal, conversation_id)
+        return json_answer(await self._conversations.tool_calls(session, skip=skip, limit=limit))
+
+    async def _caller(self, request: Request, user_id: str, scope: str) -> Principal:
+        principal = await self._authenticator.principal(bearer(request.headers))
+        principal.must(scope)
+        if user_id != principal.owner:
+            raise ForeignUserError
+        return principal
 
     async def _accepted(self, turn: Turn) -> Turn:
         try:
