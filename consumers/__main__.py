@@ -11,7 +11,8 @@ import uvloop
 
 from consumers._metrics import MetricsPortError, MetricsSettings, served
 from consumers.app import CONSUMERS, ConsumerProcess
-from events.process import configure_logs, settings_explained
+from events.process import configure_logs
+from events.settings import settings_explained
 from producers.connect import BusSettings
 from screening.policy import PolicyError
 from storage.database import DatabaseSettings

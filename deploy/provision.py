@@ -9,7 +9,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from events.errors import GanglionError, PermanentError
-from events.process import settings_explained
+from events.settings import settings_explained
 from producers.connect import BusSettings, Connection
 from producers.permissions import ADMIN
 from producers.topology import apply

@@ -14,7 +14,8 @@ from engine.app import create_app
 from engine.author import Author, RuleAuthor
 from engine.routes import MAX_BODY
 from engine.settings import EngineSettings
-from events.process import configure_logs, settings_explained, settle_memory
+from events.process import configure_logs, settle_memory
+from events.settings import settings_explained
 from events.spans import Spans, SpanSettings
 
 _STOP_WITHIN = 5

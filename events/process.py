@@ -1,28 +1,20 @@
 """What every process of ours sets once: logs that leak nothing, and a garbage collector that knows our memory."""
 
 import gc
-import json
 import logging
-import os
-import re
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
 
 import structlog
-from pydantic import ValidationError
-from pydantic_settings import BaseSettings, SettingsError
 
 from events.tracebacks import SecretiveFormatter, without_texts
 
 log = structlog.get_logger()
 
 _LINE = "%(levelname)s %(name)s %(message)s"
-_FIELD = re.compile(r'value for field "([^"]+)"')
 _THRESHOLDS = (20_000, 20, 100)
 
 
@@ -93,57 +85,6 @@ def _log_warning(  # noqa: PLR0917 - as the interpreter calls it
 ) -> None:
     """Where a warning came from: pydantic's quote the value that they are about."""
     log.warning("python_warned", category=category.__name__, file=filename, line=lineno)
-
-
-@contextmanager
-def settings_explained() -> Iterator[None]:
-    """Ends the process with one line when settings are wrong: which variable and why, without a value or traceback."""
-    try:
-        yield
-    except ValidationError as error:
-        kind = next((kind for kind in BaseSettings.__subclasses__() if kind.__name__ == error.title), None)
-        if kind is None:
-            raise
-        faults = error.errors(include_url=False, include_input=False, include_context=False)
-        prefix = kind.model_config.get("env_prefix", "")
-        raise SystemExit("; ".join(f"{_variable(fault['loc'], prefix)}: {fault['msg']}" for fault in faults)) from None
-    except SettingsError as error:
-        raise SystemExit(_unreadable(error)) from None
-
-
-def _variable(place: tuple[int | str, ...], prefix: str) -> str:
-    """The variable of a setting: an alias as it is, else the class's prefix and the field's name."""
-    if not place:
-        return "settings"
-    name = str(place[0])
-    return name if name.isupper() else f"{prefix}{name}".upper()
-
-
-def _unreadable(error: SettingsError) -> str:
-    """What to say of a value that ought to be JSON: the library names the field, and not whose it is."""
-    named = _FIELD.search(str(error))
-    if named is None:
-        return str(error)
-    fields = [(kind, kind.model_fields.get(named[1])) for kind in BaseSettings.__subclasses__()]
-    names = {
-        _variable(
-            (field.validation_alias if isinstance(field.validation_alias, str) else named[1],),
-            kind.model_config.get("env_prefix", ""),
-        )
-        for kind, field in fields
-        if field is not None
-    }
-    given = {name.upper(): value for name, value in os.environ.items()}
-    wrong = sorted(name for name in names if name in given and not _is_json(given[name]))
-    return "; ".join(f"{name}: it is not the JSON that it ought to be" for name in wrong) or str(error)
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except ValueError:
-        return False
-    return True
 
 
 def settle_memory() -> None:

@@ -7,7 +7,8 @@ if __name__ == "__main__":
 
 import prometheus_client
 
-from events.process import configure_logs, settings_explained, settle_memory
+from events.process import configure_logs, settle_memory
+from events.settings import settings_explained
 from gateway.app import GatewaySettings, create_gateway
 from gateway.server import server_for
 from screening.policy import PolicyError

@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from events.process import settings_explained
+from events.settings import settings_explained
 
 
 class ShopSettings(BaseSettings):
