@@ -15,7 +15,7 @@ from screening.fields import examine_fields
 from screening.judgement import judge
 from screening.keyed import with_keys, without_keys
 from screening.matcher import Candidate, CompiledRule
-from screening.model import EVERYTHING, RANK, Checks, Examination, Finding, Severity, Verdict, lowered
+from screening.model import EVERYTHING, RANK, TOO_MUCH, Checks, Examination, Finding, Severity, Verdict, lowered
 from screening.pattern import Pattern
 from screening.policy import Policy
 from screening.readings import DATA_FAMILIES, Reader, Reading
@@ -34,8 +34,6 @@ _FLOOR = {"critical": 0.97, "high": 0.6, "medium": 0.0, "low": 0.0}
 _BONUS = {"critical": 6.0, "high": 4.0, "medium": 1.0, "low": 0.0}
 _DIGIT_OR_LETTER = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:")
 _WORD = _DIGIT_OR_LETTER | set(b"_")
-
-
 _HEX_OR_COLON = frozenset(bytes([byte]) for byte in b"0123456789abcdefABCDEF:")
 
 
@@ -150,7 +148,7 @@ class Screener:
         A text with more of them than are checked is withheld whole.
         """
         findings = self.data_findings(text)
-        if any(found.type == "too_much_to_check" for found in findings):
+        if any(found.type == TOO_MUCH for found in findings):
             return "[WITHHELD]"
         return replace(text, (found for found in findings if found.family in DATA_FAMILIES), Placeholders())
 
@@ -184,7 +182,7 @@ def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
         if span[0] >= counted:  # what begins within a refused one counts as one with it
             tried, counted = tried + 1, span[1]
         if tried > rule.tries:
-            yield Finding("obfuscation", "too_much_to_check", "critical", field, *view.original(*span), 0.5, rule.id)
+            yield Finding("obfuscation", TOO_MUCH, "critical", field, *view.original(*span), 0.5, rule.id)
             return
         if accepted_so_far > _ENOUGH and rule.family not in DATA_FAMILIES:
             return
@@ -214,7 +212,7 @@ def _disguised(disguise: Disguise, field: str, length: int) -> Iterator[Finding]
             "obfuscation", "invisible_characters", "medium", field, 0, length, 0.7, "any.obfuscation.invisible"
         )
     if disguise.exhausting:
-        yield Finding("obfuscation", "too_much_to_check", "critical", field, 0, length, 0.5, "any.obfuscation.volume")
+        yield Finding("obfuscation", TOO_MUCH, "critical", field, 0, length, 0.5, "any.obfuscation.volume")
     if disguise.mixed >= 4:
         yield Finding("obfuscation", "mixed_scripts", "medium", field, 0, length, 0.7, "any.obfuscation.scripts")
 

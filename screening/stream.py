@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from screening.engine import Screener
-from screening.model import Finding
+from screening.model import TOO_MUCH, Finding
 from screening.pattern import Pattern
 from screening.readings import DATA_FAMILIES
 from screening.redaction import Placeholders
@@ -103,7 +103,7 @@ class StreamRedactor:
             for f in found
             if f.family in DATA_FAMILIES
         ]
-        if any(f.type == "too_much_to_check" for f in found):
+        if any(f.type == TOO_MUCH for f in found):
             spans = [(0, len(self._held), "withheld")]
         if not final:
             raw = text.encode("utf-8", "replace")
