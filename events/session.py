@@ -40,7 +40,7 @@ class SessionEvent(EventData, aggregate="session"):
 class SessionControl(SessionEvent, name="control"):
     """Someone wants a session described anew or put away; absent fields stay as they are.
 
-    `body_sha256`: the fingerprint of the request, if it wished the same for others too, under one Idempotency-Key.
+    `body_sha256`: the fingerprint of the request, if it asked the same for others too, under one Idempotency-Key.
     """
 
     action: SessionAction

@@ -71,7 +71,7 @@ class Dependency(_Part):
 
 
 class Routing(_Part):
-    """What its owner wishes of the agent, beyond capabilities: some wishes weigh, `avoid` and `min_tier` exclude."""
+    """What its owner asks of the agent, beyond capabilities: preferences weigh, `avoid` and `min_tier` exclude."""
 
     preferred_agent_ids: tuple[Name, ...] = ()
     preferred_agent_type: Name | None = None
@@ -134,7 +134,7 @@ class TaskSubmitted(TaskEvent, name="submitted"):
 class TaskControl(TaskEvent, name="control"):
     """Someone wants a task's course changed; the keeper decides whether it can be.
 
-    `body_sha256`: the fingerprint of the request, if it wished the same for others too, under one Idempotency-Key.
+    `body_sha256`: the fingerprint of the request, if it asked the same for others too, under one Idempotency-Key.
     """
 
     action: ControlAction

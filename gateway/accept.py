@@ -8,10 +8,10 @@ from events.base import Event, EventData
 from events.errors import LogFullError, OutcomeUnknownError, OverloadedError
 from gateway.bus import Bus
 from gateway.commits import NEW_EPOCH, Commits
-from gateway.headroom import Headroom
-from gateway.inspecting import Inspector
-from gateway.lag import Lag
 from gateway.metrics import Metrics
+from gateway.operations.headroom import Headroom
+from gateway.operations.lag import Lag
+from gateway.reflex.inspecting import Inspector
 from producers.publisher import Ack
 
 SOURCE = "/gateway"

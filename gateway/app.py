@@ -17,53 +17,53 @@ from starlette.types import ASGIApp
 
 from events.errors import GanglionError
 from gateway.accept import SOURCE, Acceptor
-from gateway.admission import Admission
 from gateway.agents.routes import Agents, agent_routes
-from gateway.auth import AuthSettings
+from gateway.auth.bearer import AuthSettings
+from gateway.auth.callout import OutsiderSettings
+from gateway.auth.rates import CountingAuthenticator, Rates, RateSettings
 from gateway.background import running
 from gateway.bus import Bus
-from gateway.callout import OutsiderSettings
 from gateway.chat.assembly import chat_routes
 from gateway.chat.waiting import Waiting
-from gateway.checkup import Checkup
 from gateway.commits import Commits
 from gateway.compat.routes import compat_routes
 from gateway.compat.socket import Surroundings
 from gateway.compat.texts import Texts
-from gateway.controlling import Controlling
-from gateway.dlq import Dlq
-from gateway.documentation import describe
 from gateway.door.door import Door
 from gateway.door.outside import Outside
 from gateway.door.table import door_rules
 from gateway.door.watching import NatsWatch
-from gateway.edge import Edge
 from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
-from gateway.guests import Guests
-from gateway.headroom import Headroom
-from gateway.health import HealthRoutes, running_version
-from gateway.hot import HotRoutes
-from gateway.hub import Hub
-from gateway.inspecting import Inspector
-from gateway.lag import Lag
-from gateway.lookup import Lookup, Recents
+from gateway.http.documentation import describe
+from gateway.http.edge import Edge
+from gateway.http.fast_path import FastPath
+from gateway.live.admission import Admission
+from gateway.live.guests import Guests
+from gateway.live.hub import Hub
+from gateway.live.previews import Previews
+from gateway.live.replay import Replayer
+from gateway.live.snapshots import Snapshots
+from gateway.live.sockets import Sockets
+from gateway.live.sse import Streams
+from gateway.live.streaming import Streaming, description_router
+from gateway.live.system_room import SystemRoom
+from gateway.live.ws import LiveSockets
 from gateway.metrics import Metrics
-from gateway.moments import Moments
-from gateway.previews import Previews
-from gateway.processing import ProcessSettings
-from gateway.rates import CountingAuthenticator, Rates, RateSettings
-from gateway.reading import Reading
-from gateway.reflex import ReflexRoutes
-from gateway.replay import Replayer
+from gateway.operations.checkup import Checkup
+from gateway.operations.dead_letters import DeadLetters
+from gateway.operations.headroom import Headroom
+from gateway.operations.health import HealthRoutes, running_version
+from gateway.operations.lag import Lag
+from gateway.reflex.inspecting import Inspector
+from gateway.reflex.processing import ProcessSettings
+from gateway.reflex.routes import ReflexRoutes
 from gateway.sessions.assembly import session_routes
-from gateway.sockets import Sockets
-from gateway.sse import Streams
-from gateway.streaming import Streaming, description_router
-from gateway.submitting import CREATE, SUBMIT, Submitting
-from gateway.wellbeing import Watch
+from gateway.tasks.controlling import Controlling
+from gateway.tasks.lookup import Lookup, Recents
+from gateway.tasks.reading import Reading
+from gateway.tasks.submitting import CREATE, SUBMIT, Submitting
 from gateway.workflows.access import Access
 from gateway.workflows.routes import workflow_routes
-from gateway.ws import LiveSockets
 from producers.connect import BusSettings
 from screening.settings import ScreeningSettings
 from storage.database import DatabaseSettings
@@ -136,7 +136,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     acceptor = Acceptor(bus, commits, lag, metrics, inspector=inspector, headroom=headroom)
     lookup = Lookup(engine, recents)
     admission = Admission(authenticator, lookup, engine)
-    replayer = Replayer(engine, hub, commits, Moments(engine))
+    replayer = Replayer(engine, hub, commits, Snapshots(engine))
     streams, waiting = Streams(replayer, metrics), Waiting(hub, replayer)
     sockets = Sockets(metrics, settings.http.allowed_origins)
     live = LiveSockets(sockets, admission, replayer)
@@ -151,7 +151,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     )
     controlling = Controlling(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine)
     reading = Reading(authenticator=authenticator, lookup=lookup, engine=engine, streams=streams)
-    dlq = Dlq(authenticator=authenticator, acceptor=acceptor, bus=bus, engine=engine)
+    dead_letters = DeadLetters(authenticator=authenticator, acceptor=acceptor, bus=bus, engine=engine)
     reflex = ReflexRoutes(
         authenticator=authenticator,
         lookup=lookup,
@@ -188,7 +188,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     async def read_the_log() -> None:
         await hub.run(await bus.client())
 
-    watch = Watch(bus, commits, lag, hub)
+    system_room = SystemRoom(bus, commits, lag, hub)
 
     async def listen() -> None:
         await hub.speech.run(await bus.client())
@@ -202,7 +202,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             checkup.run(),
             read_the_log(),
             listen(),
-            watch.run(),
+            system_room.run(),
             sockets.keep_alive(),
             streams.keep_moving(),
             Guests(engine, replayer).run(),
@@ -221,7 +221,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.router.routes.append(Route(CREATE.path, submitting.create, methods=["POST"]))
     app.router.routes.extend(compat_routes(Surroundings(sockets, admission, replayer, Texts())))
     # The routes themselves: of a router that is included each is made anew, a third of what building a gateway takes.
-    for part in (reading, Streaming(admission, streams), outside, controlling, dlq, reflex, health):
+    for part in (reading, Streaming(admission, streams), outside, controlling, dead_letters, reflex, health):
         app.router.routes.extend(part.router().routes)
     for router in (
         description_router(),
@@ -240,8 +240,8 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     ):
         app.router.routes.extend(router.routes)
     posts = {SUBMIT.path: submitting.submit, CREATE.path: submitting.create, **outside.hot()}
-    hot = HotRoutes(app, posts, live.serve)
-    return Gateway(Edge(_with_cors(hot, settings.http), metrics), hub, sockets, streams, waiting)
+    fast_path = FastPath(app, posts, live.serve)
+    return Gateway(Edge(_with_cors(fast_path, settings.http), metrics), hub, sockets, streams, waiting)
 
 
 def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

@@ -2,7 +2,7 @@
 
 Roles of ours are users of the account GANGLION, outsiders of the account OUTSIDE, which imports from it no more than
 `EXPORTS`. A consumer's rights follow from its row in `events/streams.py`; what else it does on NATS stands in
-`_BESIDES`. `deploy/nats_users.py` writes this into the server's configuration, `gateway/callout.py` into tokens.
+`_BESIDES`. `deploy/nats_users.py` writes this into the server's configuration, `gateway/auth/callout.py` into tokens.
 """
 
 from collections.abc import Iterable

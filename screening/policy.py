@@ -16,7 +16,7 @@ from screening.model import SEVERITIES, Severity
 Action = Literal["block", "redact", "flag"]
 
 KINDS = ("goal", "subtask", "turn", "refinement", "upload", "output", "files")
-"""What texts are for: tasks of four kinds, other wishes, and what agents bring back."""
+"""What texts are for: tasks of four kinds, other commands, and what agents bring back."""
 Whose = Annotated[str, StringConstraints(pattern=rf"^(\*|[A-Za-z0-9_-]{{1,64}})/(\*|{'|'.join(KINDS)})$")]
 """`tenant/kind`, with `*` for any."""
 _TOLD = 3

@@ -30,7 +30,7 @@ class Decided:
 
     proposal: Document
     diff: str
-    wish: str
+    decision: str
     status: int
     answer: Document
 
@@ -38,7 +38,7 @@ class Decided:
     def code(self) -> str:
         """What became of it, in a word."""
         if self.status == httpx.codes.OK:
-            return "approved" if self.wish == "approve" else "rejected"
+            return "approved" if self.decision == "approve" else "rejected"
         return str(self.answer.get("code"))
 
 
@@ -62,12 +62,12 @@ class Refiner:
                 return found
             await asyncio.sleep(_LOOK_EVERY)
 
-    async def decide(self, proposal: str, wish: str) -> Decided:
+    async def decide(self, proposal: str, decision: str) -> Decided:
         """Read it, read what it changes, decide."""
         found = await self.look(proposal)
         diff = (await self._client.get(proposal, headers={"Accept": "text/x-diff"})).text
-        answer = await self._client.post(f"{proposal}/{wish}", headers={"If-Match": f'"{found["digest"]}"'})
-        return Decided(found, diff, wish, answer.status_code, cast("Document", answer.json()))
+        answer = await self._client.post(f"{proposal}/{decision}", headers={"If-Match": f'"{found["digest"]}"'})
+        return Decided(found, diff, decision, answer.status_code, cast("Document", answer.json()))
 
     async def draft(self) -> Document:
         """The draft with its files."""
@@ -113,7 +113,7 @@ def _show(output: Output, decisions: tuple[Decided, ...], draft: Document) -> No
         return
     for decided in decisions:
         output.line(Text(f"{decided.proposal['user_prompt']}", style="bold"))
-        output.line(f"{decided.proposal['summary']}; {decided.wish} -> {decided.status} {decided.code}")
+        output.line(f"{decided.proposal['summary']}; {decided.decision} -> {decided.status} {decided.code}")
         if decided.status == httpx.codes.CONFLICT:
             output.line(f"  differs now: {_paths(decided.answer)}")
         else:
@@ -151,7 +151,7 @@ def _record(decided: Decided) -> Document:
     return {
         "prompt": decided.proposal["user_prompt"],
         "summary": decided.proposal["summary"],
-        "decision": decided.wish,
+        "decision": decided.decision,
         "status": decided.status,
         "code": decided.code,
         "diff": decided.diff,

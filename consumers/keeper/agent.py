@@ -81,10 +81,10 @@ def _heard(beat: AgentHeartbeat, agent: AgentState) -> AgentEntered | None:
 
 
 @_lead_to.register
-def _leaves(wish: AgentDeregistered, agent: AgentState) -> AgentEntered | None:
-    if not wish.drain:
-        return _enter(agent, "gone", since=agent, reason=wish.reason or "deregistered")
-    return None if agent.draining else _enter(agent, "draining", since=agent, reason=wish.reason or "draining")
+def _leaves(command: AgentDeregistered, agent: AgentState) -> AgentEntered | None:
+    if not command.drain:
+        return _enter(agent, "gone", since=agent, reason=command.reason or "deregistered")
+    return None if agent.draining else _enter(agent, "draining", since=agent, reason=command.reason or "draining")
 
 
 def _enter(agent: AgentState, status: AgentStatus, *, since: AgentState | None, reason: str) -> AgentEntered:

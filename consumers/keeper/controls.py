@@ -1,4 +1,4 @@
-"""Wishes: start, cancel, pause, resume, retry, complete, fail, time out. The task's state grants or refuses each."""
+"""Commands: start, cancel, pause, resume, retry, complete, fail, time out. The task's state grants or refuses each."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ VERDICT_WITHIN = timedelta(seconds=60)
 
 
 class Scene(NamedTuple):
-    """What a rule may look at beside the wish and the task."""
+    """What a rule may look at beside the command and the task."""
 
     world: World
     at: datetime
@@ -31,7 +31,7 @@ Rule = Callable[[TaskControl, TaskState, Scene], list[Effect]]
 
 
 def controlled(control: TaskControl, task: TaskState, world: World, at: datetime) -> list[Effect]:
-    """What a wish leads to. Raises RefusedError."""
+    """What a command leads to. Raises RefusedError."""
     if task.status in FINAL and control.action not in ("retry", "replay", "follow_up"):
         raise RefusedError("task_final")
     if control.action in _BEGINS and turns.is_archived(world, task):
@@ -45,7 +45,7 @@ def has_attempts_left(task: TaskState) -> bool:
 
 
 def after(control: TaskControl, task: TaskState, at: datetime) -> TaskState:
-    """What a granted wish leaves on the task, whatever state follows.
+    """What a granted command leaves on the task, whatever state follows.
 
     Who opens a task again grants it its budget anew, and a deadline if the old one has passed.
     """

@@ -23,7 +23,7 @@ def touches(event: Event[EventData]) -> Iterable[Key]:
 
 
 def decide(world: World, event: Event[EventData], _: datetime) -> Sequence[Effect]:
-    """What a wish leads to: the workflow as it will be, and proposals that no longer fit. Raises RefusedError."""
+    """What a command leads to: the workflow as it will be, and proposals that no longer fit. Raises RefusedError."""
     data = event.data
     if not isinstance(data, WorkflowControl):
         return ()
@@ -126,7 +126,7 @@ def _noted(_: EventData, workflow: WorkflowState, __: World, ___: Event[EventDat
 
 
 @_noted.register
-def _noted_wish(
+def _noted_command(
     data: WorkflowControl, workflow: WorkflowState, world: World, event: Event[EventData], at: datetime
 ) -> WorkflowState:
     if data.action == "publish":

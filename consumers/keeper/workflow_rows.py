@@ -52,7 +52,7 @@ def proposal_row(state: ProposalState) -> Row:
 
 
 def version_row(state: WorkflowState, number: int, by: str, at: datetime, event_id: str) -> Row:
-    """The draft as it is, as a version; `event_id` is that of the wish."""
+    """The draft as it is, as a version; `event_id` is that of the command."""
     files = to_json(state.draft_files).decode()
     return (
         state.id,

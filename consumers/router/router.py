@@ -167,7 +167,7 @@ class Router:
         if self._generation != self._live.generation or len(self._judged) > _REMEMBERED:
             self._generation = self._live.generation
             self._judged.clear()
-        if needs.wishes.min_tier is not None:  # a record changes with every run
+        if needs.routing.min_tier is not None:  # a record changes with every run
             return entrants(self._live.serving(needs.tenant), needs)
         found = self._judged.get(needs)
         if found is None:

@@ -34,21 +34,21 @@ class Needs(NamedTuple):
 
     tenant: str
     capabilities: tuple[str, ...]
-    wishes: Routing
+    routing: Routing
 
     @classmethod
-    def of(cls, tenant: str, kind: Kind, capabilities: Iterable[str], wishes: Routing | None) -> "Needs":
+    def of(cls, tenant: str, kind: Kind, capabilities: Iterable[str], routing: Routing | None) -> "Needs":
         """The needs of a task of this kind; without any capability, what the kind implies."""
-        return cls(tenant, tuple(sorted(set(capabilities))) or IMPLIED[kind], wishes or _NO_WISHES)
+        return cls(tenant, tuple(sorted(set(capabilities))) or IMPLIED[kind], routing or _NO_ROUTING)
 
     @property
     def queue(self) -> str:
         """The name of the queue: everything that decides who may take the task, and nothing else."""
-        avoided = ",".join(sorted(set(self.wishes.avoid_technologies)))
-        return f"{','.join(self.capabilities)}|{avoided}|{self.wishes.min_tier or ''}"
+        avoided = ",".join(sorted(set(self.routing.avoid_technologies)))
+        return f"{','.join(self.capabilities)}|{avoided}|{self.routing.min_tier or ''}"
 
 
-_NO_WISHES = Routing()
+_NO_ROUTING = Routing()
 
 
 class Ranking(NamedTuple):
@@ -97,10 +97,10 @@ def never(agent: LiveAgent, needs: Needs) -> str | None:
     missing = [name for name in needs.capabilities if name not in agent.spec.capabilities]
     if missing:
         return f"lacks {', '.join(missing)}"
-    avoided = agent.spec.technologies.intersection(needs.wishes.avoid_technologies)
+    avoided = agent.spec.technologies.intersection(needs.routing.avoid_technologies)
     if avoided:
         return f"uses {', '.join(sorted(avoided))}"
-    least = needs.wishes.min_tier
+    least = needs.routing.min_tier
     if least is not None and quality(agent.window) < dict(TIERS)[least]:
         return f"below {least}"
     return None
@@ -124,11 +124,11 @@ def not_now(agent: LiveAgent, now: int) -> str | None:
 
 def parts_of(agent: LiveAgent, needs: Needs) -> dict[str, float]:
     """Each part of the score, from 0 to 1."""
-    wishes = needs.wishes
+    routing = needs.routing
     weights = agent.spec.capabilities
-    wanted = wishes.technologies
-    prefers = bool(wishes.preferred_agent_ids or wishes.preferred_agent_type)
-    preferred = agent.agent_id in wishes.preferred_agent_ids or agent.spec.agent_type == wishes.preferred_agent_type
+    wanted = routing.technologies
+    prefers = bool(routing.preferred_agent_ids or routing.preferred_agent_type)
+    preferred = agent.agent_id in routing.preferred_agent_ids or agent.spec.agent_type == routing.preferred_agent_type
     return {
         "quality": quality(agent.window),
         "capability": sum(weights[name] for name in needs.capabilities) / len(needs.capabilities),

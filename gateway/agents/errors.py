@@ -41,5 +41,5 @@ _REFUSALS: Mapping[str, type[PermanentError]] = {"unknown_agent": NotFoundError,
 
 
 def agent_refusal(code: str) -> PermanentError:
-    """The error for a refused wish about an agent."""
+    """The error for a refused command about an agent."""
     return _REFUSALS[code]() if code in _REFUSALS else RefusedError(f"It was refused ({code}).")

@@ -26,11 +26,11 @@ from events.run import (
 from events.task import TaskError
 from gateway.accept import SOURCE
 from gateway.agents.errors import OutputTooLargeError
+from gateway.auth.sender import Kind
 from gateway.door.arrival import Arrival
 from gateway.door.rules import Rule, Said, read_said
 from gateway.errors import NotFoundError
-from gateway.requests import Whole
-from gateway.sender import Kind
+from gateway.http.values import Whole
 from storage.agents import find_agent, find_assignment
 from storage.reading import Database
 

@@ -117,7 +117,7 @@ class RouteAnswer(BaseModel):
 
 
 class Kept(BaseModel):
-    """202: the wish is in the log; the database will follow."""
+    """202: the command is in the log; the database will follow."""
 
     id: str
     message: str

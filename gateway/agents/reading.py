@@ -18,14 +18,13 @@ from gateway.agents.errors import AgentUnavailableError, RouterAwayError
 from gateway.agents.registry import HOME, ONE, AgentId, Responses
 from gateway.agents.requests import RouteTaskRequest
 from gateway.agents.views import View, agent_view, page_view, performance_view, statistics_view
-from gateway.answers import json_answer
-from gateway.auth import READ, Authenticator, Principal, bearer
-from gateway.bodies import read_json
+from gateway.auth.bearer import READ, Authenticator, Principal, bearer
 from gateway.bus import Bus
-from gateway.documentation import problems, request_body
 from gateway.errors import NotFoundError
-from gateway.reading import Limit
-from gateway.requests import read_body
+from gateway.http.answers import json_answer
+from gateway.http.bodies import read_body, read_json
+from gateway.http.documentation import problems, request_body
+from gateway.tasks.reading import Limit
 from producers.permissions import ROUTE_QUESTIONS
 from storage.agents import AgentRow, figures_of, find_agent, list_agents
 from storage.reading import Database
@@ -118,7 +117,7 @@ class Looking:
         question = RouteQuestion(
             tenant=principal.tenant,
             required_capabilities=tuple(asked.required_capabilities),
-            routing=asked.wishes(),
+            routing=asked.preferences(),
         )
         return json_answer(_answer_view(await self._ask(question)))
 

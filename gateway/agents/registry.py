@@ -23,15 +23,14 @@ from gateway.agents.requests import (
     RegisterExternalAgentRequest,
 )
 from gateway.agents.views import agent_view, registered_view
-from gateway.answers import json_answer
-from gateway.auth import Authenticator, Principal, bearer
-from gateway.bodies import read_json
-from gateway.documentation import problems, request_body
+from gateway.auth.bearer import Authenticator, Principal, bearer
+from gateway.commands import Answered, Commands
 from gateway.errors import IdempotencyConflictError, NotFoundError, UnauthorizedError
-from gateway.preferences import Key, read_key
-from gateway.requests import read_body
-from gateway.trail import Trail
-from gateway.wishes import Answered, Wishes
+from gateway.http.answers import json_answer
+from gateway.http.bodies import read_body, read_json
+from gateway.http.documentation import problems, request_body
+from gateway.http.preferences import Key, read_key
+from gateway.http.trail import Trail
 from gateway.workflows.bodies import IdempotencyKey, read_optional
 from storage.agents import AgentRow, find_agent, hash_of, verify_agent
 from storage.log import settled
@@ -46,7 +45,7 @@ AGENTS = "agents:write"
 Responses = dict[int | str, dict[str, object]]
 AgentId = Annotated[Name, Path()]
 _TOKEN = "gat_"  # noqa: S105 - how such a token begins; its tenant follows
-_KEPT = "The wish is kept in the log; the database will follow."
+_KEPT = "The command is kept in the log; the database will follow."
 
 
 class PlaceSettings(BaseSettings):
@@ -60,9 +59,9 @@ class PlaceSettings(BaseSettings):
 class Registry:
     """The routes that change an agent."""
 
-    def __init__(self, authenticator: Authenticator, wishes: Wishes, engine: Database, nats_url: str) -> None:
+    def __init__(self, authenticator: Authenticator, commands: Commands, engine: Database, nats_url: str) -> None:
         self._authenticator = authenticator
-        self._wishes = wishes
+        self._commands = commands
         self._engine = engine
         self._nats_url = nats_url
 
@@ -182,7 +181,7 @@ class Registry:
             load=asked.current_load,
             metrics=asked.metrics,
         )
-        answered = await self._wishes.ask(_event(request, beat, tenant, owner, None), None)
+        answered = await self._commands.ask(_event(request, beat, tenant, owner, None), None)
         if answered.refusal is not None:
             raise agent_refusal(answered.refusal)
         return Response(status_code=204)
@@ -194,7 +193,7 @@ class Registry:
         token = f"{_TOKEN}{principal.tenant}.{secrets.token_urlsafe(32)}"
         data = offer.model_copy(update={"token_hash": hash_of(token)})
         try:
-            answered = await self._wishes.ask(_event(request, data, principal.tenant, principal.owner, key), key)
+            answered = await self._commands.ask(_event(request, data, principal.tenant, principal.owner, key), key)
         except IdempotencyConflictError:
             # What was made at the same time with this key may differ in nothing but the token it drew.
             earlier = await self._earlier(key, offer) if key is not None else None
@@ -242,7 +241,7 @@ class Registry:
             key = read_key(request, principal, f"{ONE}/{verb}", f"{agent_id}\n".encode() + body)
         row = await self._own(principal, agent_id, gone=key is not None)
         data = AgentDeregistered(agent_id=agent_id, drain=asked.drain, by=principal.owner, reason=asked.reason)
-        answered = await self._wishes.ask(_event(request, data, row.tenant, row.owner, key), key)
+        answered = await self._commands.ask(_event(request, data, row.tenant, row.owner, key), key)
         return await self._changed(row, answered)
 
     async def _changed(self, row: AgentRow, answered: Answered) -> Response:

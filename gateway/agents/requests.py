@@ -8,7 +8,7 @@ from events.agent import Tier, is_outside
 from events.base import JsonObject
 from events.ids import Name
 from events.task import Routing
-from gateway.requests import Whole
+from gateway.http.values import Whole
 
 AgentType = Literal[
     "architect", "implementer", "reviewer", "debugger", "integrator", "orchestrator", "analyst", "optimizer"
@@ -100,8 +100,8 @@ class RouteTaskRequest(_Body):
     technologies: _Names = Field(default_factory=list)
     avoid_technologies: _Names = Field(default_factory=list)
 
-    def wishes(self) -> Routing:
-        """What is wished beyond capabilities."""
+    def preferences(self) -> Routing:
+        """What is asked for beyond capabilities."""
         least = self.min_performance_tier
         return Routing(
             preferred_agent_ids=tuple(self.preferred_agent_ids),

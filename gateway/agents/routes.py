@@ -7,9 +7,9 @@ from fastapi import APIRouter
 from gateway.accept import Acceptor
 from gateway.agents.reading import Looking
 from gateway.agents.registry import PlaceSettings, Registry
-from gateway.auth import Authenticator
+from gateway.auth.bearer import Authenticator
 from gateway.bus import Bus
-from gateway.wishes import Wishes
+from gateway.commands import Commands
 from producers.connect import BusSettings
 from producers.permissions import GATEWAY
 from storage.agents import verify_agent
@@ -17,7 +17,7 @@ from storage.reading import Database
 
 
 class Agents:
-    """What is known of outside agents (`gateway.callout.AgentRegistry`)."""
+    """What is known of outside agents (`gateway.auth.callout.AgentRegistry`)."""
 
     def __init__(self, engine: Database) -> None:
         self._engine = engine
@@ -34,7 +34,7 @@ def agent_routes(
     place = PlaceSettings().public_nats_url or _without_secrets(settings.url_for(GATEWAY))
     router = APIRouter()
     router.routes.extend(Looking(authenticator, engine, bus).router().routes)
-    router.routes.extend(Registry(authenticator, Wishes(acceptor, engine), engine, place).router().routes)
+    router.routes.extend(Registry(authenticator, Commands(acceptor, engine), engine, place).router().routes)
     return router
 
 

@@ -3,15 +3,15 @@
 from fastapi import APIRouter
 
 from gateway.accept import Acceptor
-from gateway.auth import Authenticator
+from gateway.auth.bearer import Authenticator
 from gateway.chat.conversations import Conversations
 from gateway.chat.routes import Chat
 from gateway.chat.turn import Turns
 from gateway.chat.waiting import Waiting
+from gateway.commands import Commands
 from gateway.commits import Commits
+from gateway.live.sse import Streams
 from gateway.metrics import Metrics
-from gateway.sse import Streams
-from gateway.wishes import Wishes
 from storage.reading import Database
 
 
@@ -26,8 +26,8 @@ def chat_routes(
     streams: Streams,
 ) -> APIRouter:
     """The routes of `/api/{user_id}`."""
-    wishes = Wishes(acceptor, engine)
-    turns = Turns(acceptor=acceptor, commits=commits, wishes=wishes, engine=engine, metrics=metrics)
+    commands = Commands(acceptor, engine)
+    turns = Turns(acceptor=acceptor, commits=commits, commands=commands, engine=engine, metrics=metrics)
     conversations = Conversations(engine)
     return Chat(
         authenticator=authenticator, turns=turns, waiting=waiting, conversations=conversations, streams=streams

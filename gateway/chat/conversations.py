@@ -5,10 +5,10 @@ from uuid import UUID
 
 from events.errors import InvalidIdError
 from events.ids import checked_name
-from gateway.auth import Principal
+from gateway.auth.bearer import Principal
 from gateway.chat.errors import ConversationNotFoundError, ForeignConversationError
 from gateway.chat.views import conversation_view, tool_call_view
-from gateway.views import View
+from gateway.tasks.views import View
 from storage.messages import MessageRow, answer_to, messages_after, newest_messages, tool_calls_of
 from storage.reading import Database
 from storage.sessions import SessionRow, conversations, find_session

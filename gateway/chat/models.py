@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from events.base import JsonObject
-from gateway.models import Links
+from gateway.tasks.models import Links
 
 MAX_MESSAGE = 5_000
 

@@ -14,22 +14,21 @@ from starlette.responses import Response, StreamingResponse
 from events.errors import GanglionError
 from events.task import GOOD
 from gateway.accept import Durability
-from gateway.answers import json_answer
-from gateway.auth import READ, WRITE, Authenticator, Principal, bearer
-from gateway.bodies import read_json
+from gateway.auth.bearer import READ, WRITE, Authenticator, Principal, bearer
 from gateway.chat.conversations import MAX_MESSAGES, Conversations
 from gateway.chat.errors import AgentTimeoutError, ForeignUserError, InvalidMessageError, about, failure_of
 from gateway.chat.models import ChatAccepted, ChatRequest, ChatResponse, Conversation, ListedToolCall
 from gateway.chat.streaming import TurnStream
 from gateway.chat.turn import Turn, Turns, make_turn
 from gateway.chat.waiting import TurnWire, Waiting
-from gateway.documentation import problems, request_body
 from gateway.errors import InvalidBodyError, faults_of_parameters
-from gateway.http_wire import Line, line_of
-from gateway.preferences import read_key, wants_stream
-from gateway.requests import read_body
-from gateway.sse import HEADERS, Streams
-from gateway.trail import Trail
+from gateway.http.answers import json_answer
+from gateway.http.bodies import read_body, read_json
+from gateway.http.documentation import problems, request_body
+from gateway.http.preferences import read_key, wants_stream
+from gateway.http.protocol import Line, line_of
+from gateway.http.trail import Trail
+from gateway.live.sse import HEADERS, Streams
 
 POST = "/api/{user_id}/chat"
 

@@ -9,15 +9,15 @@ from events.ids import derived_id, new_id
 from events.session import SessionSpec
 from events.task import FINAL, TURN_SECONDS, Budget, TaskSpec, TaskSubmitted
 from gateway.accept import SOURCE, Acceptor, Durability
-from gateway.auth import Principal
+from gateway.auth.bearer import Principal
 from gateway.chat.models import ChatRequest
+from gateway.commands import Commands
 from gateway.commits import Commits
 from gateway.errors import UnansweredError
+from gateway.http.preferences import Key
+from gateway.http.trail import Trail
+from gateway.live.rooms import Room
 from gateway.metrics import Metrics
-from gateway.preferences import Key
-from gateway.rooms import Room
-from gateway.trail import Trail
-from gateway.wishes import Wishes
 from storage.reading import Database
 from storage.tasks import TaskRow, find_task
 
@@ -75,11 +75,11 @@ class Turns:
     """Keeps turns and finds them again."""
 
     def __init__(
-        self, *, acceptor: Acceptor, commits: Commits, wishes: Wishes, engine: Database, metrics: Metrics
+        self, *, acceptor: Acceptor, commits: Commits, commands: Commands, engine: Database, metrics: Metrics
     ) -> None:
         self._acceptor = acceptor
         self._commits = commits
-        self._wishes = wishes
+        self._commands = commands
         self._engine = engine
         self._metrics = metrics
 
@@ -91,7 +91,7 @@ class Turns:
             raise StoreUnavailableError
         self._acceptor.refuse_if_overloaded()
         try:
-            answered = await self._wishes.ask(turn.event, turn.key)
+            answered = await self._commands.ask(turn.event, turn.key)
         except OutcomeUnknownError as error:
             raise UnansweredError(turn.task_id, turn.key.value if turn.key else None) from error
         outcome = answered.outcome

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from events.base import JsonObject
 from events.ids import derived_id
-from gateway.views import View
+from gateway.tasks.views import View
 from storage.messages import MessageRow, ToolCallRow
 from storage.sessions import SessionRow
 

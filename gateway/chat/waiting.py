@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from typing import Literal
 
 from events.task import FINAL, TURN_SECONDS
-from gateway.encoding import to_json
-from gateway.frames import Frame
-from gateway.hub import Hub
-from gateway.outlet import QueueOutlet
-from gateway.replay import Replayer
-from gateway.rooms import Room
-from gateway.speech import Saying
-from gateway.subscription import Fields, Subscription
+from gateway.http.encoding import to_json
+from gateway.live.frames import Frame
+from gateway.live.hub import Hub
+from gateway.live.outlet import QueueOutlet
+from gateway.live.replay import Replayer
+from gateway.live.rooms import Room
+from gateway.live.speech import Saying
+from gateway.live.subscription import Fields, Subscription
 
 QUEUED = 30.0
 RUNNING = TURN_SECONDS + 2.0

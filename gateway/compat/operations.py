@@ -13,9 +13,9 @@ from events.errors import GanglionError
 from gateway.compat.socket import CompatSocket, Surroundings
 from gateway.compat.words import translated
 from gateway.errors import MissingScopeError
-from gateway.frames import Frame
-from gateway.rooms import Room
-from gateway.subscription import Fields
+from gateway.live.frames import Frame
+from gateway.live.rooms import Room
+from gateway.live.subscription import Fields
 
 _MAX_NAME = 128
 

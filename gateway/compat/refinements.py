@@ -14,10 +14,10 @@ from starlette.websockets import WebSocket
 from events.cursor import Cursor
 from events.task import GOOD
 from gateway.compat.socket import CompatSocket, Surroundings
-from gateway.frames import SETTLED, Frame
-from gateway.rooms import Room
-from gateway.speech import Saying
-from gateway.subscription import Fields
+from gateway.live.frames import SETTLED, Frame
+from gateway.live.rooms import Room
+from gateway.live.speech import Saying
+from gateway.live.subscription import Fields
 
 Data = Mapping[str, object]
 

@@ -15,20 +15,20 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from events.cursor import Cursor
 from events.errors import GanglionError
-from gateway.admission import Admission, Found
-from gateway.auth import bearer
+from gateway.auth.bearer import bearer
 from gateway.compat.texts import Texts
-from gateway.encoding import to_json
 from gateway.errors import UnauthorizedError
-from gateway.frames import Frame, text_message
-from gateway.guests import SharedNoLongerError
-from gateway.replay import Replayer
-from gateway.rooms import Room
-from gateway.sockets import Connection, Sockets
-from gateway.speech import Saying
-from gateway.subscription import Fields, Subscription
-from gateway.wire import outlet_of
-from gateway.ws import answered_protocol, protocol_token
+from gateway.http.encoding import to_json
+from gateway.live.admission import Admission, Found
+from gateway.live.frames import Frame, text_message
+from gateway.live.guests import SharedNoLongerError
+from gateway.live.protocol import outlet_of
+from gateway.live.replay import Replayer
+from gateway.live.rooms import Room
+from gateway.live.sockets import Connection, Sockets
+from gateway.live.speech import Saying
+from gateway.live.subscription import Fields, Subscription
+from gateway.live.ws import answered_protocol, protocol_token
 
 log = structlog.get_logger()
 

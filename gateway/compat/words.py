@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping
 
 from events.ids import derived_text
-from gateway.frames import Frame
-from gateway.rooms import Room
-from gateway.subscription import Fields
+from gateway.live.frames import Frame
+from gateway.live.rooms import Room
+from gateway.live.subscription import Fields
 
 Data = Mapping[str, object]
 

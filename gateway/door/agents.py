@@ -9,9 +9,9 @@ from pydantic import BaseModel
 from events.agent import PRESENCE_EVENTS
 from events.base import Event, EventData
 from events.run import RUN_EVENTS
+from gateway.auth.sender import Kind, Sender
 from gateway.door.arrival import Arrival
 from gateway.door.rules import Rule, read_said
-from gateway.sender import Kind, Sender
 
 
 class Facts(Protocol):

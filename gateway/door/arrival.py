@@ -15,9 +15,9 @@ from events import trace
 from events.base import Attribute, JsonObject
 from events.errors import InvalidEventError
 from events.ids import Name, derived_id
-from gateway.bodies import parse_json
+from gateway.auth.sender import Sender
 from gateway.errors import Fault, InvalidBodyError, faults_of
-from gateway.sender import Sender
+from gateway.http.bodies import parse_json
 
 DIGEST = "producerdigest"
 OURS = frozenset(

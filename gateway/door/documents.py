@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from gateway.models import Links, Problem
+from gateway.http.models import Problem
+from gateway.tasks.models import Links
 
 JsonMap = dict[str, object]
 

@@ -15,8 +15,8 @@ from gateway.commits import APPLIED, DUPLICATE, Commits
 from gateway.door.arrival import DIGEST, Arrival
 from gateway.door.rules import Rules
 from gateway.errors import IdempotencyConflictError, NotFoundError, OutcomeError, UnansweredError
-from gateway.lookup import Recent, Recents
-from gateway.previews import Previews
+from gateway.live.previews import Previews
+from gateway.tasks.lookup import Recent, Recents
 from storage.log import Settled, settled
 from storage.reading import Database
 

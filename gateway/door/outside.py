@@ -6,17 +6,17 @@ from collections.abc import Coroutine
 from fastapi import APIRouter
 from nats.aio.client import Client
 
-from gateway.auth import Authenticator
+from gateway.auth.bearer import Authenticator
+from gateway.auth.callout import AgentRegistry, Callout, OutsiderSettings
+from gateway.auth.rates import Rates
 from gateway.bus import Bus
-from gateway.callout import AgentRegistry, Callout, OutsiderSettings
 from gateway.door.door import Door
 from gateway.door.over_http import PATH as EVENTS
 from gateway.door.over_http import HttpDoor
 from gateway.door.over_nats import NatsDoor
 from gateway.door.schemas import Schemas
 from gateway.door.watching import NatsWatch
-from gateway.hot import Handler
-from gateway.rates import Rates
+from gateway.http.fast_path import Handler
 from producers.connect import BusSettings
 
 
@@ -51,7 +51,7 @@ class Outside:
         return router
 
     def hot(self) -> dict[str, Handler]:
-        """What is asked for most, for gateway/hot.py."""
+        """What is asked for most, for gateway/http/fast_path.py."""
         return {EVENTS: self._over_http.publish}
 
     def parts(self) -> tuple[Coroutine[object, object, None], ...]:

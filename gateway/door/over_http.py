@@ -14,18 +14,18 @@ from starlette.responses import Response
 
 from events.codec import attributes_in
 from events.errors import GanglionError, InvalidEventError
-from gateway.answers import json_answer
-from gateway.auth import Authenticator, bearer
-from gateway.bodies import parse_json, read_bytes
-from gateway.callout import AgentRegistry
-from gateway.documentation import problems
+from gateway.auth.bearer import Authenticator, bearer
+from gateway.auth.callout import AgentRegistry
+from gateway.auth.rates import Rates
+from gateway.auth.sender import Sender
 from gateway.door import documents
 from gateway.door.arrival import Arrival, attributes_of, data_of, structured
 from gateway.door.door import Door, Receipt
 from gateway.errors import Fault, InvalidBodyError, UnauthorizedError, WrongMediaTypeError, refusal_of
-from gateway.rates import Rates
-from gateway.sender import Sender
-from gateway.trail import TEMPLATE, Trail
+from gateway.http.answers import json_answer
+from gateway.http.bodies import parse_json, read_bytes
+from gateway.http.documentation import problems
+from gateway.http.trail import TEMPLATE, Trail
 
 PATH = "/api/v1/events"
 

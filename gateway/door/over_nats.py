@@ -16,13 +16,13 @@ from events import trace
 from events.base import TYPE_PREFIX
 from events.codec import attributes_in, is_structured, lowered
 from events.errors import GanglionError, OverloadedError
+from gateway.auth.rates import Rates
+from gateway.auth.sender import Sender
 from gateway.door.arrival import Arrival, data_of, structured
 from gateway.door.door import Door, Receipt
-from gateway.encoding import to_json
 from gateway.errors import BUG, PROBLEM, Fault, InvalidBodyError, UnauthorizedError, refusal_of
-from gateway.rates import Rates
-from gateway.sender import Sender
-from gateway.trail import Trail
+from gateway.http.encoding import to_json
+from gateway.http.trail import Trail
 from producers.permissions import GATEWAY, REQUESTS
 
 log = structlog.get_logger()

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from events.base import CATALOGUE, Event, EventData
 from events.errors import UnknownEventTypeError
+from gateway.auth.sender import Kind
 from gateway.door.arrival import Arrival
 from gateway.errors import Fault, ForbiddenError, InvalidBodyError, faults_of
-from gateway.sender import Kind
 
 
 class ForbiddenEventError(ForbiddenError):

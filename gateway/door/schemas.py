@@ -12,12 +12,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from events.base import CATALOGUE, TYPE_PREFIX, JsonObject
-from gateway.answers import json_answer
-from gateway.documentation import problems
 from gateway.door import documents
 from gateway.door.arrival import Attributes
 from gateway.door.rules import Rules
 from gateway.errors import NotFoundError
+from gateway.http.answers import json_answer
+from gateway.http.documentation import problems
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _MEDIA_TYPE = "application/schema+json"

@@ -1,10 +1,10 @@
 """All that may come from outside."""
 
 from gateway.agents.facts import agent_rules
+from gateway.door.commands import DecisionRule, SessionRule, WorkflowRule
 from gateway.door.rules import Rules
 from gateway.door.tasks import ControllingRule, SubmittingRule
-from gateway.door.wishes import DecisionRule, SessionRule, WorkflowRule
-from gateway.lookup import Lookup
+from gateway.tasks.lookup import Lookup
 from gateway.workflows.access import Access
 from storage.reading import Database
 

@@ -8,12 +8,12 @@ from pydantic import BaseModel, Field
 from events.base import Event, EventData
 from events.task import TaskControl, TaskSubmitted
 from gateway.accept import SOURCE
-from gateway.auth import WRITE
+from gateway.auth.bearer import WRITE
+from gateway.auth.sender import Kind
 from gateway.door.arrival import Arrival
 from gateway.door.rules import Said, read_said
-from gateway.lookup import Lookup
-from gateway.requests import TaskRequest
-from gateway.sender import Kind
+from gateway.tasks.lookup import Lookup
+from gateway.tasks.requests import TaskRequest
 from storage.tasks import TaskRow
 
 

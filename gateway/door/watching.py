@@ -17,16 +17,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from events.cursor import Cursor
 from events.errors import GanglionError, OverloadedError
-from gateway.admission import Admission
-from gateway.auth import READ
-from gateway.encoding import to_json
+from gateway.auth.bearer import READ
+from gateway.auth.sender import Sender
 from gateway.errors import InvalidBodyError, UnauthorizedError, faults_of
-from gateway.frames import Frame
-from gateway.outlet import Closing, QueueOutlet, resume_point
-from gateway.replay import Replayer
-from gateway.sender import Sender
-from gateway.speech import Saying, delta_fields
-from gateway.subscription import Fields, Subscription
+from gateway.http.encoding import to_json
+from gateway.live.admission import Admission
+from gateway.live.frames import Frame
+from gateway.live.outlet import Closing, QueueOutlet, resume_point
+from gateway.live.replay import Replayer
+from gateway.live.speech import Saying, delta_fields
+from gateway.live.subscription import Fields, Subscription
 from producers.permissions import GATEWAY, WATCHES
 
 log = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""What is done to a session: its own wishes go to the keeper as session.control, the others to its task."""
+"""What is done to a session: its own commands go to the keeper as session.control, the others to its task."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -11,23 +11,23 @@ from events.ids import new_id
 from events.session import SessionControl
 from events.task import ControlAction, TaskControl, TaskError
 from gateway.accept import SOURCE
-from gateway.auth import Principal
+from gateway.auth.bearer import Principal
+from gateway.commands import Commands
 from gateway.errors import NotFoundError, RefusedError
-from gateway.preferences import Key
+from gateway.http.preferences import Key
+from gateway.http.trail import Trail
 from gateway.sessions.requests import (
     ActionRequest,
     CompleteSessionRequest,
     FailSessionRequest,
     UpdateSessionRequest,
 )
-from gateway.trail import Trail
-from gateway.wishes import Wishes
 from storage.reading import Database
 from storage.sessions import SessionRow, find_session
 
 _UNKNOWN = {"unknown_session", "unknown_task", "no_task", "session_archived"}
 
-Wish = ActionRequest | CompleteSessionRequest | FailSessionRequest
+Body = ActionRequest | CompleteSessionRequest | FailSessionRequest
 
 
 class InvalidTransitionError(RefusedError):
@@ -43,19 +43,19 @@ class VersionConflictError(RefusedError):
 
 
 @dataclass(frozen=True, slots=True)
-class Wished:
+class Command:
     """One action with what was said about it, and the key it came with."""
 
     action: ControlAction
-    said: Wish
+    said: Body
     key: Key | None
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """The session after a wish, and whether it was wished before with the same key.
+    """The session after a command, and whether it was given before with the same key.
 
-    `row` is None while the outcome is not known: only the log has the wish.
+    `row` is None while the outcome is not known: only the log has the command.
     """
 
     row: SessionRow | None
@@ -63,10 +63,10 @@ class Done:
 
 
 class Sessions:
-    """Finds sessions for a caller and passes wishes on; what is not the caller's is not found."""
+    """Finds sessions for a caller and passes commands on; what is not the caller's is not found."""
 
-    def __init__(self, wishes: Wishes, engine: Database) -> None:
-        self._wishes = wishes
+    def __init__(self, commands: Commands, engine: Database) -> None:
+        self._commands = commands
         self._engine = engine
 
     async def find(self, principal: Principal, session_id: str, *, archived: bool = False) -> SessionRow:
@@ -85,7 +85,7 @@ class Sessions:
 
         Raises IdempotencyConflictError if another request had this key. None if no session can be acted on.
         """
-        earlier = await self._wishes.first_of_many(key)
+        earlier = await self._commands.first_of_many(key)
         if earlier is not None:
             return earlier.sessionid, True
         for session_id in session_ids:
@@ -95,24 +95,24 @@ class Sessions:
                     return session_id, False
         return None, False
 
-    async def act(self, principal: Principal, row: SessionRow, wished: Wished, trail: Trail) -> Done:
+    async def act(self, principal: Principal, row: SessionRow, command: Command, trail: Trail) -> Done:
         """Start, pause, resume, cancel, complete or fail it. Raises InvalidTransitionError."""
         if row.task_id is None:
             raise InvalidTransitionError
-        wish = _task_wish(row.task_id, wished, principal.owner)
-        answered = await self._wishes.ask(_event(row, wish, wished.key, trail, row.task_id), wished.key)
+        control = _task_command(row.task_id, command, principal.owner)
+        answered = await self._commands.ask(_event(row, control, command.key, trail, row.task_id), command.key)
         if answered.outcome is None:
             return Done(None, answered.replayed)
         after = await self.find(principal, row.id)
-        if answered.refusal != "task_final" or not _is_already(after, wished.action):
-            _raise(answered.refusal, wished.action)
+        if answered.refusal != "task_final" or not _is_already(after, command.action):
+            _raise(answered.refusal, command.action)
         return Done(after, answered.replayed)
 
     async def update(
         self, principal: Principal, row: SessionRow, said: UpdateSessionRequest, key: Key | None, trail: Trail
     ) -> Done:
         """Describe it anew. Raises VersionConflictError."""
-        wish = SessionControl(
+        control = SessionControl(
             session_id=row.id,
             action="update",
             by=principal.owner,
@@ -121,7 +121,7 @@ class Sessions:
             metadata=said.metadata,
             expected_version=said.expected_version,
         )
-        answered = await self._wishes.ask(_event(row, wish, key, trail), key)
+        answered = await self._commands.ask(_event(row, control, key, trail), key)
         _raise(answered.refusal, "update")
         if answered.outcome is None:
             return Done(None, answered.replayed)
@@ -129,24 +129,24 @@ class Sessions:
 
     async def delete(self, principal: Principal, row: SessionRow, key: Key | None, trail: Trail) -> Done:
         """Archive it, and cancel what is still to be done in it."""
-        wish = SessionControl(session_id=row.id, action="archive", by=principal.owner, body_sha256=_request_of(key))
-        answered = await self._wishes.ask(_event(row, wish, key, trail), key)
+        control = SessionControl(session_id=row.id, action="archive", by=principal.owner, body_sha256=_request_of(key))
+        answered = await self._commands.ask(_event(row, control, key, trail), key)
         _raise(answered.refusal, "delete")
         return Done(None if answered.outcome is None else row, answered.replayed)
 
 
-def _task_wish(task_id: UUID, wished: Wished, by: str) -> TaskControl:
-    wish = TaskControl(task_id=task_id, action=wished.action, by=by, body_sha256=_request_of(wished.key))
-    said = wished.said
+def _task_command(task_id: UUID, command: Command, by: str) -> TaskControl:
+    control = TaskControl(task_id=task_id, action=command.action, by=by, body_sha256=_request_of(command.key))
+    said = command.said
     match said:
         case CompleteSessionRequest():
-            return wish.model_copy(update={"result": said.kept()})
+            return control.model_copy(update={"result": said.kept()})
         case FailSessionRequest():
             error = TaskError(code=said.error_code, message=said.error_message, retryable=said.retryable)
             context = None if said.error_context is None else {"error_context": said.error_context}
-            return wish.model_copy(update={"reason": said.error_code, "error": error, "result": context})
+            return control.model_copy(update={"reason": said.error_code, "error": error, "result": context})
         case _:
-            return wish.model_copy(update={"reason": said.reason})
+            return control.model_copy(update={"reason": said.reason})
 
 
 def _request_of(key: Key | None) -> str | None:
@@ -155,10 +155,10 @@ def _request_of(key: Key | None) -> str | None:
 
 
 def _event(
-    row: SessionRow, wish: EventData, key: Key | None, trail: Trail, task_id: UUID | None = None
+    row: SessionRow, control: EventData, key: Key | None, trail: Trail, task_id: UUID | None = None
 ) -> Event[EventData]:
     return Event.first(
-        wish,
+        control,
         source=SOURCE,
         tenant=row.tenant,
         owner=row.owner,
@@ -170,7 +170,7 @@ def _event(
 
 
 def _is_already(row: SessionRow, action: str) -> bool:
-    """Whether the wish had come true before it was made: an agent may be quicker than its owner."""
+    """Whether the command had come true before it was given: an agent may be quicker than its owner."""
     return action == "complete" and row.task_status == "succeeded"
 
 

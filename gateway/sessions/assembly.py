@@ -3,13 +3,13 @@
 from fastapi import APIRouter
 
 from gateway.accept import Acceptor
-from gateway.auth import Authenticator
+from gateway.auth.bearer import Authenticator
+from gateway.commands import Commands
 from gateway.metrics import Metrics
 from gateway.sessions.acting import Sessions
 from gateway.sessions.creating import Creating
 from gateway.sessions.routes import SessionRoutes
 from gateway.sessions.showing import Showing
-from gateway.wishes import Wishes
 from storage.reading import Database
 
 
@@ -17,8 +17,8 @@ def session_routes(
     *, authenticator: Authenticator, acceptor: Acceptor, engine: Database, metrics: Metrics
 ) -> APIRouter:
     """The routes of `/api/v1/sessions`."""
-    wishes = Wishes(acceptor, engine)
-    sessions = Sessions(wishes, engine)
-    creating = Creating(acceptor=acceptor, wishes=wishes, sessions=sessions, metrics=metrics)
+    commands = Commands(acceptor, engine)
+    sessions = Sessions(commands, engine)
+    creating = Creating(acceptor=acceptor, commands=commands, sessions=sessions, metrics=metrics)
     routes = SessionRoutes(authenticator=authenticator, sessions=sessions, creating=creating, showing=Showing(engine))
     return routes.router()

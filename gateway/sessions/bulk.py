@@ -1,17 +1,17 @@
-"""One action on many sessions: each is found, wished and answered by itself."""
+"""One action on many sessions: each is found, acted on and answered by itself."""
 
 import asyncio
 from dataclasses import replace
 
 from events.errors import GanglionError, TransientError
-from gateway.auth import Principal
+from gateway.auth.bearer import Principal
 from gateway.errors import IdempotencyConflictError, status_of
-from gateway.preferences import Key
-from gateway.sessions.acting import Sessions, Wish, Wished
+from gateway.http.preferences import Key
+from gateway.http.trail import Trail
+from gateway.sessions.acting import Body, Command, Sessions
 from gateway.sessions.requests import ActionRequest, BulkRequest
 from gateway.sessions.view import session_payload
-from gateway.trail import Trail
-from gateway.views import View
+from gateway.tasks.views import View
 
 _AT_ONCE = 4
 
@@ -66,7 +66,7 @@ class Bulk:
             if asked.action == "delete":
                 done = await self._sessions.delete(principal, row, key, trail)
                 return {"session_id": session_id, "ok": True, "status": 202 if done.row is None else 204}
-            done = await self._sessions.act(principal, row, Wished(asked.action, _said(asked), key), trail)
+            done = await self._sessions.act(principal, row, Command(asked.action, _said(asked), key), trail)
         except GanglionError as error:
             if leads and isinstance(error, IdempotencyConflictError | TransientError):
                 raise
@@ -77,6 +77,6 @@ class Bulk:
         return {"session_id": session_id, "ok": True, "status": 200, "session": session_payload(done.row)}
 
 
-def _said(asked: BulkRequest) -> Wish:
-    bodies: dict[str, Wish] = {"complete": asked.complete, "fail": asked.fail}
+def _said(asked: BulkRequest) -> Body:
+    bodies: dict[str, Body] = {"complete": asked.complete, "fail": asked.fail}
     return bodies.get(asked.action, ActionRequest(reason=asked.reason))

@@ -8,16 +8,16 @@ from events.errors import OutcomeUnknownError
 from events.ids import derived_id, new_id
 from events.task import TaskSubmitted
 from gateway.accept import SOURCE, Acceptor
-from gateway.answers import json_answer
-from gateway.auth import Principal
+from gateway.auth.bearer import Principal
+from gateway.commands import Commands
 from gateway.errors import Fault, ForbiddenError, InvalidBodyError, NotFoundError, UnansweredError
+from gateway.http.answers import json_answer
+from gateway.http.preferences import Key
+from gateway.http.trail import Trail
 from gateway.metrics import Metrics
-from gateway.preferences import Key
 from gateway.sessions.acting import Sessions
 from gateway.sessions.requests import CreateSessionRequest
 from gateway.sessions.view import session_payload
-from gateway.trail import Trail
-from gateway.wishes import Wishes
 
 
 class ForeignCreatorError(ForbiddenError):
@@ -29,9 +29,9 @@ class ForeignCreatorError(ForbiddenError):
 class Creating:
     """Takes new sessions."""
 
-    def __init__(self, *, acceptor: Acceptor, wishes: Wishes, sessions: Sessions, metrics: Metrics) -> None:
+    def __init__(self, *, acceptor: Acceptor, commands: Commands, sessions: Sessions, metrics: Metrics) -> None:
         self._acceptor = acceptor
-        self._wishes = wishes
+        self._commands = commands
         self._sessions = sessions
         self._metrics = metrics
 
@@ -65,7 +65,7 @@ class Creating:
             traceparent=Trail.of(request.scope).traceparent,
         )
         try:
-            answered = await self._wishes.ask(event, key)
+            answered = await self._commands.ask(event, key)
         except OutcomeUnknownError as error:
             raise UnansweredError(task_id, key.value if key else None) from error
         if not answered.replayed:

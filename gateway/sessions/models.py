@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from events.base import JsonObject
-from gateway.models import Links, Task, TaskError
+from gateway.tasks.models import Links, Task, TaskError
 
 SessionStatus = Literal[
     "pending",
@@ -105,14 +105,14 @@ class SessionAccepted(BaseModel):
 
 
 class SessionKept(BaseModel):
-    """202: the wish is in the log; the database will follow."""
+    """202: the command is in the log; the database will follow."""
 
     id: str
     message: str
 
 
 class BulkOutcome(BaseModel):
-    """What became of one session of many; with status 202 only the log has the wish so far."""
+    """What became of one session of many; with status 202 only the log has the command so far."""
 
     session_id: str
     ok: bool

@@ -8,7 +8,8 @@ from events.base import JsonObject
 from events.ids import Name
 from events.session import SessionSpec
 from events.task import Budget, TaskSpec
-from gateway.requests import AnyPriority, Version, Whole, priority_of
+from gateway.http.values import Version, Whole
+from gateway.tasks.requests import AnyPriority, priority_of
 
 SessionType = Literal["planning", "execution", "review", "debug", "integration"]
 BulkAction = Literal["start", "pause", "resume", "complete", "fail", "cancel", "delete"]

@@ -11,13 +11,13 @@ from starlette.responses import Response
 
 from events.session import SessionKind
 from events.task import ControlAction, Priority
-from gateway.answers import json_answer
-from gateway.auth import READ, WRITE, Authenticator, Principal, bearer
-from gateway.bodies import read_json
-from gateway.documentation import problems, request_body
-from gateway.preferences import read_key
-from gateway.requests import read_body
-from gateway.sessions.acting import Done, Sessions, Wish, Wished
+from gateway.auth.bearer import READ, WRITE, Authenticator, Principal, bearer
+from gateway.http.answers import json_answer
+from gateway.http.bodies import read_body, read_json
+from gateway.http.documentation import problems, request_body
+from gateway.http.preferences import read_key
+from gateway.http.trail import Trail
+from gateway.sessions.acting import Body, Command, Done, Sessions
 from gateway.sessions.bulk import Bulk
 from gateway.sessions.creating import Creating
 from gateway.sessions.models import BulkAnswer, Session, SessionAccepted, SessionKept, SessionPage, SessionStatus
@@ -32,13 +32,12 @@ from gateway.sessions.requests import (
 )
 from gateway.sessions.showing import Include, Showing
 from gateway.sessions.view import STANDINGS, session_payload
-from gateway.trail import Trail
 from storage.sessions import SessionFilter
 
 HOME = "/api/v1/sessions"
 ONE = f"{HOME}/{{session_id}}"
 
-ACTIONS: tuple[tuple[ControlAction, type[Wish], str], ...] = (
+ACTIONS: tuple[tuple[ControlAction, type[Body], str], ...] = (
     ("start", ActionRequest, "Let a session begin that waits for it"),
     ("pause", ActionRequest, "Stop its agent for now"),
     ("resume", ActionRequest, "Let a paused session go on"),
@@ -72,7 +71,7 @@ class SessionRoutes:
         one = problems(401, 403, 404, 422, 503)
         change = problems(400, 401, 403, 404, 409, 413, 415, 422, 503)
         kept = {202: {"model": SessionKept}, **change}
-        wish = {200: {"model": Session}, **kept}
+        done = {200: {"model": Session}, **kept}
 
         def add(path: str, handler: Handler, method: str, summary: str, **more: object) -> None:
             router.add_api_route(path, handler, methods=[method], summary=summary, **more)  # type: ignore[arg-type]  # FastAPI's keywords
@@ -89,11 +88,11 @@ class SessionRoutes:
         bulk = {200: {"model": BulkAnswer}, **change}
         add(f"{HOME}/bulk", self.bulk, "POST", "One action on many sessions", **_body(BulkRequest, bulk))
         add(ONE, self.get, "GET", "One session", responses={200: {"model": Session}, **one})
-        add(ONE, self.update, "PATCH", "Describe a session anew", **_body(UpdateSessionRequest, wish))
+        add(ONE, self.update, "PATCH", "Describe a session anew", **_body(UpdateSessionRequest, done))
         add(ONE, self.delete, "DELETE", "Delete a session", status_code=204, responses={204: {}, **kept})
         for action, model, summary in ACTIONS:
             handler = self._acting(action, model)
-            more = _body(model, wish, required=False)
+            more = _body(model, done, required=False)
             add(f"{ONE}/{action}", handler, "POST", summary, name=f"{action}_session", **more)
         return router
 
@@ -192,7 +191,7 @@ class SessionRoutes:
         answer, replayed = await self._bulk.act(principal, asked, key, Trail.of(request.scope))
         return json_answer(answer, 200, _headers(replayed))
 
-    def _acting(self, action: ControlAction, model: type[Wish]) -> Handler:
+    def _acting(self, action: ControlAction, model: type[Body]) -> Handler:
         async def handle(
             request: Request,
             session_id: SessionId,
@@ -202,8 +201,8 @@ class SessionRoutes:
             row = await self._sessions.find(principal, session_id)
             said, body = await _said(request, model)
             key = read_key(request, principal, f"{ONE}/{action}", f"{session_id}\n".encode() + body)
-            wished = Wished(action, said, key)
-            return _done(session_id, await self._sessions.act(principal, row, wished, Trail.of(request.scope)))
+            command = Command(action, said, key)
+            return _done(session_id, await self._sessions.act(principal, row, command, Trail.of(request.scope)))
 
         return handle
 
@@ -217,7 +216,7 @@ def _body(model: type[BaseModel], responses: dict[int | str, object], *, require
     return {"responses": responses, "openapi_extra": request_body(model, required=required)}
 
 
-async def _said(request: Request, model: type[Wish]) -> tuple[Wish, bytes]:
+async def _said(request: Request, model: type[Body]) -> tuple[Body, bytes]:
     """The body of an action, or what none stands for."""
     if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return model(), b""
@@ -233,7 +232,7 @@ def _done(session_id: str, done: Done) -> Response:
 
 def _kept(session_id: str, done: Done) -> Response:
     """202: the log has it, the database will follow."""
-    body = {"id": session_id, "message": "The wish is kept in the log; the database will follow."}
+    body = {"id": session_id, "message": "The command is kept in the log; the database will follow."}
     return json_answer(body, 202, {"Location": f"{HOME}/{session_id}", **_headers(done.replayed)})
 
 

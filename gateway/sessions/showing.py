@@ -6,9 +6,9 @@ from typing import Literal
 
 from starlette.responses import Response
 
-from gateway.answers import json_answer
+from gateway.http.answers import json_answer
 from gateway.sessions.view import session_payload
-from gateway.views import View, task_view
+from gateway.tasks.views import View, task_view
 from storage.messages import MessageRow, newest_messages
 from storage.reading import Database
 from storage.sessions import SessionFilter, SessionRow, metrics_of, page_of_sessions

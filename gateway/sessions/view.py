@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from gateway.compat.words import SESSION_STATUS
-from gateway.views import View
+from gateway.tasks.views import View
 from storage.sessions import LOST, SessionRow, Standing
 
 MAX_DURATION = 3_600

@@ -4,9 +4,9 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from gateway.auth import Authenticator, Principal, bearer
+from gateway.auth.bearer import Authenticator, Principal, bearer
 from gateway.errors import ForbiddenError, NotFoundError
-from gateway.lookup import parsed_id
+from gateway.tasks.lookup import parsed_id
 from storage.proposals import ProposalRow, find_proposal
 from storage.reading import Database
 from storage.workflows import WorkflowRow, find_workflow

@@ -10,9 +10,9 @@ from starlette.responses import Response
 from events.errors import StoreUnavailableError
 from events.ids import derived_id
 from events.task import FINAL, GOOD
-from gateway.auth import Principal
+from gateway.auth.bearer import Principal
 from gateway.errors import NotFoundError
-from gateway.hub import Hub
+from gateway.live.hub import Hub
 from gateway.workflows.access import Access
 from storage.proposals import ProposalRow
 

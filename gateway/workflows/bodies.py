@@ -6,8 +6,7 @@ from fastapi import Header
 from pydantic import BaseModel
 from starlette.requests import Request
 
-from gateway.bodies import read_json
-from gateway.requests import read_body
+from gateway.http.bodies import read_body, read_json
 
 IdempotencyKey = Annotated[
     str | None,

@@ -12,16 +12,15 @@ from events.base import Event, EventData
 from events.ids import Name, checked_name
 from events.proposal import Decision, ProposalDecide, ProposalShare
 from gateway.accept import SOURCE
-from gateway.answers import json_answer
-from gateway.auth import READ, WRITE, Principal
-from gateway.bodies import read_json
-from gateway.documentation import problems, request_body
+from gateway.auth.bearer import READ, WRITE, Principal
+from gateway.commands import Answered, Commands
 from gateway.errors import StaleDigestError
-from gateway.lookup import parsed_id
-from gateway.preferences import Key, read_key
-from gateway.requests import read_body
-from gateway.trail import Trail
-from gateway.wishes import Answered, Wishes
+from gateway.http.answers import json_answer
+from gateway.http.bodies import read_body, read_json
+from gateway.http.documentation import problems, request_body
+from gateway.http.preferences import Key, read_key
+from gateway.http.trail import Trail
+from gateway.tasks.lookup import parsed_id
 from gateway.workflows.access import Access
 from gateway.workflows.bodies import IdempotencyKey, read_optional
 from gateway.workflows.errors import proposal_refusal
@@ -50,9 +49,9 @@ _IF_MATCH: dict[str, object] = {
 class Deciding:
     """The routes that change a proposal."""
 
-    def __init__(self, access: Access, wishes: Wishes, engine: Database) -> None:
+    def __init__(self, access: Access, commands: Commands, engine: Database) -> None:
         self._access = access
-        self._wishes = wishes
+        self._commands = commands
         self._engine = engine
 
     def router(self) -> APIRouter:
@@ -189,7 +188,7 @@ class Deciding:
             event_id=key.event_id if key else None,
             traceparent=Trail.of(request.scope).traceparent,
         )
-        return await self._wishes.ask(event, key)
+        return await self._commands.ask(event, key)
 
     async def _own(self, request: Request, proposal_id: str) -> tuple[Principal, ProposalRow]:
         principal = await self._access.principal(request, WRITE)
@@ -209,5 +208,5 @@ def _digest(request: Request) -> str | None:
 
 def _kept(proposal_id: UUID, headers: dict[str, str]) -> Response:
     """202: the log has it, the database will follow."""
-    body = {"id": proposal_id, "message": "The wish is kept in the log; the database will follow."}
+    body = {"id": proposal_id, "message": "The command is kept in the log; the database will follow."}
     return json_answer(body, 202, {"Location": f"{HOME}/{proposal_id}", **headers})

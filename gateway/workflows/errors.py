@@ -72,7 +72,7 @@ _OF_WORKFLOWS: Mapping[str, type[PermanentError]] = {
 
 
 def workflow_refusal(code: str) -> PermanentError:
-    """The error for a refused wish about a workflow."""
+    """The error for a refused command about a workflow."""
     return _OF_WORKFLOWS[code]() if code in _OF_WORKFLOWS else RefusedError(f"It was refused ({code}).")
 
 
@@ -85,7 +85,7 @@ _OF_PROPOSALS: Mapping[str, type[PermanentError]] = {
 
 
 def proposal_refusal(code: str, row: ProposalRow) -> PermanentError:
-    """The error for a refused wish about a proposal, which is as `row` says now."""
+    """The error for a refused command about a proposal, which is as `row` says now."""
     if code in _OF_PROPOSALS:
         return _OF_PROPOSALS[code]()
     if code == "superseded" and row.reason == "base_moved":

@@ -96,7 +96,7 @@ class RefinementAccepted(BaseModel):
 
 
 class Kept(BaseModel):
-    """202: the log has the wish, its outcome is not known yet."""
+    """202: the log has the command, its outcome is not known yet."""
 
     id: UUID
     message: str

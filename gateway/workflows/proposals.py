@@ -8,15 +8,15 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.answers import json_answer
-from gateway.auth import READ, Principal
-from gateway.diffs import MEDIA_TYPE
-from gateway.documentation import problems
+from gateway.auth.bearer import READ, Principal
 from gateway.errors import NotFoundError
-from gateway.lookup import parsed_id
-from gateway.reading import Limit, PlaceText
-from gateway.views import View, decode_place
+from gateway.http.answers import json_answer
+from gateway.http.documentation import problems
+from gateway.tasks.lookup import parsed_id
+from gateway.tasks.reading import Limit, PlaceText
+from gateway.tasks.views import View, decode_place
 from gateway.workflows.access import Access
+from gateway.workflows.diffs import MEDIA_TYPE
 from gateway.workflows.errors import NotReadyError
 from gateway.workflows.models import Proposal, ProposalPage, ProposalStatus
 from gateway.workflows.refining import Nursery

@@ -16,16 +16,15 @@ from events.ids import derived_id, new_id
 from events.session import SessionSpec
 from events.task import Budget, TaskContext, TaskSpec, TaskSubmitted
 from gateway.accept import SOURCE, Acceptor
-from gateway.answers import json_answer
-from gateway.auth import WRITE
-from gateway.bodies import read_json
-from gateway.documentation import problems, request_body
+from gateway.auth.bearer import WRITE
+from gateway.commands import Commands
 from gateway.errors import UnansweredError
+from gateway.http.answers import json_answer
+from gateway.http.bodies import read_body, read_json
+from gateway.http.documentation import problems, request_body
+from gateway.http.preferences import Key, read_key, read_wait
+from gateway.http.trail import Trail
 from gateway.metrics import Metrics
-from gateway.preferences import Key, read_key, read_wait
-from gateway.requests import read_body
-from gateway.trail import Trail
-from gateway.wishes import Wishes
 from gateway.workflows.access import Access
 from gateway.workflows.awaiting import Awaiting
 from gateway.workflows.bodies import IdempotencyKey, Prefer
@@ -74,7 +73,7 @@ class Refining:
     def __init__(
         self,
         access: Access,
-        wishes: Wishes,
+        commands: Commands,
         acceptor: Acceptor,
         nursery: Nursery,
         *,
@@ -83,7 +82,7 @@ class Refining:
     ) -> None:
         self._access = access
         self._awaiting = awaiting
-        self._wishes = wishes
+        self._commands = commands
         self._acceptor = acceptor
         self._nursery = nursery
         self._metrics = metrics
@@ -131,7 +130,7 @@ class Refining:
     ) -> Response:
         task_id = _task_of(event)
         try:
-            answered = await self._wishes.ask(event, key)
+            answered = await self._commands.ask(event, key)
         except OutcomeUnknownError as error:
             raise UnansweredError(task_id, key.value if key else None) from error
         _ = answered.refusal  # a refused one makes a task that failed, and a proposal that says so

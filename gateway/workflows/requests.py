@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from events.files import MAX_FILE_BYTES, FilePath, Tree
-from gateway.requests import Whole
+from gateway.http.values import Whole
 
 MAX_FILES_BYTES = 700_000
 """Bytes of all files that a workflow is made with: they travel in one event."""

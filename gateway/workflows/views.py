@@ -5,8 +5,8 @@ from uuid import UUID
 
 from events.files import digest_of
 from events.ids import derived_id
-from gateway.diffs import unified_diff
-from gateway.views import View, encode_place
+from gateway.tasks.views import View, encode_place
+from gateway.workflows.diffs import unified_diff
 from storage.proposals import ENDED_BADLY, WITHOUT_FILES, Grant, ProposalRow
 from storage.tasks import Place
 from storage.workflows import FileEntry, VersionRow, WorkflowRow

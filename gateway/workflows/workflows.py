@@ -12,17 +12,16 @@ from events.base import Event, EventData
 from events.ids import new_id
 from events.workflow import WorkflowControl
 from gateway.accept import SOURCE
-from gateway.answers import json_answer
-from gateway.auth import READ, WRITE, Principal
-from gateway.bodies import read_json
-from gateway.documentation import problems, request_body
+from gateway.auth.bearer import READ, WRITE, Principal
+from gateway.commands import Answered, Commands
 from gateway.errors import NotFoundError
-from gateway.preferences import Key, read_key
-from gateway.reading import Limit, PlaceText
-from gateway.requests import read_body
-from gateway.trail import Trail
-from gateway.views import decode_place
-from gateway.wishes import Answered, Wishes
+from gateway.http.answers import json_answer
+from gateway.http.bodies import read_body, read_json
+from gateway.http.documentation import problems, request_body
+from gateway.http.preferences import Key, read_key
+from gateway.http.trail import Trail
+from gateway.tasks.reading import Limit, PlaceText
+from gateway.tasks.views import decode_place
 from gateway.workflows.access import Access
 from gateway.workflows.bodies import IdempotencyKey, read_optional
 from gateway.workflows.errors import workflow_refusal
@@ -48,21 +47,21 @@ WorkflowId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 class Workflows:
     """The routes of workflows themselves."""
 
-    def __init__(self, access: Access, wishes: Wishes, engine: Database) -> None:
+    def __init__(self, access: Access, commands: Commands, engine: Database) -> None:
         self._access = access
-        self._wishes = wishes
+        self._commands = commands
         self._engine = engine
 
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["workflows"], dependencies=[Depends(HTTPBearer(auto_error=False))])
         one: Responses = problems(401, 403, 404, 422, 503)
-        wish: Responses = {202: {"model": Kept}, **problems(400, 401, 403, 404, 409, 413, 415, 422, 503)}
+        kept: Responses = {202: {"model": Kept}, **problems(400, 401, 403, 404, 409, 413, 415, 422, 503)}
         router.post(
             HOME,
             status_code=201,
             summary="Make a workflow",
-            responses={201: {"model": Workflow}, **wish},
+            responses={201: {"model": Workflow}, **kept},
             openapi_extra=request_body(WorkflowRequest),
         )(self.create)
         router.get(
@@ -77,7 +76,7 @@ class Workflows:
         router.delete(
             f"{_ONE}/draft",
             summary="Make the draft what was published last",
-            responses={200: {"model": Workflow}, **wish},
+            responses={200: {"model": Workflow}, **kept},
         )(self.discard)
         router.get(
             f"{_ONE}/versions",
@@ -88,7 +87,7 @@ class Workflows:
             f"{_ONE}/versions",
             status_code=201,
             summary="Publish the draft as the next version",
-            responses={201: {"model": Version}, **wish},
+            responses={201: {"model": Version}, **kept},
             openapi_extra=request_body(PublishRequest, required=False),
         )(self.publish)
         router.get(
@@ -213,7 +212,7 @@ class Workflows:
             event_id=key.event_id if key else None,
             traceparent=Trail.of(request.scope).traceparent,
         )
-        answered = await self._wishes.ask(event, key)
+        answered = await self._commands.ask(event, key)
         if answered.refusal is not None:
             raise workflow_refusal(answered.refusal)
         return answered
@@ -228,5 +227,5 @@ class Workflows:
 
 def _kept(workflow_id: UUID, headers: dict[str, str]) -> Response:
     """202: the log has it, the database will follow."""
-    body = {"id": workflow_id, "message": "The wish is kept in the log; the database will follow."}
+    body = {"id": workflow_id, "message": "The command is kept in the log; the database will follow."}
     return json_answer(body, 202, {"Location": f"{HOME}/{workflow_id}", **headers})

@@ -120,10 +120,10 @@ class EventProducer:
 
     async def cancel(self, task: Task | UUID, reason: str | None = None, *, within: float = WITHIN) -> Receipt:
         """Stop a task. Raises RefusedError (`task_final` if it has ended), UnavailableError."""
-        wish: JsonObject = {"task_id": str(task.id if isinstance(task, Task) else task), "action": "cancel"}
+        command: JsonObject = {"task_id": str(task.id if isinstance(task, Task) else task), "action": "cancel"}
         if reason is not None:
-            wish["reason"] = reason
-        return await self.publish("task.control", wish, within=within)
+            command["reason"] = reason
+        return await self.publish("task.control", command, within=within)
 
     async def publish(
         self,

@@ -16,8 +16,8 @@ from pydantic_settings import BaseSettings
 from cli.command import app
 from deploy.local.tokens import SCOPES
 from gateway.metrics import Metrics
-from gateway.requests import TaskRequest
-from gateway.submitting import CREATE
+from gateway.tasks.requests import TaskRequest
+from gateway.tasks.submitting import CREATE
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -125,7 +125,7 @@ MUTANTS = (
         "skip an event when a subscriber resumes",
         (
             Edit(
-                "gateway/replay.py",
+                "gateway/live/replay.py",
                 "        start = self._hub.position if after is None else after\n",
                 "        start = self._hub.position if after is None else Cursor(after.epoch, after.seq + 1)\n",
             ),
@@ -137,7 +137,7 @@ MUTANTS = (
         "show anybody any task",
         (
             Edit(
-                "gateway/auth.py",
+                "gateway/auth/bearer.py",
                 "        return tenant == self.tenant and (owner == self.owner or self.is_admin)\n",
                 "        return bool(tenant and owner)\n",
             ),
@@ -185,13 +185,25 @@ MUTANTS = (
     ),
     Mutant(
         "show dead letters of every tenant",
-        (Edit("gateway/dlq.py", "if kept is None or kept.letter.tenant != principal.tenant:", "if kept is None:"),),
+        (
+            Edit(
+                "gateway/operations/dead_letters.py",
+                "if kept is None or kept.letter.tenant != principal.tenant:",
+                "if kept is None:",
+            ),
+        ),
         (),
         tests=("tests/integration/gateway/test_dlq.py",),
     ),
     Mutant(
         "find nothing wrong with commits that are not flushed",
-        (Edit("gateway/checkup.py", '_SAFE = {"on", "remote_apply"}', '_SAFE = {"on", "remote_apply", "off"}'),),
+        (
+            Edit(
+                "gateway/operations/checkup.py",
+                '_SAFE = {"on", "remote_apply"}',
+                '_SAFE = {"on", "remote_apply", "off"}',
+            ),
+        ),
         (),
         tests=("tests/integration/gateway/test_checkup.py",),
     ),
@@ -199,7 +211,7 @@ MUTANTS = (
         "show an epoch on that has lost what was shown",
         (
             Edit(
-                "gateway/hub.py",
+                "gateway/live/hub.py",
                 "        if epoch == self.position.epoch:\n            await self._look_for_what_was_shown(client)\n",
                 "",
             ),
@@ -211,7 +223,7 @@ MUTANTS = (
         "show a snapshot before the keeper has read what came before",
         (
             Edit(
-                "gateway/replay.py",
+                "gateway/live/replay.py",
                 "        if not await self._commits.reached(self._hub.recent.start, within=_WAIT):\n"
                 '            raise OverloadedError("The keeper has not read what came before.")\n',
                 "",
@@ -236,7 +248,7 @@ MUTANTS = (
         "believe an outcome whose body nobody can see",
         (
             Edit(
-                "gateway/submitting.py",
+                "gateway/tasks/submitting.py",
                 "        taken = await self._was_taken(key)\n        return taken and",
                 "        taken = await self._is_known(key)\n        return taken and",
             ),

@@ -8,8 +8,8 @@ import pytest
 from pydantic import JsonValue
 
 from gateway.compat.vocabulary import SOCKETS
-from gateway.live_frames import FROM_CLIENT, FROM_SERVER
-from gateway.rooms import LISTS
+from gateway.live.frame_models import FROM_CLIENT, FROM_SERVER
+from gateway.live.rooms import LISTS
 from tests.support.described import check_described
 
 PAGE = (Path(__file__).parents[2] / "docs" / "subscribe.md").read_text()

@@ -12,8 +12,8 @@ from pydantic import BaseModel, JsonValue
 
 from events.codec import attributes_in, is_structured, lowered
 from events.errors import GanglionError
+from gateway.auth.sender import Sender
 from gateway.door.arrival import Arrival, data_of, structured
-from gateway.sender import Sender
 
 FILE = Path(__file__).with_name("vectors") / "nats-binding.json"
 SENDER = Sender("user", "acme", "alice", frozenset(), 0.0)

@@ -47,7 +47,7 @@ class Owner:
         found: Json = (await self.http.get(f"/api/v1/tasks/{task}")).json()
         return found
 
-    async def wish(self, task: str, action: str, status: int = 200, **body: JsonValue) -> Json:
+    async def command(self, task: str, action: str, status: int = 200, **body: JsonValue) -> Json:
         answer = await self.http.post(f"/api/v1/tasks/{task}/{action}", json=body)
         assert answer.status_code == status, answer.text
         found: Json = answer.json()
@@ -102,20 +102,20 @@ async def owner(parts: Parts) -> AsyncGenerator[Owner]:
 
 async def test_a_cancel_is_entered_at_once_and_its_agent_stops_within_a_second(owner: Owner) -> None:
     task = await owner.hanging()
-    assert (await owner.wish(task, "cancel"))["status"] == "cancelled"
+    assert (await owner.command(task, "cancel"))["status"] == "cancelled"
     assert await owner.run_ended(task) == "cancelled"
     assert await owner.seconds_between(task, "task.control", "run.finished") < 1.0
     found = await owner.task(task)
     assert (found["reason"], found["effects_done"]) == ("cancelled_by_owner", False)
     assert await owner.run_status(task) == "cancelled"
-    assert (await owner.wish(task, "cancel", 409))["code"] == "task_final"
+    assert (await owner.command(task, "cancel", 409))["code"] == "task_final"
 
 
 async def test_a_cancel_survives_that_everybody_who_knew_of_it_dies(owner: Owner) -> None:
     task = await owner.hanging()
     waiting = await owner.submit(depends_on=[task])
     await owner.until(waiting, "waiting")
-    await owner.wish(task, "cancel")
+    await owner.command(task, "cancel")
     for role in ("keeper", "runner", "reactors"):
         await owner.parts.kill(role)
     await owner.parts.heal()
@@ -130,7 +130,7 @@ async def test_a_cancelled_parent_takes_its_children_with_it(owner: Owner) -> No
     child = await owner.hanging(parent_id=parent)
     held = await owner.submit(parent_id=parent, hold=True)
     assert (await owner.until(held, "waiting"))["waiting_for"] == "hold"
-    assert (await owner.wish(parent, "cancel", reason="never mind"))["detail"] == "never mind"
+    assert (await owner.command(parent, "cancel", reason="never mind"))["detail"] == "never mind"
     assert {str((await owner.task(one))["status"]) for one in (child, held)} == {"cancelled"}
     assert await owner.run_ended(child) == "cancelled"
     assert await owner.seconds_between(child, "task.cancelled", "run.finished") < 1.0
@@ -151,23 +151,23 @@ async def test_a_dropped_connection_cancels_nothing(owner: Owner) -> None:
     async with owner.http.stream("GET", f"/api/v1/tasks/{task}/stream", params={"after": "0"}) as stream:
         await anext(stream.aiter_lines())
     assert (await owner.task(task))["status"] == "running"
-    await owner.wish(task, "cancel")
+    await owner.command(task, "cancel")
 
 
 async def test_a_pause_stops_the_agent_and_a_resume_begins_anew(owner: Owner) -> None:
     task = await owner.hanging()
-    assert (await owner.wish(task, "pause"))["waiting_for"] == "resume"
+    assert (await owner.command(task, "pause"))["waiting_for"] == "resume"
     assert await owner.run_ended(task) == "cancelled"
     assert (await owner.task(task))["status"] == "paused"
-    assert (await owner.wish(task, "pause", 409))["code"] == "refused"
-    await owner.wish(task, "resume")
+    assert (await owner.command(task, "pause", 409))["code"] == "refused"
+    await owner.command(task, "resume")
     found = await owner.until(task, "succeeded")
     assert found["attempt"] == 2
 
 
 async def test_what_its_owner_calls_done_is_done_and_its_agent_stops(owner: Owner) -> None:
     task = await owner.hanging()
-    done = await owner.wish(task, "complete", result={"text": "by hand"})
+    done = await owner.command(task, "complete", result={"text": "by hand"})
     assert (done["status"], done["result"]) == ("succeeded", {"text": "by hand"})
     assert await owner.run_ended(task) == "cancelled"
     found = await owner.task(task)
@@ -176,10 +176,10 @@ async def test_what_its_owner_calls_done_is_done_and_its_agent_stops(owner: Owne
 
 async def test_what_its_owner_calls_failed_can_be_tried_again(owner: Owner) -> None:
     task = await owner.hanging()
-    failed = await owner.wish(task, "fail", code="wrong_text", message="That is not the text.")
+    failed = await owner.command(task, "fail", code="wrong_text", message="That is not the text.")
     assert (failed["status"], failed["reason"]) == ("failed", "wrong_text")
     assert await owner.run_ended(task) == "cancelled"
-    await owner.wish(task, "retry")
+    await owner.command(task, "retry")
     found = await owner.until(task, "succeeded")
     assert found["attempt"] == 2
 
@@ -189,7 +189,7 @@ async def test_a_run_past_its_time_ends_timed_out_and_its_agent_stops(owner: Own
     found = await owner.until(task, "timed_out", within=8)
     assert found["reason"] == "agent_timeout"
     assert await owner.run_status(task) == "timed_out"
-    await owner.wish(task, "retry")
+    await owner.command(task, "retry")
     await owner.until(task, "succeeded")
 
 
@@ -227,8 +227,8 @@ async def test_a_chain_of_tasks_runs_in_order_and_says_what_it_waits_for(owner: 
     second = await owner.submit(depends_on=[first])
     third = await owner.submit(depends_on=[{"task_id": first}, {"task_id": second}])
     assert (await owner.until(third, "waiting"))["waiting_for"] == f"dependencies: {first}, {second}"
-    assert (await owner.wish(second, "start", 409))["code"] == "refused"
-    await owner.wish(first, "start")
+    assert (await owner.command(second, "start", 409))["code"] == "refused"
+    await owner.command(first, "start")
     await owner.until(third, "succeeded")
     ended = [str((await owner.task(one))["finished_at"]) for one in (first, second, third)]
     assert ended == sorted(ended)

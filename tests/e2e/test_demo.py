@@ -86,9 +86,9 @@ def test_a_success_without_a_result_is_a_fault() -> None:
 
 def proposal(code: str, digest: str = "d") -> Decided:
     """A decision and its answer."""
-    wish = "reject" if code == "rejected" else "approve"
+    decision = "reject" if code == "rejected" else "approve"
     status = 409 if code == "base_moved" else 200
-    return Decided({"digest": digest}, "", wish, status, {"code": code})
+    return Decided({"digest": digest}, "", decision, status, {"code": code})
 
 
 def test_a_decision_that_ends_otherwise_or_another_draft_is_a_fault() -> None:

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from pydantic import JsonValue, SecretStr
 
 from deploy.local.servers import Servers
-from gateway.callout import OutsiderSettings
+from gateway.auth.callout import OutsiderSettings
 from producers.connect import BusSettings
 from tests.support.eventually import eventually
 from tests.support.running_gateway import RunningGateway, running_gateway, settings_for, token

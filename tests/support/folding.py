@@ -87,7 +87,7 @@ class Story:
 
 
 def control(cause: Event[EventData], action: str, **more: object) -> Event[EventData]:
-    """Somebody's wish about the cause's task."""
+    """Somebody's command about the cause's task."""
     data = TaskControl.model_validate({"task_id": cause.taskid, "action": action, "by": cause.ownerid, **more})
     return Event.first(
         data,

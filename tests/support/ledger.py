@@ -95,8 +95,8 @@ class Ledger:
     def workflow(self, files: dict[str, str] | None = None) -> UUID:
         """A new workflow of owner o."""
         workflow_id = new_id()
-        wish = WorkflowControl(workflow_id=workflow_id, action="create", by="o", name="Greeter", files=files or {})
-        assert self.say(wish) == "applied"
+        command = WorkflowControl(workflow_id=workflow_id, action="create", by="o", name="Greeter", files=files or {})
+        assert self.say(command) == "applied"
         return workflow_id
 
     def control(self, workflow_id: UUID, action: str, **more: object) -> str:

@@ -15,8 +15,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.typing import Subprotocol
 
 from gateway.app import Gateway, GatewaySettings, HttpSettings, create_gateway
-from gateway.auth import AuthSettings
-from gateway.server import Server, server_for
+from gateway.auth.bearer import AuthSettings
+from gateway.http.server import Server, server_for
 from producers.connect import BusSettings
 from storage.database import DatabaseSettings
 from tests.support.described import check_described

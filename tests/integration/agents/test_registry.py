@@ -259,9 +259,9 @@ async def test_a_repeat_under_a_key_drains_or_deregisters_an_agent_once(
             409,
             "idempotency_conflict",
         )
-    wishes = """SELECT count(*) FROM event_log
+    commands = """SELECT count(*) FROM event_log
         WHERE type = 'io.ganglion.agent.deregistered.v1' AND position('"holidays"'::bytea IN body) > 0"""
-    assert await agency.doorstep.bus.database.fetchval(wishes) == 2
+    assert await agency.doorstep.bus.database.fetchval(commands) == 2
     assert await code(await alice.post(f"/api/v1/agents/{NAME}/drain", headers={"Idempotency-Key": "new"})) == (
         404,
         "not_found",

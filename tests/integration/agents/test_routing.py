@@ -94,8 +94,8 @@ async def test_every_decision_names_the_candidates_their_parts_and_who_was_exclu
     await agency.start("AGENT-A", echo, capabilities=["answer", "sum"])
     await agency.start("AGENT-B", echo, capabilities=["sum"])
     await agency.start("AGENT-C", echo, capabilities=["other"])
-    wishes: Json = {"preferred_agent_ids": ["AGENT-B"], "avoid_technologies": ["php"]}
-    task_id = await agency.submit(alice, required_capabilities=["sum"], routing=wishes)
+    routing: Json = {"preferred_agent_ids": ["AGENT-B"], "avoid_technologies": ["php"]}
+    task_id = await agency.submit(alice, required_capabilities=["sum"], routing=routing)
     await agency.becomes(alice, task_id, "succeeded")
     (decided,) = await routes(agency, task_id)
     candidates: dict[str, Json] = {one["agent_id"]: one for one in decided["candidates"]}  # type: ignore[union-attr,index,call-overload,misc]  # JSON

@@ -6,11 +6,11 @@ from typing import cast
 
 import pytest
 
-from gateway import endings, hub
 from gateway.chat.turn import Turn
 from gateway.chat.waiting import TurnWire
-from gateway.recent import Recent
-from gateway.subscription import Subscription
+from gateway.live import endings, hub
+from gateway.live.recent import Recent
+from gateway.live.subscription import Subscription
 from storage.messages import MessageRow
 from storage.sessions import SessionRow
 from tests.support.eventually import eventually

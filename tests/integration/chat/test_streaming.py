@@ -107,7 +107,7 @@ async def test_a_client_that_hangs_up_cancels_nothing(parlour: Parlour, alice: T
 async def test_a_client_that_does_not_read_is_sent_away_and_told_where_to_go_on(
     parlour: Parlour, alice: Talker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.sse.STALLED_AFTER", 0.2)
+    monkeypatch.setattr("gateway.live.sse.STALLED_AFTER", 0.2)
     parlour.guest.go_on.clear()
     parlour.guest.tools = [("look_up", {}, {"text": "x" * 300_000})] * 16
     body = json.dumps({"message": "Go on."}).encode()

@@ -92,10 +92,10 @@ async def test_binary_mode_means_the_same(doorstep: Doorstep) -> None:
 async def test_a_task_is_controlled_by_its_owner_and_nobody_else(doorstep: Doorstep) -> None:
     async with doorstep.outsider() as alice, doorstep.outsider("bob") as bob:
         task_id = (await alice.ask(event())).body["task_id"]
-        wish = {"task_id": task_id, "action": "cancel", "reason": "No longer needed."}
-        refused = await bob.ask(event(type=CONTROL, data=wish))
-        done = await alice.ask(event(type=CONTROL, data=wish))
-        late = await alice.ask(event(type=CONTROL, data=wish))
+        command = {"task_id": task_id, "action": "cancel", "reason": "No longer needed."}
+        refused = await bob.ask(event(type=CONTROL, data=command))
+        done = await alice.ask(event(type=CONTROL, data=command))
+        late = await alice.ask(event(type=CONTROL, data=command))
     assert (refused.status, refused.body["code"]) == (404, "not_found")
     assert (done.status, done.body["outcome"]) == (202, "applied")
     assert (late.status, late.body["code"]) == (409, "task_final")

@@ -4,10 +4,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from gateway.auth import Principal
+from gateway.auth.bearer import Principal
+from gateway.auth.rates import Rates, RateSettings
 from gateway.errors import RateLimitedError
 from gateway.metrics import Metrics
-from gateway.rates import Rates, RateSettings
 from tests.support.doorstep import Doorstep, event
 from tests.support.tokens import signed
 

@@ -10,7 +10,7 @@ from nats.aio.client import Client
 
 from deploy.local.server import Server
 from events.streams import BUS
-from gateway.hub import Hub
+from gateway.live.hub import Hub
 from producers.topology import start_epoch
 from tests.integration.gateway.test_sockets import names, submitted
 from tests.support.eventually import eventually

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.server import Server
 from events.streams import BUS, DURABLES, MIB
-from gateway.checkup import clock
+from gateway.operations.checkup import clock
 from producers.checkup import BusState
 from producers.pull import Pull
 from producers.topology import TopologySettings, apply

@@ -15,7 +15,7 @@ from tests.support.running_gateway import RunningGateway
 @pytest.fixture
 def quick_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The gateway looks at once for readers that have stopped reading."""
-    monkeypatch.setattr("gateway.sse.LOOKS_EVERY", 0.02)
+    monkeypatch.setattr("gateway.live.sse.LOOKS_EVERY", 0.02)
 
 
 def asked(task_id: UUID) -> str:
@@ -44,7 +44,7 @@ async def test_a_stream_that_falls_too_far_behind_ends_with_the_place_to_resume(
 async def test_a_stream_whose_reader_takes_nothing_ends_though_nothing_more_happens(
     gateway: RunningGateway, alice: httpx.AsyncClient, keeper: FakeKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.sse.STALLED_AFTER", 0.2)
+    monkeypatch.setattr("gateway.live.sse.STALLED_AFTER", 0.2)
     task_id = await submitted(alice)
     for _ in range(24):
         await keeper.enter(task_id, "running", {"text": "x" * 400_000})

@@ -67,16 +67,16 @@ async def test_of_two_who_decide_at_once_one_wins_and_both_learn_it_a_hundred_ti
     for number in range(100):
         thread = await desk.proposed(workflow_id, {"plan.md": f"{number}\n"})
         await desk.alice.put(f"{thread.url}/access/bob", json={"access_type": "owner"})
-        wishes = ("approve", "reject") if number % 3 else ("approve", "approve")
+        decisions = ("approve", "reject") if number % 3 else ("approve", "approve")
         answers = await asyncio.gather(
-            desk.alice.post(f"{thread.url}/{wishes[0]}"), bob.post(f"{thread.url}/{wishes[1]}")
+            desk.alice.post(f"{thread.url}/{decisions[0]}"), bob.post(f"{thread.url}/{decisions[1]}")
         )
         statuses = [answer.status_code for answer in answers]
         assert sorted(statuses) == [200, 409], [answer.text for answer in answers]
         won = statuses.index(200)
         told = answers[1 - won].json()
         winner = ("alice", "bob")[won]
-        decision = {"approve": "approved", "reject": "rejected"}[wishes[won]]
+        decision = {"approve": "approved", "reject": "rejected"}[decisions[won]]
         assert (told["code"], told["resolution"], told["resolved_by"]) == ("already_decided", decision, winner)
         found = await thread.get()
         assert (found["resolution"], found["resolved_by"]) == (decision, winner)

@@ -10,8 +10,8 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from gateway import bodies
-from gateway.http_wire import MAX_HEAD
+from gateway.http import bodies
+from gateway.http.protocol import MAX_HEAD
 from tests.support.eventually import PATIENCE, eventually
 from tests.support.raw_frames import TEXT, TOO_BIG, close_code, frame
 from tests.support.running_gateway import RunningGateway, token
@@ -72,7 +72,7 @@ async def test_what_is_no_http_is_told_so_like_any_other_fault(gateway: RunningG
 async def test_who_sends_on_nothing_is_let_go(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr("gateway.http_wire.HEAD_WITHIN", 0.2)
+    monkeypatch.setattr("gateway.http.protocol.HEAD_WITHIN", 0.2)
     async with connection(gateway) as (reader, writer):
         writer.write(sent)
         async with asyncio.timeout(10 * PATIENCE):
@@ -100,7 +100,7 @@ async def _counted(client: httpx.AsyncClient, status: str) -> bool:
 async def test_who_waits_for_an_answer_or_is_subscribed_is_not(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.http_wire.HEAD_WITHIN", 0.2)
+    monkeypatch.setattr("gateway.http.protocol.HEAD_WITHIN", 0.2)
     async with gateway.client() as alice, gateway.socket() as socket:
         await socket.until("hello")
         waited = await alice.post("/api/v1/tasks", json={"prompt": "Wait."}, headers={"Prefer": "wait=1"})

@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from events.route import Candidate, RouteAnswer
-from gateway.controlling import ACTIONS
+from gateway.tasks.controlling import ACTIONS
 from producers.permissions import ROUTE_QUESTIONS
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.running_gateway import RunningGateway, token

@@ -16,7 +16,7 @@ from deploy.local.servers import Servers
 from events.announce import Committed
 from events.codec import decode
 from events.subjects import COMMITTED
-from gateway.auth import AuthSettings
+from gateway.auth.bearer import AuthSettings
 from producers.connect import BusSettings, Connection
 from producers.topology import apply
 from tests.support.eventually import PATIENCE, eventually

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from consumers.reflex.engine import NoVerdictError, RemoteEngine
 from consumers.reflex.remote import RemoteReflex
-from gateway.processing import ProcessSettings
+from gateway.reflex.processing import ProcessSettings
 from screening.cached import WORTHWHILE, CachedScreener
 from screening.contract import ProcessAnswer
 from screening.settings import ScreeningSettings

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from gateway.bodies import MAX_BODY
+from gateway.http.bodies import MAX_BODY
 from tests.integration.gateway.conftest import ORIGIN
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.running_gateway import RunningGateway, token
@@ -243,7 +243,7 @@ async def test_a_socket_that_says_anything_else_first_is_closed(gateway: Running
 
 
 async def test_a_socket_that_says_nothing_is_closed(gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.ws._AUTH_WITHIN", 0.3)
+    monkeypatch.setattr("gateway.live.ws._AUTH_WITHIN", 0.3)
     async with gateway.socket("") as socket:
         assert (await socket.closed(within=2))[0] == 4401
 
@@ -303,7 +303,7 @@ async def test_a_bug_shows_nothing_of_itself(
     async def broken(*_: object) -> None:
         raise RuntimeError("the secret is 1234")
 
-    monkeypatch.setattr("gateway.lookup.find_task", broken)
+    monkeypatch.setattr("gateway.tasks.lookup.find_task", broken)
     with capture_logs() as logged:
         answer = await alice.get(f"/api/v1/tasks/{uuid4()}")
     assert_is_problem(answer, 500, "internal_error")

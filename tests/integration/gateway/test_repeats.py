@@ -41,7 +41,7 @@ async def test_a_repeat_of_what_the_keeper_had_not_folded_when_the_gateway_start
 async def test_all_that_the_keeper_had_not_folded_is_known_however_far_it_lags(
     led: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.hub._REMEMBERED_FROM_BEFORE", 2)
+    monkeypatch.setattr("gateway.live.hub._REMEMBERED_FROM_BEFORE", 2)
     first, *_ = [await led.submit(f"not folded yet {number}") for number in range(4)]
     async with (
         running_gateway(settings_for(led.nats_url, led.database_url)) as gateway,

@@ -91,7 +91,7 @@ async def test_of_a_routes_failure_the_log_has_class_and_place_only(
     async def broken(*_: object) -> None:
         raise ValueError(f"cannot read {CANARY}")
 
-    monkeypatch.setattr("gateway.lookup.find_task", broken)
+    monkeypatch.setattr("gateway.tasks.lookup.find_task", broken)
     async with (
         running_gateway(settings_for(nats_url, database_url, origins=(ORIGIN,))) as gateway,
         gateway.client() as alice,

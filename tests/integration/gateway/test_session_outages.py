@@ -18,7 +18,7 @@ async def broken(module_nats_server: Server, database_url: str) -> AsyncGenerato
         yield desk
 
 
-async def test_a_wish_about_a_session_is_kept_and_not_called_done_though_no_keeper_is_there(broken: Desk) -> None:
+async def test_a_command_about_a_session_is_kept_and_not_called_done_though_no_keeper_is_there(broken: Desk) -> None:
     described, cancelled, together, deleted = [await _created(broken) for _ in range(4)]
     await broken.keeper.stop()
     answers = [

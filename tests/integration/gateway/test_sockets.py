@@ -12,7 +12,7 @@ from deploy.local.server import Server
 from events.base import Event
 from events.cursor import Cursor
 from events.task import Status, TaskControl
-from gateway.ws import MAX_SUBSCRIPTIONS
+from gateway.live.ws import MAX_SUBSCRIPTIONS
 from producers.topology import apply
 from storage.log import Identified
 from tests.support.eventually import eventually

@@ -1,4 +1,4 @@
-"""What is archived stays at rest: nothing begins in it again, whatever its owner wishes."""
+"""What is archived stays at rest: nothing begins in it again, whatever its owner asks for."""
 
 import pytest
 

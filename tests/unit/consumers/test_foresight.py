@@ -60,14 +60,14 @@ async def folded(ledger: Ledger, event: Event[EventData]) -> tuple[Fold, int]:
     raise AssertionError("never folded")
 
 
-@pytest.mark.parametrize("wish", ["approve", "discard"])
-async def test_all_proposals_that_a_change_of_the_draft_overtakes_are_loaded_at_once(wish: str) -> None:
+@pytest.mark.parametrize("command", ["approve", "discard"])
+async def test_all_proposals_that_a_change_of_the_draft_overtakes_are_loaded_at_once(command: str) -> None:
     ledger = Ledger()
     workflow_id = ledger.workflow({"plan.md": "one\n"})
     proposed = [ledger.proposed(workflow_id, {"plan.md": f"{place}\n"}).proposal for place in range(UNDECIDED)]
     chosen = proposed[7]
     data: EventData = ProposalDecide(proposal_id=chosen.id, task_id=chosen.task_id, decision="approve", by="o")
-    if wish == "discard":
+    if command == "discard":
         data = WorkflowControl(workflow_id=workflow_id, action="discard", by="o")
     event = Event.first(data, source="/gateway", tenant="t", owner="o", task_id=getattr(data, "task_id", None))
     fold, times = await folded(ledger, event)

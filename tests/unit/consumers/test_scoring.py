@@ -53,8 +53,8 @@ def agent(name: str = "AGENT-A", *, tenant: str = "t", **more: object) -> LiveAg
     return LiveAgent(key=f"{tenant}/{name}", spec=described, **{**values, **more})  # type: ignore[arg-type]  # its fields
 
 
-def needs(*capabilities: str, **wishes: object) -> Needs:
-    return Needs.of("t", "goal", capabilities, Routing.model_validate(wishes) if wishes else None)
+def needs(*capabilities: str, **routing: object) -> Needs:
+    return Needs.of("t", "goal", capabilities, Routing.model_validate(routing) if routing else None)
 
 
 def chosen(*agents: LiveAgent, of: Needs | None = None) -> str | None:

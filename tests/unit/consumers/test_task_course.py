@@ -51,7 +51,7 @@ class Book(Ledger):
         checked = TaskChecked(task_id=task_id, decision="allow", rules_version="1")
         return self.fact(task_id, checked, "/consumers/reflex")
 
-    def wish(self, task_id: UUID, action: str, **more: object) -> str:
+    def command(self, task_id: UUID, action: str, **more: object) -> str:
         return self.say(TaskControl.model_validate({"task_id": task_id, "action": action, "by": "o", **more}))
 
     def named(self, task_id: UUID, attempt: int | None = None) -> dict[str, object]:
@@ -113,14 +113,14 @@ def test_a_task_on_hold_waits_for_its_start_and_says_so(book: Book) -> None:
     task = book.submit(hold=True)
     book.check(task)
     assert (book.status(task), book.task(task).reason) == ("waiting", "hold")
-    assert book.wish(task, "start") == "applied"
+    assert book.command(task, "start") == "applied"
     assert (book.status(task), book.task(task).attempt) == ("ready", 1)
-    assert book.wish(task, "start") == "refused:not_held"
+    assert book.command(task, "start") == "refused:not_held"
 
 
 def test_a_start_before_the_verdict_lets_it_pass_with_the_verdict(book: Book) -> None:
     task = book.submit(hold=True)
-    assert book.wish(task, "start") == "applied"
+    assert book.command(task, "start") == "applied"
     book.check(task)
     assert book.status(task) == "ready"
 
@@ -153,12 +153,12 @@ def test_who_depends_on_what_ends_badly_is_skipped_and_so_is_who_depends_on_that
     whatever = book.submit(depends_on=[{"task_id": first, "required": False}])
     for task in (second, third, whatever):
         book.check(task)
-    book.wish(first, end)
+    book.command(first, end)
     assert [book.status(task) for task in (second, third, whatever)] == ["skipped", "skipped", "ready"]
     late = book.submit(depends_on=[{"task_id": first}])
     book.check(late)
     assert book.status(late) == "skipped"
-    assert book.wish(late, "retry") == "refused:not_retryable"
+    assert book.command(late, "retry") == "refused:not_retryable"
 
 
 def test_the_end_of_a_queue_of_tasks_is_no_loop(book: Book) -> None:
@@ -186,8 +186,8 @@ def test_what_can_never_be_met_fails_at_once(book: Book, kind: str) -> None:
     task = book.submit(parent_id=parent, depends_on=[{"task_id": sibling}, {"task_id": on}])
     assert (book.status(task), book.task(task).reason) == ("failed", code)
     assert book.check(task) == "refused:already_checked"
-    for wish in ("retry", "replay"):
-        assert book.wish(task, wish) == "refused:was_refused"
+    for command in ("retry", "replay"):
+        assert book.command(task, command) == "refused:was_refused"
 
 
 def test_a_cancelled_parent_takes_its_children_with_it_and_theirs(book: Book) -> None:
@@ -198,7 +198,7 @@ def test_a_cancelled_parent_takes_its_children_with_it_and_theirs(book: Book) ->
     book.check(waiting)
     book.start(grandchild)
     book.done(children[1])
-    assert book.wish(parent, "cancel", reason="never mind") == "applied"
+    assert book.command(parent, "cancel", reason="never mind") == "applied"
     assert (book.task(parent).reason, book.task(parent).detail) == ("cancelled_by_owner", "never mind")
     ended = [book.status(task) for task in (parent, *children, grandchild, waiting)]
     assert ended == ["cancelled", "cancelled", "succeeded", "cancelled", "skipped"]
@@ -263,14 +263,14 @@ def test_all_attempts_spend_from_one_budget_and_a_retry_by_its_owner_grants_it_a
     failed = TaskError(code="agent_error", message="It failed.", retryable=True)
     book.finish(task, "failed", error=failed, usage=Usage(tokens=60), output={"text": "first half"})
     assert book.status(task) == "waiting"
-    assert book.wish(task, "retry", attempt=1) == "applied"  # the janitor's
+    assert book.command(task, "retry", attempt=1) == "applied"  # the janitor's
     book.start(task)
     book.state_fact(task, RunProgress, seq=1, usage=Usage(tokens=39))
     assert book.status(task) == "running"
     book.state_fact(task, RunProgress, seq=2, usage=Usage(tokens=41))
     assert (book.status(task), book.task(task).reason) == ("failed", "budget_exceeded")
     assert book.run_status(task, 2) == "failed"
-    assert book.wish(task, "retry") == "applied"
+    assert book.command(task, "retry") == "applied"
     assert book.task(task).course.tokens == 0
 
 
@@ -280,8 +280,8 @@ def test_a_run_has_the_time_that_its_budget_leaves_and_ten_seconds_to_end_itself
     due_at = book.task(task).due_at
     assert due_at is not None
     assert due_at - book.at == timedelta(seconds=70)
-    assert book.wish(task, "time_out", attempt=2) == "refused:stale_time_out"
-    assert book.wish(task, "time_out", attempt=1) == "applied"
+    assert book.command(task, "time_out", attempt=2) == "refused:stale_time_out"
+    assert book.command(task, "time_out", attempt=1) == "applied"
     assert (book.status(task), book.task(task).reason) == ("timed_out", "time_budget")
 
 
@@ -290,7 +290,7 @@ def test_a_run_has_the_time_that_its_budget_leaves_and_ten_seconds_to_end_itself
 def test_a_late_end_is_noted_and_changes_no_state(book: Book, action: str, status: str, outcome: str) -> None:
     task = book.submit()
     book.start(task)
-    book.wish(task, action)
+    book.command(task, action)
     assert book.run_status(task) in ("cancelled", "timed_out", "failed")
     told = len(book.announced)
     assert book.finish(task, outcome, output={"text": "done anyway"}) == "applied"
@@ -305,7 +305,7 @@ def test_a_late_end_is_noted_and_changes_no_state(book: Book, action: str, statu
 def test_other_late_facts_are_refused_and_leave_no_trace(book: Book) -> None:
     task = book.submit()
     book.start(task)
-    book.wish(task, "cancel")
+    book.command(task, "cancel")
     before = book.task(task)
     other = new_id()
     assert book.state_fact(task, RunProgress, seq=1) == "refused:not_running"
@@ -318,7 +318,7 @@ def test_a_task_cancelled_before_its_agent_was_heard_notes_what_that_did(book: B
     task = book.submit()
     book.check(task)
     book.assign(task)
-    book.wish(task, "cancel")
+    book.command(task, "cancel")
     assert book.finish(task, "succeeded") == "applied"
     assert (book.status(task), book.task(task).effects_done) == ("cancelled", True)
 
@@ -328,17 +328,17 @@ def test_a_pause_stops_the_run_and_a_resume_begins_another_that_counts_against_n
     for _ in range(4):
         book.start(task)
         attempt = book.task(task).attempt
-        assert book.wish(task, "pause") == "applied"
+        assert book.command(task, "pause") == "applied"
         assert book.run_status(task, attempt) == "cancelled"
         assert book.finish(task, "cancelled", output={"text": f"part {attempt}"}) == "applied"
         assert book.status(task) == "paused"
-        assert book.wish(task, "resume") == "applied"
+        assert book.command(task, "resume") == "applied"
         assert book.task(task).result == {"text": f"part {attempt}"}
     assert (book.task(task).attempt, book.task(task).course.granted) == (5, 4)
     book.start(task)
     book.finish(task, "lost")
     assert (book.status(task), book.task(task).attempt) == ("ready", 6)  # a lost attempt still has its retries
-    assert book.wish(task, "resume") == "refused:not_paused"
+    assert book.command(task, "resume") == "refused:not_paused"
 
 
 def test_a_task_that_names_no_deadline_has_a_day(book: Book) -> None:
@@ -351,10 +351,10 @@ def test_a_retry_after_the_deadline_gets_a_new_one(book: Book) -> None:
     task = book.submit(deadline_at=book.at + timedelta(seconds=3))
     book.check(task)
     for _ in range(3):
-        book.wish(book.submit(), "cancel")  # time passes
-    assert book.wish(task, "time_out") == "applied"
+        book.command(book.submit(), "cancel")  # time passes
+    assert book.command(task, "time_out") == "applied"
     assert (book.status(task), book.task(task).reason) == ("failed", "unroutable")
-    assert book.wish(task, "retry") == "applied"
+    assert book.command(task, "retry") == "applied"
     assert book.status(task) == "ready"
     assert book.task(task).deadline_at == book.at + timedelta(hours=24)
 
@@ -364,15 +364,15 @@ def test_attempts_are_three_and_only_a_replay_grants_another(book: Book) -> None
     for attempt in (1, 2, 3):
         book.start(task)
         book.finish(task, "failed", error=TaskError(code="agent_error", message="no"))
-        assert book.wish(task, "retry") == ("refused:attempts_used_up" if attempt == 3 else "applied")
-    assert book.wish(task, "replay") == "applied"
+        assert book.command(task, "retry") == ("refused:attempts_used_up" if attempt == 3 else "applied")
+    assert book.command(task, "replay") == "applied"
     assert (book.status(task), book.task(task).attempt) == ("ready", 4)
 
 
 def test_a_retry_of_what_never_had_a_verdict_asks_for_one_and_never_goes_round_it(book: Book) -> None:
     task = book.submit(required_capabilities=["summarize"])
-    book.wish(task, "fail", reason="dead_lettered")
-    assert book.wish(task, "replay") == "applied"
+    book.command(task, "fail", reason="dead_lettered")
+    assert book.command(task, "replay") == "applied"
     assert (book.status(task), book.task(task).reason) == ("waiting", "verdict")
     asked = book.announced[-1]
     assert isinstance(asked.data, TaskSubmitted)
@@ -383,9 +383,9 @@ def test_a_retry_of_what_never_had_a_verdict_asks_for_one_and_never_goes_round_i
 
 def test_its_owner_may_say_that_it_is_done_but_not_before_it_was_screened(book: Book) -> None:
     task = book.submit()
-    assert book.wish(task, "complete") == "refused:not_checked"
+    assert book.command(task, "complete") == "refused:not_checked"
     book.start(task)
-    assert book.wish(task, "complete", result={"text": "by hand"}) == "applied"
+    assert book.command(task, "complete", result={"text": "by hand"}) == "applied"
     assert (book.status(task), book.task(task).result) == ("succeeded", {"text": "by hand"})
     assert book.finish(task, "cancelled", output={"text": "half"}) == "applied"
     assert (book.task(task).result, book.task(task).effects_done) == ({"text": "by hand"}, False)

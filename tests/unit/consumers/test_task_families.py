@@ -12,16 +12,16 @@ def book() -> Book:
     return Book()
 
 
-@pytest.mark.parametrize("wish", ["retry", "replay"])
+@pytest.mark.parametrize("command", ["retry", "replay"])
 @pytest.mark.parametrize("end", ["cancel", "complete", "fail", "time_out"])
-def test_no_child_is_opened_again_once_its_parent_has_ended(book: Book, end: str, wish: str) -> None:
+def test_no_child_is_opened_again_once_its_parent_has_ended(book: Book, end: str, command: str) -> None:
     parent = book.submit()
     book.start(parent)
     ran, unscreened = book.submit(parent_id=parent), book.submit(parent_id=parent)
     book.done(ran, "failed")
-    book.wish(unscreened, "fail")
-    assert book.wish(parent, end) == "applied"
-    assert [book.wish(child, wish) for child in (ran, unscreened)] == ["refused:parent_ended"] * 2
+    book.command(unscreened, "fail")
+    assert book.command(parent, end) == "applied"
+    assert [book.command(child, command) for child in (ran, unscreened)] == ["refused:parent_ended"] * 2
     assert [book.status(child) for child in (ran, unscreened)] == ["failed"] * 2
 
 
@@ -30,6 +30,6 @@ def test_a_child_that_is_tried_again_ends_no_later_than_its_parent(book: Book) -
     child = book.submit(parent_id=parent, deadline_at=book.at + timedelta(seconds=3))
     book.check(child)
     book.start(parent)
-    assert book.wish(child, "time_out") == "applied"
-    assert book.wish(child, "retry") == "applied"
+    assert book.command(child, "time_out") == "applied"
+    assert book.command(child, "retry") == "applied"
     assert book.task(child).deadline_at == book.task(parent).deadline_at

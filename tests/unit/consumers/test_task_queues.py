@@ -32,7 +32,7 @@ def queue_behind(book: Book, head: UUID, length: int) -> list[UUID]:
 def test_a_long_queue_that_is_skipped_from_its_head_on_ends_to_its_last_task(book: Book) -> None:
     head = book.submit()
     tasks = queue_behind(book, head, 1_200)
-    assert book.wish(head, "cancel") == "applied"
+    assert book.command(head, "cancel") == "applied"
     assert {book.status(task) for task in tasks} == {"skipped"}
     assert [event.data.task_id for event in book.announced[-1_200:]] == tasks  # type: ignore[attr-defined]  # TaskEntered
 
@@ -74,7 +74,7 @@ def test_only_so_many_may_wait_for_one_task(book: Book) -> None:
     late = book.submit(depends_on=[{"task_id": book.submit()}, {"task_id": first}])
     assert (book.status(late), book.task(late).reason) == ("failed", "too_many_dependants")
     assert book.task(first).course.dependants[-1] == last
-    assert book.wish(late, "retry") == "refused:was_refused"
+    assert book.command(late, "retry") == "refused:was_refused"
 
 
 def test_any_number_may_depend_on_what_has_ended_for_good(book: Book) -> None:
@@ -98,7 +98,7 @@ def test_an_end_that_concerns_too_many_reaches_them_in_several_commits(book: Boo
         course = Course(children=tuple(children[25 * place : 25 * place + 25]))
         book.states[Key(TaskState, task_id)] = book.task(task_id)._replace(course=course)
     told = len(book.announced)
-    assert book.wish(head, "cancel") == "applied"
+    assert book.command(head, "cancel") == "applied"
     assert len(book.announced) - told < AT_ONCE + len(waiting)
     assert "waiting" in {book.status(child) for child in children}
     left = [event for event in book.announced[told:] if isinstance(event.data, TaskControl)]

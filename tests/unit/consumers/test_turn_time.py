@@ -8,11 +8,11 @@ from consumers.runner import work
 from consumers.runner.work import seconds_for
 from events import trace
 from events.task import TURN_SECONDS, Budget, Kind, TaskSpec, TaskSubmitted
-from gateway.auth import Principal
+from gateway.auth.bearer import Principal
 from gateway.chat import waiting
 from gateway.chat.models import ChatRequest
 from gateway.chat.turn import make_turn
-from gateway.trail import Trail
+from gateway.http.trail import Trail
 from storage.lookup import TaskView
 
 

@@ -258,14 +258,14 @@ def test_an_archived_conversation_takes_nothing_more_and_ends_what_waits() -> No
 def test_a_session_is_described_anew_by_its_owner_only(owner: str, version: int | None, code: str) -> None:
     story, first = Story(), turn("one")
     story.fold(first)
-    wish = SessionControl(
+    command = SessionControl(
         session_id=first.sessionid or "", action="update", by=owner, title="New", expected_version=version
     )
-    event = Event.first(wish, source="/gateway", tenant="t", owner=owner, session_id=first.sessionid)
+    event = Event.first(command, source="/gateway", tenant="t", owner=owner, session_id=first.sessionid)
     story.fold(event)
     assert story.outcome(event) == f"refused:{code}"
     fine = Event.first(
-        wish.model_copy(update={"expected_version": 1, "tags": ("a",)}),
+        command.model_copy(update={"expected_version": 1, "tags": ("a",)}),
         source="/gateway",
         tenant="t",
         owner="ada",

@@ -29,8 +29,8 @@ def test_a_workflow_begins_with_the_files_it_is_given(ledger: Ledger) -> None:
     assert ledger.draft(workflow_id) == {"plan.md": sha256_of("one\n")}
     assert [row[3] for row in ledger.rows["texts"].values()] == [b"one\n"]
     assert ledger.names() == ["workflow.changed"]
-    wish = WorkflowControl(workflow_id=workflow_id, action="create", by="o", name="Again")
-    assert ledger.say(wish) == "refused:workflow_exists"
+    command = WorkflowControl(workflow_id=workflow_id, action="create", by="o", name="Again")
+    assert ledger.say(command) == "refused:workflow_exists"
 
 
 def test_publishing_numbers_versions_and_each_only_once(ledger: Ledger) -> None:
@@ -78,5 +78,5 @@ def test_who_saw_another_draft_changes_nothing(ledger: Ledger, action: str) -> N
 def test_nobody_changes_somebody_elses_workflow(ledger: Ledger, whose: dict[str, str]) -> None:
     workflow_id = ledger.workflow(ONE)
     for action in ("publish", "discard"):
-        wish = WorkflowControl.model_validate({"workflow_id": workflow_id, "action": action, "by": "stranger"})
-        assert ledger.say(wish, **whose) == "refused:unknown_workflow"
+        command = WorkflowControl.model_validate({"workflow_id": workflow_id, "action": action, "by": "stranger"})
+        assert ledger.say(command, **whose) == "refused:unknown_workflow"

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from pydantic import JsonValue
 
 from events.errors import InvalidEventError
+from gateway.auth.sender import Sender
 from gateway.door.arrival import OURS, Arrival, structured
 from gateway.errors import BadJsonError, InvalidBodyError
-from gateway.sender import Sender
 
 REFUSALS = (BadJsonError, InvalidBodyError, InvalidEventError)
 ALICE = Sender("user", "acme", "alice", frozenset({"tasks:write"}), 4_000_000_000.0)

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import RSAAlgorithm
 from pydantic import SecretStr
 
-from gateway.auth import ADMIN, READ, WRITE, Authenticator, AuthSettings, Principal
+from gateway.auth.bearer import ADMIN, READ, WRITE, Authenticator, AuthSettings, Principal
+from gateway.auth.keys import RemoteKeys, key_ring
 from gateway.errors import KeysUnavailableError, MissingScopeError, UnauthorizedError
-from gateway.keys import RemoteKeys, key_ring
 from tests.support.eventually import eventually
 from tests.support.running_gateway import SECRET
 from tests.support.tokens import REFUSED, RSA, RSA_PEM, claims, signed
@@ -154,7 +154,7 @@ async def test_a_jwks_that_is_away_takes_nothing_from_the_keys_that_are_known(
     server = KeyServer(public_jwk("one"))
     keys = RemoteKeys("https://idp.example/keys", httpx.MockTransport(server))
     await keys.find("one")
-    monkeypatch.setattr("gateway.keys._REFETCH", 0.0)
+    monkeypatch.setattr("gateway.auth.keys._REFETCH", 0.0)
     server.status = 503
     assert (await keys.find("one")).algorithm == "RS256"
     with pytest.raises(KeysUnavailableError):

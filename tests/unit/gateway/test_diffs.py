@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.diffs import unified_diff
+from gateway.workflows.diffs import unified_diff
 
 BASE = {
     "plan.md": "# Plan\n\n1. Begin\n2. Go on\n3. End\n",

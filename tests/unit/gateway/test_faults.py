@@ -7,7 +7,8 @@ from pydantic import BaseModel
 
 from gateway.agents.requests import RegisterAgentRequest
 from gateway.errors import InvalidBodyError
-from gateway.requests import SubmitRequest, TaskRequest, read_body
+from gateway.http.bodies import read_body
+from gateway.tasks.requests import SubmitRequest, TaskRequest
 
 
 def fields_of(model: type[BaseModel], body: object) -> set[str]:

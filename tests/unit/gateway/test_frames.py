@@ -10,7 +10,7 @@ from events.base import Event
 from events.codec import encode
 from events.cursor import Cursor
 from events.task import TaskControl, TaskSucceeded
-from gateway.frames import make_frame, read_envelope
+from gateway.live.frames import make_frame, read_envelope
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

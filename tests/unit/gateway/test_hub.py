@@ -8,13 +8,13 @@ import pytest
 from pydantic import JsonValue
 
 from events.cursor import Cursor
-from gateway.hub import Hub
-from gateway.lag import Lag
+from gateway.live.hub import Hub
+from gateway.live.outlet import QueueOutlet
+from gateway.live.rooms import Room
+from gateway.live.subscription import Subscription
+from gateway.live.ws import JsonFrames
 from gateway.metrics import Metrics
-from gateway.outlet import QueueOutlet
-from gateway.rooms import Room
-from gateway.subscription import Subscription
-from gateway.ws import JsonFrames
+from gateway.operations.lag import Lag
 from producers.reader import Delivery
 from storage.log import Identified
 

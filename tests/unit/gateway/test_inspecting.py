@@ -17,7 +17,7 @@ from events.session import SessionControl, SessionSpec
 from events.task import TaskControl, TaskSpec, TaskSubmitted
 from events.workflow import WorkflowControl
 from gateway.errors import BlockedByPolicyError
-from gateway.inspecting import Inspector
+from gateway.reflex.inspecting import Inspector
 from screening.engine import Screener
 from screening.sealing import Sealer
 from screening.settings import ScreeningSettings
@@ -35,7 +35,7 @@ def opening(session: SessionSpec) -> TaskSubmitted:
     return TaskSubmitted(task_id=new_id(), spec=TaskSpec(prompt="Find out why."), session=session)
 
 
-WISHES: dict[str, EventData] = {
+COMMANDS: dict[str, EventData] = {
     "title": SessionControl(session_id="s", action="update", by="ann", title=ATTACK),
     "metadata/note": SessionControl(session_id="s", action="update", by="ann", metadata={"note": ATTACK}),
     "name": WorkflowControl(workflow_id=new_id(), action="create", by="ann", name=ATTACK),
@@ -48,10 +48,10 @@ WISHES: dict[str, EventData] = {
 }
 
 
-@pytest.mark.parametrize("place", WISHES)
+@pytest.mark.parametrize("place", COMMANDS)
 async def test_an_attack_is_refused_wherever_a_client_puts_it(place: str) -> None:
     with pytest.raises(BlockedByPolicyError) as caught:
-        await INSPECTOR.inspect(event(WISHES[place]))
+        await INSPECTOR.inspect(event(COMMANDS[place]))
     assert f"'{place}'" in caught.value.detail
     assert "evil.test" not in caught.value.detail + repr(caught.value.members)
 
@@ -62,7 +62,7 @@ async def test_a_secret_in_an_uploaded_file_is_refused() -> None:
         await INSPECTOR.inspect(event(WorkflowControl(workflow_id=new_id(), action="create", by="ann", files=files)))
 
 
-async def test_what_policy_would_have_redacted_is_refused_for_nothing_of_a_wish_is_replaced(tmp_path: Path) -> None:
+async def test_what_policy_would_have_redacted_is_refused_for_nothing_of_a_command_is_replaced(tmp_path: Path) -> None:
     policy = tmp_path / "policy.yaml"
     policy.write_text("profiles: {default: {pii: {critical: redact, high: redact}}}")
     inspector = Inspector(ScreeningSettings(policy=policy))
@@ -85,9 +85,9 @@ async def test_what_policy_would_have_redacted_is_refused_for_nothing_of_a_wish_
         opening(SessionSpec(kind="workflow", title=f"named before there was this policy: {SSN}")),
     ],
 )
-async def test_ordinary_wishes_pass_untouched_and_tasks_are_the_reflex_consumers(data: EventData) -> None:
-    wish = event(data)
-    assert await INSPECTOR.inspect(wish) is wish
+async def test_ordinary_commands_pass_untouched_and_tasks_are_the_reflex_consumers(data: EventData) -> None:
+    command = event(data)
+    assert await INSPECTOR.inspect(command) is command
 
 
 async def test_what_an_outside_agent_brings_back_is_redacted_or_withheld() -> None:
@@ -126,7 +126,7 @@ async def test_while_nobody_can_say_which_placeholders_there_are_an_agent_is_hea
 
 
 async def test_the_rules_are_compiled_once_for_all_that_arrive_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten wishes that come while the rules are compiled wait for the same rules, and the loop goes on."""
+    """Ten commands that come while the rules are compiled wait for the same rules, and the loop goes on."""
     compiled: list[object] = []
     ready = threading.Event()
 
@@ -139,12 +139,12 @@ async def test_the_rules_are_compiled_once_for_all_that_arrive_meanwhile(monkeyp
     monkeypatch.setattr(ScreeningSettings, "screener", slowly)
     inspector = Inspector(ScreeningSettings())
     inspector.begin()
-    wish = event(TaskControl(task_id=new_id(), action="cancel", by="ann", reason="no longer needed"))
-    waiting = [asyncio.create_task(inspector.inspect(wish)) for _ in range(10)]
+    command = event(TaskControl(task_id=new_id(), action="cancel", by="ann", reason="no longer needed"))
+    waiting = [asyncio.create_task(inspector.inspect(command)) for _ in range(10)]
     await asyncio.sleep(0)
     assert not any(task.done() for task in waiting)
     ready.set()
-    assert await asyncio.gather(*waiting) == [wish] * 10
+    assert await asyncio.gather(*waiting) == [command] * 10
     assert len(compiled) == 1
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from gateway.lingering import AT_MOST, QUIET, Lingering
+from gateway.http.lingering import AT_MOST, QUIET, Lingering
 
 
 class Loop(asyncio.BaseEventLoop):

@@ -3,7 +3,7 @@
 import asyncio
 
 from events.cursor import Cursor
-from gateway.outlet import Closing, QueueOutlet
+from gateway.live.outlet import Closing, QueueOutlet
 
 
 async def test_what_waits_comes_out_in_order_and_in_one_piece() -> None:

@@ -3,8 +3,8 @@
 import pytest
 from starlette.requests import Request
 
-from gateway.auth import Principal
-from gateway.preferences import read_key, read_wait, wants_stream
+from gateway.auth.bearer import Principal
+from gateway.http.preferences import read_key, read_wait, wants_stream
 
 ALICE = Principal("acme", "alice", frozenset(), 0)
 

@@ -11,12 +11,12 @@ from events.base import Event, EventData
 from events.errors import BusUnavailableError
 from events.ids import new_id
 from events.run import RunDelta, RunFinished
+from gateway.auth.sender import Sender
 from gateway.door.agents import FactRule
 from gateway.door.arrival import Arrival
 from gateway.door.door import Door
 from gateway.door.rules import Rules
-from gateway.previews import Previews
-from gateway.sender import Sender
+from gateway.live.previews import Previews
 from screening.engine import Screener
 from screening.settings import ScreeningSettings
 from tests.support.eventually import eventually

@@ -17,20 +17,20 @@ import orjson
 import pytest
 
 from events.cursor import Cursor
-from gateway import hub as hubs
-from gateway import replay
 from gateway.commits import Commits
-from gateway.frames import Frame
-from gateway.hub import Hub
-from gateway.lag import Lag
+from gateway.live import hub as hubs
+from gateway.live import replay
+from gateway.live.frames import Frame
+from gateway.live.hub import Hub
+from gateway.live.outlet import Closing
+from gateway.live.recent import Recent
+from gateway.live.replay import Replayer
+from gateway.live.rooms import Room
+from gateway.live.snapshots import Snapshot, Snapshots
+from gateway.live.speech import Saying
+from gateway.live.subscription import Fields, Subscription
 from gateway.metrics import Metrics
-from gateway.moments import Moment, Moments
-from gateway.outlet import Closing
-from gateway.recent import Recent
-from gateway.replay import Replayer
-from gateway.rooms import Room
-from gateway.speech import Saying
-from gateway.subscription import Fields, Subscription
+from gateway.operations.lag import Lag
 from producers.reader import Delivery, Hole
 from storage.log import Identified, LogEntry, Whose
 from storage.reading import Database
@@ -62,7 +62,7 @@ class World:
         self.hub.recent = Recent(max_events=self.rng.choice((4, 16, 64)))
         self.commits = Commits(nothing, Lag(time.monotonic))
         self.commits._move(Cursor("a", 0))
-        self.replayer = Replayer(cast("Database", self), self.hub, self.commits, cast("Moments", self))
+        self.replayer = Replayer(cast("Database", self), self.hub, self.commits, cast("Snapshots", self))
 
     async def pause(self) -> None:
         for _ in range(self.rng.randrange(4)):
@@ -82,11 +82,11 @@ class World:
         await self.pause()
         return any(e == until.epoch and last > after.seq and first <= until.seq for e, first, last in self.gaps)
 
-    async def of(self, _: Room) -> Moment:
+    async def of(self, _: Room) -> Snapshot:
         await self.pause()
-        moment = Moment(Cursor(self.epoch, self.folded), None)
+        snapshot = Snapshot(Cursor(self.epoch, self.folded), None)
         await self.pause()
-        return moment
+        return snapshot
 
     async def publish(self) -> None:
         """A new event, or one that the stream holds already once more."""

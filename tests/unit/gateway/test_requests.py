@@ -5,8 +5,9 @@ import json
 import pytest
 
 from gateway.errors import InvalidBodyError
-from gateway.requests import SubmitRequest, TaskRequest, read_body
+from gateway.http.bodies import read_body
 from gateway.sessions.requests import CreateSessionRequest
+from gateway.tasks.requests import SubmitRequest, TaskRequest
 
 BODIES = [
     (SubmitRequest, {"goal": "Summarise it."}),

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import cast
 
-from gateway.http_wire import HttpWire, Line
+from gateway.http.protocol import HttpWire, Line
+from gateway.live.outlet import STALLED_AFTER, QueueOutlet
+from gateway.live.protocol import Wire, WireOutlet
+from gateway.live.replay import Replayer
+from gateway.live.sockets import Connection, Sockets
+from gateway.live.sse import Streams
 from gateway.metrics import Metrics
-from gateway.outlet import STALLED_AFTER, QueueOutlet
-from gateway.replay import Replayer
-from gateway.sockets import Connection, Sockets
-from gateway.sse import Streams
-from gateway.wire import Wire, WireOutlet
 
 LATER = STALLED_AFTER + 1
 

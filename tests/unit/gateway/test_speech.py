@@ -7,8 +7,8 @@ from events.codec import encode
 from events.ids import run_id
 from events.run import RunDelta
 from events.streams import TOK
-from gateway.rooms import Room
-from gateway.speech import Saying, Speech
+from gateway.live.rooms import Room
+from gateway.live.speech import Saying, Speech
 
 TASK = uuid4()
 

@@ -1,11 +1,11 @@
 """A subscription writes what is small at once, leaves what is large for catching up, and cuts off only who is stuck."""
 
 from events.cursor import Cursor
-from gateway.frames import Envelope, Frame
-from gateway.outlet import QueueOutlet
-from gateway.rooms import Ids, Room
-from gateway.subscription import LARGE, MAX_LAG, Subscription
-from gateway.ws import JsonFrames
+from gateway.live.frames import Envelope, Frame
+from gateway.live.outlet import QueueOutlet
+from gateway.live.rooms import Ids, Room
+from gateway.live.subscription import LARGE, MAX_LAG, Subscription
+from gateway.live.ws import JsonFrames
 
 ROOM = Room("tasks", "acme", "alice")
 

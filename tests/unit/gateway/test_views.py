@@ -10,8 +10,8 @@ import pytest
 
 from events.cursor import InvalidCursorError
 from events.task import Status
-from gateway.models import Facade
-from gateway.views import decode_place, encode_place, facade_status
+from gateway.tasks.models import Facade
+from gateway.tasks.views import decode_place, encode_place, facade_status
 from storage.tasks import Place
 
 

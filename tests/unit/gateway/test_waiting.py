@@ -5,9 +5,9 @@ import random
 import pytest
 
 from events.cursor import Cursor
-from gateway import replay
 from gateway.chat.waiting import TurnWire, Waiting
-from gateway.rooms import Room
+from gateway.live import replay
+from gateway.live.rooms import Room
 from tests.support.eventually import eventually
 from tests.unit.gateway.test_replay_model import World
 

@@ -10,10 +10,10 @@ from pydantic import JsonValue
 
 from events.cursor import Cursor
 from gateway.door.watching import Lines, _pump, _Watch
-from gateway.frames import Envelope, Frame
-from gateway.outlet import QueueOutlet
-from gateway.rooms import Ids, Room
-from gateway.subscription import Subscription
+from gateway.live.frames import Envelope, Frame
+from gateway.live.outlet import QueueOutlet
+from gateway.live.rooms import Ids, Room
+from gateway.live.subscription import Subscription
 
 
 @dataclass

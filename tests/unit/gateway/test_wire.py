@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 from websockets.protocol import State
 
-from gateway.wire import Wire, WireOutlet
+from gateway.live.protocol import Wire, WireOutlet
 
 
 class Transport:

@@ -1,0 +1,1 @@
+"""Who is calling, over HTTP and over NATS, and how often it may."""

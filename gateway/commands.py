@@ -1,0 +1,87 @@
+"""A command becomes an event, and the answer is what the keeper made of it (DESIGN rule 2)."""
+
+from dataclasses import dataclass
+
+from events.base import Event, EventData
+from events.codec import decode
+from events.errors import GanglionError
+from gateway.accept import SOURCE, Acceptor
+from gateway.commits import APPLIED, DUPLICATE
+from gateway.errors import IdempotencyConflictError
+from gateway.http.preferences import Key
+from storage.log import settled
+from storage.reading import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The outcome of a command's event, None while it is not known.
+
+    `event` is the event as the log has it; `replayed`: it was given before, with the same key.
+    """
+
+    outcome: str | None
+    event: Event[EventData]
+    replayed: bool = False
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the keeper refused it; None if it did not. Raises GanglionError if it did not understand it."""
+        if self.outcome is None or self.outcome == APPLIED:
+            return None
+        verdict, _, code = self.outcome.partition(":")
+        if verdict != "refused":
+            raise GanglionError("The event was not understood by the keeper.")
+        return code
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """What the answer says of a repeat."""
+        return {"Idempotency-Replayed": "true"} if self.replayed else {}
+
+
+class Commands:
+    """Publishes commands, each once."""
+
+    def __init__(self, acceptor: Acceptor, engine: Database) -> None:
+        self._acceptor = acceptor
+        self._engine = engine
+
+    async def ask(self, event: Event[EventData], key: Key | None) -> Answered:
+        """What becomes of the event; of the first one with this key, if there was one (its id is the key's).
+
+        Raises IdempotencyConflictError if that asked for something else, and what `Acceptor.accept` raises.
+        """
+        earlier = await self._logged(event) if key is not None else None
+        if earlier is not None:
+            return earlier
+        accepted = await self._acceptor.accept(event)
+        if key is None or accepted.outcome is None:
+            return Answered(accepted.outcome, event)
+        # A command under the same key shares our event's id: what was announced may have been said of that one.
+        logged = await self._logged(event)
+        if logged is not None and (accepted.first_seq is not None or accepted.outcome == DUPLICATE):
+            return logged
+        return Answered(accepted.outcome, event)
+
+    async def first_of_many(self, key: Key) -> Event[EventData] | None:
+        """The event that has the id of the key itself, of a request that more than one event follows from.
+
+        Raises IdempotencyConflictError if that was a request with another body.
+        """
+        found = await settled(self._engine, SOURCE, str(key.event_id))
+        if found is None:
+            return None
+        logged = decode(found.body)
+        if getattr(logged.data, "body_sha256", None) != key.body_sha256:
+            raise IdempotencyConflictError
+        return logged
+
+    async def _logged(self, event: Event[EventData]) -> Answered | None:
+        found = await settled(self._engine, SOURCE, event.id)
+        if found is None:
+            return None
+        logged = decode(found.body)
+        if logged.data != event.data:
+            raise IdempotencyConflictError
+        return Answered(found.outcome, logged, replayed=True)

@@ -1,0 +1,1 @@
+"""HTTP itself: the server, bodies in, answers and problems out, headers, and the OpenAPI document."""

@@ -1,0 +1,1 @@
+"""The live way out: one hub reads the log, subscribers see their rooms over WebSocket and server-sent events."""

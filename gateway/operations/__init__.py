@@ -1,0 +1,1 @@
+"""For those who run it: health, readiness, dead letters, and how full and how far behind the log is."""

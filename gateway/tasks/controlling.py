@@ -1,0 +1,169 @@
+"""Changing a task's course: the command becomes an event, the answer is that event's outcome (DESIGN rule 2)."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Path
+from fastapi.security import HTTPBearer
+from starlette.requests import Request
+from starlette.responses import Response
+
+from events.base import Event, EventData
+from events.ids import new_id
+from events.task import ControlAction, TaskControl, TaskError
+from gateway.accept import SOURCE, Acceptor
+from gateway.auth.bearer import WRITE, Authenticator, Principal, bearer
+from gateway.commands import Answered, Commands
+from gateway.errors import NotFoundError, RefusedError, TaskFinalError
+from gateway.http.answers import accepted_answer, json_answer
+from gateway.http.bodies import read_body, read_json
+from gateway.http.documentation import problems, request_body
+from gateway.http.preferences import Key, read_key
+from gateway.http.trail import Trail
+from gateway.tasks.lookup import Lookup, Recent, parsed_id
+from gateway.tasks.models import CancelAccepted, Task
+from gateway.tasks.requests import CompleteRequest, ControlRequest, FailRequest
+from gateway.tasks.views import task_view
+from storage.reading import Database
+from storage.tasks import TaskRow
+
+_HOME = "/api/v1/tasks"
+_UNKNOWN = {"unknown_task", "no_task", "not_found"}
+_WHY = {
+    "not_running": "it is not running",
+    "not_paused": "it is not paused",
+    "not_held": "it is not on hold",
+    "not_checked": "it was not screened yet",
+    "not_retryable": "only a task that failed or timed out can be tried again",
+    "was_refused": "it was refused when it was asked for: ask for another",
+    "parent_ended": "its parent has ended",
+    "attempts_used_up": "all its attempts are used up",
+    "session_archived": "its session is archived",
+    "later_turns": "only the latest turn of a conversation can be tried again",
+}
+
+Body = ControlRequest | CompleteRequest | FailRequest
+Handler = Callable[..., Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One command: its name in the path and in the event, what its route says of itself, and its body."""
+
+    name: ControlAction
+    summary: str
+    promise: str
+    body: type[Body] = ControlRequest
+
+    @property
+    def path(self) -> str:
+        """The route's template."""
+        return f"{_HOME}/{{task_id}}/{self.name}"
+
+
+ACTIONS = (
+    Action("cancel", "Cancel a task", "Entered at once unless the task has ended; a running agent sees it within 1 s."),
+    Action("pause", "Pause a running task", "The agent is stopped; what it has so far is kept for the next attempt."),
+    Action("resume", "Let a paused task go on", "A new attempt begins; it counts against nothing."),
+    Action(
+        "retry", "Try a failed or timed out task again", "A new attempt, three in all; a passed deadline is renewed."
+    ),
+    Action("start", "Start a task on hold", "A task created with `hold` waits for this."),
+    Action("complete", "Say that a task is done", "Its agent is stopped; `result` is kept.", CompleteRequest),
+    Action("fail", "Say that a task has failed", "Its agent is stopped; what it has so far is kept.", FailRequest),
+)
+
+
+class Controlling:
+    """One route a command."""
+
+    def __init__(self, *, authenticator: Authenticator, acceptor: Acceptor, lookup: Lookup, engine: Database) -> None:
+        self._authenticator = authenticator
+        self._commands = Commands(acceptor, engine)
+        self._lookup = lookup
+
+    def router(self) -> APIRouter:
+        """The routes."""
+        router = APIRouter(tags=["tasks"], dependencies=[Depends(HTTPBearer(auto_error=False))])
+        for action in ACTIONS:
+            router.add_api_route(
+                action.path,
+                self._handler(action),
+                methods=["POST"],
+                name=f"{action.name}_task",
+                summary=action.summary,
+                description=action.promise,
+                responses={
+                    200: {"model": Task},
+                    202: {"model": CancelAccepted},
+                    **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+                },
+                openapi_extra=request_body(action.body, required=False),
+            )
+        return router
+
+    def _handler(self, action: Action) -> Handler:
+        async def handle(
+            request: Request,
+            task_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})],
+            idempotency_key: Annotated[  # noqa: ARG001 - read from the request; named here for the document
+                str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")
+            ] = None,
+        ) -> Response:
+            return await self._act(action, request, task_id)
+
+        return handle
+
+    async def _act(self, action: Action, request: Request, task_id: str) -> Response:
+        principal = await self._authenticator.principal(bearer(request.headers))
+        principal.must(WRITE)
+        found = await self._lookup.task(principal, parsed_id(task_id))
+        control, body = await _read_command(action, request, found.id, principal)
+        key = read_key(request, principal, action.path, f"{found.id}\n".encode() + body)
+        answered = await self._commands.ask(_event(found, control, key, Trail.of(request.scope)), key)
+        return await self._answer(action, principal, found, answered)
+
+    async def _answer(
+        self, action: Action, principal: Principal, found: TaskRow | Recent, answered: Answered
+    ) -> Response:
+        if answered.outcome is None:
+            status = found.status if isinstance(found, TaskRow) else "submitted"
+            return accepted_answer(found.id, status, "log", _HOME, replayed=answered.replayed)
+        refusal = answered.refusal
+        if refusal == "task_final":
+            raise TaskFinalError
+        if refusal in _UNKNOWN:
+            raise NotFoundError
+        if refusal is not None:
+            raise RefusedError(f"To {action.name} the task is not possible: {_WHY.get(refusal, refusal)}.")
+        return json_answer(task_view(await self._lookup.task(principal, found.id)), 200, answered.headers)
+
+
+async def _read_command(
+    action: Action, request: Request, task_id: UUID, principal: Principal
+) -> tuple[TaskControl, bytes]:
+    body = b""
+    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+        _, body = await read_json(request)
+    said = read_body(action.body, body) if body else action.body()
+    control = TaskControl(task_id=task_id, action=action.name, by=principal.owner)
+    if isinstance(said, FailRequest):
+        error = TaskError(code=said.code, message=said.message, retryable=False)
+        return control.model_copy(update={"reason": said.code, "error": error}), body
+    result = said.result if isinstance(said, CompleteRequest) else None
+    return control.model_copy(update={"reason": said.reason, "result": result}), body
+
+
+def _event(found: TaskRow | Recent, control: TaskControl, key: Key | None, trail: Trail) -> Event[EventData]:
+    return Event.first(
+        control,
+        source=SOURCE,
+        tenant=found.tenant,
+        owner=found.owner,
+        task_id=found.id,
+        session_id=found.session_id if isinstance(found, TaskRow) else None,
+        event_id=key.event_id if key else new_id(),
+        traceparent=trail.traceparent,
+    )

@@ -1,0 +1,211 @@
+"""What clients send: the body of /submit as its document has it, and the canonical body of /api/v1/tasks."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
+
+from events.agent import Tier
+from events.base import JsonObject
+from events.ids import Name
+from events.task import Budget, Dependency, Priority, Routing, TaskContext, TaskSpec
+from gateway.http.values import Moment, Whole
+
+_PRIORITIES: dict[str | int, Priority] = {
+    "critical": "critical",
+    "blocker": "critical",
+    "high": "high",
+    "normal": "normal",
+    "medium": "normal",
+    "low": "low",
+    "background": "background",
+    "deferred": "background",
+    0: "critical",
+    1: "high",
+    2: "normal",
+    3: "low",
+    4: "background",
+}
+
+
+def _not_a_boolean(value: object) -> object:
+    """In Python true is 1, in JSON it is no number."""
+    if isinstance(value, bool):
+        raise ValueError("must be a word or a number")  # noqa: TRY004 - what pydantic expects
+    return value
+
+
+AnyPriority = Annotated[
+    Literal["critical", "blocker", "high", "normal", "medium", "low", "background", "deferred", 0, 1, 2, 3, 4],
+    BeforeValidator(_not_a_boolean),
+]
+"""Every spelling the source documents use (requirements O.2)."""
+
+_NOT_BLANK = r"\S"
+
+
+def priority_of(said: AnyPriority) -> Priority:
+    """The priority in our own words."""
+    return _PRIORITIES[said]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class BudgetBody(_Body):
+    """What the task may spend: tokens, wall seconds, US dollars."""
+
+    max_tokens: Whole = Field(default=10_000, ge=1, le=100_000)
+    max_time_seconds: Whole = Field(default=300, ge=1, le=3_600)
+    max_cost_usd: float = Field(default=1.0, ge=0, le=100)
+
+    def budget(self) -> Budget:
+        """As the events have it."""
+        return Budget.model_construct(
+            max_tokens=self.max_tokens, max_time_seconds=self.max_time_seconds, max_cost_usd=self.max_cost_usd
+        )
+
+
+class ContextBody(_Body):
+    """What the agent may know besides the prompt: free text, references, data."""
+
+    text: str | None = Field(default=None, max_length=100_000)
+    refs: list[Annotated[str, Field(max_length=2_048)]] = Field(default_factory=list, max_length=100)
+    data: JsonObject | None = None
+
+
+Criteria = Annotated[list[Annotated[str, Field(max_length=2_000)]], Field(max_length=100)]
+
+
+class SubmitRequest(_Body):
+    """The body of POST /submit."""
+
+    goal: str = Field(min_length=1, max_length=10_000, pattern=_NOT_BLANK, examples=["Summarise the incident notes"])
+    constraints: JsonObject = Field(default_factory=dict)
+    context: str | None = Field(default=None, max_length=50_000)
+    acceptance_criteria: Criteria = Field(default_factory=list)
+    budget: BudgetBody = BudgetBody()
+    priority: AnyPriority = "medium"
+    metadata: JsonObject = Field(default_factory=dict)
+
+    def spec(self) -> TaskSpec:
+        """The task this asks for."""
+        return TaskSpec.model_construct(
+            kind="goal",
+            prompt=self.goal,
+            context=TaskContext.model_construct(text=self.context),
+            constraints=self.constraints,
+            acceptance_criteria=tuple(self.acceptance_criteria),
+            budget=self.budget.budget(),
+            priority=_PRIORITIES[self.priority],
+            metadata=self.metadata,
+        )
+
+
+class DependencyBody(_Body):
+    """A task of yours that must end first; unless `required` is false, end well."""
+
+    task_id: UUID
+    required: bool = True
+
+
+class RoutingBody(_Body):
+    """What you ask of the agent: preferences weigh, `avoid_technologies` and `min_tier` exclude."""
+
+    preferred_agent_ids: list[Name] = Field(default_factory=list, max_length=32)
+    preferred_agent_type: Name | None = None
+    technologies: list[Name] = Field(default_factory=list, max_length=32)
+    avoid_technologies: list[Name] = Field(default_factory=list, max_length=32)
+    min_tier: Tier | None = None
+
+    def routing(self) -> Routing:
+        """As the events have it."""
+        return Routing(
+            preferred_agent_ids=tuple(self.preferred_agent_ids),
+            preferred_agent_type=self.preferred_agent_type,
+            technologies=tuple(self.technologies),
+            avoid_technologies=tuple(self.avoid_technologies),
+            min_tier=self.min_tier,
+        )
+
+
+class TaskRequest(_Body):
+    """The body of POST /api/v1/tasks; `goal` is taken for `prompt`, a text for `context`."""
+
+    prompt: str = Field(
+        min_length=1,
+        max_length=100_000,
+        pattern=_NOT_BLANK,
+        validation_alias=AliasChoices("prompt", "goal"),
+        examples=["Summarise the incident notes"],
+    )
+    context: Annotated[str, Field(max_length=100_000)] | ContextBody | None = None
+    constraints: JsonObject = Field(default_factory=dict)
+    acceptance_criteria: Criteria = Field(default_factory=list)
+    budget: BudgetBody = BudgetBody()
+    priority: AnyPriority = "normal"
+    required_capabilities: list[Name] = Field(default_factory=list, max_length=32)
+    routing: RoutingBody | None = None
+    metadata: JsonObject = Field(default_factory=dict)
+    deadline_at: Moment | None = None
+    parent_id: UUID | None = None
+    depends_on: list[UUID | DependencyBody] = Field(default_factory=list, max_length=64)
+    hold: bool = False
+
+    def spec(self) -> TaskSpec:
+        """The task this asks for."""
+        return TaskSpec.model_construct(
+            kind="goal",
+            prompt=self.prompt,
+            context=_context(self.context),
+            constraints=self.constraints,
+            acceptance_criteria=tuple(self.acceptance_criteria),
+            budget=self.budget.budget(),
+            priority=_PRIORITIES[self.priority],
+            required_capabilities=tuple(self.required_capabilities),
+            routing=self.routing.routing() if self.routing else None,
+            metadata=self.metadata,
+            deadline_at=self.deadline_at,
+            parent_id=self.parent_id,
+            depends_on=tuple(map(_dependency, self.depends_on)),
+            hold=self.hold,
+        )
+
+
+class ControlRequest(_Body):
+    """The optional body of a command about a task."""
+
+    reason: str | None = Field(default=None, max_length=500)
+
+
+class CompleteRequest(_Body):
+    """The optional body of `complete`."""
+
+    result: JsonObject | None = None
+    reason: str | None = Field(default=None, max_length=500)
+
+
+class FailRequest(_Body):
+    """The optional body of `fail`: a stable code, and a text for people."""
+
+    code: str = Field(default="failed_by_owner", pattern=r"^[a-z][a-z0-9_]{0,63}$")
+    message: str = Field(default="The task was ended by its owner.", min_length=1, max_length=1_000)
+
+
+def _dependency(given: UUID | DependencyBody) -> Dependency:
+    if isinstance(given, UUID):
+        return Dependency(task_id=given)
+    return Dependency(task_id=given.task_id, required=given.required)
+
+
+def _context(given: str | ContextBody | None) -> TaskContext:
+    if isinstance(given, ContextBody):
+        return TaskContext.model_construct(text=given.text, refs=tuple(given.refs), data=given.data)
+    return TaskContext.model_construct(text=given)

@@ -1,0 +1,92 @@
+"""Sessions, workflows and proposals through the door: as over their routes, for those who may."""
+
+import uuid
+
+import pytest
+
+from tests.support.doorstep import Doorstep, Json, event
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+WORKFLOW, PROPOSAL, SESSION = (
+    f"io.ganglion.{name}.v1" for name in ("workflow.control", "proposal.decide", "session.control")
+)
+
+
+async def test_a_workflow_is_made_published_and_read(doorstep: Doorstep) -> None:
+    command: Json = {"action": "create", "name": "Greeter", "files": {"README.md": "# Greeter"}}
+    async with doorstep.outsider() as alice, doorstep.http() as http:
+        made = [await alice.ask(event(id="w-1", type=WORKFLOW, data=command)) for _ in range(2)]
+        workflow_id = made[0].body["subject"]
+        published = await alice.ask(event(type=WORKFLOW, data={"action": "publish", "workflow_id": workflow_id}))
+        version = (await http.get(f"/api/workflows/{workflow_id}/versions/1")).json()
+    assert [answer.body["outcome"] for answer in made] == ["applied", "applied"]
+    assert made[1].headers["Idempotency-Replayed"] == "true"
+    assert (published.status, published.body["outcome"]) == (202, "applied")
+    assert version["files"]["README.md"]["content"] == "# Greeter"
+
+
+async def test_another_owners_workflow_is_not_there(doorstep: Doorstep) -> None:
+    async with doorstep.outsider() as alice, doorstep.outsider("bob") as bob:
+        made = await alice.ask(event(type=WORKFLOW, data={"action": "create", "name": "Mine"}))
+        command: Json = {"action": "discard", "workflow_id": made.body["subject"]}
+        refused = await bob.ask(event(type=WORKFLOW, data=command))
+    assert (refused.status, refused.body["code"]) == (404, "not_found")
+
+
+async def test_what_the_keeper_forbids_is_a_conflict_with_its_reason(doorstep: Doorstep) -> None:
+    async with doorstep.outsider() as alice:
+        made = await alice.ask(event(type=WORKFLOW, data={"action": "create", "name": "Moved"}))
+        command: Json = {"action": "publish", "workflow_id": made.body["subject"], "expected_version": 7}
+        refused = await alice.ask(event(type=WORKFLOW, data=command))
+    assert (refused.status, refused.body["retryable"]) == (409, False)
+    assert refused.body["code"] not in {"refused", "internal_error"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (PROPOSAL, {"proposal_id": str(uuid.uuid4()), "decision": "approve"}),
+        (WORKFLOW, {"workflow_id": str(uuid.uuid4()), "action": "publish"}),
+        (SESSION, {"session_id": "nobodys", "action": "archive"}),
+    ],
+)
+async def test_what_does_not_exist_is_not_found(kind: str, data: Json, doorstep: Doorstep) -> None:
+    async with doorstep.outsider() as alice:
+        answer = await alice.ask(event(type=kind, data=data))
+    assert (answer.status, answer.body["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "field"),
+    [
+        (PROPOSAL, {"proposal_id": str(uuid.uuid4()), "decision": "expire"}, "data.decision"),
+        (PROPOSAL, {"proposal_id": str(uuid.uuid4()), "decision": "approve", "by": "bob"}, "data.by"),
+        (WORKFLOW, {"action": "create", "name": "x", "by": "bob"}, "data.by"),
+        (WORKFLOW, {"action": "create", "name": "x", "files": {"../etc/passwd": "x"}}, "data.files"),
+        (SESSION, {"session_id": "a b", "action": "update"}, "data.session_id"),
+    ],
+)
+async def test_who_and_what_is_not_for_the_sender_to_choose(
+    kind: str, data: Json, field: str, doorstep: Doorstep
+) -> None:
+    async with doorstep.outsider() as alice:
+        answer = await alice.ask(event(type=kind, data=data))
+    assert answer.status == 422
+    errors = answer.body["errors"]
+    assert isinstance(errors, list)
+    assert any(str(fault["field"]).startswith(field) for fault in errors if isinstance(fault, dict)), errors
+
+
+async def test_a_session_is_described_anew_by_its_owner_and_nobody_else(doorstep: Doorstep) -> None:
+    async with doorstep.outsider() as alice, doorstep.outsider("bob") as bob, doorstep.http() as http:
+        opened = await http.post("/api/v1/sessions", json={"title": "First", "initial_prompt": "Summarise: it rained."})
+        assert opened.status_code in {201, 202}, opened.text
+        session_id = opened.json()["id"]
+        command: Json = {"session_id": session_id, "action": "update", "title": "Second"}
+        refused = await bob.ask(event(type=SESSION, data=command))
+        done = await alice.ask(event(type=SESSION, data=command))
+        shown = (await http.get(f"/api/v1/sessions/{session_id}")).json()
+    assert refused.status == 404
+    assert (done.status, done.body["outcome"]) == (202, "applied")
+    assert shown["title"] == "Second"
