@@ -24,12 +24,12 @@ LANES: dict[str, tuple[str, ...]] = {
     ),
 }
 LONG = (
-    *("integration/agents/test_many", "integration/gateway/test_refusals", "integration/gateway/test_rooms"),
+    *("integration/agents/test_many", "integration/edge/test_refusals", "integration/gateway/test_rooms"),
     *("integration/gateway/test_sockets", "integration/test_keeper_terms", "integration/gateway/test_outages"),
     *("integration/test_supervisor", "integration/chat/test_openapi", "integration/gateway/test_openapi"),
     *("integration/spec_engine/test_on_the_bus", "integration/test_servers", "integration/spec_engine/test_runs"),
     *("integration/chat/test_isolation", "unit/events/test_codec", "integration/chat/test_many"),
-    *("integration/engine/test_faults", "integration/test_proposal_clock", "integration/gateway/test_endless_requests"),
+    *("integration/engine/test_faults", "integration/test_proposal_clock", "integration/edge/test_endless_requests"),
     *("integration/gateway/test_strangers", "integration/gateway/test_session_outages", "integration/test_policy_file"),
 )
 """Files that take longest, so that none is left for the end; the two that make much load are far apart."""

@@ -24,6 +24,8 @@ from tests.support.eventually import PATIENCE, eventually
 from tests.support.plain import PLAIN
 
 SECRET = secrets.token_hex(32)
+ORIGIN = "https://app.example"
+"""The one page whose scripts may call the gateway."""
 USER_SCOPES = ("tasks:read", "tasks:write")
 
 Frame = dict[str, JsonValue]
@@ -84,6 +86,12 @@ class RunningGateway:
             url, additional_headers=headers, subprotocols=offered, proxy=None, open_timeout=10 * PATIENCE
         ) as connection:
             yield Socket(connection)
+
+
+async def hears(client: httpx.AsyncClient) -> bool:
+    """Whether the gateway is connected and has read the log to its end."""
+    checks = (await client.get("/readyz?verbose")).json()["checks"]
+    return bool(checks["hub"]["ok"] and checks["nats"]["ok"])
 
 
 class Socket:

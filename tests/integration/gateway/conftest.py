@@ -16,9 +16,7 @@ from tests.support.desk import Desk, a_desk
 from tests.support.eventually import eventually
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.infrastructure import SharedServers
-from tests.support.running_gateway import RunningGateway, running_gateway, settings_for
-
-ORIGIN = "https://app.example"
+from tests.support.running_gateway import ORIGIN, RunningGateway, hears, running_gateway, settings_for
 
 
 @pytest.fixture
@@ -41,7 +39,7 @@ async def gateway(keeper: FakeKeeper, nats_url: str, database_url: str) -> Async
     """A gateway that reads and hears the keeper."""
     async with running_gateway(settings_for(nats_url, database_url, origins=(ORIGIN,))) as running:
         async with running.client() as client:
-            await eventually(lambda: _hears(client))
+            await eventually(lambda: hears(client))
         yield running
 
 
@@ -53,11 +51,6 @@ async def desk(module_nats_server: Server, shared: SharedServers, template: str)
         a_desk(module_nats_server.url, url) as desk,
     ):
         yield desk
-
-
-async def _hears(client: httpx.AsyncClient) -> bool:
-    checks = (await client.get("/readyz?verbose")).json()["checks"]
-    return bool(checks["hub"]["ok"] and checks["nats"]["ok"])
 
 
 @pytest.fixture

@@ -19,11 +19,10 @@ from events.streams import Durable
 from producers.topology import consumer_config
 from storage.database import DatabaseSettings
 from storage.lookup import PostgresLookup
-from tests.integration.gateway.conftest import ORIGIN
 from tests.support.eventually import eventually
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.logs import logged
-from tests.support.running_gateway import running_gateway, settings_for
+from tests.support.running_gateway import ORIGIN, running_gateway, settings_for
 from tests.support.running_keeper import AGENT, Bus, a_bus, checked, decided
 
 CANARY = "canary-51c9"

@@ -8,6 +8,8 @@ import pytest
 from tests.support.eventually import PATIENCE, eventually
 from tests.support.running_gateway import RunningGateway
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 @pytest.mark.parametrize(
     "path", ["/livez", "/health", "/metrics", "/openapi.json", "/asyncapi.json", "/api/v1/tasks", "/api/v1/tasks/none"]

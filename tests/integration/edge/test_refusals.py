@@ -10,10 +10,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.http.bodies import MAX_BODY
-from tests.integration.gateway.conftest import ORIGIN
 from tests.support.fake_keeper import FakeKeeper
-from tests.support.running_gateway import RunningGateway, token
+from tests.support.running_gateway import ORIGIN, RunningGateway, token
 from tests.support.tokens import REFUSED
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GOAL = {"goal": "Summarise the incident notes"}
 JSON = {"Content-Type": "application/json"}
@@ -57,16 +58,17 @@ BODIES: dict[str, tuple[bytes, int, str]] = {
 
 @pytest.mark.parametrize("path", ["/submit", "/api/v1/tasks"])
 async def test_a_wrong_body_is_refused_and_changes_nothing(
-    alice: httpx.AsyncClient, keeper: FakeKeeper, path: str
+    newcomer: httpx.AsyncClient, keeper: FakeKeeper, path: str
 ) -> None:
+    before = keeper.position
     for name, (body, status, code) in BODIES.items():
-        answer = await alice.post(path, content=body, headers=JSON)
+        answer = await newcomer.post(path, content=body, headers=JSON)
         assert answer.status_code == status, (name, answer.text)
         assert_is_problem(answer, status, code)
         if status == 422:
             assert answer.json()["errors"], name
-    assert (await alice.get("/api/v1/tasks")).json() == {"items": [], "next_cursor": None}
-    assert keeper.position == 0
+    assert (await newcomer.get("/api/v1/tasks")).json() == {"items": [], "next_cursor": None}
+    assert keeper.position == before
 
 
 async def test_a_body_without_a_length_is_bounded_too(alice: httpx.AsyncClient) -> None:
@@ -146,6 +148,7 @@ async def test_a_wrong_method_is_told_which_are_right(alice: httpx.AsyncClient, 
 
 
 async def test_no_bad_token_opens_any_door(gateway: RunningGateway, keeper: FakeKeeper) -> None:
+    before = keeper.position
     async with gateway.client("") as nobody:
         for fault, make in REFUSED.items():
             bearer = {"Authorization": f"Bearer {make()}"}
@@ -155,7 +158,7 @@ async def test_no_bad_token_opens_any_door(gateway: RunningGateway, keeper: Fake
             assert answer.status_code == 401, fault
             assert_is_problem(answer, 401, "unauthorized")
             assert answer.headers["www-authenticate"].startswith("Bearer")
-    assert keeper.position == 0
+    assert keeper.position == before
 
 
 async def test_no_bad_token_opens_a_socket(gateway: RunningGateway) -> None:
@@ -313,19 +316,30 @@ async def test_a_bug_shows_nothing_of_itself(
 
 
 async def test_requests_are_measured_by_route_and_never_by_id(alice: httpx.AsyncClient) -> None:
+    before = _counts((await alice.get("/metrics")).text)
     task_id = (await alice.post("/submit", json=GOAL)).json()["task_id"]
     await alice.get(f"/tasks/{task_id}")
     await alice.get("/nowhere")
     text = (await alice.get("/metrics")).text
+    after = _counts(text)
     for method, endpoint, status in (
         ("POST", "/submit", 202),
         ("GET", "/tasks/{task_id}", 200),
         ("GET", "unmatched", 404),
     ):
-        series = f'{{endpoint="{endpoint}",method="{method}",status="{status}"}}'
-        assert f"orchestrator_http_request_duration_seconds_count{series} 1.0" in text
-    assert 'orchestrator_tasks_submitted_total{priority="normal"} 1.0' in text
+        labels = f'{{endpoint="{endpoint}",method="{method}",status="{status}"}}'
+        series = f"orchestrator_http_request_duration_seconds_count{labels}"
+        assert after[series] - before.get(series, 0) == 1
+    submitted = 'orchestrator_tasks_submitted_total{priority="normal"}'
+    assert after[submitted] - before.get(submitted, 0) == 1
     assert task_id not in text
+
+
+def _counts(text: str) -> dict[str, float]:
+    """Each series of an exposition with its value."""
+    return {
+        name: float(value) for name, _, value in (line.rpartition(" ") for line in text.splitlines()) if name[:1] != "#"
+    }
 
 
 async def test_cancel_is_the_outcome_of_its_own_event(alice: httpx.AsyncClient, keeper: FakeKeeper) -> None:
@@ -344,13 +358,15 @@ async def test_cancel_is_the_outcome_of_its_own_event(alice: httpx.AsyncClient, 
     assert_is_problem(conflict, 409, "idempotency_conflict")
 
 
-async def test_lists_are_paged_and_filtered(alice: httpx.AsyncClient, keeper: FakeKeeper) -> None:
-    ids = [(await alice.post("/api/v1/tasks", json={**GOAL, "priority": n % 2})).json()["task_id"] for n in range(5)]
+async def test_lists_are_paged_and_filtered(newcomer: httpx.AsyncClient, keeper: FakeKeeper) -> None:
+    ids = [(await newcomer.post("/api/v1/tasks", json={**GOAL, "priority": n % 2})).json()["task_id"] for n in range(5)]
     await keeper.enter(UUID(ids[0]), "succeeded")
     seen: list[str] = []
     cursor: str | None = None
     while True:
-        page = (await alice.get("/api/v1/tasks", params={"limit": 2, **({"cursor": cursor} if cursor else {})})).json()
+        page = (
+            await newcomer.get("/api/v1/tasks", params={"limit": 2, **({"cursor": cursor} if cursor else {})})
+        ).json()
         seen += [task["task_id"] for task in page["items"]]
         cursor = page["next_cursor"]
         if cursor is None:
@@ -358,11 +374,11 @@ async def test_lists_are_paged_and_filtered(alice: httpx.AsyncClient, keeper: Fa
     assert seen == ids[::-1]
 
     async def filtered(**filters: str | list[str]) -> list[str]:
-        return [task["task_id"] for task in (await alice.get("/api/v1/tasks", params=filters)).json()["items"]]
+        return [task["task_id"] for task in (await newcomer.get("/api/v1/tasks", params=filters)).json()["items"]]
 
     assert await filtered(status="succeeded") == [ids[0]]
     assert await filtered(status=["succeeded", "submitted"], priority="high") == [ids[3], ids[1]]
     assert await filtered(kind="turn") == []
-    middle = (await alice.get(f"/api/v1/tasks/{ids[2]}")).json()["created_at"]
+    middle = (await newcomer.get(f"/api/v1/tasks/{ids[2]}")).json()["created_at"]
     assert await filtered(created_after=middle) == [ids[4], ids[3]]
     assert await filtered(created_before=middle) == [ids[1], ids[0]]

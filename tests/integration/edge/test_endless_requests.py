@@ -16,6 +16,8 @@ from tests.support.eventually import PATIENCE, eventually
 from tests.support.raw_frames import TEXT, TOO_BIG, close_code, frame
 from tests.support.running_gateway import RunningGateway, token
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 BEGINNING = b"GET /livez HTTP/1.1\r\nHost: gateway\r\n"
 
