@@ -10,7 +10,7 @@ import prometheus_client
 from events.process import configure_logs, settle_memory
 from events.settings import settings_explained
 from gateway.app import GatewaySettings, create_gateway
-from gateway.http.server import server_for
+from gateway.server import server_for
 from screening.policy import PolicyError
 
 

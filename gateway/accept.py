@@ -8,9 +8,9 @@ from events.base import Event, EventData
 from events.errors import LogFullError, OutcomeUnknownError, OverloadedError
 from gateway.bus import Bus
 from gateway.commits import NEW_EPOCH, Commits
+from gateway.headroom import Headroom
+from gateway.lag import MAX_LAG, Lag
 from gateway.metrics import Metrics
-from gateway.operations.headroom import Headroom
-from gateway.operations.lag import Lag
 from gateway.reflex.inspecting import Inspector
 from producers.publisher import Ack
 
@@ -18,7 +18,6 @@ SOURCE = "/gateway"
 
 Durability = Literal["log", "log+database"]
 
-_MAX_LAG = 5.0
 _EPOCHS = 3
 
 
@@ -70,7 +69,7 @@ class Acceptor:
         except LogFullError:
             self._metrics.shed.inc()
             raise
-        if self._commits.store_answers and self._lag.seconds > _MAX_LAG:
+        if self._commits.store_answers and self._lag.seconds > MAX_LAG:
             self._metrics.shed.inc()
             raise OverloadedError(retry_after=min(30.0, self._lag.seconds))
 

@@ -34,9 +34,10 @@ from gateway.door.outside import Outside
 from gateway.door.table import door_rules
 from gateway.door.watching import NatsWatch
 from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
-from gateway.http.documentation import describe
+from gateway.headroom import Headroom
 from gateway.http.edge import Edge
 from gateway.http.fast_path import FastPath
+from gateway.lag import Lag
 from gateway.live.admission import Admission
 from gateway.live.guests import Guests
 from gateway.live.hub import Hub
@@ -49,11 +50,10 @@ from gateway.live.streaming import Streaming, description_router
 from gateway.live.system_room import SystemRoom
 from gateway.live.ws import LiveSockets
 from gateway.metrics import Metrics
+from gateway.openapi import describe
 from gateway.operations.checkup import Checkup
 from gateway.operations.dead_letters import DeadLetters
-from gateway.operations.headroom import Headroom
-from gateway.operations.health import HealthRoutes, running_version
-from gateway.operations.lag import Lag
+from gateway.operations.health import HealthRoutes
 from gateway.reflex.inspecting import Inspector
 from gateway.reflex.processing import ProcessSettings
 from gateway.reflex.routes import ReflexRoutes
@@ -62,6 +62,7 @@ from gateway.tasks.controlling import Controlling
 from gateway.tasks.lookup import Lookup, Recents
 from gateway.tasks.reading import Reading
 from gateway.tasks.submitting import CREATE, SUBMIT, Submitting
+from gateway.version import running_version
 from gateway.workflows.access import Access
 from gateway.workflows.routes import workflow_routes
 from producers.connect import BusSettings

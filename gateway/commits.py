@@ -10,7 +10,7 @@ from nats.aio.msg import Msg
 
 from events.cursor import Cursor
 from events.errors import StoreUnavailableError
-from gateway.operations.lag import Lag
+from gateway.lag import Lag
 
 log = structlog.get_logger()
 

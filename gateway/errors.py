@@ -26,8 +26,8 @@ from events.errors import (
     PermanentError,
     TransientError,
 )
-from gateway.http.encoding import to_json
-from gateway.http.trail import Trail
+from gateway.encoding import to_json
+from gateway.trail import Trail
 
 log = structlog.get_logger()
 

@@ -30,7 +30,7 @@ from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
 from gateway.http.preferences import Key, read_key
-from gateway.http.trail import Trail
+from gateway.trail import Trail
 from gateway.workflows.bodies import IdempotencyKey, read_optional
 from storage.agents import AgentRow, find_agent, hash_of, verify_agent
 from storage.log import settled

@@ -27,8 +27,8 @@ from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
 from gateway.http.preferences import read_key, wants_stream
 from gateway.http.protocol import Line, line_of
-from gateway.http.trail import Trail
 from gateway.live.sse import HEADERS, Streams
+from gateway.trail import Trail
 
 POST = "/api/{user_id}/chat"
 

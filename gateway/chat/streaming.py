@@ -10,9 +10,9 @@ from gateway.chat.turn import Turn, Turns
 from gateway.chat.views import message_view
 from gateway.chat.waiting import TurnWire, sse
 from gateway.errors import refusal_of
-from gateway.http.trail import Trail
 from gateway.live.outlet import Closing, QueueOutlet, resume_point
 from gateway.live.sse import next_frame
+from gateway.trail import Trail
 
 
 class TurnStream:

@@ -15,9 +15,9 @@ from gateway.commands import Commands
 from gateway.commits import Commits
 from gateway.errors import UnansweredError
 from gateway.http.preferences import Key
-from gateway.http.trail import Trail
 from gateway.live.rooms import Room
 from gateway.metrics import Metrics
+from gateway.trail import Trail
 from storage.reading import Database
 from storage.tasks import TaskRow, find_task
 

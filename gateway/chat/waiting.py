@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from events.task import FINAL, TURN_SECONDS
-from gateway.http.encoding import to_json
+from gateway.encoding import to_json
 from gateway.live.frames import Frame
 from gateway.live.hub import Hub
 from gateway.live.outlet import QueueOutlet

@@ -17,8 +17,8 @@ from events.cursor import Cursor
 from events.errors import GanglionError
 from gateway.auth.bearer import bearer
 from gateway.compat.texts import Texts
+from gateway.encoding import to_json
 from gateway.errors import UnauthorizedError
-from gateway.http.encoding import to_json
 from gateway.live.admission import Admission, Found
 from gateway.live.frames import Frame, text_message
 from gateway.live.guests import SharedNoLongerError

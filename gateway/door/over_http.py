@@ -25,7 +25,7 @@ from gateway.errors import Fault, InvalidBodyError, UnauthorizedError, WrongMedi
 from gateway.http.answers import json_answer
 from gateway.http.bodies import parse_json, read_bytes
 from gateway.http.documentation import problems
-from gateway.http.trail import TEMPLATE, Trail
+from gateway.trail import TEMPLATE, Trail
 
 PATH = "/api/v1/events"
 

@@ -20,9 +20,9 @@ from gateway.auth.rates import Rates
 from gateway.auth.sender import Sender
 from gateway.door.arrival import Arrival, data_of, structured
 from gateway.door.door import Door, Receipt
+from gateway.encoding import to_json
 from gateway.errors import BUG, PROBLEM, Fault, InvalidBodyError, UnauthorizedError, refusal_of
-from gateway.http.encoding import to_json
-from gateway.http.trail import Trail
+from gateway.trail import Trail
 from producers.permissions import GATEWAY, REQUESTS
 
 log = structlog.get_logger()

@@ -19,8 +19,8 @@ from events.cursor import Cursor
 from events.errors import GanglionError, OverloadedError
 from gateway.auth.bearer import READ
 from gateway.auth.sender import Sender
+from gateway.encoding import to_json
 from gateway.errors import InvalidBodyError, UnauthorizedError, faults_of
-from gateway.http.encoding import to_json
 from gateway.live.admission import Admission
 from gateway.live.frames import Frame
 from gateway.live.outlet import Closing, QueueOutlet, resume_point

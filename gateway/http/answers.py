@@ -6,7 +6,7 @@ from starlette.responses import Response
 
 from events.task import TaskSubmitted
 from gateway.accept import Durability
-from gateway.http.encoding import to_json
+from gateway.encoding import to_json
 
 _MESSAGES: dict[Durability, str] = {
     "log+database": "The task is kept in the log and in the database.",

@@ -7,8 +7,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import answer_bug
-from gateway.http.trail import TEMPLATE, Trail
 from gateway.metrics import Metrics
+from gateway.trail import TEMPLATE, Trail
 
 log = structlog.get_logger()
 

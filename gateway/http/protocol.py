@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from gateway.errors import problem
 from gateway.http.lingering import Lingering
 from gateway.http.stall import Stall
-from gateway.http.trail import Trail
+from gateway.trail import Trail
 
 MAX_HEAD = 64 * 1024
 """Bytes of a request's line and headers."""

@@ -18,13 +18,13 @@ from events.cursor import Cursor
 from events.errors import StoreUnavailableError
 from events.streams import BUS, EPOCH_KEY
 from events.subjects import MISSED
+from gateway.lag import Lag
 from gateway.live.endings import Endings
 from gateway.live.frames import SETTLED, Envelope, make_frame, read_envelope
 from gateway.live.recent import Recent
 from gateway.live.speech import Saying, Speech
 from gateway.live.subscription import Subscription
 from gateway.metrics import Metrics
-from gateway.operations.lag import Lag
 from producers.mark import Mark, is_there, mark_of
 from producers.reader import Delivery, Hole, Reader, StreamLostError
 from storage.log import Identified, Identity

@@ -13,8 +13,8 @@ from events.cursor import Cursor
 from events.task import FINAL
 from gateway.agents.views import agent_view
 from gateway.agents.views import page_view as agents_view
+from gateway.encoding import to_json
 from gateway.errors import NotFoundError
-from gateway.http.encoding import to_json
 from gateway.live.rooms import Kind, Room
 from gateway.sessions.view import session_payload
 from gateway.tasks.views import page_view, task_view

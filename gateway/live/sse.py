@@ -9,7 +9,7 @@ from starlette.responses import StreamingResponse
 
 from events.cursor import Cursor
 from gateway.auth.bearer import Principal
-from gateway.http.encoding import to_json
+from gateway.encoding import to_json
 from gateway.http.protocol import Line, line_of
 from gateway.live.frames import Frame
 from gateway.live.outlet import STALLED_AFTER, Closing, QueueOutlet

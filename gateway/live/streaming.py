@@ -8,11 +8,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from events.cursor import Cursor
+from gateway.asyncapi import document
 from gateway.auth.bearer import bearer
 from gateway.http.answers import json_answer
 from gateway.http.documentation import CURSOR, EVENT_STREAM, problems
 from gateway.live.admission import Admission
-from gateway.live.asyncapi import document
 from gateway.live.sse import Streams
 
 ROOM = r"^((task|session|agent):[A-Za-z0-9_-]{1,64}|tasks|sessions|agents|proposals|system)$"

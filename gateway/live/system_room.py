@@ -14,9 +14,8 @@ from events.system import SYSTEM, SystemAlert, SystemEvent, SystemHealth, Wellbe
 from gateway.accept import SOURCE
 from gateway.bus import Bus
 from gateway.commits import Commits
+from gateway.lag import MAX_LAG, Lag
 from gateway.live.hub import Hub
-from gateway.operations.health import MAX_LAG
-from gateway.operations.lag import Lag
 
 log = structlog.get_logger()
 

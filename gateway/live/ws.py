@@ -13,8 +13,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from events.cursor import Cursor
 from events.errors import GanglionError, PermanentError, TransientError
 from gateway.auth.bearer import Principal, bearer
+from gateway.encoding import to_json
 from gateway.errors import MissingScopeError, UnauthorizedError
-from gateway.http.encoding import to_json
 from gateway.live.admission import Admission, may_enter
 from gateway.live.frames import Frame, text_message
 from gateway.live.protocol import outlet_of

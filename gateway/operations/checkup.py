@@ -11,7 +11,7 @@ import structlog
 from events.errors import BusUnavailableError, StoreUnavailableError
 from gateway.bus import Bus
 from gateway.commits import Commits
-from gateway.operations.headroom import SHED_AT
+from gateway.headroom import SHED_AT
 from producers import checkup as nats
 from producers.checkup import BusState
 from storage import checkup as postgres

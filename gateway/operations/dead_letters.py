@@ -28,8 +28,8 @@ from gateway.errors import IdempotencyConflictError, LetterGoneError, NotFoundEr
 from gateway.http.answers import json_answer
 from gateway.http.documentation import problems
 from gateway.http.preferences import Key, read_key
-from gateway.http.trail import Trail
 from gateway.operations.dead_letter_models import Letter, LetterPage, Replayed
+from gateway.trail import Trail
 from gateway.workflows.bodies import IdempotencyKey
 from producers.letters import Kept
 from storage.log import settled

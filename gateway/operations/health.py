@@ -4,7 +4,6 @@ import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 from fastapi import APIRouter, Query
@@ -15,27 +14,18 @@ from gateway.bus import Bus
 from gateway.commits import Commits
 from gateway.http.answers import json_answer
 from gateway.http.documentation import problems
+from gateway.lag import MAX_LAG, Lag
 from gateway.live.hub import Hub
 from gateway.metrics import Metrics
 from gateway.operations.checkup import Checkup
-from gateway.operations.lag import Lag
 from gateway.operations.models import Health, Info, Live, Readiness, Ready
+from gateway.version import running_version
 from storage.log import answers
 from storage.reading import Database
 
-MAX_LAG = 5.0
-"""Seconds that the keeper may lag before new work is refused and the room `system` hears of it."""
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 Checked = dict[str, object]
-
-
-def running_version() -> str:
-    """The installed version, or the one of a checkout that is not installed."""
-    try:
-        return version("ganglion")
-    except PackageNotFoundError:
-        return "0.0.0"
 
 
 class HealthRoutes:

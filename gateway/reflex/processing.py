@@ -15,7 +15,7 @@ from gateway.errors import RateLimitedError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
-from gateway.http.trail import Trail
+from gateway.trail import Trail
 from screening.cached import CachedScreener
 from screening.contract import ProcessAnswer, ProcessRequest, answer
 from screening.judgement import judge

@@ -15,13 +15,13 @@ from gateway.auth.bearer import Principal
 from gateway.commands import Commands
 from gateway.errors import NotFoundError, RefusedError
 from gateway.http.preferences import Key
-from gateway.http.trail import Trail
 from gateway.sessions.requests import (
     ActionRequest,
     CompleteSessionRequest,
     FailSessionRequest,
     UpdateSessionRequest,
 )
+from gateway.trail import Trail
 from storage.reading import Database
 from storage.sessions import SessionRow, find_session
 

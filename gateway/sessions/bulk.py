@@ -7,11 +7,11 @@ from events.errors import GanglionError, TransientError
 from gateway.auth.bearer import Principal
 from gateway.errors import IdempotencyConflictError, status_of
 from gateway.http.preferences import Key
-from gateway.http.trail import Trail
 from gateway.sessions.acting import Body, Command, Sessions
 from gateway.sessions.requests import ActionRequest, BulkRequest
 from gateway.sessions.view import session_payload
 from gateway.tasks.views import View
+from gateway.trail import Trail
 
 _AT_ONCE = 4
 

@@ -13,11 +13,11 @@ from gateway.commands import Commands
 from gateway.errors import Fault, ForbiddenError, InvalidBodyError, NotFoundError, UnansweredError
 from gateway.http.answers import json_answer
 from gateway.http.preferences import Key
-from gateway.http.trail import Trail
 from gateway.metrics import Metrics
 from gateway.sessions.acting import Sessions
 from gateway.sessions.requests import CreateSessionRequest
 from gateway.sessions.view import session_payload
+from gateway.trail import Trail
 
 
 class ForeignCreatorError(ForbiddenError):

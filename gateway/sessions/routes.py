@@ -16,7 +16,6 @@ from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
 from gateway.http.preferences import read_key
-from gateway.http.trail import Trail
 from gateway.sessions.acting import Body, Command, Done, Sessions
 from gateway.sessions.bulk import Bulk
 from gateway.sessions.creating import Creating
@@ -32,6 +31,7 @@ from gateway.sessions.requests import (
 )
 from gateway.sessions.showing import Include, Showing
 from gateway.sessions.view import STANDINGS, session_payload
+from gateway.trail import Trail
 from storage.sessions import SessionFilter
 
 HOME = "/api/v1/sessions"

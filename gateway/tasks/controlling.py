@@ -21,11 +21,11 @@ from gateway.http.answers import accepted_answer, json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
 from gateway.http.preferences import Key, read_key
-from gateway.http.trail import Trail
 from gateway.tasks.lookup import Lookup, Recent, parsed_id
 from gateway.tasks.models import CancelAccepted, Task
 from gateway.tasks.requests import CompleteRequest, ControlRequest, FailRequest
 from gateway.tasks.views import task_view
+from gateway.trail import Trail
 from storage.reading import Database
 from storage.tasks import TaskRow
 

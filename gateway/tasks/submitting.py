@@ -22,12 +22,12 @@ from gateway.errors import IdempotencyConflictError, NotFoundError, UnansweredEr
 from gateway.http.answers import accepted_answer, fingerprint_of, json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.preferences import Key, read_key, read_wait
-from gateway.http.trail import TEMPLATE, Trail
 from gateway.live.hub import Hub
 from gateway.metrics import Metrics
 from gateway.tasks.lookup import Lookup, Recent, Recents
 from gateway.tasks.requests import SubmitRequest, TaskRequest
 from gateway.tasks.views import View, facade_status, facade_view, task_view
+from gateway.trail import TEMPLATE, Trail
 from storage.tasks import TaskRow
 
 

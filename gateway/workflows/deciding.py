@@ -19,8 +19,8 @@ from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
 from gateway.http.preferences import Key, read_key
-from gateway.http.trail import Trail
 from gateway.tasks.lookup import parsed_id
+from gateway.trail import Trail
 from gateway.workflows.access import Access
 from gateway.workflows.bodies import IdempotencyKey, read_optional
 from gateway.workflows.errors import proposal_refusal

@@ -23,8 +23,8 @@ from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
 from gateway.http.preferences import Key, read_key, read_wait
-from gateway.http.trail import Trail
 from gateway.metrics import Metrics
+from gateway.trail import Trail
 from gateway.workflows.access import Access
 from gateway.workflows.awaiting import Awaiting
 from gateway.workflows.bodies import IdempotencyKey, Prefer

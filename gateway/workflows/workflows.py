@@ -19,9 +19,9 @@ from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
 from gateway.http.preferences import Key, read_key
-from gateway.http.trail import Trail
 from gateway.tasks.reading import Limit, PlaceText
 from gateway.tasks.views import decode_place
+from gateway.trail import Trail
 from gateway.workflows.access import Access
 from gateway.workflows.bodies import IdempotencyKey, read_optional
 from gateway.workflows.errors import workflow_refusal

@@ -12,9 +12,9 @@ from jsonschema import Draft7Validator, Draft202012Validator
 from pydantic import JsonValue
 
 from events.base import CATALOGUE
+from gateway.asyncapi import document, shown_events
 from gateway.compat.routes import PATHS
 from gateway.compat.vocabulary import AGENT_WORDS, SESSION_WORDS, SOCKETS, SYSTEM_WORDS, TASK_WORDS
-from gateway.live.asyncapi import document, shown_events
 from tests.support.described import check_described
 
 HERE = Path(__file__).parent

@@ -5,7 +5,7 @@ from functools import cache
 from jsonschema import Draft202012Validator
 from pydantic import JsonValue
 
-from gateway.live.asyncapi import document
+from gateway.asyncapi import document
 
 
 def check_described(frame: dict[str, JsonValue]) -> None:

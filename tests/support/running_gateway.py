@@ -16,7 +16,7 @@ from websockets.typing import Subprotocol
 
 from gateway.app import Gateway, GatewaySettings, HttpSettings, create_gateway
 from gateway.auth.bearer import AuthSettings
-from gateway.http.server import Server, server_for
+from gateway.server import Server, server_for
 from producers.connect import BusSettings
 from storage.database import DatabaseSettings
 from tests.support.described import check_described

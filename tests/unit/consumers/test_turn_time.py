@@ -12,7 +12,7 @@ from gateway.auth.bearer import Principal
 from gateway.chat import waiting
 from gateway.chat.models import ChatRequest
 from gateway.chat.turn import make_turn
-from gateway.http.trail import Trail
+from gateway.trail import Trail
 from storage.lookup import TaskView
 
 

@@ -8,13 +8,13 @@ import pytest
 from pydantic import JsonValue
 
 from events.cursor import Cursor
+from gateway.lag import Lag
 from gateway.live.hub import Hub
 from gateway.live.outlet import QueueOutlet
 from gateway.live.rooms import Room
 from gateway.live.subscription import Subscription
 from gateway.live.ws import JsonFrames
 from gateway.metrics import Metrics
-from gateway.operations.lag import Lag
 from producers.reader import Delivery
 from storage.log import Identified
 

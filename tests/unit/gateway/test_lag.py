@@ -1,6 +1,6 @@
 """The age of the oldest uncommitted event, on a clock in hand."""
 
-from gateway.operations.lag import Lag
+from gateway.lag import Lag
 
 
 class Clock:

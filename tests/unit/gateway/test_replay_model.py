@@ -18,6 +18,7 @@ import pytest
 
 from events.cursor import Cursor
 from gateway.commits import Commits
+from gateway.lag import Lag
 from gateway.live import hub as hubs
 from gateway.live import replay
 from gateway.live.frames import Frame
@@ -30,7 +31,6 @@ from gateway.live.snapshots import Snapshot, Snapshots
 from gateway.live.speech import Saying
 from gateway.live.subscription import Fields, Subscription
 from gateway.metrics import Metrics
-from gateway.operations.lag import Lag
 from producers.reader import Delivery, Hole
 from storage.log import Identified, LogEntry, Whose
 from storage.reading import Database

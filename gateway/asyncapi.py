@@ -10,7 +10,7 @@ from events.base import CATALOGUE, EventData
 from gateway.compat.vocabulary import SOCKETS, CompatSocketWords
 from gateway.live.frame_models import CURSOR, FROM_CLIENT, FROM_SERVER
 from gateway.live.rooms import lists_of
-from gateway.operations.health import running_version
+from gateway.version import running_version
 
 Json = dict[str, object]
 

@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Callable
 
+MAX_LAG = 5.0
+"""Seconds that the keeper may lag before new work is refused and the room `system` hears of it."""
 _SAMPLE_EVERY = 0.1
 _MAX_SAMPLES = 4_096
 
