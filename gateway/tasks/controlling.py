@@ -17,10 +17,11 @@ from gateway.accept import SOURCE, Acceptor
 from gateway.auth.bearer import WRITE, Authenticator, Principal, bearer
 from gateway.commands import Answered, Commands
 from gateway.errors import NotFoundError, RefusedError, TaskFinalError
-from gateway.http.answers import accepted_answer, json_answer
+from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
 from gateway.http.preferences import Key, read_key
+from gateway.tasks.accepted import accepted_answer
 from gateway.tasks.lookup import Lookup, Recent, parsed_id
 from gateway.tasks.models import CancelAccepted, Task
 from gateway.tasks.requests import CompleteRequest, ControlRequest, FailRequest

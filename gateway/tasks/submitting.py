@@ -19,11 +19,12 @@ from gateway.auth.bearer import WRITE, Authenticator, Principal, bearer
 from gateway.bus import Bus
 from gateway.commits import APPLIED, DUPLICATE
 from gateway.errors import IdempotencyConflictError, NotFoundError, UnansweredError
-from gateway.http.answers import accepted_answer, fingerprint_of, json_answer
+from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.preferences import Key, read_key, read_wait
 from gateway.live.hub import Hub
 from gateway.metrics import Metrics
+from gateway.tasks.accepted import accepted_answer, fingerprint_of
 from gateway.tasks.lookup import Lookup, Recent, Recents
 from gateway.tasks.requests import SubmitRequest, TaskRequest
 from gateway.tasks.views import View, facade_status, facade_view, task_view

@@ -39,6 +39,7 @@ BREACHES = [
     ("gateway/zz.py", "import sqlalchemy", "SQL and Redis stay in storage"),
     ("consumers/zz.py", "import redis.asyncio", "SQL and Redis stay in storage"),
     ("producers/zz.py", "import fastapi", "HTTP frameworks stay in the gateway"),
+    ("gateway/http/zz.py", "import gateway.tasks", "who is calling, and HTTP, know nothing of what is served"),
     ("screening/zz.py", "import httpx", "the vocabulary and the screening are pure"),
 ]
 
@@ -56,9 +57,11 @@ def skeleton(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Our packages, empty, under our contracts."""
     folder = tmp_path_factory.mktemp("skeleton")
     shutil.copy(ROOT / "pyproject.toml", folder)
-    for package in PACKAGES:
+    folders = [path.parent.relative_to(ROOT) for path in ROOT.glob("gateway/*/__init__.py")]
+    for package in (*map(Path, PACKAGES), *folders):
         (folder / package).mkdir()
         (folder / package / "__init__.py").touch()
+    (folder / "gateway" / "app.py").touch()
     (folder / "consumers" / "zy.py").touch()
     (folder / "deploy" / "provision.py").touch()
     return folder
