@@ -8,22 +8,22 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from itertools import islice
 
-from screening.characters import Disguise
-from screening.classifier import Classifier
+from screening.classifier.linear import Classifier
+from screening.context.sentences import excused
 from screening.familiar import Familiar
 from screening.fields import examine_fields
 from screening.judgement import judge
 from screening.keyed import with_keys, without_keys
-from screening.matcher import Candidate, CompiledRule
+from screening.matching.matcher import Candidate, CompiledRule
+from screening.matching.pattern import Pattern
 from screening.model import EVERYTHING, RANK, TOO_MUCH, Checks, Examination, Finding, Severity, Verdict, lowered
-from screening.pattern import Pattern
 from screening.policy import Policy
 from screening.readings import DATA_FAMILIES, Reader, Reading
 from screening.redaction import Placeholders, replace
 from screening.rules import Rule, load
-from screening.sentences import excused
+from screening.text.characters import Disguise
+from screening.text.views import View
 from screening.validators import VALIDATORS
-from screening.views import View
 
 _CANDIDATE = 256
 _LONG = 50_000

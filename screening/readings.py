@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from screening import disguises, encodings
-from screening.characters import Characters, Disguise
-from screening.gate import Gate
-from screening.matcher import SHORT, VERY_LONG, Candidate, Matcher
+from screening.matching.gate import Gate
+from screening.matching.matcher import SHORT, VERY_LONG, Candidate, Matcher
 from screening.rules import Rule
-from screening.views import View
+from screening.text import disguises, encodings
+from screening.text.characters import Characters, Disguise
+from screening.text.views import View
 
 DATA_FAMILIES = frozenset({"pii", "secret"})
 _GATES = {**encodings.GATES, **disguises.GATES}

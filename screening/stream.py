@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from screening.engine import Screener
+from screening.matching.pattern import Pattern
 from screening.model import TOO_MUCH, Finding
-from screening.pattern import Pattern
 from screening.readings import DATA_FAMILIES
 from screening.redaction import Placeholders
 

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from screening.classifier import AROUND, BLOCK, BUCKETS, CHAR_NORM, REACH, WORD_NORM, Cues, windows
-from screening.features import Grams
+from screening.classifier.features import Grams
+from screening.classifier.linear import AROUND, BLOCK, BUCKETS, CHAR_NORM, REACH, WORD_NORM, Cues, windows
 
 Floats = NDArray[np.float64]
 NARROW, BROAD = "narrow", "broad"

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
-from screening.classifier import room, settled
+from screening.classifier.linear import room, settled
 from screening.training import grammar
 from screening.training.matrix import BROAD, GRAM_SCALE, NARROW, Floats, Matrix, Text, judged_windows
 

@@ -2,8 +2,8 @@
 
 import random
 
-from screening.characters import Characters
-from screening.pattern import Pattern
+from screening.matching.pattern import Pattern
+from screening.text.characters import Characters
 
 CHARACTERS = Characters()
 HIDDEN = Pattern(r"(?i)[a-z][\x{200B}-\x{200F}\x{2060}-\x{2064}\x{FEFF}\x{AD}\x{202A}-\x{202E}]+[a-z]")

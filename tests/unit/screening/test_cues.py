@@ -2,7 +2,7 @@
 
 import pytest
 
-from screening.classifier import Cues
+from screening.classifier.linear import Cues
 
 CUES = Cues()
 

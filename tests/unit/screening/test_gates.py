@@ -4,11 +4,11 @@ base64."""
 import base64
 import random
 
-from screening.classifier import cue_patterns
-from screening.matcher import gates_of
-from screening.pattern import Pattern
+from screening.classifier.linear import cue_patterns
+from screening.matching.matcher import gates_of
+from screening.matching.pattern import Pattern
+from screening.matching.scripts import apart
 from screening.rules import load
-from screening.scripts import apart
 from screening.settings import ScreeningSettings
 from screening.training import grammar
 

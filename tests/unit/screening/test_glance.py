@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from screening import classifier
-from screening.classifier import BLOCK, Classifier, Cues, window_count
-from screening.gate import Presence
+from screening.classifier import linear as classifier
+from screening.classifier.linear import BLOCK, Classifier, Cues, window_count
+from screening.matching.gate import Presence
 from screening.training import grammar
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -5,14 +5,14 @@ import string
 
 import numpy as np
 
-from screening.classifier import cue_patterns
-from screening.expansion import Alternative, Wording, alternatives
-from screening.gate import Gate
-from screening.lexicon import Lexicon
-from screening.matcher import gates_of
-from screening.pattern import Pattern
+from screening.classifier.linear import cue_patterns
+from screening.matching.expansion import Alternative, Wording, alternatives
+from screening.matching.gate import Gate
+from screening.matching.lexicon import Lexicon
+from screening.matching.matcher import gates_of
+from screening.matching.pattern import Pattern
+from screening.matching.survey import Survey
 from screening.rules import load
-from screening.survey import Survey
 from screening.training import grammar
 
 RULES = load()[0]

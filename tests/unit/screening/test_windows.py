@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from screening.classifier import required, settled, window_count, windows
+from screening.classifier.linear import required, settled, window_count, windows
 
 COUNTS = st.integers(1, 5_000)
 LOGITS = st.floats(-30, 30)

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from screening.expansion import wordings
-from screening.gate import Gate, Presence
-from screening.lexicon import Lexicon
+from screening.matching.expansion import wordings
+from screening.matching.gate import Gate, Presence
+from screening.matching.lexicon import Lexicon
 
 _FEW, _MARGIN = 4, 240
 

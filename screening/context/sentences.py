@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from screening.hearers import for_others
-from screening.notation import in_notation
-from screening.pattern import Pattern
+from screening.context.hearers import for_others
+from screening.context.notation import in_notation
+from screening.matching.pattern import Pattern
 
 _REACH = 240
 _ENDS = (b". ", b"! ", b"? ", b"\n", *(mark.encode() for mark in "\u3002\uff01\uff1f\u0964"))

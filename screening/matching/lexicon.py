@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from screening.expansion import SHORTEST, Wording
+from screening.matching.expansion import SHORTEST, Wording
 
 Numbers = NDArray[np.int64]
 Flags = NDArray[np.bool_]

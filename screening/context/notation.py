@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from screening.pattern import Pattern
+from screening.matching.pattern import Pattern
 
 _LINE = 160
 _BEHIND_KEY = Pattern(r"(?:^|\n)[ \t]*(?:- )?[\w.-]{1,60}:[ \t]*[\"']?\$$")

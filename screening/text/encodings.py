@@ -11,8 +11,8 @@ from html.entities import html5
 import numpy as np
 from numpy.typing import NDArray
 
-from screening.pattern import Pattern
-from screening.views import Offsets, View
+from screening.matching.pattern import Pattern
+from screening.text.views import Offsets, View
 
 GATES = {
     "base64": r"[A-Za-z0-9+/_-]{16}",

@@ -8,8 +8,8 @@ import numpy as np
 import re2
 from numpy.typing import NDArray
 
-from screening.pattern import options
-from screening.scripts import apart
+from screening.matching.pattern import options
+from screening.matching.scripts import apart
 
 Presence = NDArray[np.float32]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from screening.views import Offsets
+from screening.text.views import Offsets
 
 Widths = NDArray[np.uint8]
 

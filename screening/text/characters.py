@@ -8,10 +8,10 @@ from importlib import resources
 
 import numpy as np
 
-from screening.growth import Growth, Widths
-from screening.hiding import Codes, hidden
-from screening.pattern import Pattern
-from screening.views import Offsets, View
+from screening.matching.pattern import Pattern
+from screening.text.growth import Growth, Widths
+from screening.text.hiding import Codes, hidden
+from screening.text.views import Offsets, View
 
 _CODES = 0x110000
 _WIDEST = 4

@@ -6,7 +6,7 @@ instructions", "your guidelines"), or where the reader, or a machine, is spoken 
 
 from __future__ import annotations
 
-from screening.pattern import Pattern, Patterns
+from screening.matching.pattern import Pattern, Patterns
 
 Signs = frozenset[str]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from screening.pattern import Pattern
-from screening.views import View
+from screening.matching.pattern import Pattern
+from screening.text.views import View
 
 GATES = {
     "leet": r"(?i)[a-z][013457@$!]+[a-z]",

@@ -13,10 +13,10 @@ from typing import TypedDict, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from screening.classifier.features import BITS, Grams
+from screening.classifier.glance import Glance
 from screening.documents import parsed
-from screening.features import BITS, Grams
-from screening.gate import Gate, Presence
-from screening.glance import Glance
+from screening.matching.gate import Gate, Presence
 
 BLOCK, REACH = 250, 60
 CHAR_NORM, WORD_NORM = 2500, 600

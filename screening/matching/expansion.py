@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 
-from screening.syntax import end_of, flattened, split
+from screening.matching.syntax import end_of, flattened, split
 
 _MOST = 400
 SHORTEST = 4

@@ -9,9 +9,9 @@ from collections.abc import Collection, Iterable
 
 import numpy as np
 
-from screening.expansion import Wording, alternatives
-from screening.gate import Gate
-from screening.lexicon import Lexicon, Numbers
+from screening.matching.expansion import Wording, alternatives
+from screening.matching.gate import Gate
+from screening.matching.lexicon import Lexicon, Numbers
 
 _ALIKE = (b"\xc5\xbf", b"\xe2\x84\xaa")
 """What RE2 takes for an s and a k when case is nothing."""

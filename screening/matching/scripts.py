@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from screening.syntax import end_of, flattened, split
+from screening.matching.syntax import end_of, flattened, split
 
 _ALIKE = ("\u017f", "k")
 """Letters that are an s and a k when case is nothing."""

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from screening.gate import Gate
-from screening.pattern import Pattern
+from screening.matching.gate import Gate
+from screening.matching.pattern import Pattern
+from screening.matching.survey import Survey
 from screening.rules import Rule
-from screening.survey import Survey
 
 SHORT, _CHUNK, _MARGIN, VERY_LONG = 4096, 2048, 400, 200_000
 _SHARED = 3
