@@ -12,8 +12,8 @@ from deploy.local.servers import Servers
 
 PEERS = ("celery", "procrastinate", "taskiq")
 _ROOT = Path(__file__).resolve().parents[1]
-_PYTHON = _ROOT / ".venv-peers" / "bin" / "python"
-"""Of their environment, which `make bench` makes."""
+_PEERS = _ROOT / ".venv-peers"
+"""Their environment, which `make bench` makes."""
 _WITHIN = 300.0
 _LAST = 2_000
 
@@ -32,7 +32,7 @@ class PeerError(Exception):
 
 def installed() -> bool:
     """Whether there is an environment to run them in."""
-    return _PYTHON.exists()
+    return (_PEERS / "installed").exists()
 
 
 async def carried(peer: str) -> Carried:
@@ -52,7 +52,7 @@ async def carried(peer: str) -> Carried:
 
 async def _output(peer: str, urls: dict[str, str]) -> bytes:
     process = await asyncio.create_subprocess_exec(
-        *(str(_PYTHON), "-m", "bench.peers", peer),
+        *(str(_PEERS / "bin" / "python"), "-m", "bench.peers", peer),
         cwd=_ROOT,
         env={**os.environ, **urls},
         stdout=asyncio.subprocess.PIPE,
