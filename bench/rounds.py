@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from bench.accept import accept
-from bench.beside import PEERS, carried
+from bench.beside import PEERS, PeerError, carried
 from bench.chat import OPEN, Conversations
 from bench.completions import Completions
 from bench.endtoend import drain, latencies, throughput
@@ -92,9 +92,13 @@ async def measure_endtoend(stack: Stack, requests: Requests, samples: Samples, *
     samples.pool("e2e.1", await latencies(stack, requests, tasks=300, warm_up=30))
 
 
-async def measure_peer(peer: str, samples: Samples) -> None:
-    """Another task queue on servers of its own: throughput, then latency at one in flight."""
-    done = await carried(peer)
+async def measure_peer(peer: str, samples: Samples, say: Say) -> None:
+    """Another task queue on servers of its own: throughput, then latency at one in flight; left out if it fails."""
+    try:
+        done = await carried(peer)
+    except PeerError as error:
+        say(f"{peer} is left out of this round: {error}")
+        return
     samples.add(f"peer.{peer}.tasks_per_s", done.rate)
     samples.pool(f"peer.{peer}.1", done.seconds)
 
@@ -144,7 +148,7 @@ async def measure_rounds(stack: Stack, samples: Samples, wanted: frozenset[str],
             await measure_endtoend(stack, requests, samples)
         for peer in PEERS if "peers" in wanted else ():
             say(f"round {number + 1} of {rounds}: {peer}")
-            await measure_peer(peer, samples)
+            await measure_peer(peer, samples, say)
     for name, mib in rss_mib(stack.pids()).items():
         samples.add(f"rss_mib.{name}", mib)
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.beside import Carried, PeerError
 from bench.peers.__main__ import measure
+from bench.rounds import Samples, measure_peer
 from tests.support.eventually import eventually
 
 _WORKER = "import os, pathlib, time; pathlib.Path({!r}).write_text(str(os.getpid())); time.sleep(600)"
@@ -62,3 +64,15 @@ async def test_a_peer_that_fails_leaves_no_worker(tmp_path: Path) -> None:
         await measure(peer)
     assert not peer.is_open
     assert not _runs(int((tmp_path / "begun").read_text()))
+
+
+async def test_one_that_cannot_be_measured_is_left_out_and_the_run_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fails(peer: str) -> Carried:
+        raise PeerError(f"{peer}: no connection")
+
+    said: list[str] = []
+    samples = Samples()
+    monkeypatch.setattr("bench.rounds.carried", fails)
+    await measure_peer("celery", samples, said.append)
+    assert said == ["celery is left out of this round: celery: no connection"]
+    assert samples == Samples()
