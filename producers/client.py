@@ -8,7 +8,7 @@ connection, what comes in parts, and whatever looks unlike what we write (docs/a
 from collections.abc import Callable
 
 import structlog
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol.parser import AWAITING_MSG_PAYLOAD, CRLF_SIZE, Parser
@@ -57,6 +57,12 @@ class BusClient(Client):
             sink(Msg(self, subject.decode(), reply.decode(), body, headers))
         except Exception:
             log.exception("sink_failed")
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        """An attempt that failed after the socket was open, as with a server that says nothing, left it open."""
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]  # nats-py has not annotated it
+        await super()._connect_to_server(s)
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self.sinks.pop(sid, None)

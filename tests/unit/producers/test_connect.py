@@ -97,10 +97,9 @@ async def test_a_node_that_the_cluster_told_of_is_given_the_same_credentials(kin
         assert [(one["user"], one["pass"]) for one in second.came] == [("reflex", "p:s/w@rd")]
 
 
-# nats-py lets go of a refused connection without closing it.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("kind", ["connection", "consumer"])
 async def test_a_server_that_refuses_while_it_comes_back_is_asked_again(kind: str) -> None:
+    """And what it refused is closed: an object that is let go of open is an error of the test (`listening`)."""
     async with listening() as (node, _), connected(kind, known(node)) as client:
         node.refusals = ["Authorization Timeout", "Authorization Violation"]
         node.cut()
