@@ -101,6 +101,7 @@ class NatsTransport:
                     closed_cb=line.cut,
                 )
         except (NatsError, OSError) as error:
+            await line.client.close()  # nats-py leaves the socket of an attempt that failed open
             raise TryAgainError(f"{self._url}: {type(error).__name__}") from error
         return line
 

@@ -94,7 +94,6 @@ async def test_the_shell_example_asks_waits_and_prints(whole_stack: Stack) -> No
     assert json.loads(refused.err)["code"] == "invalid_request"
 
 
-@pytest.mark.filterwarnings("ignore::ResourceWarning")  # nats-py leaves a socket open when a server hangs up on it
 async def test_a_gateway_that_is_killed_again_and_again_costs_no_event_and_doubles_none(whole_stack: Stack) -> None:
     stack = whole_stack
     urls = {"http": stack.runtime.gateway_url, "nats": f"nats://{stack.runtime.nats_url.rpartition('@')[2]}"}
@@ -119,7 +118,7 @@ async def test_a_gateway_that_is_killed_again_and_again_costs_no_event_and_doubl
         with a_promise():
             assert {task["task_id"] for task in listed} == {task_id for _, task_id in made}
             assert len(listed) == len(made) == 15
-    gc.collect()  # so that what was left open is found here, where it is expected
+    gc.collect()  # so that what was left open is found here
 
 
 async def test_no_role_of_ours_was_refused_anything_that_it_does(whole_stack: Stack) -> None:

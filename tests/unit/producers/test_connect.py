@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from pydantic import SecretStr
 
 from consumers.app import ConsumerProcess
 from producers.connect import BusSettings, Connection
+from producers.sdk.errors import TryAgainError
+from producers.sdk.over_nats import NatsTransport
 from storage.database import DatabaseSettings
 from tests.support.eventually import eventually
 
@@ -104,3 +107,12 @@ async def test_a_server_that_refuses_while_it_comes_back_is_asked_again(kind: st
         node.refusals = ["Authorization Timeout", "Authorization Violation"]
         node.cut()
         await eventually(lambda: len(node.came) == 4 and client.is_connected)
+
+
+async def test_the_sdk_closes_what_a_server_refused() -> None:
+    token = ".".join(["e30", urlsafe_b64encode(b'{"tenant": "t", "sub": "o"}').decode(), "x"])
+    async with listening() as (node, _):
+        node.refusals = ["Authorization Violation"]
+        with pytest.raises(TryAgainError):
+            await NatsTransport(f"nats://{node.address}", token).send({"type": "io.ganglion.task.submitted.v1"}, 5)
+        assert len(node.came) == 1
