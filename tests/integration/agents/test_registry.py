@@ -1,12 +1,14 @@
 """/api/v1/agents over HTTP: document 002's words, the keeper's outcomes, and whose is whose."""
 
 import asyncio
+import contextlib
 
 import httpx
 import pytest
 from pydantic import JsonValue
 
 from producers.agent import Context, Task
+from storage.live.store import ColdError
 from tests.support.agency import Agency, Json
 from tests.support.eventually import eventually
 
@@ -211,7 +213,8 @@ async def routed(agency: Agency, *names: str) -> None:
 
         async def known() -> bool:
             live.forget()
-            await live.apply([])
+            with contextlib.suppress(ColdError):  # it builds the state with the first event that it reads
+                await live.apply([])
             return {f"acme/{name}" for name in names} <= set(live.view)
 
         await eventually(known, within=15)
@@ -248,6 +251,7 @@ async def test_a_repeat_under_a_key_drains_or_deregisters_an_agent_once(
     agency: Agency, alice: httpx.AsyncClient
 ) -> None:
     await registered(alice)
+    await agency.becomes(alice, await agency.submit(alice), "assigned")  # who drains with nothing in hand is gone soon
     for verb, status in (("drain", "draining"), ("deregister", "gone")):
         path, headers = f"/api/v1/agents/{NAME}/{verb}", {"Idempotency-Key": f"key-{verb}"}
         first = await alice.post(path, json={"reason": "holidays"}, headers=headers)
