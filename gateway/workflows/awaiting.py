@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from uuid import UUID
 
 from starlette.responses import Response
@@ -17,6 +17,7 @@ from gateway.workflows.access import Access
 from storage.proposals import ProposalRow
 
 _COMING = frozenset({"processing", "extracting"})
+_LOOKS_FOR = 1.0
 
 Show = Callable[[ProposalRow], Awaitable[Response]]
 
@@ -39,11 +40,12 @@ class Awaiting:
     async def answer(self, accepted: Response, ends: "Ends", principal: Principal, seconds: int) -> Response:
         """200 with the proposal, else the 202 there is."""
         accepted.headers["Preference-Applied"] = f"wait={seconds}"
+        row = await self._settled(ends, principal, seconds)
+        if row is None:
+            return accepted
         try:
-            async with asyncio.timeout(seconds):
-                row = await self._settled(ends, principal)
             answer = await self._show(row)
-        except (TimeoutError, StoreUnavailableError, NotFoundError):
+        except (StoreUnavailableError, NotFoundError):
             return accepted
         answer.headers["Preference-Applied"] = f"wait={seconds}"
         answer.headers["Content-Location"] = f"/api/proposals/{ends.proposal_id}"
@@ -51,15 +53,33 @@ class Awaiting:
             answer.headers["Idempotency-Replayed"] = "true"
         return answer
 
-    async def _settled(self, ends: "Ends", principal: Principal) -> ProposalRow:
-        row = await self._access.proposal(principal, ends.proposal_id)
-        if not _is_over(row):
+    async def _settled(self, ends: "Ends", principal: Principal, seconds: int) -> ProposalRow | None:
+        """The proposal, if it is over in time; that may have come while the hub began anew, and showed nothing."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                return await self._shown(ends, principal)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOKS_FOR):
+                return await self._over(ends, principal)
+        return None
+
+    async def _shown(self, ends: "Ends", principal: Principal) -> ProposalRow | None:
+        row = await self._over(ends, principal)
+        if row is None:
             await asyncio.wait({ends.task, ends.proposal}, return_when=asyncio.FIRST_COMPLETED)
-            row = await self._access.proposal(principal, ends.proposal_id)
-        if not _is_over(row):  # the task has ended well, its files are being looked at
+            row = await self._over(ends, principal)
+        if row is None:  # the task has ended well, its files are being looked at
             await ends.proposal
-            row = await self._access.proposal(principal, ends.proposal_id)
+            row = await self._over(ends, principal)
         return row
+
+    async def _over(self, ends: "Ends", principal: Principal) -> ProposalRow | None:
+        """The proposal, unless it is open still, or cannot be read: what is in the log only has no row yet."""
+        try:
+            row = await self._access.proposal(principal, ends.proposal_id)
+        except (StoreUnavailableError, NotFoundError):
+            return None
+        return row if _is_over(row) else None
 
 
 class Ends:

@@ -2,9 +2,10 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import cast
 from uuid import UUID
 
@@ -50,10 +51,14 @@ class Desk:
         assert answer.status_code == 201, answer.text
         return str(answer.json()["id"])
 
-    async def refine(self, workflow_id: str, prompt: str = "Greet in French.") -> "Thread":
-        """A refinement, accepted."""
+    async def ask(self, workflow_id: str, headers: Mapping[str, str] = MappingProxyType({})) -> httpx.Response:
+        """The answer to a refinement."""
         path = f"/api/workflows/{workflow_id}/refinements"
-        answer = await self.alice.post(path, json={"instructions": prompt})
+        return await self.alice.post(path, json={"instructions": "Greet in French."}, headers=headers)
+
+    async def refine(self, workflow_id: str, headers: Mapping[str, str] = MappingProxyType({})) -> "Thread":
+        """A refinement, accepted."""
+        answer = await self.ask(workflow_id, headers)
         assert answer.status_code == 202, answer.text
         body = answer.json()
         return Thread(self, UUID(body["thread_id"]), body["proposal_id"], workflow_id)

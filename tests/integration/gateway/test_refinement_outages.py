@@ -1,5 +1,6 @@
 """Refinements while parts of Ganglion are away."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 
 import pytest
@@ -23,7 +24,8 @@ async def test_a_proposal_is_readable_at_once_and_decisions_wait_though_no_keepe
     workflow_id = await broken.workflow(ONE)
     waiting = await broken.proposed(workflow_id, {"plan.md": "two\n"})
     await broken.keeper.stop()
-    thread = await broken.refine(workflow_id)
+    patient = asyncio.create_task(broken.ask(workflow_id, {"Idempotency-Key": "patient", "Prefer": "wait=60"}))
+    thread = await broken.refine(workflow_id, {"Idempotency-Key": "patient"})
     found = await thread.get()
     assert Proposal.model_validate(found).base_version is None
     assert (found["status"], found["thread_id"], found["user_prompt"]) == (
@@ -39,6 +41,7 @@ async def test_a_proposal_is_readable_at_once_and_decisions_wait_though_no_keepe
     assert await broken.draft(workflow_id) == {"plan.md": "two\n"}
     await thread.run([ONE])  # it was asked for before the draft moved
     assert texts(await thread.becomes("superseded")) == ONE
+    assert ((await patient).status_code, (await patient).json()) == (200, await thread.get())
 
 
 async def _is_approved(desk: Desk, url: str) -> bool:

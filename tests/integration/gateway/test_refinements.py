@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from events import TaskError
+from tests.integration.gateway.test_breaks import held_up
 from tests.support.desk import Desk, Thread, texts
 from tests.support.eventually import eventually
 
@@ -185,6 +186,20 @@ async def test_who_prefers_to_wait_gets_the_proposal_as_it_ends(desk: Desk, outc
     assert answer.json()["status"] == {"succeeded": "completed", "failed": "failed"}[outcome]
     again = await desk.alice.post(path, json=asked, headers={**key, "Prefer": "wait=60"})
     assert (again.status_code, again.headers["idempotency-replayed"], again.json()) == (200, "true", answer.json())
+
+
+async def test_who_waits_for_a_proposal_that_came_while_the_hub_began_anew_gets_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workflow_id, key = await desk.workflow(), {"Idempotency-Key": "while-it-began-anew"}
+    thread = await desk.refine(workflow_id, key)
+    async with held_up(desk.gateway.gateway.hub, monkeypatch, "_open"):
+        waiting = asyncio.create_task(desk.ask(workflow_id, {**key, "Prefer": "wait=2"}))
+        await eventually(lambda: str(thread.id) in desk.gateway.gateway.hub.endings._awaited)
+        await thread.run([TWO])
+        await thread.becomes("completed")
+    answer = await waiting
+    assert (answer.status_code, answer.json()["status"]) == (200, "completed")
 
 
 async def test_a_proposal_that_does_not_come_in_time_is_a_202(desk: Desk) -> None:
