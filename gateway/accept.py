@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from events.base import Event, EventData
+from events.codec import decode
 from events.errors import LogFullError, OutcomeUnknownError, OverloadedError
 from gateway.bus import Bus
 from gateway.commits import NEW_EPOCH, Commits
@@ -90,6 +91,11 @@ class Acceptor:
         accepted = Accepted(outcome, seq if ack is not None and ack.duplicate else None, seq)
         self._counted[accepted.durability].inc()
         return accepted
+
+    async def earlier(self, accepted: Accepted) -> Event[EventData] | None:
+        """What an earlier publish under the same id put into the log, if that is known. Raises TransientError."""
+        stored = None if accepted.first_seq is None else await self._bus.stored(accepted.first_seq)
+        return None if stored is None else decode(stored)
 
     async def _attempt(self, event: Event[EventData]) -> tuple[Ack | None, str | None]:
         waiting = self._commits.expect(event.id)

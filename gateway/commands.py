@@ -1,16 +1,21 @@
 """A command becomes an event, and the answer is what the keeper made of it (DESIGN rule 2)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import eq
 
 from events.base import Event, EventData
 from events.codec import decode
 from events.errors import GanglionError
-from gateway.accept import SOURCE, Acceptor
+from gateway.accept import SOURCE, Accepted, Acceptor
 from gateway.commits import APPLIED, DUPLICATE
 from gateway.errors import IdempotencyConflictError
 from gateway.http.preferences import Key
 from storage.log import settled
 from storage.reading import Database
+
+Same = Callable[[EventData, EventData], bool]
+"""Whether two commands ask for the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +52,22 @@ class Commands:
         self._acceptor = acceptor
         self._engine = engine
 
-    async def ask(self, event: Event[EventData], key: Key | None) -> Answered:
+    async def ask(self, event: Event[EventData], key: Key | None, same: Same = eq) -> Answered:
         """What becomes of the event; of the first one with this key, if there was one (its id is the key's).
 
-        Raises IdempotencyConflictError if that asked for something else, and what `Acceptor.accept` raises.
+        Raises IdempotencyConflictError if that asked for something else, not the `same`, and what `Acceptor.accept`
+        raises.
         """
-        earlier = await self._logged(event) if key is not None else None
+        earlier = await self._logged(event, same) if key is not None else None
         if earlier is not None:
             return earlier
         accepted = await self._acceptor.accept(event)
-        if key is None or accepted.outcome is None:
+        if key is None:
             return Answered(accepted.outcome, event)
+        if accepted.outcome is None:
+            return await self._kept(event, accepted, same)
         # A command under the same key shares our event's id: what was announced may have been said of that one.
-        logged = await self._logged(event)
+        logged = await self._logged(event, same)
         if logged is not None and (accepted.first_seq is not None or accepted.outcome == DUPLICATE):
             return logged
         return Answered(accepted.outcome, event)
@@ -77,11 +85,20 @@ class Commands:
             raise IdempotencyConflictError
         return logged
 
-    async def _logged(self, event: Event[EventData]) -> Answered | None:
+    async def _kept(self, event: Event[EventData], accepted: Accepted, same: Same) -> Answered:
+        """What is in the log only: the event, or the first one with its id while the log itself remembers that."""
+        first = await self._acceptor.earlier(accepted)
+        if first is None:
+            return Answered(None, event)
+        if not same(first.data, event.data):
+            raise IdempotencyConflictError
+        return Answered(None, first, replayed=True)
+
+    async def _logged(self, event: Event[EventData], same: Same) -> Answered | None:
         found = await settled(self._engine, SOURCE, event.id)
         if found is None:
             return None
         logged = decode(found.body)
-        if logged.data != event.data:
+        if not same(logged.data, event.data):
             raise IdempotencyConflictError
         return Answered(found.outcome, logged, replayed=True)

@@ -11,7 +11,6 @@ from starlette.responses import Response
 
 from events.agent import EVERYONE, AgentDeregistered, AgentHeartbeat, AgentRegistered
 from events.base import Event, EventData
-from events.codec import decode
 from events.ids import Name
 from gateway.accept import SOURCE
 from gateway.agents.errors import agent_refusal
@@ -25,7 +24,7 @@ from gateway.agents.requests import (
 from gateway.agents.views import agent_view, registered_view
 from gateway.auth.bearer import Authenticator, Principal, bearer
 from gateway.commands import Answered, Commands
-from gateway.errors import IdempotencyConflictError, NotFoundError, UnauthorizedError
+from gateway.errors import NotFoundError, UnauthorizedError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
@@ -33,7 +32,6 @@ from gateway.http.preferences import Key, read_key
 from gateway.trail import Trail
 from gateway.workflows.bodies import IdempotencyKey, read_optional
 from storage.agents import AgentRow, find_agent, hash_of, verify_agent
-from storage.log import settled
 from storage.reading import Database
 
 HOME = "/api/v1/agents"
@@ -188,40 +186,17 @@ class Registry:
 
     async def _register(self, request: Request, principal: Principal, offer: AgentRegistered, body: bytes) -> Response:
         key = read_key(request, principal, HOME, body)
-        if key is not None and (earlier := await self._earlier(key, offer)) is not None:
-            return await self._repeated(principal, offer, earlier)
         token = f"{_TOKEN}{principal.tenant}.{secrets.token_urlsafe(32)}"
         data = offer.model_copy(update={"token_hash": hash_of(token)})
-        try:
-            answered = await self._commands.ask(_event(request, data, principal.tenant, principal.owner, key), key)
-        except IdempotencyConflictError:
-            # What was made at the same time with this key may differ in nothing but the token it drew.
-            earlier = await self._earlier(key, offer) if key is not None else None
-            if earlier is None:
-                raise
-            return await self._repeated(principal, offer, earlier)
+        answered = await self._commands.ask(
+            _event(request, data, principal.tenant, principal.owner, key), key, _is_same_offer
+        )
         if answered.refusal is not None:
             raise agent_refusal(answered.refusal)
         if answered.outcome is None:
-            return _kept(offer.agent_id)
-        return await self._registered(principal, offer.agent_id, token, answered.headers)
-
-    async def _earlier(self, key: Key, offer: AgentRegistered) -> Answered | None:
-        """What became of this key's event, if it is committed. Raises IdempotencyConflictError on another offer."""
-        found = await settled(self._engine, SOURCE, str(key.event_id))
-        if found is None:
-            return None
-        logged = decode(found.body)
-        data = logged.data
-        if not isinstance(data, AgentRegistered) or data.model_copy(update={"token_hash": None}) != offer:
-            raise IdempotencyConflictError
-        return Answered(found.outcome, logged, replayed=True)
-
-    async def _repeated(self, principal: Principal, offer: AgentRegistered, earlier: Answered) -> Response:
-        """The first answer, but for the token: it was told once and is not kept."""
-        if earlier.refusal is not None:
-            raise agent_refusal(earlier.refusal)
-        return await self._registered(principal, offer.agent_id, None, earlier.headers)
+            return _kept(offer.agent_id, answered.headers)
+        told = token if answered.event.data == data else None  # it is told once and is not kept
+        return await self._registered(principal, offer.agent_id, told, answered.headers)
 
     async def _registered(
         self, principal: Principal, agent_id: str, token: str | None, headers: dict[str, str]
@@ -248,7 +223,7 @@ class Registry:
         if answered.refusal is not None:
             raise agent_refusal(answered.refusal)
         if answered.outcome is None:
-            return _kept(row.agent_id)
+            return _kept(row.agent_id, answered.headers)
         return json_answer(agent_view(await self._found(row.tenant, row.agent_id)), 200, answered.headers)
 
     async def _caller(self, request: Request) -> Principal:
@@ -293,5 +268,11 @@ def _event(request: Request, data: EventData, tenant: str, owner: str, key: Key 
     )
 
 
-def _kept(agent_id: str) -> Response:
-    return json_answer({"id": agent_id, "message": _KEPT}, 202, {"Location": f"{HOME}/{agent_id}"})
+def _is_same_offer(one: EventData, other: EventData) -> bool:
+    """Whether they differ in nothing but the tokens that were drawn."""
+    fresh = {"token_hash": None}
+    return one.model_copy(update=fresh) == other.model_copy(update=fresh)
+
+
+def _kept(agent_id: str, headers: dict[str, str]) -> Response:
+    return json_answer({"id": agent_id, "message": _KEPT}, 202, {"Location": f"{HOME}/{agent_id}", **headers})
