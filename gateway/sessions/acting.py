@@ -103,7 +103,7 @@ class Sessions:
         answered = await self._commands.ask(_event(row, control, command.key, trail, row.task_id), command.key)
         if answered.outcome is None:
             return Done(None, answered.replayed)
-        after = await self.find(principal, row.id)
+        after = await self.find(principal, row.id, archived=answered.replayed)
         if answered.refusal != "task_final" or not _is_already(after, command.action):
             _raise(answered.refusal, command.action)
         return Done(after, answered.replayed)
@@ -125,7 +125,7 @@ class Sessions:
         _raise(answered.refusal, "update")
         if answered.outcome is None:
             return Done(None, answered.replayed)
-        return Done(await self.find(principal, row.id), answered.replayed)
+        return Done(await self.find(principal, row.id, archived=answered.replayed), answered.replayed)
 
     async def delete(self, principal: Principal, row: SessionRow, key: Key | None, trail: Trail) -> Done:
         """Archive it, and cancel what is still to be done in it."""

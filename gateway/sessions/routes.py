@@ -157,7 +157,7 @@ class SessionRoutes:
     ) -> Response:
         """Title, tags, metadata; `expected_version` refuses if somebody was quicker."""
         principal = await self._caller(request, WRITE)
-        row = await self._sessions.find(principal, session_id)
+        row = await self._sessions.find(principal, session_id, archived=_may_be_a_repeat(request))
         _, body = await read_json(request)
         said = read_body(UpdateSessionRequest, body)
         key = read_key(request, principal, ONE, f"{session_id}\n".encode() + body)
@@ -198,7 +198,7 @@ class SessionRoutes:
             idempotency_key: IdempotencyKey = None,  # noqa: ARG001 - read from the request; named for the document
         ) -> Response:
             principal = await self._caller(request, WRITE)
-            row = await self._sessions.find(principal, session_id)
+            row = await self._sessions.find(principal, session_id, archived=_may_be_a_repeat(request))
             said, body = await _said(request, model)
             key = read_key(request, principal, f"{ONE}/{action}", f"{session_id}\n".encode() + body)
             command = Command(action, said, key)
@@ -210,6 +210,11 @@ class SessionRoutes:
         principal = await self._authenticator.principal(bearer(request.headers))
         principal.must(scope)
         return principal
+
+
+def _may_be_a_repeat(request: Request) -> bool:
+    """Whether its answer may have been given before the session was deleted."""
+    return "idempotency-key" in request.headers
 
 
 def _body(model: type[BaseModel], responses: dict[int | str, object], *, required: bool = True) -> dict[str, object]:

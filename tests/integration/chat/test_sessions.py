@@ -202,6 +202,29 @@ async def test_a_repeat_with_the_same_key_creates_nothing_more(alice: Talker) ->
     assert body_of(await alice.http.get(HOME))["total"] == 1
 
 
+async def test_a_repeat_of_a_command_gets_its_first_answer_although_the_session_is_deleted(alice: Talker) -> None:
+    session, key = await created(alice), {"Idempotency-Key": uuid.uuid4().hex}
+    cancel, start = f"{HOME}/{session}/cancel", f"{HOME}/{session}/start"
+
+    async def answers() -> list[httpx.Response]:
+        return [
+            await alice.http.patch(f"{HOME}/{session}", json={"title": "Described anew"}, headers=key),
+            await alice.http.post(cancel, headers=key),
+            await alice.http.post(start, headers=key),
+        ]
+
+    first = await answers()
+    assert (await alice.http.delete(f"{HOME}/{session}")).status_code == 204
+    again = await answers()
+    assert [one.status_code for one in first] == [one.status_code for one in again] == [200, 200, 409]
+    assert [one.headers.get("idempotency-replayed") for one in again[:2]] == ["true", "true"]
+    assert (await alice.http.post(cancel, json={"reason": "other"}, headers=key)).status_code == 409
+    for new in ({}, {"Idempotency-Key": "new"}):
+        for path, body in ((cancel, None), (start, None)):
+            assert (await alice.http.post(path, json=body, headers=new)).status_code == 404
+        assert (await alice.http.patch(f"{HOME}/{session}", json={"title": "Again"}, headers=new)).status_code == 404
+
+
 async def test_sessions_are_listed_by_page_and_filter(alice: Talker) -> None:
     ids = [await created(alice, title=f"Session-{number}", tags=[f"t{number % 2}"]) for number in range(5)]
     await alice.say("A conversation.")
