@@ -1,8 +1,8 @@
 """The keys that tokens are verified with: one that is configured, or a JWKS that may rotate (RFC 7517)."""
 
 import asyncio
-import time
 from dataclasses import dataclass
+from time import monotonic
 from typing import Protocol
 
 import httpx
@@ -55,7 +55,10 @@ class OneKey:
 
 
 class RemoteKeys:
-    """The public keys of a JWKS URL: read when first needed, when a kid is unknown, and every 5 minutes."""
+    """The public keys of a JWKS URL: read when first needed, when a kid is unknown, and every 5 minutes.
+
+    At most every 30 s; what could not be read is tried again after 1, 2, 4, 8 and 16 s first.
+    """
 
     def __init__(self, url: str, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._url = url
@@ -63,27 +66,37 @@ class RemoteKeys:
         self._keys: dict[str | None, StaticKey] = {}
         self._read_at = float("-inf")
         self._tried_at = float("-inf")
-        self._is_away = False
+        self._failures = 0
         self._reading = asyncio.Lock()
 
     async def find(self, kid: str | None) -> StaticKey:
-        """The key named `kid`; without a kid the only key there is."""
-        async with self._reading:
-            now = time.monotonic()
-            known = kid in self._keys and now - self._read_at < _MAX_AGE
-            if not known and now - self._tried_at > _REFETCH:
-                self._tried_at = now
-                await self._read()
+        """The key named `kid`; without a kid the only key there is. A known key waits for no other's reading."""
+        if kid not in self._keys or (self._is_due(kid) and not self._reading.locked()):
+            async with self._reading:
+                if self._is_due(kid):
+                    self._tried_at = monotonic()
+                    await self._read()
+                    self._tried_at = monotonic()
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))
         if kid is None or kid not in self._keys:
-            if self._is_away:  # it may be one of those that could not be read
-                raise KeysUnavailableError(retry_after=self._tried_at + _REFETCH - time.monotonic())
+            if self._failures:  # it may be one of those that could not be read
+                raise KeysUnavailableError(retry_after=self._tried_at + self._pause - monotonic())
             raise jwt.InvalidKeyError("no such key")
         return self._keys[kid]
 
+    @property
+    def _pause(self) -> float:
+        """Seconds between two attempts."""
+        return min(_REFETCH, 2.0 ** min(self._failures - 1, 5)) if self._failures else _REFETCH
+
+    def _is_due(self, kid: str | None) -> bool:
+        now = monotonic()
+        known = kid in self._keys and now - self._read_at < _MAX_AGE
+        return not known and now - self._tried_at >= self._pause
+
     async def _read(self) -> None:
-        self._is_away = True
+        self._failures += 1
         try:
             async with httpx.AsyncClient(transport=self._transport, timeout=2.0, trust_env=False) as client:
                 answer = await client.get(self._url)
@@ -93,8 +106,8 @@ class RemoteKeys:
             log.warning("jwks_unreadable", error=type(error).__name__)
             return
         self._keys = {kid: key for kid, entry in listed if (key := _read_jwk(entry)) is not None}
-        self._read_at = time.monotonic()
-        self._is_away = False
+        self._read_at = monotonic()
+        self._failures = 0
 
 
 def _entries(keys: object) -> list[tuple[str | None, dict[str, object]]]:

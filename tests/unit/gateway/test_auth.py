@@ -1,8 +1,10 @@
 """Which tokens are believed, and which keys are used."""
 
+import asyncio
 import contextlib
 import json
 import time
+from itertools import pairwise
 
 import httpx
 import jwt
@@ -138,14 +140,57 @@ async def test_keys_of_a_jwks_are_found_by_their_id_and_fetched_seldom() -> None
     assert server.asked == 1
 
 
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """What the time is for the keys."""
+    now = [100.0]
+    monkeypatch.setattr("gateway.auth.keys.monotonic", lambda: now[0])
+    return now
+
+
 @pytest.mark.parametrize("answer", [httpx.Response(500), httpx.Response(200, json={"keys": "none"})], ids=str)
-async def test_a_jwks_that_cannot_be_read_lets_nobody_in_and_says_when_to_come_back(answer: httpx.Response) -> None:
-    keys = RemoteKeys("https://idp.example/keys", httpx.MockTransport(lambda _: answer))
-    for kid in ("one", "one", None):  # the second time it is not asked again yet
+async def test_a_jwks_that_cannot_be_read_lets_nobody_in_and_says_when_to_come_back(
+    answer: httpx.Response, clock: list[float]
+) -> None:
+    """Soon at first: the server of the keys may only be starting, as this one is."""
+    asked = list[float]()
+
+    def server(_: httpx.Request) -> httpx.Response:
+        asked.append(clock[0])
+        return answer
+
+    keys = RemoteKeys("https://idp.example/keys", httpx.MockTransport(server))
+    for kid in ("one", "one", None) * 7:
         with pytest.raises(KeysUnavailableError) as caught:
             await keys.find(kid)
         assert caught.value.retry_after is not None
-        assert 25 < caught.value.retry_after <= 30
+        if kid is None:
+            clock[0] += caught.value.retry_after
+    assert [later - sooner for sooner, later in pairwise(asked)] == [1.0, 2.0, 4.0, 8.0, 16.0, 30.0]
+
+
+async def test_who_has_a_known_key_does_not_wait_for_a_jwks_that_is_slow(clock: list[float]) -> None:
+    asked, answers = asyncio.Event(), asyncio.Event()
+    server = KeyServer(public_jwk("one"))
+
+    async def slow(request: httpx.Request) -> httpx.Response:
+        if server.asked:
+            asked.set()
+            await answers.wait()
+        return server(request)
+
+    keys = RemoteKeys("https://idp.example/keys", httpx.MockTransport(slow))
+    await keys.find("one")
+    clock[0] += 301
+    reading = asyncio.create_task(keys.find("one"))
+    await asked.wait()
+    clock[0] += 1.5
+    assert (await asyncio.wait_for(keys.find("one"), 5)).algorithm == "RS256"
+    unknown = asyncio.create_task(keys.find("two"))  # it may be among those that come
+    server.keys.append(public_jwk("two"))
+    answers.set()
+    assert [(await found).algorithm for found in (reading, unknown)] == ["RS256", "RS256"]
+    assert server.asked == 2
 
 
 async def test_a_jwks_that_is_away_takes_nothing_from_the_keys_that_are_known(
