@@ -9,6 +9,7 @@ import asyncpg
 from pydantic import SecretStr
 
 from events.errors import GanglionError, PermanentError
+from events.process import configure_logs
 from events.settings import settings_explained
 from producers.connect import BusSettings, Connection
 from producers.permissions import ADMIN
@@ -50,6 +51,7 @@ async def _schema_of(database_url: str) -> str | None:
 
 def main() -> None:
     """Provision the servers that the environment names; what is wrong with them ends it with one line."""
+    configure_logs()
     with settings_explained():
         where = BusSettings().url_for(ADMIN), DatabaseSettings().dsn
     try:
