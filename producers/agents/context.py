@@ -62,7 +62,7 @@ class Context:
         """Say what all files are now (path -> text): it replaces what was said before.
 
         What has not changed is not sent again; what is large travels alone. Raises AgentError (`output_too_large`) for
-        a file above 700,000 bytes, InvalidPathError for paths that are not safe.
+        a file above 700,000 bytes, InvalidPathError for paths that are not safe; either fails the task for good.
         """
         checked_tree(files)
         for path, text in files.items():

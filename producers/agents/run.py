@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import structlog
 
 from events.base import JsonObject
+from events.errors import InvalidPathError
 from producers.agents.context import Context
 from producers.agents.errors import AgentError, NotMineError
 from producers.agents.line import Lines
@@ -85,18 +86,24 @@ class Run:
                 return _ended("lost", DECLINED, _HANDED_BACK, retryable=True)
             return _ended("cancelled", "cancelled", "The run was stopped.")
         failure = work.exception()
-        if isinstance(failure, NotMineError):
-            raise failure
-        if isinstance(failure, AgentError):
-            return _ended("failed", failure.code, failure.message, retryable=failure.retryable)
         if failure is not None:
-            log.error("handler_failed", task=str(self._task.id), exc_info=failure)
-            return _ended("failed", "agent_error", "The agent failed unexpectedly.", retryable=True)
+            return self._failure(failure)
         result = work.result()
         end: JsonObject = {"outcome": "partial" if result.partial else "succeeded", "output": result.output}
         if result.quality is not None:
             end["quality"] = result.quality
         return end
+
+    def _failure(self, failure: BaseException) -> JsonObject:
+        """What a handler that raised this has come to. Raises NotMineError if that is it."""
+        if isinstance(failure, NotMineError):
+            raise failure
+        if isinstance(failure, AgentError):
+            return _ended("failed", failure.code, failure.message, retryable=failure.retryable)
+        if isinstance(failure, InvalidPathError):
+            return _ended("failed", failure.code, failure.detail)
+        log.error("handler_failed", task=str(self._task.id), exc_info=failure)
+        return _ended("failed", "agent_error", "The agent failed unexpectedly.", retryable=True)
 
     async def _say_end(self, end: JsonObject) -> None:
         if self._ctx.snapshot is not None:

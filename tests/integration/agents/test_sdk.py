@@ -230,6 +230,20 @@ async def test_a_file_that_no_event_can_hold_fails_the_task(agency: Agency, alic
     assert task["reason"] == "output_too_large"
 
 
+async def test_a_path_that_is_not_safe_fails_the_task_at_once_and_says_why(
+    agency: Agency, alice: httpx.AsyncClient
+) -> None:
+    async def write(task: Task, ctx: Context) -> None:
+        await ctx.files({"../up.md": "x"})
+
+    await agency.start(NAME, write)
+    task = await agency.becomes(alice, await agency.submit(alice), "failed")
+    assert task["attempt"] == 1, task
+    assert task["error"] == {
+        "code": "invalid_path", "message": "a path has no empty names, no `.` and no `..`", "retryable": False
+    }  # fmt: skip
+
+
 async def test_a_cut_line_costs_nothing(agency: Agency, alice: httpx.AsyncClient) -> None:
     started = 0
     go = asyncio.Event()
