@@ -159,6 +159,12 @@ async def test_a_stop_during_the_start_leaves_nothing_running(state_folder: Path
         assert "Ganglion is ready" not in stack.output
 
 
+def said_in(output: str) -> list[str]:
+    """What was said of the start, but that it takes more than five seconds on a busy machine."""
+    _, *said = output.splitlines()
+    return [line for line in said if not line.startswith("provision still waits or works: ")]
+
+
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
@@ -171,7 +177,7 @@ async def test_a_database_url_that_leads_nowhere_is_said_in_one_line(tmp_path: P
     given = {"DATABASE_URL": url.format(port=free_port())}
     async with supervised(tmp_path, env=given) as stack:
         assert await asyncio.to_thread(stack.process.wait, 60) == 1
-        _, *said = stack.output.splitlines()
+        said = said_in(stack.output)
         assert len(said) == 1, stack.output
         assert re.fullmatch(rf"provision failed \(exit code 1: {reason}\); all that it said is in .*", said[0]), said
         assert "7f3a" not in stack.output
@@ -181,7 +187,7 @@ async def test_a_database_that_does_not_let_us_in_is_said_in_one_line(tmp_path: 
     wrong = urlsplit(database_url)._replace(path="/nowhere").geturl()
     async with supervised(tmp_path, env={"DATABASE_URL": wrong}) as stack:
         assert await asyncio.to_thread(stack.process.wait, 60) == 1
-        _, *said = stack.output.splitlines()
+        said = said_in(stack.output)
         assert [line for line in said if 'DATABASE_URL: database "nowhere" does not exist' in line] == said
         assert len(said) == 1
 
