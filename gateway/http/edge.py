@@ -39,11 +39,12 @@ class Edge:
         await self._serve(scope, receive, send, trail)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, trail: Trail) -> None:
-        if scope["method"] == "HEAD":  # the server has a scope of its own, and knows what was asked
+        method = scope["method"]
+        if method == "HEAD":  # the server has a scope of its own, and knows what was asked
             scope, send = {**scope, "method": "GET"}, _head_only(send)
-        await self._measured(scope, receive, send, trail)
+        await self._measured(scope, receive, send, trail, method)
 
-    async def _measured(self, scope: Scope, receive: Receive, send: Send, trail: Trail) -> None:
+    async def _measured(self, scope: Scope, receive: Receive, send: Send, trail: Trail, method: str) -> None:
         began = time.perf_counter()
         status = 0
 
@@ -64,7 +65,7 @@ class Edge:
                 response = await answer_bug(Request(scope), error)
                 await response(scope, receive, stamped)
         finally:
-            self._metrics.observe(scope["method"], template_of(scope), status, time.perf_counter() - began)
+            self._metrics.observe(method, template_of(scope), status, time.perf_counter() - began)
 
 
 def _head_only(send: Send) -> Send:

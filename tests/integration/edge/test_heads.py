@@ -10,6 +10,8 @@ from tests.support.running_gateway import RunningGateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+METHODS = ("GET", "HEAD")
+
 
 @pytest.mark.parametrize(
     "path", ["/livez", "/health", "/metrics", "/openapi.json", "/asyncapi.json", "/api/v1/tasks", "/api/v1/tasks/none"]
@@ -21,6 +23,19 @@ async def test_a_head_has_the_status_and_the_type_of_a_get_and_no_content(alice:
     assert int(head.headers["content-length"]) > 0
     assert head.content == b""
     assert (await alice.get("/livez")).json() == {"status": "ok"}  # on the same connection
+
+
+async def test_a_head_is_counted_as_one(alice: httpx.AsyncClient) -> None:
+    counts = "orchestrator_http_request_duration_seconds_count"
+
+    async def counted() -> dict[str, float]:
+        lines = [line.rpartition(" ") for line in (await alice.get("/metrics")).text.splitlines()]
+        series = {name.removeprefix(counts): float(count) for name, _, count in lines if name.startswith(counts)}
+        return {method: series.get(f'{{endpoint="/livez",method="{method}",status="200"}}', 0.0) for method in METHODS}
+
+    before = await counted()
+    await alice.head("/livez")
+    assert await counted() == {**before, "HEAD": before["HEAD"] + 1}
 
 
 async def test_a_head_needs_the_token_that_a_get_needs(gateway: RunningGateway) -> None:
