@@ -15,6 +15,13 @@ _CHANGE_ID = re.compile(
     rf"{_ID}\s+(?:to|with|by|as)[:\s]+(?P<text>.+)$",
     re.IGNORECASE | re.DOTALL,
 )
+_REMOVES = frozenset({"remove", "drop", "delete", "withdraw"})
+_COMMAND = re.compile(
+    r"(?:(?:please )?(?P<verb>remove|drop|delete|withdraw|change|replace|reword|rewrite)\s+)?"
+    rf"(?:requirement\s+)?{_ID}\b(?P<to>\s+(?:to|with|by|as)[:\s])?",
+    re.IGNORECASE,
+)
+_AND = re.compile(r"(?:[,;]\s*|\s(?:and|then)\s+)(?:(?:and|then)\s+)*", re.IGNORECASE)
 _REMOVE = re.compile(
     r"^(?:please )?(?:remove|drop|withdraw|get rid of|no longer|we no longer need)\s+(?P<text>.+)$", re.IGNORECASE
 )
@@ -69,7 +76,7 @@ def apply(
     kept = list(present)
     used = {requirement["id"] for requirement in present} | {name.partition(":")[0] for name in withdrawn}
     changes = Changes(added=[], changed=[], removed=[], repeated=[], questions=[])
-    for statement in statements_of(request):
+    for statement in (command for found in statements_of(request) for command in _commands(found)):
         if not (
             _by_id(statement, kept, changes) or _by_words(statement, kept, changes) or _question(statement, changes)
         ):
@@ -80,6 +87,25 @@ def apply(
 def _place(requirement: Requirement) -> tuple[int, int]:
     """What it does first, then how well, then what it must not; by id in each."""
     return "RQC".index(requirement["id"][0]), int(requirement["id"][2:])
+
+
+def _commands(statement: str) -> list[str]:
+    """`Remove R-001 and R-002, then change R-003 to …` is three commands; whatever else is said is one statement."""
+    told = _COMMAND.match(statement)
+    if told is None or not told["verb"]:
+        return [statement]
+    found, verb, unsaid, start = list[str](), told["verb"], "", 0
+    for gap in _AND.finditer(statement):
+        following = _COMMAND.match(statement, gap.end())
+        if following is None:
+            continue
+        alike = told["to"] and following["to"]
+        listed = verb.lower() in _REMOVES and told.end() == gap.start()
+        if following["verb"] or alike or listed:
+            found.append(unsaid + statement[start : gap.start()])
+            unsaid = "" if following["verb"] else f"{verb} "
+            told, verb, start = following, following["verb"] or verb, gap.end()
+    return [*found, unsaid + statement[start:]]
 
 
 def _by_id(statement: str, kept: list[Requirement], changes: Changes) -> bool:

@@ -2,6 +2,7 @@
 
 import string
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -106,3 +107,24 @@ def test_a_section_is_replaced_and_all_else_is_left() -> None:
     text = "# A\n\nmine\n\n## Serves\n\n- old\n\n## Limits\n\n- none"
     assert with_section(text, "Serves", ["- new"]) == "# A\n\nmine\n\n## Serves\n\n- new\n\n## Limits\n\n- none"
     assert with_section("# A", "Serves", ["- new"]) == "# A\n\n## Serves\n\n- new"
+
+
+@pytest.mark.parametrize(
+    ("request_", "texts", "counts"),
+    [
+        ("Remove R-001 and R-003.", ["B."], (0, 2)),
+        ("Please remove R-001, R-002, and requirement R-003.", [], (0, 3)),
+        ("Change R-001 to say x and R-002 to say y.", ["Say x.", "Say y.", "C."], (2, 0)),
+        ("Drop R-001, then replace R-002 with: X.", ["X.", "C."], (1, 1)),
+        ("Change R-001 to follow R-002 and R-003.", ["Follow R-002 and R-003.", "B.", "C."], (1, 0)),
+        ("Change R-001, R-002 to y.", ["A.", "B.", "C.", "Change R-001, R-002 to y."], (0, 0)),
+        ("Remove R-001 because R-002 and R-003 say it.", ["B.", "C."], (0, 1)),
+    ],
+)
+def test_each_of_several_changes_in_one_sentence_is_made(
+    request_: str, texts: list[str], counts: tuple[int, int]
+) -> None:
+    before = [one("R-001", "A."), one("R-002", "B."), one("R-003", "C.")]
+    after, changes = apply(request_, before, [], [])
+    assert [requirement["text"] for requirement in after] == texts
+    assert (len(changes["changed"]), len(changes["removed"])) == counts
