@@ -100,6 +100,10 @@ class TaskSpec(_Part):
     workflow_id: UUID | None = None
 
 
+CODE = r"[A-Za-z0-9_.-]{1,64}"
+"""How the code of an error reads that somebody else gives us."""
+
+
 class TaskError(_Part):
     """Why a task or run failed: a stable code, a friendly text, and whether another attempt may help."""
 

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from consumers._engine.errors import EngineAwayError
 from events.base import JsonObject
+from events.task import CODE
 
 _CHUNK = re.compile(r"^\(AIMessageChunk\(content=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")", re.DOTALL)
-_CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_CODE = re.compile(CODE)
 _NOTE = 200
 
 

@@ -23,7 +23,7 @@ from events.run import (
     Snapshot,
     Usage,
 )
-from events.task import TaskError
+from events.task import CODE, TaskError
 from gateway.accept import SOURCE
 from gateway.agents.errors import OutputTooLargeError
 from gateway.auth.sender import Kind
@@ -89,7 +89,7 @@ class ToolCalledSaid(RunSaid):
 class SaidError(TaskError):
     """Why it failed; the code is for programs, of letters, digits, `_`, `-` and `.`, and at most 64 of them."""
 
-    code: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    code: str = Field(pattern=rf"^{CODE}$")
 
 
 class FinishedSaid(RunSaid):
