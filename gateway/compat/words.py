@@ -6,6 +6,7 @@ from events.ids import derived_text
 from gateway.live.frames import Frame
 from gateway.live.rooms import Room
 from gateway.live.subscription import Fields
+from storage.sessions import LOST
 
 Data = Mapping[str, object]
 
@@ -53,10 +54,12 @@ def translated(room: Room, frame: Frame) -> Iterator[Fields]:
         yield {"type": kind, "payload": payload, "timestamp": whole["time"]}
 
 
-def session_status(status: str, came_from: str | None = None) -> str:
-    """A task's status as its session's: what was cancelled while it ran is `stopped`."""
+def session_status(status: str, came_from: str | None = None, reason: object = None) -> str:
+    """A task's status as its session's: `stopped` if it was cancelled at work, `orphaned` if its agent was lost."""
     if status == "cancelled" and came_from in _BEGUN:
         return "stopped"
+    if status == "failed" and reason in LOST:
+        return "orphaned"
     return SESSION_STATUS[status]
 
 
@@ -86,13 +89,13 @@ def _is_own(frame: Frame, kind: object) -> bool:
 
 def _session_entered(named: Fields, status: str, data: Data) -> Iterator[tuple[str, Fields]]:
     came_from = str(data.get("from_status"))
-    old, new = session_status(came_from), session_status(status, came_from)
+    old, new = session_status(came_from), session_status(status, came_from, data.get("reason"))
     payload = {**named, **_only(data, "task_id", "agent_id", "reason")}
     if old != new:
         yield "session.status_changed", {**payload, "old_status": old, "new_status": new}
     if new in {"completed", "partially_completed"}:
         yield "session.completed", {**payload, "status": new, "result": data.get("result")}
-    elif new in {"failed", "timeout"}:
+    elif new in {"failed", "timeout", "orphaned"}:
         yield "session.failed", {**payload, "status": new, "error": data.get("error")}
 
 

@@ -1,0 +1,48 @@
+"""The second document's words for what happens (requirements 002.2, O.3), the same as GET has them."""
+
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from events.base import Event, EventData
+from events.codec import encode
+from events.cursor import Cursor
+from events.ids import derived_id
+from events.task import STATE_EVENTS, Status
+from gateway.compat.words import translated
+from gateway.live.frames import make_frame, read_envelope
+from gateway.live.rooms import Room
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def told(kind: str, came_from: Status, status: Status, **data: object) -> list[tuple[str, dict[str, object]]]:
+    """What who follows a room of this kind hears when the task enters a status."""
+    task_id = uuid4()
+    payload = STATE_EVENTS[status].model_validate(
+        {"task_id": task_id, "kind": "goal", "from_status": came_from, "version": 2, "attempt": 1, **data}
+    )
+    session = str(derived_id(task_id, "session"))
+    event: Event[EventData] = Event.first(
+        payload, source="/consumers/keeper", tenant="acme", owner="alice", task_id=task_id, session_id=session
+    )
+    envelope = read_envelope(encode(event))
+    assert envelope is not None
+    frame = make_frame(envelope, Cursor("e", 7), NOW)
+    room = Room("task", "acme", "alice", str(task_id)) if kind == "task" else Room("sessions", "acme", "alice")
+    return [(str(one["type"]), one["payload"]) for one in translated(room, frame)]  # type: ignore[misc]  # an object
+
+
+@pytest.mark.parametrize("reason", ["run_lost", "lost"])
+def test_a_session_whose_agent_was_lost_is_orphaned_as_its_get_says(reason: str) -> None:
+    error = {"code": reason, "message": "The agent was not heard of any more."}
+    changed, failed = told("sessions", "running", "failed", reason=reason, error=error)
+    assert (changed[0], changed[1]["old_status"], changed[1]["new_status"]) == (
+        *("session.status_changed", "running", "orphaned"),
+    )
+    assert (failed[0], failed[1]["status"], failed[1]["error"]) == (
+        "session.failed",
+        "orphaned",
+        {**error, "retryable": False},
+    )
