@@ -39,6 +39,8 @@ GOOD: frozenset[Status] = frozenset({"succeeded", "partial"})
 """The ends that leave something to work with: an answer, files, a result for dependants."""
 COMPLETED = "completed_by_owner"
 """Why a task has succeeded that its owner, and no agent, says is done."""
+DEPENDENCIES_MET = "dependencies_met"
+"""Why a task is ready that waited for others."""
 TURN_SECONDS = 30
 """A turn of a conversation may take so long from the start of its run (requirements 003, FR-033)."""
 

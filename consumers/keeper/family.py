@@ -9,7 +9,7 @@ from consumers.keeper.gate import DEPENDENCIES, pass_or_wait
 from consumers.keeper.state import TaskState
 from consumers.keeper.world import Effect, Key, State, World
 from events.base import MAX_HOPS, About, Event, EventData
-from events.task import FINAL, Status, TaskControl, TaskEntered, TaskSubmitted
+from events.task import DEPENDENCIES_MET, FINAL, Status, TaskControl, TaskEntered, TaskSubmitted
 
 MAX_FAMILY = 256
 """How many tasks may descend from one root."""
@@ -162,7 +162,9 @@ def followers(world: World, task: TaskState, status: Status) -> list[Effect]:
     ending = {effect.about.task_id for effect in effects}
     for waiting in _named(world, task.course.dependants):
         if waiting.status == "waiting" and waiting.reason == DEPENDENCIES and waiting.id not in ending:
-            effects.append(pass_or_wait(world, waiting, attempt=waiting.attempt, ended={task.id: status}))
+            effects.append(
+                pass_or_wait(world, waiting, attempt=waiting.attempt, reason=DEPENDENCIES_MET, ended={task.id: status})
+            )
     return effects
 
 

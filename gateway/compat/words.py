@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from events.ids import derived_text
+from events.task import DEPENDENCIES_MET
 from gateway.live.frames import Frame
 from gateway.live.rooms import Room
 from gateway.live.subscription import Fields
@@ -120,7 +121,7 @@ def _task(frame: Frame, data: Data) -> Iterator[tuple[str, Fields]]:
         yield "task.decomposed", {**named, **data}
     elif frame.is_state:
         old, new = TASK_STATUS[str(data.get("from_status"))], TASK_STATUS[frame.event.partition(".")[2]]
-        if (old, new) == ("blocked", "ready"):
+        if data.get("reason") == DEPENDENCIES_MET:
             yield "task.dependency_satisfied", named
         payload = {**named, **_only(data, "agent_id", "reason", "result", "error")}
         yield "task.status_changed", {**payload, "old_status": old, "new_status": new}

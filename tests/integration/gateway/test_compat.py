@@ -111,7 +111,7 @@ async def test_a_task_is_told_in_its_own_words(
     async with gateway.socket(path=f"/ws/tasks/{task_id}") as socket:
         await greeted(socket, "task")
         await keeper.publish(entered(task_id, "submitted", "waiting"))
-        await keeper.publish(entered(task_id, "waiting", "ready"))
+        await keeper.publish(entered(task_id, "waiting", "ready", reason="dependencies_met"))
         await keeper.publish(progress(task_id, 1, 40.0, "reading"))
         await keeper.publish(entered(task_id, "running", "timed_out"))
         seen = await frames(socket, 5)

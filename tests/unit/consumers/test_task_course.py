@@ -114,7 +114,7 @@ def test_a_task_on_hold_waits_for_its_start_and_says_so(book: Book) -> None:
     book.check(task)
     assert (book.status(task), book.task(task).reason) == ("waiting", "hold")
     assert book.command(task, "start") == "applied"
-    assert (book.status(task), book.task(task).attempt) == ("ready", 1)
+    assert (book.status(task), book.task(task).attempt, book.task(task).reason) == ("ready", 1, None)
     assert book.command(task, "start") == "refused:not_held"
 
 
@@ -135,6 +135,7 @@ def test_a_task_waits_for_its_dependencies_and_names_them(book: Book) -> None:
     assert (book.status(task), book.task(task).detail) == ("waiting", str(second))
     book.done(second, "partial")
     assert (book.status(task), book.task(task).attempt) == ("ready", 1)
+    assert book.task(task).reason == "dependencies_met"
 
 
 def test_a_dependency_that_has_ended_already_holds_nobody(book: Book) -> None:

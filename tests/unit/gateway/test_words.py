@@ -46,3 +46,10 @@ def test_a_session_whose_agent_was_lost_is_orphaned_as_its_get_says(reason: str)
         "orphaned",
         {**error, "retryable": False},
     )
+
+
+@pytest.mark.parametrize("reason", [None, "retry", "resumed"])
+def test_of_dependencies_hears_only_who_follows_a_task_that_waited_for_some(reason: str | None) -> None:
+    assert [kind for kind, _ in told("task", "waiting", "ready", reason=reason)] == ["task.status_changed"]
+    met = told("task", "waiting", "ready", reason="dependencies_met")
+    assert [kind for kind, _ in met] == ["task.dependency_satisfied", "task.status_changed"]
