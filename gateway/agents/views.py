@@ -25,7 +25,7 @@ def agent_view(row: AgentRow) -> View:
         "current_tasks": row.hands_full,
         "status": row.status,
         "reason": row.reason,
-        "is_available": row.available and row.status == "active" and row.hands_full < row.capacity,
+        "is_available": _is_available(row),
         "performance_tier": row.tier,
         "quality": round(row.quality, 4),
         "load_level": row.load_level,
@@ -99,13 +99,18 @@ def statistics_view(rows: Sequence[AgentRow]) -> View:
     """The agents in numbers."""
     return {
         "total": len(rows),
-        "available": sum(row.available and row.status == "active" for row in rows),
+        "available": sum(map(_is_available, rows)),
         "by_status": _counted([row.status for row in rows]),
         "by_tier": _counted([row.tier for row in rows]),
         "by_load_level": _counted([row.load_level for row in rows]),
         "capacity": sum(row.capacity for row in rows),
         "current_tasks": sum(row.hands_full for row in rows),
     }
+
+
+def _is_available(row: AgentRow) -> bool:
+    """Whether it could take a task now."""
+    return row.available and row.status == "active" and row.hands_full < row.capacity
 
 
 def _counted(words: Sequence[str]) -> dict[str, int]:
