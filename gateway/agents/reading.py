@@ -34,6 +34,7 @@ _WITHIN = 2.0
 _ALL = 1_000
 
 Capability = Annotated[Name | None, Query(description="Only those that can do this")]
+Place = Annotated[Name | None, Query(description="`next_cursor` of the page before")]
 
 
 class Looking:
@@ -79,7 +80,7 @@ class Looking:
         capability: Capability = None,
         status: Annotated[list[AgentStatus], Query(max_length=4)] = [],  # noqa: B006 - FastAPI copies defaults
         limit: Limit = 50,
-        cursor: Annotated[Name | None, Query(description="`next_cursor` of the page before")] = None,
+        cursor: Place = None,
     ) -> Response:
         """By id; those that are gone only if asked for."""
         principal = await self._reader(request)
@@ -88,11 +89,13 @@ class Looking:
         )
         return json_answer(page_view(rows, limit))
 
-    async def by_capability(self, request: Request, capability: Name) -> Response:
+    async def by_capability(
+        self, request: Request, capability: Name, limit: Limit = 100, cursor: Place = None
+    ) -> Response:
         """As `?capability=`."""
         principal = await self._reader(request)
-        rows = await list_agents(self._engine, principal.tenant, capability=capability, limit=101)
-        return json_answer(page_view(rows, 100))
+        rows = await list_agents(self._engine, principal.tenant, capability=capability, after=cursor, limit=limit + 1)
+        return json_answer(page_view(rows, limit))
 
     async def statistics(self, request: Request) -> Response:
         """The first 1,000 of them."""

@@ -64,13 +64,19 @@ async def test_lists_are_by_capability_and_status_page_by_page(alice: httpx.Asyn
     assert await ids(capability="juggle") == ["AGENT-A", "AGENT-C"]
     assert await ids(capability="agent-c") == ["AGENT-C"]
     assert "AGENT-B" in await ids(status="gone")
-    by_name = (await alice.get("/api/v1/agents/by-capability/juggle")).json()["items"]
-    assert [agent["id"] for agent in by_name] == ["AGENT-A", "AGENT-C"]
-    first = (await alice.get("/api/v1/agents", params={"capability": "juggle", "limit": 1})).json()
-    assert first["next_cursor"] == "AGENT-A"
-    assert await ids(capability="juggle", cursor="AGENT-A") == ["AGENT-C"]
+    by_name = (await alice.get("/api/v1/agents/by-capability/juggle")).json()
+    assert ([agent["id"] for agent in by_name["items"]], by_name["next_cursor"]) == (["AGENT-A", "AGENT-C"], None)
+    for path, query in (("", {"capability": "juggle"}), ("/by-capability/juggle", {})):
+        pages = [
+            (await alice.get(f"/api/v1/agents{path}", params={**query, "limit": 1, **place})).json()
+            for place in ({}, {"cursor": "AGENT-A"})
+        ]
+        assert [[agent["id"] for agent in page["items"]] for page in pages] == [["AGENT-A"], ["AGENT-C"]]
+        assert [page["next_cursor"] for page in pages] == ["AGENT-A", None]
     numbers = (await alice.get("/api/v1/agents/stats")).json()
-    assert numbers["total"] >= 2
+    items = (await alice.get("/api/v1/agents")).json()["items"]
+    assert (numbers["total"], sum(numbers["by_status"].values())) == (len(items), len(items))
+    assert numbers["capacity"] == sum(agent["max_concurrent_capacity"] for agent in items)
     for name in ("AGENT-A", "AGENT-C"):
         await alice.delete(f"/api/v1/agents/{name}")
 
