@@ -15,7 +15,7 @@ from consumers.router.scoring import Entrants, Needs, Ranking, entrants, ranked
 from consumers.router.transitions import Transitions
 from events.base import Event, EventData
 from events.codec import decode_structured
-from events.route import RouteDecided, RouteFailed
+from events.route import Candidate, RouteDecided, RouteFailed
 from events.streams import ROUTER
 from events.task import TaskEntered, TaskReady
 from storage.live.heard import wake
@@ -205,7 +205,6 @@ def _told(one: _Wanted) -> Event[EventData] | None:
         return None
     if not given.agent and not given.times and one.before is not None:
         given = one.before
-    candidates = tuple(ranking.candidates[:MAX_CANDIDATES])
     if not given.agent:
         if not given.times:
             return None
@@ -213,11 +212,11 @@ def _told(one: _Wanted) -> Event[EventData] | None:
             task_id=one.data.task_id,
             attempt=one.data.attempt,
             reason=given.reason,  # type: ignore[arg-type]  # one of the three that apply.lua gives
-            candidates=candidates,
+            candidates=tuple(ranking.candidates[:MAX_CANDIDATES]),
         )
         return one.ready.caused(failed, source=SOURCE, seed=f"{one.ready.id} {given.reason} {given.times}")
     agent_id = given.agent.partition("/")[2]
-    score = next((c.score for c in candidates if c.agent_id == agent_id and c.score is not None), 0.0)
+    candidates, score = named(ranking.candidates, agent_id)
     decided = RouteDecided.model_construct(
         task_id=one.data.task_id,
         attempt=one.data.attempt,
@@ -227,6 +226,15 @@ def _told(one: _Wanted) -> Event[EventData] | None:
         reason=_reason(ranking, agent_id, waited=one.again),
     )
     return one.ready.caused(decided, source=SOURCE)
+
+
+def named(judged: Sequence[Candidate], agent_id: str) -> tuple[tuple[Candidate, ...], float]:
+    """The candidates that a decision names, the chosen one always among them, and the chosen one's score."""
+    chosen = next((one for one in judged if one.agent_id == agent_id), None)
+    first = tuple(judged[:MAX_CANDIDATES])
+    if chosen is not None and chosen not in first:
+        first = (*first[:-1], chosen)
+    return first, (chosen.score or 0.0) if chosen is not None else 0.0
 
 
 def _reason(ranking: Ranking, agent_id: str, *, waited: bool) -> str:

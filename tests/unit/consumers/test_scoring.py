@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.router import scoring
+from consumers.router.router import MAX_CANDIDATES, named
 from consumers.router.scoring import (
     IMPLIED,
     WEIGHTS,
@@ -152,6 +153,16 @@ def test_a_preferred_type_does_not_make_all_tiers_equal() -> None:
     scores = [score_of(parts_of(agent(window=window), wanted)) for window in ("s" * 50, "sf" * 25, "f" * 50)]
     assert scores == sorted(scores, reverse=True)
     assert len(set(scores)) == 3
+
+
+@pytest.mark.parametrize("place", [0, 31, 32, 49])
+def test_a_decision_names_who_was_chosen_with_its_score_however_many_were_better(place: int) -> None:
+    crowd = [agent(f"AGENT-{n}", in_flight=0 if n < place else 1) for n in range(50)]
+    judged = rank(crowd, needs("answer"), NOW).candidates
+    shown, score = named(judged, judged[place].agent_id)
+    assert len(shown) == MAX_CANDIDATES
+    assert judged[place] in shown
+    assert score == judged[place].score != 0
 
 
 def test_a_task_that_names_no_capability_needs_what_its_kind_implies() -> None:
