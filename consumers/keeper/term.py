@@ -19,7 +19,7 @@ from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, presume
 from consumers.keeper.janitor import Janitor
 from consumers.keeper.lease import Lease
 from consumers.keeper.loading import Foresight
-from consumers.keeper.metrics import COMMIT_SECONDS, FOLDED, OUTBOX, RESENT
+from consumers.keeper.metrics import COMMIT_SECONDS, FOLDED, OUTBOX, RESENT, count_statuses
 from consumers.keeper.outbox import Outbox
 from consumers.keeper.state import TaskState
 from consumers.keeper.world import Key, MissingStateError, State, World
@@ -265,6 +265,7 @@ class Term:
         self._lease.renewed(began)
         COMMIT_SECONDS.observe(time.monotonic() - began)
         FOLDED.inc(fold.taken)
+        count_statuses(one.event.data for one in fold.outgoing)
         self._position, self._next_outbox = now, fold.next_outbox
         self._keep_open(fold.world.changed())
         self._outbox.read_back(fold.changes.read_back)

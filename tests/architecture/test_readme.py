@@ -8,11 +8,13 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import prometheus_client
 import pytest
 import typer
 from pydantic import AliasChoices
 from pydantic_settings import BaseSettings
 
+import consumers.app  # noqa: F401 - what consumers count is declared where they are
 from cli.command import app
 from deploy.local.tokens import SCOPES
 from gateway.metrics import Metrics
@@ -72,8 +74,10 @@ def test_the_command_has_what_is_said_of_it() -> None:
 
 
 def test_the_metrics_that_are_explained_are_served() -> None:
-    said = set(re.findall(r"`((?:gateway|orchestrator)_[a-z_]+)`", (ROOT / "docs" / "operations.md").read_text()))
-    served = {line.split()[2] for line in Metrics().text().decode().splitlines() if line.startswith("# TYPE ")}
+    page = (ROOT / "docs" / "operations.md").read_text()
+    said = set(re.findall(r"`((?:gateway|orchestrator|ganglion)_[a-z_]+)`", page))
+    lines = (Metrics().text() + prometheus_client.generate_latest()).decode().splitlines()
+    served = {line.split()[2] for line in lines if line.startswith("# TYPE ")}
     assert said
     assert said <= served
 

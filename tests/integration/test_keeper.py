@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from prometheus_client import REGISTRY
 
 from deploy.local.server import Server
 from events import Event, RunFinished, RunStarted, TaskControl
@@ -25,6 +26,12 @@ async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[B
         await bus.keeper()
         yield bus
         await assert_accounted(database_url)
+
+
+def _entered() -> list[float]:
+    """How often each status of a task that goes well was entered, as Prometheus is told."""
+    name = "orchestrator_task_status_total"
+    return [REGISTRY.get_sample_value(name, {"status": status}) or 0.0 for status in HAPPY]
 
 
 async def test_facts_take_a_task_from_submitted_to_its_result(bus: Bus) -> None:
@@ -59,10 +66,12 @@ async def test_what_was_said_before_the_keeper_came_is_folded_in_one_batch(
         causes = [await bus.submit(f"Task {number}") for number in range(30)]
         for cause in causes:
             await bus.run_through(cause)
+        before = _entered()
         await bus.keeper()
         await bus.folded()
         assert {await bus.status(cause.taskid) for cause in causes} == {"succeeded"}
         assert [await bus.states(cause.taskid) for cause in causes[:3]] == [HAPPY] * 3
+        assert [now - was for now, was in zip(_entered(), before, strict=True)] == [30.0] * 4
         assert await assert_accounted(database_url) == 30 * 9
 
 
