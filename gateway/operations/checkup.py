@@ -56,6 +56,8 @@ class Checkup:
         self._looked = float("-inf")
         self._turn = asyncio.Lock()
         self.findings: tuple[Finding, ...] = ()
+        self.read: frozenset[str] = frozenset()
+        """The durables that somebody read when they were looked at last."""
 
     @property
     def is_degraded(self) -> bool:
@@ -83,6 +85,9 @@ class Checkup:
         if bus is not None and database is not None:
             found.append(durability(bus[0], database[0], self._log_sync))
             found.append(clock(bus, database))
+        self.read = (
+            frozenset(one.name for one in bus[0].readers if one.trouble is None) if bus is not None else frozenset()
+        )
         if bus is not None:
             found += of_bus(bus[0])
         if database is not None:

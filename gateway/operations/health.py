@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from events.errors import GanglionError, OverloadedError
+from events.streams import REFLEX
 from gateway.bus import Bus
 from gateway.commits import Commits
 from gateway.http.answers import json_answer
@@ -109,9 +110,10 @@ class HealthRoutes:
         return json_answer({"status": "healthy", "timestamp": datetime.now(UTC), "version": running_version()})
 
     async def ready(self) -> Response:
-        """503 while the database or the bus is away."""
+        """503 while the database or the bus is away. `reflex_layer`: whether somebody screens what was kept."""
         checks = await self._checks()
         shown = {"database": checks["postgres"]["ok"], "bus": checks["nats"]["ok"], "keeper": checks["keeper"]["ok"]}
+        shown["reflex_layer"] = REFLEX.name in self._checkup.read
         fine = bool(shown["database"] and shown["bus"])
         return json_answer({"ready": fine, "checks": shown, "timestamp": datetime.now(UTC)}, 200 if fine else 503)
 

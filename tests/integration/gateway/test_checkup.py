@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import cast
 
 import httpx
@@ -86,6 +87,26 @@ async def test_a_whole_stack_is_ready_and_says_how_safe_it_is(bus: Bus, gateway:
     assert all(check.get("advice") is None for check in checks.values())
     assert "fsync on, synchronous_commit on" in str(checks["durability"]["detail"])
     assert "one server, fsync 100ms" in str(checks["durability"]["detail"])
+
+
+async def test_the_readiness_of_the_first_document_says_whether_somebody_screens(
+    bus: Bus, gateway: RunningGateway
+) -> None:
+    await ready(gateway)
+
+    async def said(*, screened: bool) -> bool:
+        await found(gateway)
+        async with gateway.client("") as client:
+            answer = await client.get("/ready")
+        checks = {"database": True, "bus": True, "keeper": True, "reflex_layer": screened}
+        assert (answer.status_code, answer.json()["ready"], answer.json()["checks"]) == (200, True, checks)
+        return True
+
+    async with readers(bus, without="reflex"):
+        await becomes(gateway, "consumers", "fail")
+        await eventually(partial(said, screened=False), within=10, every=0.2)
+        await bus.opened.enter_async_context(Pull(bus.client, BUS.name, "reflex", window=1))
+        await eventually(partial(said, screened=True), within=10, every=0.2)
 
 
 async def test_a_consumer_nobody_reads_and_a_paused_one_are_named(bus: Bus, gateway: RunningGateway) -> None:
