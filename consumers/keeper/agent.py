@@ -10,6 +10,7 @@ from operator import itemgetter
 
 from pydantic import JsonValue
 
+from consumers.keeper.absence import SOURCE as JANITOR
 from consumers.keeper.agent_state import AgentState, row_of, state_id, state_of
 from consumers.keeper.world import Aggregate, Effect, Key, RefusedError, World
 from events.agent import (
@@ -42,7 +43,7 @@ def decide(world: World, event: Event[EventData], at: datetime) -> Sequence[Effe
     elif agent is None or agent.status == "gone":
         raise RefusedError("unknown_agent")
     else:
-        entered = _lead_to(event.data, agent)
+        entered = _lead_to(event.data, agent, event.source)
     return [] if entered is None else [Effect(entered, entered.version, About(event.ownerid, None, None))]
 
 
@@ -66,22 +67,23 @@ def _same_offer(agent: AgentState, after: AgentState) -> bool:
 
 
 @singledispatch
-def _lead_to(_: EventData, __: AgentState) -> AgentEntered | None:
-    """The state that one kind of event leads to, if any."""
+def _lead_to(_: EventData, __: AgentState, ___: str) -> AgentEntered | None:
+    """The state that one kind of event, said by this source, leads to, if any."""
     return None
 
 
 @_lead_to.register
-def _heard(beat: AgentHeartbeat, agent: AgentState) -> AgentEntered | None:
+def _heard(beat: AgentHeartbeat, agent: AgentState, source: str) -> AgentEntered | None:
     if beat.status == "offline":
-        return None if agent.status == "offline" else _enter(agent, "offline", since=agent, reason="not_heard_of")
+        reason = "not_heard_of" if source == JANITOR else "said_so"
+        return None if agent.status == "offline" else _enter(agent, "offline", since=agent, reason=reason)
     if agent.status != "offline":
         return None
     return _enter(agent, "draining" if agent.draining else "active", since=agent, reason="heard_again")
 
 
 @_lead_to.register
-def _leaves(command: AgentDeregistered, agent: AgentState) -> AgentEntered | None:
+def _leaves(command: AgentDeregistered, agent: AgentState, _: str) -> AgentEntered | None:
     if not command.drain:
         return _enter(agent, "gone", since=agent, reason=command.reason or "deregistered")
     return None if agent.draining else _enter(agent, "draining", since=agent, reason=command.reason or "draining")

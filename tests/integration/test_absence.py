@@ -97,6 +97,7 @@ async def test_the_runs_of_an_agent_that_falls_silent_go_to_others(bus: Bus) -> 
     await bus.enters(running.taskid, "running")
     await age(bus, "agent", "heartbeat_at")
     await becomes(bus, "offline")
+    assert await bus.database.fetchval("SELECT reason FROM agent") == "not_heard_of"
     assert await attempt(bus, running) == (2, "run_lost")
     assert await attempt(bus, waiting) == (2, "run_lost")
     await bus.publisher.publish(about(heartbeat()))

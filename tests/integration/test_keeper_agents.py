@@ -67,7 +67,9 @@ async def test_an_agent_lives_from_its_registration_to_its_leaving(bus: Bus) -> 
     assert await said(bus, leaving()) == "applied"
     assert (await row(bus))["token_hash"] is None
     assert await said(bus, heartbeat()) == "refused:unknown_agent"
-    assert [name for name, _ in await states(bus)] == ["active", "offline", "active", "draining", "gone"]
+    told = await states(bus)
+    assert [name for name, _ in told] == ["active", "offline", "active", "draining", "gone"]
+    assert [why for _, why in told][:3] == ["registered", "said_so", "heard_again"]
 
 
 async def test_a_draining_agent_that_was_not_heard_of_goes_on_draining(bus: Bus) -> None:
