@@ -33,5 +33,15 @@ def test_a_moment_that_does_not_exist_in_utc_is_in_no_list_cursor(moment: str) -
         decode_place(forged)
 
 
-def test_every_state_has_a_word_in_the_facade() -> None:
-    assert {facade_status(status) for status in get_args(Status)} == set(get_args(Facade))
+def test_every_state_has_the_documents_word_in_the_facade() -> None:
+    """Requirements O.3."""
+    words = {
+        "pending": {"submitted", "waiting", "ready", "assigned"},
+        "processing": {"running", "paused"},
+        "completed": {"succeeded", "partial"},
+        "failed": {"failed", "timed_out", "blocked"},
+        "cancelled": {"cancelled", "skipped"},
+    }
+    assert words.keys() == set(get_args(Facade))
+    told = {word: {status for status in get_args(Status) if facade_status(status) == word} for word in words}
+    assert told == words

@@ -1,6 +1,7 @@
 """The second document's words for what happens (requirements 002.2, O.3), the same as GET has them."""
 
 from datetime import UTC, datetime
+from typing import get_args
 from uuid import uuid4
 
 import pytest
@@ -10,7 +11,7 @@ from events.codec import encode
 from events.cursor import Cursor
 from events.ids import derived_id
 from events.task import STATE_EVENTS, Status
-from gateway.compat.words import translated
+from gateway.compat.words import TASK_STATUS, translated
 from gateway.live.frames import make_frame, read_envelope
 from gateway.live.rooms import Room
 
@@ -53,3 +54,12 @@ def test_of_dependencies_hears_only_who_follows_a_task_that_waited_for_some(reas
     assert [kind for kind, _ in told("task", "waiting", "ready", reason=reason)] == ["task.status_changed"]
     met = told("task", "waiting", "ready", reason="dependencies_met")
     assert [kind for kind, _ in met] == ["task.dependency_satisfied", "task.status_changed"]
+
+
+def test_every_state_of_a_task_has_the_second_documents_word() -> None:
+    """Requirements O.3."""
+    same = {"ready", "assigned", "paused", "failed", "cancelled", "skipped"}
+    others = {"submitted": "pending", "waiting": "blocked", "running": "in_progress", "succeeded": "completed"}
+    ends = {"partial": "completed", "timed_out": "failed", "blocked": "failed"}
+    assert {**dict(zip(same, same, strict=True)), **others, **ends} == TASK_STATUS
+    assert TASK_STATUS.keys() == set(get_args(Status))
