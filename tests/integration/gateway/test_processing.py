@@ -18,6 +18,7 @@ from screening.cached import WORTHWHILE, CachedScreener
 from screening.contract import ProcessAnswer
 from screening.settings import ScreeningSettings
 from storage.verdicts import CacheSettings
+from tests.support.eventually import eventually
 from tests.support.infrastructure import SharedServers
 from tests.support.running_gateway import RunningGateway, running_gateway, settings_for, token
 
@@ -101,6 +102,51 @@ async def test_fault_9_nothing_of_a_text_is_in_the_cache(admin: httpx.AsyncClien
         kept = [key + (await redis.get(key) or b"") async for key in redis.scan_iter("ganglion:examined:*")]
     assert kept
     assert not [one for one in kept if SSN.encode() in one or b"canary" in one or b"report" in one]
+
+
+async def test_what_is_known_of_a_text_is_forgotten_after_five_minutes_or_after_one_if_something_was_found(
+    admin: httpx.AsyncClient, shared: SharedServers
+) -> None:
+    async with Redis.from_url(shared.redis_url) as redis:
+
+        async def kept() -> set[bytes]:
+            return {key async for key in redis.scan_iter("ganglion:examined:*")}
+
+        async def lasts(text: str) -> int:
+            before = await kept()
+
+            async def fresh() -> set[bytes]:
+                await processed(admin, text)
+                return await kept() - before
+
+            (key,) = await eventually(fresh, every=1)
+            left: int = await redis.ttl(key)
+            return left
+
+        assert 240 < await lasts(f"{LONG} It was never read before.") <= 300
+        assert 0 < await lasts(f"{LONG} It has {SSN} in it.") <= 60
+
+
+async def test_what_is_found_is_counted_under_the_documents_names(admin: httpx.AsyncClient) -> None:
+    async def counted() -> dict[str, float]:
+        text = (await admin.get("/metrics")).text
+        lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, value in lines}
+
+    before = await counted()
+    said = [await processed(admin, f"{LONG} {OVERRIDE} {SSN} and it is counted") for _ in range(2)]
+    hits = sum(one.cache_hit for one in said)
+    after = await counted()
+    assert {name: after[name] - before.get(name, 0.0) for name in after if name.startswith("reflex_")}.items() >= {
+        'reflex_pii_detections_total{pii_type="ssn"}': 2.0,
+        'reflex_injection_detections_total{severity="critical"}': sum(
+            hit.severity == "critical" for one in said for hit in one.injection_matches
+        ),
+        "reflex_cache_hits_total": hits,
+        "reflex_cache_misses_total": 2.0 - hits,
+        "reflex_requests_blocked_total": 2.0,
+        "reflex_processing_seconds_count": 2.0,
+    }.items()
 
 
 async def test_fault_8_who_can_write_to_the_cache_cannot_have_a_text_passed(

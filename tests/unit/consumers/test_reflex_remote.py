@@ -26,7 +26,7 @@ SSN = "536-90-4399"
 BAD = (500, b"oops")
 
 
-def breaker(pause: float = 60.0) -> Breaker:
+def breaker(pause: float) -> Breaker:
     return Breaker("reflex", lambda error: isinstance(error, ReflexAwayError), pause=pause)
 
 
@@ -125,7 +125,7 @@ async def test_a_call_ends_in_time_though_the_answer_trickles_in(service: Reflex
 
 async def test_five_failed_tries_open_the_breaker_and_nobody_is_asked_any_more(service: ReflexService) -> None:
     service.answers = [BAD]
-    async with RemoteReflex(service.url, breaker=breaker(), longest_wait=0.01) as remote:
+    async with RemoteReflex(service.url, longest_wait=0.01) as remote:
         for _ in range(4):
             with pytest.raises(TransientError) as caught:
                 await remote.examine("hello", tenant="t")

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from events.task import TaskContext
 from gateway.errors import InvalidBodyError
 from gateway.http.bodies import read_body
 from gateway.sessions.requests import CreateSessionRequest
@@ -85,3 +86,17 @@ def test_what_nobody_says_is_as_the_documents_have_it() -> None:
     session = read_body(CreateSessionRequest, b'{"title": "Fix-It", "initial_prompt": "Find out why."}')
     assert (session.session_type, session.max_duration_seconds, session.tags) == ("execution", 3_600, [])
     assert session.task().hold
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ({"goal": "Sum it."}, TaskContext()),
+        ({"prompt": "Sum it.", "context": "By Friday."}, TaskContext(text="By Friday.")),
+        ({"prompt": "Sum it.", "context": {"refs": ["a"], "data": {"b": 1}}}, TaskContext(refs=("a",), data={"b": 1})),
+    ],
+)
+def test_both_spellings_of_a_task_are_taken(said: dict[str, object], meant: TaskContext) -> None:
+    """Requirements O.2: `goal` or `prompt`; a text for a context, or its parts."""
+    spec = read_body(TaskRequest, json.dumps(said).encode()).spec()
+    assert (spec.prompt, spec.context) == ("Sum it.", meant)
