@@ -5,6 +5,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from events.route import Candidate, RouteAnswer
+from gateway.agents.errors import AgentUnavailableError
+from gateway.agents.reading import _answer_view
 from gateway.agents.views import agent_view, performance_view, statistics_view
 from storage.agents import AgentRow, Figures
 
@@ -65,3 +68,16 @@ def test_a_record_counts_a_partial_run_half_and_a_cancelled_one_not_at_all(
     figures = replace(NEVER, runs=judged + 3, succeeded=succeeded, partial=partial, failed=failed, cancelled=3)
     record = performance_view(IDLE, figures)
     assert (record["success_rate"], record["trend"], record["total_tasks"]) == (rate, trend, judged + 3)
+
+
+def test_a_dry_run_names_the_best_and_three_alternatives_at_most() -> None:
+    """Requirements 002.2."""
+    judged = [Candidate(agent_id=f"AGENT-{n}", score=0.9 - n / 10) for n in range(6)]
+    full = Candidate(agent_id="AGENT-F", score=0.95, excluded="busy 1/1")
+    answer = RouteAnswer(agent_id="AGENT-0", needs=("sum",), candidates=(*judged, full))
+    shown = _answer_view(answer)
+    assert (shown["selected_agent"], shown["routing_score"]) == ("AGENT-0", 0.9)
+    alternatives = [other["agent_id"] for other in shown["alternatives"]]  # type: ignore[attr-defined]  # a list
+    assert alternatives == ["AGENT-1", "AGENT-2", "AGENT-3"]
+    with pytest.raises(AgentUnavailableError):
+        _answer_view(RouteAnswer(agent_id=None, needs=("sum",), candidates=(full,)))
