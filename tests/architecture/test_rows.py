@@ -28,8 +28,19 @@ WANTED = (
     *(f"001 {row}" for row in ("6.1", "6.3", "7.1", "7.2", "7.3", "N.2", "N.3", "N.4")),
     *(f"001.5-{number}" for number in range(1, 11)),
     *(f"2.3.A-{number}" for number in range(1, 9)),
-    *(f"1.2.P{row}" for row in ("1.1c", "1.1d", "1.1e", "3.2a", "3.2b", "3.3c", "3.4", "3.5-5")),
-    "1.3.R3",
+    *(f"1.2.P1.1{letter}" for letter in "abcdefg"),
+    *(f"1.2.P1.{number}" for number in (2, 3, 4)),
+    *(f"1.2.P2.1{letter}" for letter in "abcdefgh"),
+    *(f"1.2.P2.{row}" for row in ("2a", "2b", "2c", "2d", "3a", "3b", "3c", "4", "5a", "5b", "5c", "6", "A")),
+    *(f"1.2.P3.{row}" for row in ("1a", "1b", "1c", "2a", "2b", "3a", "3b", "3c", "3d", "4")),
+    *(f"1.2.P3.5-{number}" for number in range(1, 6)),
+    *(f"1.2.P4.{row}" for row in ("1", "2", "3a", "3b", "4", "5")),
+    *(f"1.1.R{number}" for number in range(1, 9)),
+    *(f"000.5-{number}" for number in range(1, 14)),
+    *("1.2.S1", "1.2.DEP", "REF.TC", "INF", "1.3.R3", "3.1.EAP", "VP-1", "VP-2", "2.4.C-1"),
+    *(f"2.2.D-{number}" for number in (1, 2, 3, 4, 12, 25)),
+    *(f"002.5-{number}" for number in (1, 2, 6, 7, 8, 9)),
+    *("O.5 reflex", "O.5 dependencies"),
 )
 
 
