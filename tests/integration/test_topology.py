@@ -70,6 +70,14 @@ async def test_the_durables_are_what_the_table_says(client: Client) -> None:
         assert (config.max_deliver, config.max_ack_pending) == (durable.max_deliver, durable.max_ack_pending)
 
 
+def test_a_message_is_tried_ten_times_after_two_ten_and_then_thirty_seconds() -> None:
+    """What is ours alone to end (leftovers of an engine, letters to be buried) is tried for far longer."""
+    patient = {"engine_cleanup", "undertaker"}
+    for durable in DURABLES:
+        assert durable.retry == (2.0, 10.0, 30.0), durable.name
+        assert durable.max_deliver == (1_000 if durable.name in patient else 10), durable.name
+
+
 CHANGES: dict[str, dict[str, object]] = {
     "max_age": {"max_age": 60.0, "duplicate_window": 30.0},
     "max_bytes": {"max_bytes": 10 * MIB},

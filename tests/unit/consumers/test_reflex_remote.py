@@ -7,6 +7,7 @@ from contextlib import suppress
 import httpx
 import orjson
 import pytest
+from prometheus_client import REGISTRY
 
 from consumers._breaker import Breaker
 from consumers.reflex import Reflex
@@ -73,10 +74,27 @@ async def test_passing_trouble_is_tried_again(
 
 
 async def test_three_tries_are_all(remote: RemoteReflex, service: ReflexService) -> None:
+    before = counted()
     service.answers = [BAD]
     with pytest.raises(ReflexAwayError):
         await remote.examine("hello", tenant="t")
     assert len(service.asked) == 3
+    service.answers = [(200, CLEAN)]
+    await remote.examine("hello", tenant="t")
+    assert [now - was for now, was in zip(counted(), before, strict=True)] == [3, 1, 4]
+
+
+def counted() -> list[float]:
+    """The calls that failed, those that were answered, and those whose time was taken."""
+    calls = "ganglion_reflex_engine_calls_total"
+    samples = [(calls, {"outcome": "reflex_away"}), (calls, {"outcome": "answered"})]
+    return [REGISTRY.get_sample_value(*one) or 0.0 for one in (*samples, ("ganglion_reflex_engine_seconds_count", {}))]
+
+
+def test_a_call_has_ten_seconds_as_the_document_says() -> None:
+    client = RemoteReflex("http://127.0.0.1:9")
+    assert client._patience == 10.0
+    assert client._http.timeout == httpx.Timeout(10.0)
 
 
 async def test_between_its_tries_it_pauses_for_1_to_5_seconds(service: ReflexService) -> None:

@@ -22,7 +22,9 @@ from consumers.router.scoring import (
     tier_of,
 )
 from events.task import Routing
-from storage.live.view import AgentSpec, LiveAgent
+from gateway.agents.views import HEARTBEAT_SECONDS
+from storage.live.store import BEAT_SECONDS, LEASE_SECONDS
+from storage.live.view import BREAK_SECONDS, WINDOW, AgentSpec, LiveAgent
 
 NOW = 1_000_000
 WINDOWS = st.text("spf", max_size=50)
@@ -124,6 +126,11 @@ def test_each_hard_filter_excludes_and_says_why(excluded: LiveAgent, why: str) -
     ranking = rank([excluded, agent("AGENT-B")], wanted, NOW)
     assert ranking.order[0].agent_id == "AGENT-B"
     assert {one.agent_id: one.excluded for one in ranking.candidates} == {"AGENT-A": why, "AGENT-B": None}
+
+
+def test_times_are_the_documents() -> None:
+    """O.2: three missed heartbeats of 30 s; O.5: a breaker rests for a minute, a record is of fifty runs."""
+    assert (BEAT_SECONDS, LEASE_SECONDS, BREAK_SECONDS, WINDOW) == (3 * HEARTBEAT_SECONDS, 90.0, 60.0, 50)
 
 
 def test_a_half_open_breaker_lets_one_probe_through() -> None:

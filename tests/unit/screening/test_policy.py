@@ -26,6 +26,18 @@ def test_the_shipped_schema_is_the_one_of_the_code() -> None:
     assert shipped == Policy.model_json_schema()
 
 
+@pytest.mark.parametrize(
+    ("kind", "grave"), [("goal", "block"), ("subtask", "block"), ("refinement", "block"), ("turn", "redact")]
+)
+def test_the_shipped_policy_is_the_ruling_of_the_requirements(kind: str, grave: str) -> None:
+    """O.2: grave data blocks work and is redacted in a conversation; what is less is noted."""
+    profile = Policy.load().profile(tenant="anybody", kind=kind)
+    wanted = {"critical": grave, "high": grave, "medium": "flag", "low": "flag"}
+    assert profile.pii.model_dump() == profile.secrets.model_dump() == wanted
+    assert profile.injection.action == "block"
+    assert set(profile.injection.block_families) == {"delimiter", "template", "command", "exfiltration"}
+
+
 def test_a_tenants_own_profile_wins_over_the_default(screener: Screener) -> None:
     under = screener.under(policy(pii={"critical": "redact"}))
     assert under.screen(CARD, kind="goal", tenant="acme").decision == "redact"
