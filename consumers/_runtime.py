@@ -27,6 +27,7 @@ from events.errors import GanglionError, PermanentError, TransientError
 from events.run import RunEvent
 from events.streams import Durable
 from events.task import TaskControl
+from events.trace import trace_id
 from producers.publisher import Ack, Publisher
 from storage.database import DatabaseSettings
 from storage.lookup import Lookup
@@ -227,7 +228,8 @@ class Worker:
         deliveries = deliveries_of(message)
         code = failure.code if isinstance(failure, GanglionError) else type(failure).__name__
         unforeseen = None if isinstance(failure, GanglionError) else failure
-        log.warning("consumer_failed", consumer=self._durable.name, code=code, delivery=deliveries, exc_info=unforeseen)
+        what = {"consumer": self._durable.name, "code": code, "delivery": deliveries, **_ids_of(event)}
+        log.warning("consumer_failed", **what, exc_info=unforeseen)
         if isinstance(failure, PermanentError) or deliveries >= self._durable.max_deliver:
             await self._dead.bury(
                 subject=message.subject,
@@ -243,6 +245,14 @@ class Worker:
         delays = self._durable.retry
         await message.nak(delay=delays[min(deliveries, len(delays)) - 1])
         return "delayed"
+
+
+def _ids_of(event: Event[EventData] | None) -> dict[str, str]:
+    """What a log line names an event by: by these it is found in histories and traces, and nothing that it says."""
+    if event is None:
+        return {}
+    ids = {"event_id": event.id, "task_id": event.taskid, "trace_id": trace_id(event.traceparent)}
+    return {name: str(value) for name, value in ids.items() if value is not None}
 
 
 def _refuse_loop(event: Event[EventData]) -> None:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from uuid import uuid4
 
 import pytest
+from structlog.testing import capture_logs
 
 from consumers._feed import Feed
 from consumers._runtime import Flow, Slots
@@ -143,11 +144,14 @@ async def test_a_permanent_failure_is_buried_at_once(bus: Bus) -> None:
         calls.note(event)
         raise InvalidEventError
 
-    async with fed(bus, Flow(FLOW, refuse)):
-        await bus.submit()
-        await eventually(bus.settled, within=15)
+    with capture_logs() as logged:
+        async with fed(bus, Flow(FLOW, refuse)):
+            cause = await bus.submit()
+            await eventually(bus.settled, within=15)
     assert len(calls.times) == 1
     assert [letter.reason for letter in await letters(bus)] == ["invalid_event"]
+    (line,) = [line for line in logged if line["event"] == "consumer_failed"]
+    assert (line["code"], line["event_id"], line["task_id"]) == ("invalid_event", cause.id, str(cause.taskid))
 
 
 async def test_what_a_consumer_does_not_declare_it_cannot_say(bus: Bus) -> None:
