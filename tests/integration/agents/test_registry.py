@@ -54,30 +54,31 @@ async def test_an_agent_is_registered_looked_at_and_deregistered(agency: Agency,
 
 
 async def test_lists_are_by_capability_and_status_page_by_page(alice: httpx.AsyncClient) -> None:
-    for name in ("AGENT-A", "AGENT-B", "AGENT-C"):
+    for name in ("AGENT-A", "AGENT-B", "AGENT-C", "AGENT-D"):
         await registered(alice, name, capabilities={"juggle": 1.0, name.lower(): 0.7})
     await alice.delete("/api/v1/agents/AGENT-B")
 
     async def ids(**asked: str) -> list[str]:
         return [agent["id"] for agent in (await alice.get("/api/v1/agents", params=asked)).json()["items"]]
 
-    assert await ids(capability="juggle") == ["AGENT-A", "AGENT-C"]
+    assert await ids(capability="juggle") == ["AGENT-A", "AGENT-C", "AGENT-D"]
     assert await ids(capability="agent-c") == ["AGENT-C"]
     assert "AGENT-B" in await ids(status="gone")
     by_name = (await alice.get("/api/v1/agents/by-capability/juggle")).json()
-    assert ([agent["id"] for agent in by_name["items"]], by_name["next_cursor"]) == (["AGENT-A", "AGENT-C"], None)
+    assert [agent["id"] for agent in by_name["items"]] == ["AGENT-A", "AGENT-C", "AGENT-D"]
+    assert by_name["next_cursor"] is None
     for path, query in (("", {"capability": "juggle"}), ("/by-capability/juggle", {})):
         pages = [
-            (await alice.get(f"/api/v1/agents{path}", params={**query, "limit": 1, **place})).json()
-            for place in ({}, {"cursor": "AGENT-A"})
+            (await alice.get(f"/api/v1/agents{path}", params={**query, "limit": 2, **place})).json()
+            for place in ({}, {"cursor": "AGENT-C"})
         ]
-        assert [[agent["id"] for agent in page["items"]] for page in pages] == [["AGENT-A"], ["AGENT-C"]]
-        assert [page["next_cursor"] for page in pages] == ["AGENT-A", None]
+        assert [[agent["id"] for agent in page["items"]] for page in pages] == [["AGENT-A", "AGENT-C"], ["AGENT-D"]]
+        assert [page["next_cursor"] for page in pages] == ["AGENT-C", None]
     numbers = (await alice.get("/api/v1/agents/stats")).json()
     items = (await alice.get("/api/v1/agents")).json()["items"]
     assert (numbers["total"], sum(numbers["by_status"].values())) == (len(items), len(items))
     assert numbers["capacity"] == sum(agent["max_concurrent_capacity"] for agent in items)
-    for name in ("AGENT-A", "AGENT-C"):
+    for name in ("AGENT-A", "AGENT-C", "AGENT-D"):
         await alice.delete(f"/api/v1/agents/{name}")
 
 
