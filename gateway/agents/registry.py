@@ -116,7 +116,7 @@ class Registry:
             version=asked.version,
             metadata=asked.metadata,
         )
-        return await self._register(request, principal, offer, body)
+        return await self._register(request, principal, offer, read_key(request, principal, HOME, body))
 
     async def register_external(self, request: Request, idempotency_key: IdempotencyKey = None) -> Response:  # noqa: ARG002 - as documented
         """The same; its capacity is 5."""
@@ -132,7 +132,8 @@ class Registry:
             version=asked.version,
             metadata={**asked.metadata, **{name: value for name, value in kept.items() if value is not None}},
         )
-        return await self._register(request, principal, offer, body)
+        key = read_key(request, principal, f"{HOME}/external/register", body)
+        return await self._register(request, principal, offer, key)
 
     async def delete(
         self,
@@ -184,8 +185,9 @@ class Registry:
             raise agent_refusal(answered.refusal)
         return Response(status_code=204)
 
-    async def _register(self, request: Request, principal: Principal, offer: AgentRegistered, body: bytes) -> Response:
-        key = read_key(request, principal, HOME, body)
+    async def _register(
+        self, request: Request, principal: Principal, offer: AgentRegistered, key: Key | None
+    ) -> Response:
         token = f"{_TOKEN}{principal.tenant}.{secrets.token_urlsafe(32)}"
         data = offer.model_copy(update={"token_hash": hash_of(token)})
         answered = await self._commands.ask(
