@@ -270,9 +270,9 @@ async def test_a_probe_that_fails_opens_the_breaker_again_and_one_that_is_cancel
     await redis.aclose()
 
 
-async def test_below_thirty_percent_of_the_last_twenty_opens_it_too(live: LiveAgents) -> None:
+@pytest.mark.parametrize("record", ["sffsffsffff", "pffpf"], ids=["succeeded", "partial ones count half"])
+async def test_below_thirty_percent_of_the_last_twenty_opens_it_too(live: LiveAgents, record: str) -> None:
     await live.apply([joins("AGENT-A", capacity=30)])
-    record = "sffsffsffff"
     await live.apply([hold(f"{n}:1", A) for n in range(len(record))])
     for n, outcome in enumerate(record):
         assert live.view[A].opened_at == 0, n

@@ -146,9 +146,13 @@ def test_a_half_open_breaker_lets_one_probe_through() -> None:
         (agent(technologies=["rust"]), agent("AGENT-B"), needs("answer", technologies=["rust"])),
         (agent(agent_type="reviewer"), agent("AGENT-B"), needs("answer", preferred_agent_type="reviewer")),
         (agent(), agent("AGENT-B"), needs("answer", preferred_agent_ids=["AGENT-A"])),
-        (agent(assigned_at=1), agent("AGENT-B", assigned_at=2), needs("answer")),
+        (agent(in_flight=1, assigned_at=2), agent("AGENT-0", in_flight=2, capacity=8), needs("answer")),
+        (agent(assigned_at=1), agent("AGENT-0", assigned_at=2), needs("answer")),
     ],
-    ids=["quality", "capability", "idle", "technology", "preferred type", "preferred id", "oldest assignment"],
+    ids=[
+        *("quality", "capability", "idle", "technology", "preferred type", "preferred id"),
+        *("fewest in hand", "oldest assignment"),
+    ],
 )
 def test_each_part_decides_when_all_else_is_equal(better: LiveAgent, worse: LiveAgent, wanted: Needs) -> None:
     assert chosen(better, worse, of=wanted) == chosen(worse, better, of=wanted) == "AGENT-A"
