@@ -1,5 +1,6 @@
 """What every process of ours sets once: logs that leak nothing, and a garbage collector that knows our memory."""
 
+import contextlib
 import gc
 import logging
 import sys
@@ -39,8 +40,18 @@ def configure_logs(*, of_an_author: bool = False) -> None:
             *_renderers(person=sys.stderr.isatty()),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: _Lines(sys.stderr),
     )
+
+
+class _Lines(structlog.PrintLogger):
+    """A line that cannot be written, as on a full disk, is left out: whoever logs goes on."""
+
+    def msg(self, message: str) -> None:
+        with contextlib.suppress(OSError):
+            super().msg(message)
+
+    log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
 def _renderers(*, person: bool) -> list[structlog.typing.Processor]:
