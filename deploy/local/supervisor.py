@@ -1,10 +1,12 @@
 """The local stack as one process: servers, then schema and streams, then the roles, until told to stop."""
 
 import asyncio
+import errno
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from pydantic import SecretStr
 
@@ -33,7 +35,12 @@ _SLOW_AFTER = 5.0
 
 
 def _print(text: str) -> None:
-    print(text, flush=True)
+    """Say it on stdout; on a full disk it comes with what is said later."""
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
 
 
 class Supervisor:
@@ -68,6 +75,7 @@ class Supervisor:
         self._port: ReservedPort | None = None
         self._engine_port: ReservedPort | None = None
         self._metrics_port: ReservedPort | None = None
+        self._undone: dict[str, str] = {}
 
     async def run(self) -> None:
         """Start, wait for SIGINT, SIGTERM or SIGHUP, then stop in order: the roles, then the servers."""
@@ -125,7 +133,12 @@ class Supervisor:
         """Restart what ends and keep runtime.json true, until cancelled."""
         report = Report(self._home, addresses)
         children: tuple[Child, ...] = (*self._servers.all, *self._processes)
-        report.guards = tuple(Guard(child, say=self._say, changed=report.publish) for child in children)
+
+        def renew() -> None:
+            with self._can_wait("runtime.json"):
+                report.publish()
+
+        report.guards = tuple(Guard(child, say=self._say, changed=renew) for child in children)
         keeping = [asyncio.create_task(guard.keep()) for guard in report.guards]
         try:
             report.publish()
@@ -143,10 +156,25 @@ class Supervisor:
         """Bound the logs, look after the watchdog, renew the token in runtime.json long before it expires."""
         while True:
             await asyncio.sleep(_HOUSEKEEPING_EVERY)
-            self._servers.launcher.watchdog.revive()
+            with self._can_wait("the watchdog"):
+                self._servers.launcher.watchdog.revive()
             for log in (self._home / "logs").glob("*.log"):
-                await asyncio.to_thread(rotate, log)
-            report.publish()
+                with self._can_wait(log.name):
+                    await asyncio.to_thread(rotate, log)
+            with self._can_wait("runtime.json"):
+                report.publish()
+
+    @contextmanager
+    def _can_wait(self, chore: str) -> Iterator[None]:
+        """What fails here, as on a full disk, ends nothing that runs: it is said once, and done at a later look."""
+        try:
+            yield
+        except OSError as error:
+            if self._undone.get(chore) != str(error):
+                self._say(f"{chore} cannot be kept up ({error}); that is tried again every {_HOUSEKEEPING_EVERY:g} s")
+            self._undone[chore] = str(error)
+        else:
+            self._undone.pop(chore, None)
 
     async def _stop(self) -> None:
         for process in self._processes:

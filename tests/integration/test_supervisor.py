@@ -77,6 +77,22 @@ async def test_a_role_and_a_server_that_die_are_started_again_and_said_so(standi
     assert "valkey is back" in standing.output
 
 
+async def test_a_role_is_started_again_also_while_the_runtime_file_cannot_be_written(standing: Supervised) -> None:
+    file, before = standing.home / "runtime.json", standing.runtime
+    file.rename(file.with_name("runtime.before"))
+    (file / "in the way").mkdir(parents=True)  # as on a full disk
+    os.kill(before.pids["gateway"] or 0, signal.SIGKILL)
+    back = r"gateway is back \(pid (\d+)\)"
+    await eventually(lambda: re.search(back, standing.output) is not None, within=15)
+    assert standing.output.count("runtime.json cannot be kept up") == 1
+    (file / "in the way").rmdir()
+    file.rmdir()
+    os.kill(int(re.findall(back, standing.output)[-1]), signal.SIGKILL)
+    await eventually(
+        lambda: read_runtime(standing.home) is not None and standing.runtime.restarts["gateway"] == 2, within=15
+    )
+
+
 async def test_a_role_that_cannot_start_is_retried_with_growing_pauses(standing: Supervised) -> None:
     await eventually(lambda: standing.runtime.restarts["broken"] >= 2, within=15)
     assert "no such setting" in standing.runtime.last_error["broken"]
