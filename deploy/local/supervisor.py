@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from deploy.local.addresses import Addresses, EnginePlace
 from deploy.local.banner import banner
 from deploy.local.errors import StackError
+from deploy.local.full_disk import FullDisk
 from deploy.local.guard import Child, Guard, Say
 from deploy.local.passwords import kept_password
 from deploy.local.ports import LOOPBACK, ReservedPort, reserve, reserve_first
@@ -153,12 +154,16 @@ class Supervisor:
             report.remove()
 
     async def _keep_house(self, report: Report) -> None:
-        """Bound the logs, look after the watchdog, renew the token in runtime.json long before it expires."""
+        """Bound the logs, look after the watchdog and full disks, renew the token in runtime.json in good time."""
+        logs = self._home / "logs"
+        disk = FullDisk(self._servers.all, logs, self._say)
         while True:
             await asyncio.sleep(_HOUSEKEEPING_EVERY)
+            with self._can_wait("the log of NATS"):
+                await disk.look()
             with self._can_wait("the watchdog"):
                 self._servers.launcher.watchdog.revive()
-            for log in (self._home / "logs").glob("*.log"):
+            for log in logs.glob("*.log"):
                 with self._can_wait(log.name):
                     await asyncio.to_thread(rotate, log)
             with self._can_wait("runtime.json"):
