@@ -37,7 +37,8 @@ SILENT_AFTER = 90.0
 LATE = 10.0
 """Seconds that the tables may be behind the log where somebody is judged silent; a quarter of the silence at most."""
 
-Resend = Callable[[Sequence[Event[EventData]]], Awaitable[None]]
+Resend = Callable[[Sequence[Event[EventData]], int], Awaitable[None]]
+"""Sends events again; so many of them are only offered once more to agents that may have come."""
 
 
 @dataclass(slots=True)
@@ -90,10 +91,11 @@ class Janitor:
 
     async def _drive_on(self, resend: Resend, position: Position) -> None:
         again = await self._sweep.take(position)
+        if forgotten := len(again) - self._sweep.offered:
+            self.resent += forgotten
+            log.warning("swept", resent=forgotten, total=self.resent, epoch=position.epoch)
         if again:
-            self.resent += len(again)
-            log.warning("swept", resent=len(again), total=self.resent, epoch=position.epoch)
-            await resend(again)
+            await resend(again, self._sweep.offered)
 
 
 def _event_for(due: Due) -> Event[EventData]:

@@ -47,6 +47,8 @@ class Sweep:
         self._store = store
         self._given: dict[UUID, float] = {}
         self.has_more = False
+        self.offered = 0
+        """How many of those given last no agent could take so far: nothing was lost and nobody forgot them."""
 
     async def take(self, position: Position) -> list[Event[EventData]]:
         """The events to send again now, those that wait longest first, at most 256; fewer, and `has_more`, if large."""
@@ -57,6 +59,7 @@ class Sweep:
         due = await self._due(waiting, position.epoch) if waiting else []
         found = await self._store.driving(due)
         self.has_more = len(found) < len(due)
+        self.offered = sum(one.unrouted and one.epoch == position.epoch for one, _ in found)
         for one, _ in found:
             self._given[one.id] = now + (UNROUTABLE_AFTER if one.unrouted else STUCK_AFTER)
         return [_again(body) for _, body in found]

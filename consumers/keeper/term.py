@@ -211,16 +211,16 @@ class Term:
         for inbound, reason in fold.dead:
             await publish_dead(self._publisher, inbound, reason, self._position.epoch)
 
-    async def _send_resent(self, events: Sequence[Event[EventData]]) -> None:
-        """Put re-sends of the sweep through the outbox table like every event of ours."""
+    async def _send_resent(self, events: Sequence[Event[EventData]], offered: int = 0) -> None:
+        """Put re-sends of the sweep through the outbox table like every event of ours; `offered` ones do not count."""
         async with self._turn:
             fold = Fold(self._position.epoch, World({}), self._next_outbox)
             for event in events:
                 fold.publish(event)
             await self._store.add_to_outbox(fold.changes.of("sent"))
             self._next_outbox = fold.next_outbox
-            self._resent += len(events)
-            RESENT.inc(len(events))
+            self._resent += len(events) - offered
+            RESENT.inc(len(events) - offered)
             await self._outbox.publish(fold.outgoing)
 
     async def _commit_batch(self, items: Sequence[Item]) -> Fold | None:

@@ -52,8 +52,8 @@ async def said_by_the_clock(bus: Bus) -> list[str]:
     store = await JanitorStore.connect(bus.database_url)
     before = len(await bus.stream())
 
-    async def nothing_is_forgotten(events: Sequence[Event[EventData]]) -> None:
-        raise AssertionError(events)
+    async def nothing_is_forgotten(events: Sequence[Event[EventData]], offered: int) -> None:
+        raise AssertionError(events, offered)
 
     try:
         position = await bus.database.fetchrow("SELECT epoch, position FROM keeper")

@@ -39,6 +39,14 @@ async def _age(bus: Bus, seconds: int, column: str = "updated_at", table: str = 
     await bus.database.execute(f"UPDATE {table} SET {column} = now() - make_interval(secs => $1)", seconds)  # noqa: S608  # own names
 
 
+async def _heard_by_the_router(bus: Bus) -> None:
+    js = bus.client.jetstream()
+    waiting = (await js.consumer_info(BUS.name, ROUTER.name)).num_pending
+    subscription = await js.pull_subscribe_bind(ROUTER.name, stream=BUS.name)
+    for message in await subscription.fetch(waiting):
+        await message.ack_sync()
+
+
 async def test_a_task_that_does_not_move_is_stuck_after_its_patience(bus: Bus, store: JanitorStore) -> None:
     await bus.submit()
     await bus.folded()
@@ -70,6 +78,13 @@ async def test_a_task_without_an_agent_is_offered_again_only_after_minutes(bus: 
     await _age(bus, 301)
     await _age(bus, 301, "time", "event_log")
     assert await _stuck(bus, store) == ["ready"]
+    sweep = Sweep(bus.client, store)
+    await _heard_by_the_router(bus)
+    assert len(await sweep.take(Position(await epoch(bus), 0))) == 1
+    assert sweep.offered == 1, "it was forgotten by nobody, and is not told as if it were"
+    sweep = Sweep(bus.client, store)
+    assert len(await sweep.take(Position("z", 0))) == 1
+    assert sweep.offered == 0, "with its log its place in the router's queue was lost"
 
 
 async def test_everything_open_is_stuck_in_a_new_epoch(bus: Bus, store: JanitorStore) -> None:
