@@ -12,6 +12,7 @@ from deploy.local.errors import ServerStartError
 from deploy.local.passwords import write_private
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Command, Launcher
+from deploy.local.server import RECOVERING
 
 USER = "ganglion"
 DATABASE = "ganglion"
@@ -98,6 +99,8 @@ class PostgresRecipe:
             await _query(self.url, "SELECT 1")
         except asyncpg.InvalidCatalogNameError:
             await _query(self._url_of("postgres"), f'CREATE DATABASE "{DATABASE}"')
+        except asyncpg.CannotConnectNowError:
+            return RECOVERING
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError) as error:
             return repr(error)
         return None

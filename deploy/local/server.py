@@ -13,6 +13,9 @@ from deploy.local.process import Command, Launcher, Process
 _PROBE_EVERY = 0.01  # seconds
 _RELAUNCH_AFTER = 0.2  # seconds
 
+RECOVERING = "it says that it reads what it had stored"
+"""What `greet` says of a server that answers and is not ready yet."""
+
 
 class Recipe(Protocol):
     """What is particular to one kind of server."""
@@ -34,7 +37,7 @@ class Recipe(Protocol):
         """The foreground process to launch."""
 
     async def greet(self) -> str | None:
-        """None after a complete, authenticated handshake, else why there was none.
+        """None after a complete, authenticated handshake, else why there was none; RECOVERING is given all the time.
 
         A port that merely accepts may belong to somebody else's server.
         """
@@ -65,7 +68,10 @@ class Server:
         return self._process.pid if self._process and self._process.exit_code is None else None
 
     async def start(self, within: float = 30.0) -> None:
-        """Launch it and wait for a full handshake; raises ServerStartError after `within` seconds."""
+        """Launch it and wait for a full handshake; raises ServerStartError after `within` seconds.
+
+        Who says that it recovers is waited for: killed, it would begin with its recovery anew.
+        """
         if self.pid is not None:
             return
         deadline = time.monotonic() + within
@@ -116,7 +122,7 @@ class Server:
     async def _greeted(self, process: Process, deadline: float) -> str | None:
         """None when it answered, else the last reason, at the deadline or as soon as it has ended."""
         reason: str | None = "no handshake tried"
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline or reason == RECOVERING:
             if process.exit_code is not None:
                 return f"it ended with code {process.exit_code}"
             reason = await self._recipe.greet()

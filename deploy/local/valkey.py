@@ -5,12 +5,13 @@ import signal
 from pathlib import Path
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import BusyLoadingError, RedisError
 
 from deploy.local.binaries import readable, valkey_server
 from deploy.local.passwords import write_private
 from deploy.local.ports import LOOPBACK, free_port
 from deploy.local.process import Command, Launcher
+from deploy.local.server import RECOVERING
 
 _CONFIG = """\
 bind {host}
@@ -65,6 +66,8 @@ class ValkeyRecipe:
         client = Redis.from_url(self.url, socket_timeout=2, socket_connect_timeout=2)
         try:
             await client.ping()
+        except BusyLoadingError:
+            return RECOVERING
         except (OSError, RedisError, TimeoutError) as error:
             return repr(error)
         finally:
