@@ -1,6 +1,7 @@
 """One stack per state folder: of our servers only Postgres would notice a second one on its data."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import time
@@ -41,10 +42,11 @@ class StateLock:
         while not _try_lock(descriptor):
             holder = _holder(descriptor)
             if (holder and is_alive(holder)) or time.monotonic() > deadline:
+                left = [] if holder and is_alive(holder) else _with_open(descriptor)
                 os.close(descriptor)
                 raise StateInUseError(
-                    f"{self._path.parent} is in use by process {holder or 'unknown'}: "
-                    "stop it, or set GANGLION_HOME to another folder"
+                    f"{self._path.parent} is in use by {_named(left or [holder])}: "
+                    f"stop {'them' if len(left) > 1 else 'it'}, or set GANGLION_HOME to another folder"
                 )
             await asyncio.sleep(0.05)
         os.ftruncate(descriptor, 0)
@@ -69,6 +71,21 @@ def _try_lock(descriptor: int) -> bool:
 def _holder(descriptor: int) -> int:
     text = os.pread(descriptor, 32, 0).decode(errors="replace")
     return int(text) if text.isdigit() else 0
+
+
+def _with_open(descriptor: int) -> list[int]:
+    """Who else has this file open, as /proc tells: what is left when all that would end it was killed."""
+    wanted = os.fstat(descriptor)
+    found: set[int] = set()
+    for link in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(link.stat(), wanted):
+                found.add(int(link.parts[2]))
+    return sorted(found - {os.getpid()})
+
+
+def _named(pids: list[int]) -> str:
+    return f"process{'es' * (len(pids) > 1)} " + ", ".join(str(pid or "unknown") for pid in pids)
 
 
 def is_alive(pid: int) -> bool:
