@@ -5,9 +5,11 @@ it registers and deleted when it is gone. Who must stop a run is told on core NA
 Why this is not the keeper's outbox: docs/adr/0012.
 """
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 
+import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -17,7 +19,7 @@ from events import ids
 from events.agent import AgentActive, AgentGone, is_outside
 from events.base import Event, EventData
 from events.codec import decode, encode
-from events.errors import InvalidEventError, TransientError
+from events.errors import BusUnavailableError, InvalidEventError, TransientError
 from events.streams import DISPATCH
 from events.subjects import subject_of
 from events.task import TaskAssigned, TaskEntered
@@ -26,7 +28,10 @@ from events.work import WorkAssigned, WorkStopped
 from producers.work_queues import WorkQueues
 from storage.lookup import Lookup, TaskView
 
+log = structlog.get_logger()
+
 _SOURCE = f"/consumers/{DISPATCH.name}"
+_LOOK_EVERY = 60.0
 
 
 class NotCommittedYetError(TransientError):
@@ -90,6 +95,26 @@ class Stops:
                 await self._client.publish(subject_of(told), encode(told))
 
 
+class Room:
+    """Keeps the queues from filling up with what agents have settled, beside everything else, once started."""
+
+    def __init__(self, queues: WorkQueues) -> None:
+        self._queues = queues
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begin; an absent bus delays it and stops nothing."""
+        self._keeping = asyncio.create_task(self._keep())
+
+    async def _keep(self) -> None:
+        while True:
+            try:
+                await self._queues.make_room()
+            except BusUnavailableError as error:
+                log.warning("no_room_made", stream="WORK", code=error.code)
+            await asyncio.sleep(_LOOK_EVERY)
+
+
 def work_of(task: TaskView, agent_id: str) -> WorkAssigned:
     """What the agent may see of a task: every text as policy redacts it."""
     spec = with_texts(task.spec, task.redacted)
@@ -113,5 +138,11 @@ def work_of(task: TaskView, agent_id: str) -> WorkAssigned:
 
 def build(resources: Resources) -> Flow:
     """The consumer."""
-    dispatch = Dispatch(resources.lookup, WorkQueues(resources.client))
-    return Flow(DISPATCH, dispatch.hand_out, start=Stops(resources.client).listen)
+    queues = WorkQueues(resources.client)
+    dispatch, stops, room = Dispatch(resources.lookup, queues), Stops(resources.client), Room(queues)
+
+    async def start() -> None:
+        await stops.listen()
+        await room.start()
+
+    return Flow(DISPATCH, dispatch.hand_out, start=start)

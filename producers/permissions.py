@@ -126,6 +126,7 @@ _BESIDES: dict[str, Permissions] = {
             f"{_API}.CONSUMER.DURABLE.CREATE.{WORK.name}.*",
             f"{_API}.CONSUMER.CREATE.{WORK.name}.>",
             f"{_API}.CONSUMER.DELETE.{WORK.name}.*",
+            f"{_API}.CONSUMER.LIST.{WORK.name}",
             f"{_API}.STREAM.PURGE.{WORK.name}",
         ),
         _STATES,

@@ -1,5 +1,7 @@
 """The queues of outside agents: one durable pull consumer each on the stream WORK, over the agent's own subject."""
 
+from collections.abc import AsyncGenerator
+
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
@@ -12,6 +14,7 @@ from events.work import work_durable, work_subject
 ACK_WAIT = 30.0
 """Seconds after which an assignment that its agent is silent about is given to it again."""
 _MAX_ACK_PENDING = 1_000
+_PAGE = 256
 
 
 class WorkQueues:
@@ -19,6 +22,7 @@ class WorkQueues:
 
     def __init__(self, client: Client) -> None:
         self._js = client.jetstream()
+        self._settled: dict[str, int] = {}
 
     async def ensure(self, tenant: str, agent_id: str) -> None:
         """Make an agent's queue if it is not there, as after the loss of the store."""
@@ -48,3 +52,26 @@ class WorkQueues:
             await self._js.purge_stream(WORK.name, subject=work_subject(tenant, agent_id))
         except (NatsError, TimeoutError) as error:
             raise BusUnavailableError from error
+
+    async def make_room(self) -> None:
+        """Purge what its agents have settled since the last look; the rest stays, as it is theirs to take.
+
+        The stream forgets nothing by itself for a week, and refuses what is new when it is full.
+        """
+        try:
+            self._settled = {name: floor async for name, floor in self._purged()}
+        except (NatsError, TimeoutError) as error:
+            raise BusUnavailableError from error
+
+    async def _purged(self) -> AsyncGenerator[tuple[str, int]]:
+        """Each queue and up to where it is settled, purged up to there."""
+        seen = 0
+        while page := await self._js.consumers_info(WORK.name, offset=seen):
+            for queue in page:
+                floor = queue.ack_floor.stream_seq if queue.ack_floor is not None else 0
+                if floor > self._settled.get(queue.name, 0):
+                    await self._js.purge_stream(WORK.name, seq=floor + 1, subject=queue.config.filter_subject)
+                yield queue.name, floor
+            seen += len(page)
+            if len(page) < _PAGE:
+                return

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import pytest
 from nats.js.api import StreamInfo
@@ -84,6 +85,28 @@ async def test_what_is_an_agents_of_ours_goes_to_no_queue(bus: Bus) -> None:
 
 async def has_messages(bus: Bus, count: int) -> bool:
     return (await work(bus)).state.messages == count
+
+
+async def test_what_agents_have_settled_makes_room_and_what_they_have_not_stays(bus: Bus) -> None:
+    js = bus.client.jetstream()
+    pull = await js.pull_subscribe_bind(durable=work_durable("t", NAME), stream="WORK")
+    for _ in range(3):
+        await assigned(bus)
+        (message,) = await pull.fetch(1, timeout=10)
+        await message.ack_sync()
+    held, waiting = await assigned(bus), await assigned(bus)
+    (message,) = await pull.fetch(1, timeout=10)
+    await eventually(lambda: has_messages(bus, 5), within=10)
+    queues, full = WorkQueues(bus.client), await work(bus)
+    await js.update_stream(replace(full.config, max_bytes=full.state.bytes + 100))
+    for _ in range(2):
+        await queues.make_room()
+        assert (await work(bus)).state.messages == 2
+    last = await assigned(bus)
+    await eventually(lambda: has_messages(bus, 3), within=10)
+    await message.ack_sync()
+    tasks = [decode(one.data, one.headers).taskid for one in (message, *await pull.fetch(2, timeout=10))]
+    assert tasks == [held.taskid, waiting.taskid, last.taskid]
 
 
 async def test_an_agent_hears_within_a_second_that_its_run_is_over(bus: Bus) -> None:
