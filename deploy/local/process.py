@@ -134,11 +134,12 @@ def raise_file_limit() -> None:
 
 
 def rotate(log: Path) -> None:
-    """Keep one older log of at most 10 MiB beside the current one.
+    """Keep one older log beside the current one: the last 10 MiB of what was written until now.
 
     Copies and truncates, so that a running child that appends goes on writing to the same file.
     """
     if log.exists() and log.stat().st_size > _LOG_LIMIT:
         with log.open("r+b") as current:
+            current.seek(-_LOG_LIMIT, os.SEEK_END)
             log.with_suffix(log.suffix + ".1").write_bytes(current.read(_LOG_LIMIT))
             current.truncate(0)
