@@ -1,6 +1,7 @@
 """One room, followed: a lost connection is picked up at the last event seen, so that each is told once and in order."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -9,6 +10,9 @@ from producers.sdk.errors import TryAgainError
 from producers.sdk.frames import Delta, Ended, Happening, Snapshot, Subscribed, Told
 from producers.sdk.pauses import Pauses
 from producers.sdk.transport import Transport
+
+_MAX_SAID = 20_000
+"""Executions whose words are remembered, those that said something last: a gateway knows no more to tell again."""
 
 
 class Watch:
@@ -31,7 +35,7 @@ class Watch:
         self._room = room
         self._deltas = deltas
         self._say = say
-        self._said: dict[tuple[str, str], int] = {}
+        self._said: OrderedDict[tuple[str, str], int] = OrderedDict()
         self.cursor = after
         self.ready = asyncio.Event()
 
@@ -73,4 +77,7 @@ class Watch:
         if not new:
             return None
         self._said[execution] = delta.offset + len(delta.text)
+        self._said.move_to_end(execution)
+        if len(self._said) > _MAX_SAID:
+            self._said.popitem(last=False)
         return replace(delta, offset=max(known, delta.offset), text=new)

@@ -19,6 +19,7 @@ from producers.sdk import (
     UnavailableError,
     UndeliveredError,
     producer,
+    watch,
 )
 from producers.sdk.errors import TryAgainError, judged
 from producers.sdk.frames import Delta, Ended, Frame, Subscribed, read_frame
@@ -298,3 +299,20 @@ async def test_an_error_that_may_pass_does_not_end_a_watch(line: Line) -> None:
 def test_a_url_names_a_way(url: str) -> None:
     with pytest.raises(ProducerError):
         EventProducer(url, "t")
+
+
+async def test_who_watches_for_long_remembers_only_what_was_said_lately(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "_MAX_SAID", 2)
+
+    def said(execution: str, offset: int, text: str) -> Delta:
+        return Delta("run", offset, text, execution)
+
+    first = [said("a", 0, "one "), said("b", 0, "one "), said("a", 4, "two "), said("c", 0, "one ")]
+    line.parts = [[*first, TryAgainError("cut", 0.0)], [said("a", 0, "one two "), said("c", 0, "one "), Ended()]]
+    async with EventProducer("http://x", "t") as outside:
+        watching = outside.watch("tasks", deltas=True)
+        seen = await told_by(watching)
+    assert seen == first
+    assert len(watching._said) == 2
