@@ -65,9 +65,13 @@ class OutboxRow:
 
 
 _ONCE_EACH = (event_log.name, task.name)
+# Nobody takes it for a minute (a rebuild does for ten seconds): one that ends later was taken before the clock was set
+# back, and its holder renews it if it lives.
 _ACQUIRE = f"""
 UPDATE keeper SET holder = $1, until = clock_timestamp() + interval '{LEASE.total_seconds()} s'
-WHERE id = 1 AND (holder = $1 OR until IS NULL OR until < clock_timestamp()) RETURNING epoch, position"""
+WHERE id = 1 AND (holder = $1 OR until IS NULL OR until < clock_timestamp()
+                  OR until > clock_timestamp() + interval '60 s')
+RETURNING epoch, position"""
 _RENEW = f"""
 UPDATE keeper SET until = clock_timestamp() + interval '{LEASE.total_seconds()} s'
 WHERE id = 1 AND holder = $1 RETURNING 1"""

@@ -56,6 +56,14 @@ async def test_a_standby_takes_over_when_the_active_keeper_dies(bus: Bus) -> Non
     assert await bus.states(cause.taskid) == HAPPY
 
 
+async def test_a_dead_keepers_lease_ends_although_the_clock_was_set_back(bus: Bus) -> None:
+    first = await leading(bus)
+    await first.die()
+    await bus.database.execute("UPDATE keeper SET until = clock_timestamp() + interval '1 hour'")
+    second = await bus.keeper()
+    await eventually(lambda: second.leads, within=3)
+
+
 async def test_a_keeper_that_is_stopped_hands_over_at_once(bus: Bus) -> None:
     first = await leading(bus)
     second = await bus.keeper()
