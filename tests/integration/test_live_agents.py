@@ -328,3 +328,15 @@ async def test_a_view_learns_what_another_router_did(redis_url: str) -> None:
         await second.apply([])
         assert second.view[A].in_flight == 1
         assert second.view[A].spec.capabilities == {"answer": 1.0}
+
+
+async def test_changes_of_agents_that_are_long_gone_do_not_pile_up(live: LiveAgents, redis_url: str) -> None:
+    redis = Redis.from_url(redis_url)
+    for number in range(200):
+        name = f"AGENT-{number}"
+        await live.apply([joins(name), joins(name, version=2, status="gone")])
+        await redis.delete(f"ganglion:agents:agent:t/{name}")  # as after a day
+    assert await redis.zcard("ganglion:agents:versions") < 50
+    await live.apply([joins("AGENT-A")])
+    assert list(live.view) == [A]
+    await redis.aclose()

@@ -32,6 +32,14 @@ local function index(agent, caps)
   agent.caps = caps
 end
 
+-- Who is gone is remembered for a day; then its last change is nobody's to see. Each that goes makes room for more than
+-- itself, so that those forgotten stay few beside those remembered.
+local function forget_changes()
+  for _, key in ipairs(call('ZRANDMEMBER', P .. 'versions', 8)) do
+    if call('EXISTS', P .. 'agent:' .. key) == 0 then call('ZREM', P .. 'versions', key) end
+  end
+end
+
 local ops = {}
 
 function ops.state(key, version, status, heard, capacity, caps, technologies, spec, cause)
@@ -48,6 +56,7 @@ function ops.state(key, version, status, heard, capacity, caps, technologies, sp
   call('HINCRBY', P .. 'agent:' .. key, 'described', 1)
   if status == 'gone' then
     call('EXPIRE', P .. 'agent:' .. key, input.gone)
+    forget_changes()
   else
     call('PERSIST', P .. 'agent:' .. key)
   end
