@@ -74,6 +74,9 @@ class Run:
             if not in_time:
                 work.cancel()
                 await asyncio.wait({work}, timeout=_LAST_WORDS)
+        except asyncio.CancelledError:
+            work.cancel()  # it is no part of us, and would go on by itself
+            raise
         finally:
             beating.cancel()
         return self._outcome(work, in_time=in_time)
