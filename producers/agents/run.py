@@ -84,11 +84,12 @@ class Run:
     def _outcome(self, work: "asyncio.Task[Result]", *, in_time: bool) -> JsonObject:
         if not in_time:
             return _ended("timed_out", "agent_timeout", "The agent did not answer in time.")
-        if not work.done() or work.cancelled():
+        if work.cancelled() and self._stopped:
             if self._stopped == DRAINED:
                 return _ended("lost", DECLINED, _HANDED_BACK, retryable=True)
             return _ended("cancelled", "cancelled", "The run was stopped.")
-        failure = work.exception()
+        # What nobody stopped has cancelled something of its own and waited for it.
+        failure = asyncio.CancelledError() if work.cancelled() else work.exception()
         if failure is not None:
             return self._failure(failure)
         result = work.result()

@@ -70,6 +70,19 @@ async def test_whoever_cancels_the_run_has_cancelled_the_function() -> None:
         await ended.wait()
 
 
+async def test_a_function_that_cancels_itself_has_failed() -> None:
+    async def trip(_: Task, __: Context) -> None:
+        helper = asyncio.create_task(asyncio.sleep(60))
+        helper.cancel()
+        await helper
+
+    outcome, error = (await done(trip)).end()
+    assert (outcome, isinstance(error, dict) and (error["code"], error["retryable"])) == (
+        "failed",
+        ("agent_error", True),
+    )
+
+
 async def test_a_function_that_is_told_to_stop_was_cancelled() -> None:
     async def stop_and_wait(_: Task, __: Context) -> None:
         run.stop("cancelled")
