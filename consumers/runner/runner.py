@@ -83,7 +83,8 @@ class Runner:
                 await asyncio.wait({work}, timeout=_LAST_WORDS)
             for fact in report.take():
                 yield fact
-            yield _finished(work, execution, report, (time.monotonic() - began) * 1000, in_time=in_time)
+            ended: Outcome | None = "timed_out" if not in_time else "cancelled" if stop.wanted else None
+            yield _finished(work, execution, report, (time.monotonic() - began) * 1000, ended)
         finally:
             work.cancel()
 
@@ -111,9 +112,12 @@ async def _while_it_works(work: asyncio.Task[Answer], report: Report, until: flo
 
 
 def _finished(
-    work: asyncio.Task[Answer], execution: Execution, report: Report, ms: float, *, in_time: bool
+    work: asyncio.Task[Answer], execution: Execution, report: Report, ms: float, ended: Outcome | None
 ) -> RunFinished:
-    """The outcome of a run that is over, whatever it ended with; what was said until then is kept."""
+    """The outcome of a run that is over, whatever it ended with; what was said until then is kept.
+
+    `ended`: how we ended it, if we did.
+    """
     usage = Usage(tokens=report.tokens, cost_usd=report.cost_usd, ms=ms)
     if work.done() and not work.cancelled() and work.exception() is None:
         answer = work.result()
@@ -123,16 +127,16 @@ def _finished(
             output=encodable(answer.output),
             usage=usage,
         )
-    outcome, error = _judged(work, in_time=in_time)
+    outcome, error = _judged(work, ended)
     return RunFinished(**execution.named(), outcome=outcome, output=_said(report), error=error, usage=usage)
 
 
-def _judged(work: asyncio.Task[Answer], *, in_time: bool) -> tuple[Outcome, TaskError]:
-    if not in_time:
-        return "timed_out", TaskError(code="agent_timeout", message="The agent did not answer in time and was stopped.")
-    failure = None if work.cancelled() else work.exception()
-    if failure is None:
-        return "cancelled", TaskError(code="cancelled", message="The run was stopped.")
+def _judged(work: asyncio.Task[Answer], ended: Outcome | None) -> tuple[Outcome, TaskError]:
+    if ended == "timed_out":
+        return ended, TaskError(code="agent_timeout", message="The agent did not answer in time and was stopped.")
+    failure = asyncio.CancelledError() if work.cancelled() else work.exception()
+    if ended is not None and work.cancelled():
+        return ended, TaskError(code="cancelled", message="The run was stopped.")
     if isinstance(failure, GanglionError):
         return "failed", TaskError(code=failure.code, message=failure.detail, retryable=failure.retryable)
     # An unforeseen exception's text may hold anything: nobody is told it, and the log has its class and place only.

@@ -149,6 +149,21 @@ async def test_a_run_past_its_time_is_stopped_and_what_was_said_is_kept() -> Non
     assert ended.output == {"text": "Well, ", "partial": True}
 
 
+async def test_an_agent_that_cancels_itself_has_failed() -> None:
+    class Tripping(Endless):
+        async def run(self, _: Work, __: Reporter) -> Answer:
+            helper = asyncio.create_task(asyncio.sleep(60))
+            helper.cancel()
+            await helper
+            raise AssertionError("never reached")
+
+    found = OneTask()
+    ended = (await rest_of(Runner([Tripping()], found).run(state(TaskAssigned, found.id))))[-1]
+    assert isinstance(ended, RunFinished)
+    assert ended.error is not None
+    assert (ended.outcome, ended.error.code, ended.error.retryable) == ("failed", "agent_error", True)
+
+
 async def test_what_is_assigned_to_an_agent_of_another_process_is_left_alone() -> None:
     found = OneTask()
     assert await rest_of(Runner([], found).run(state(TaskAssigned, found.id))) == []
