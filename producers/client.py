@@ -5,12 +5,14 @@ a subscription with a *sink* are cut out of what one read brought, and handed ov
 connection, what comes in parts, and whatever looks unlike what we write (docs/adr/0016).
 """
 
+import re
 from collections.abc import Callable
 
 import structlog
 from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
+from nats.protocol import parser
 from nats.protocol.parser import AWAITING_MSG_PAYLOAD, CRLF_SIZE, Parser
 
 from events.codec import CONTENT_TYPE, MSG_ID, STRUCTURED
@@ -21,6 +23,11 @@ Sink = Callable[[Msg], None]
 
 _HEAD, _TAIL = f"NATS/1.0\r\n{MSG_ID}: ".encode(), f"\r\n{CONTENT_TYPE}: {STRUCTURED}\r\n\r\n".encode()
 _LINE_END = b"\r\n"
+
+# For nats-py a vertical tab or a form feed ends a subject, for the server it is a part of it: who may choose the end of
+# a subject would choose which of our subscriptions is given the message. The server writes single spaces.
+parser.MSG_RE = re.compile(rb"\AMSG ([^ \r\n]+) (\d+) (([^ \r\n]+) )?(\d+)\r\n")
+parser.HMSG_RE = re.compile(rb"\AHMSG ([^ \r\n]+) (\d+) (([^ \r\n]+) )?(\d+) (\d+)\r\n")
 
 
 class BusClient(Client):

@@ -143,6 +143,17 @@ def test_what_is_no_message_is_judged_by_nats_py(line: bytes) -> None:
         asyncio.run(heard_by(lambda _: None, [line]))
 
 
+@pytest.mark.parametrize("space", [b"\v", b"\f", b"\t", b"\x1c", b"\x00"])
+@pytest.mark.parametrize("kind", ["whole", "cut"])
+def test_who_chooses_a_subject_does_not_choose_the_subscription(space: bytes, kind: str) -> None:
+    """`x\v1` as the end of a subject: to nats-py a subject, and the number of the subscription."""
+    sent = wire(QUEUED, b"", b"", b"{}").replace(b"bus.t.x", b"bus.t.x%b%d" % (space, SUNK))
+    sent += wire(QUEUED, OURS, b"", b"{}").replace(b"bus.t.x", b"bus.t.x%b%d" % (space, SUNK))
+    _, (sunk, queued) = asyncio.run(both([sent] if kind == "whole" else [sent[:20], sent[20:60], sent[60:]]))
+    assert not sunk
+    assert [subject for subject, *_ in queued] == [f"bus.t.x{space.decode()}{SUNK}"] * 2
+
+
 class Line:
     """Keeps what is written to the server."""
 
