@@ -61,7 +61,7 @@ class BusClient(Client):
     def give(self, sink: Sink, subject: bytes, reply: bytes, body: bytes, headers: dict[str, str] | None) -> None:
         """Call a sink; what it raises ends no connection."""
         try:
-            sink(Msg(self, subject.decode(), reply.decode(), body, headers))
+            sink(Msg(self, _text(subject), _text(reply), body, headers))
         except Exception:
             log.exception("sink_failed")
 
@@ -74,6 +74,18 @@ class BusClient(Client):
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self.sinks.pop(sid, None)
         super()._remove_sub(sid, max_msgs)
+
+    def _build_message(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: dict[str, str] | None
+    ) -> Msg:
+        return Msg(self, _text(subject), _text(reply), data, headers, _sid=sid)
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        """None if nobody can read them: what nats-py raises would end its reading for good, and silently."""
+        try:
+            return await super()._process_headers(headers)
+        except (ValueError, IndexError):
+            return None
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         sink = self.sinks.get(sid)
@@ -144,6 +156,11 @@ class _Parser(Parser):
             self._client.give(sink, words[1], reply, data[body:end], headers)
             place = end + CRLF_SIZE
         return place
+
+
+def _text(name: bytes) -> str:
+    """A subject as text: the server takes any bytes for one, and what is no UTF-8 is heard like all else."""
+    return name.decode(errors="replace")
 
 
 def _read(headers: bytes) -> dict[str, str] | None:

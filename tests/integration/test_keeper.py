@@ -203,6 +203,15 @@ async def test_hostile_headers_stop_nobody(bus: Bus, value: bytes) -> None:
     assert await bus.database.fetchval("SELECT outcome FROM event_log WHERE seq = 1") == "poison"
 
 
+async def test_a_subject_that_nobody_can_read_stops_nobody(bus: Bus) -> None:
+    await bus.client._send_command(b"PUB bus.t.\xff.submitted.0 2\r\n{}\r\n")
+    await bus.client._flush_pending()
+    cause = await bus.submit()
+    await bus.enters(cause.taskid, "submitted")
+    assert await bus.database.fetchval("SELECT outcome FROM event_log WHERE seq = 1") == "poison"
+    assert json.loads(await _only_letter(bus))["subject"] == "bus.t.\ufffd.submitted.0"
+
+
 async def test_nul_and_numbers_beyond_64_bits_in_a_result_wedge_nothing(bus: Bus) -> None:
     cause = await bus.submit("a \0 in it", metadata={"k\0": ["\0", 2**70]})
     for data in (checked(cause), decided(cause), started(cause)):

@@ -7,7 +7,9 @@ from base64 import b64encode
 
 import nats
 import pytest
+from structlog.testing import capture_logs
 
+from events.announce import Committed
 from tests.support.doorstep import CONTROL, SUBMITTED, Doorstep, Json, event
 from tests.support.eventually import eventually
 from tests.support.nats_hello import LET_IN, REFUSED, hello
@@ -275,3 +277,25 @@ async def test_a_connection_ends_with_its_token(doorstep: Doorstep) -> None:
         assert (await alice.ask(event())).status == 202
         await eventually(lambda: alice.client.is_closed, within=8)
         assert time.monotonic() - began < 6
+
+
+async def test_nothing_that_an_outsider_can_write_makes_the_gateway_deaf_or_speaks_as_one_of_ours(
+    doorstep: Doorstep,
+) -> None:
+    """By hand: nats-py would not write it, and what it did when it read it concerned all of a gateway's clients."""
+    forged = Committed(epoch="zzzz", position=10**12).model_dump_json().encode()
+    commands = [b"PUB in.acme.x\v%d %d\r\n%b\r\n" % (number, len(forged), forged) for number in range(1, 50)]
+    commands.append(b"PUB in.acme.\xff.x 2\r\n{}\r\n")
+    commands += [
+        b"HPUB in.acme.task.submitted %d %d\r\n%b{}\r\n" % (len(headers), len(headers) + 2, headers)
+        for headers in (b"NATS/1.0 \xff\xff\xff\r\n\r\n", b"NATS/1.0 503 \xff\r\n\r\n", b"NATS", b"\xff")
+    ]
+    async with doorstep.outsider() as alice:
+        with capture_logs() as logs:
+            for command in commands:
+                await alice.client._send_command(command)
+                await alice.client.flush()
+                async with asyncio.timeout(8):  # a deaf connection is found to be one after ten seconds
+                    assert (await alice.ask(event())).status == 202
+        assert not alice.refused
+    assert "epoch_changed" not in {line["event"] for line in logs}  # as the announcement would have it

@@ -154,6 +154,35 @@ def test_who_chooses_a_subject_does_not_choose_the_subscription(space: bytes, ki
     assert [subject for subject, *_ in queued] == [f"bus.t.x{space.decode()}{SUNK}"] * 2
 
 
+UNREADABLE = {
+    "a subject": wire(SUNK, OURS, b"r", b"1").replace(b"bus.t.x", b"bus.t.\xff"),
+    "a reply": wire(SUNK, OURS, b"\xff", b"1"),
+    "a status": wire(SUNK, b"NATS/1.0 \xff\xff\xff\r\n\r\n", b"r", b"1"),
+    "a description": wire(SUNK, b"NATS/1.0 503 \xff\r\n\r\n", b"r", b"1"),
+    "no block of headers": wire(SUNK, b"NATS", b"r", b"1"),
+    "an empty block": wire(SUNK, b"NATS/1.0", b"r", b"1"),
+}
+
+
+@pytest.mark.parametrize("sid", [SUNK, QUEUED])
+@pytest.mark.parametrize("sent", UNREADABLE.values(), ids=UNREADABLE)
+def test_what_nobody_can_read_of_a_message_costs_neither_it_nor_the_next(sent: bytes, sid: int) -> None:
+    """nats-py raises, and with that its reading ends: the connection is deaf until a ping is missed."""
+    heard: list[bytes] = []
+    reads = sent.replace(b" %d " % SUNK, b" %d " % sid, 1) + wire(sid, OURS, b"r", b"2")
+
+    async def hear() -> None:
+        client = BusClient()
+        subscription = (await listening(client))[sid]
+        if sid == SUNK:
+            client.sinks[SUNK] = lambda message: heard.append(message.data)
+        await read(client, [reads])
+        heard.extend(data for _, _, data, _ in waiting(subscription))
+
+    asyncio.run(hear())
+    assert heard == [b"1", b"2"]
+
+
 class Line:
     """Keeps what is written to the server."""
 
