@@ -4,9 +4,11 @@ A letter describes an event (place, digest, reason) and holds no text of it: its
 no reader can decode is kept in the letter itself.
 """
 
+import re
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from hashlib import sha256
+from itertools import islice
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -17,7 +19,10 @@ from events.cursor import Cursor
 
 _BODY_KEPT = 65_536
 _VALUE_KEPT = 1_024
+_HEADERS_KEPT, _NAME_KEPT = 64, 128
 _UNKNOWN = "unknown"
+_TOKEN = re.compile(r"[\w-]{1,64}", re.ASCII)
+"""What a letter's subject is made of: the server takes nearly anything for a subject, and a client does not."""
 
 
 class DeadLetter(BaseModel):
@@ -25,7 +30,7 @@ class DeadLetter(BaseModel):
 
     `cursor` is its place in the log, `subject` the one it was published on, `deliveries` how often it was tried.
     `event_*`, `owner` and `task_id` are absent for bytes that are no event; then `body` has the first 64 KiB of them,
-    in base64, and `headers` what CloudEvents in binary mode says beside them.
+    in base64, and `headers` what CloudEvents in binary mode says beside them, 64 at most.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -54,8 +59,8 @@ class DeadLetter(BaseModel):
     @property
     def letter_subject(self) -> str:
         """`dlq.<consumer>.<aggregate>.<name>`."""
-        aggregate, name = _tokens(self.subject)[2:4]
-        return f"dlq.{self.consumer}.{aggregate}.{name}"
+        about = (token if _TOKEN.fullmatch(token) else _UNKNOWN for token in _tokens(self.subject)[2:4])
+        return ".".join(("dlq", self.consumer, *about))
 
     @property
     def undecoded(self) -> bytes | None:
@@ -88,7 +93,8 @@ def describe(
         sha256=sha256(body).hexdigest(),
     )
     if event is None:
-        kept = {name: value[:_VALUE_KEPT] for name, value in (headers or {}).items() if _says_something(name)}
+        said = {name: value[:_VALUE_KEPT] for name, value in (headers or {}).items() if _says_something(name)}
+        kept = dict(islice(said.items(), _HEADERS_KEPT))
         return letter.model_copy(update={"body": b64encode(body[:_BODY_KEPT]).decode(), "headers": kept})
     known = {
         "event_id": event.id,
@@ -102,7 +108,7 @@ def describe(
 
 
 def _says_something(header: str) -> bool:
-    return header.lower() == CONTENT_TYPE or header.lower().startswith("ce-")
+    return header.lower() == CONTENT_TYPE or (header.lower().startswith("ce-") and len(header) <= _NAME_KEPT)
 
 
 def _tokens(subject: str) -> list[str]:

@@ -203,13 +203,14 @@ async def test_hostile_headers_stop_nobody(bus: Bus, value: bytes) -> None:
     assert await bus.database.fetchval("SELECT outcome FROM event_log WHERE seq = 1") == "poison"
 
 
-async def test_a_subject_that_nobody_can_read_stops_nobody(bus: Bus) -> None:
-    await bus.client._send_command(b"PUB bus.t.\xff.submitted.0 2\r\n{}\r\n")
+@pytest.mark.parametrize("token", [b"\xff", b"x\v1", b"x" * 4_000], ids=["no UTF-8", "a space of sorts", "long"])
+async def test_a_subject_that_nobody_can_read_stops_nobody(bus: Bus, token: bytes) -> None:
+    await bus.client._send_command(b"PUB bus.t.%b.submitted.0 2\r\n{}\r\n" % token)
     await bus.client._flush_pending()
     cause = await bus.submit()
     await bus.enters(cause.taskid, "submitted")
     assert await bus.database.fetchval("SELECT outcome FROM event_log WHERE seq = 1") == "poison"
-    assert json.loads(await _only_letter(bus))["subject"] == "bus.t.\ufffd.submitted.0"
+    assert json.loads(await _only_letter(bus))["subject"] == f"bus.t.{token.decode(errors='replace')}.submitted.0"
 
 
 async def test_nul_and_numbers_beyond_64_bits_in_a_result_wedge_nothing(bus: Bus) -> None:
