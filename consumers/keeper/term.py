@@ -13,7 +13,7 @@ from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
 from consumers._time_slices import TimeSlices
-from consumers.keeper.dead import publish_dead
+from consumers.keeper.dead import bury
 from consumers.keeper.epoch import begin_epoch
 from consumers.keeper.fold import Fold, Inbound, Outgoing, is_own_state, presumed_new, read
 from consumers.keeper.janitor import Janitor
@@ -208,8 +208,6 @@ class Term:
             await self._outbox.publish(fold.outgoing)
         if fold.outcomes:
             await self._tell(fold.outcomes)
-        for inbound, reason in fold.dead:
-            await publish_dead(self._publisher, inbound, reason, self._position.epoch)
 
     async def _send_resent(self, events: Sequence[Event[EventData]], offered: int = 0) -> None:
         """Put re-sends of the sweep through the outbox table like every event of ours; `offered` ones do not count."""
@@ -260,6 +258,8 @@ class Term:
         fold = await self._fold(inbound, known, poison)
         last = items[fold.taken - 1]
         now = Position(self._position.epoch, last.seq if isinstance(last, Delivery) else last.last_seq)
+        if fold.dead:  # before the position leaves them behind: nobody comes back to them
+            await bury(self._publisher, fold.dead, now.epoch)
         began = time.monotonic()
         await self._store.write(fold.changes, self._position, now)
         self._lease.renewed(began)

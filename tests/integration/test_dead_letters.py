@@ -12,14 +12,14 @@ from consumers._runtime import Flow
 from consumers.undertaker import Undertaker
 from deploy.local.server import Server
 from events import MAX_HOPS, Event, EventData, TaskChecked, TaskSubmitted
-from events.errors import InvalidEventError, StoreUnavailableError
+from events.errors import BusUnavailableError, InvalidEventError, LogFullError, StoreUnavailableError
 from events.letter import DeadLetter
 from events.streams import Durable
 from producers.letters import LetterBox
 from producers.publisher import Publisher
 from producers.topology import consumer_config
 from tests.support.eventually import eventually
-from tests.support.running_keeper import Bus, a_bus, checked, connect, submitted
+from tests.support.running_keeper import Bus, a_bus, checked, connect, leading, submitted
 
 OUTPUTS = (TaskChecked,)
 HANGING = Durable("probe", (TaskSubmitted,), outputs=OUTPUTS, ack_wait=0.2, max_deliver=2)
@@ -177,3 +177,45 @@ async def test_an_event_that_came_round_too_often_is_not_worked_on(bus: Bus) -> 
     assert [letter.reason for letter in await letters(bus)] == ["loop_detected"]
     said = [event for _, event in await bus.stream() if str(event["type"]).endswith("checked.v1")]
     assert [event["hopcount"] for event in said] == [MAX_HOPS + 1]
+
+
+async def test_a_link_that_breaks_between_a_poisonous_event_and_its_letter_costs_no_letter(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    led = await leading(bus)
+    send, failures = led.publisher.send_bytes, [BusUnavailableError()]
+
+    async def cut_once(subject: str, *given: object, **more: object) -> object:
+        if subject.startswith("dlq.") and failures:
+            raise failures.pop()
+        return await send(subject, *given, **more)  # type: ignore[arg-type]  # as it is called
+
+    monkeypatch.setattr(led.publisher, "send_bytes", cut_once)
+    await (await bus.publisher.send_bytes("bus.t.task.submitted.0", b"no event", "poison"))
+    await bus.folded()
+    assert not failures
+    assert [(letter.consumer, letter.deliveries) for letter in await letters(bus)] == [("keeper", 1)]
+
+
+async def test_a_stream_that_takes_no_letters_does_not_stop_the_keeper(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    led = await leading(bus)
+    send = led.publisher.send_bytes
+
+    failures = [InvalidEventError()]
+
+    async def full(subject: str, *given: object, **more: object) -> object:
+        if not subject.startswith("dlq."):
+            return await send(subject, *given, **more)  # type: ignore[arg-type]  # as it is called
+        if failures:
+            raise failures.pop()
+        refused: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        refused.set_exception(LogFullError())
+        return refused
+
+    monkeypatch.setattr(led.publisher, "send_bytes", full)
+    await (await bus.publisher.send_bytes("bus.t.task.submitted.0", b"no event", "poison"))
+    cause = await bus.submit()
+    await bus.enters(cause.taskid, "submitted")
+    assert led.leads
