@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
-from events.errors import GanglionError, PermanentError
+from events.errors import PermanentError
 from events.message import Role
 from events.task import Status, TaskSpec
 from storage.database import DatabaseSettings
@@ -142,7 +142,7 @@ class PostgresLookup:
         try:
             with store_faults():
                 rows = await self._pool.fetch(_QUERY, list(wanted))
-        except GanglionError as error:
+        except Exception as error:  # noqa: BLE001  # whoever waits is told: nobody else would ever answer
             for future in wanted.values():
                 if not future.done():
                     future.set_exception(error)
