@@ -12,6 +12,8 @@ import structlog
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
+from producers.cancellation import heed_cancellation
+
 log = structlog.get_logger()
 
 SUSPECT_FROM = 3
@@ -59,10 +61,16 @@ class Suspects:
             self._bell.clear()
 
     async def _run(self, message: Msg) -> None:
+        """Whatever it ends with, the next one has its turn: it is not settled, and delivered again."""
         try:
             await self._work(message)
-        except NatsError as error:  # the connection went away: it is delivered again
+        except NatsError as error:  # the connection went away
             log.warning("suspect_left", subject=message.subject, error=type(error).__name__)
+        except asyncio.CancelledError:
+            heed_cancellation()
+            log.exception("suspect_left", subject=message.subject)  # what it waited for was cancelled, not we
+        except Exception:
+            log.exception("suspect_left", subject=message.subject)
 
     def _next(self) -> Msg:
         """The lowest of what was delivered an odd number of times, else the highest."""
