@@ -204,7 +204,7 @@ class Publisher:
             if isinstance(settled, Ack):
                 future.set_result(settled)
             elif isinstance(settled, GanglionError):
-                future.set_exception(settled)
+                _fail(future, settled)
 
     def _on_ack(self, message: Msg) -> None:
         entry = self._waiting.pop(message.subject.rpartition(".")[2], None)
@@ -217,7 +217,7 @@ class Publisher:
         if isinstance(outcome, Ack):
             entry[1].set_result(outcome)
         else:
-            entry[1].set_exception(outcome)
+            _fail(entry[1], outcome)
 
     async def _expire(self) -> None:
         """Fail what has waited too long: in order of sending, so the first that has time left ends the look."""
@@ -231,7 +231,13 @@ class Publisher:
                     break
                 del self._waiting[token]
                 if not future.done():
-                    future.set_exception(OutcomeUnknownError())
+                    _fail(future, OutcomeUnknownError())
+
+
+def _fail(future: asyncio.Future[Ack], error: GanglionError) -> None:
+    """Tell whoever waits; if nobody does, as where the next tick repeats the publish, that is no error of its own."""
+    future.set_exception(error)
+    future.exception()  # else asyncio writes a traceback when the future is forgotten
 
 
 async def _caught(work: Awaitable[T]) -> T | GanglionError:
