@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from consumers.router.transitions import Transitions
 from events import Event, TaskReady
 from events.ids import new_id
-from storage.live.heard import beat, hold, release, said
+from storage.live.heard import beat, hold, outcomes, release, said
 from storage.live.store import LiveAgents
 from tests.support.live import ask, build, joins, live_agents
 
@@ -90,3 +90,12 @@ async def test_who_waits_for_a_better_agent_keeps_nobody_from_this_one(live: Liv
     await live.apply([hold(f"{n}:1", A) for n in range(50)])
     applied = await live.apply([*(release(f"{n}:1", "s", "x") for n in range(50)), beat(A, "y")])
     assert [offer.member for offer in applied.offers] == ["one:1", "two:1"]
+
+
+async def test_a_record_that_is_built_twice_as_after_a_lost_answer_is_the_same(redis_url: str) -> None:
+    """Three failures are none too many, six in a row would be."""
+    async with live_agents(redis_url) as live:
+        record = outcomes(A, [("f", 1), ("f", 2), ("f", 3)])
+        await build(live, [joins("AGENT-A"), record, record])
+        await live.look()
+        assert (live.view[A].window, live.view[A].opened_at) == ("fff", 0)

@@ -116,6 +116,7 @@ end
 
 function ops.outcomes(key, outcomes)
   local agent = agent_of(key)
+  agent.window, agent.streak, agent.since, agent.opened_at, agent.ok = '', 0, 0, 0, 0 -- it may come a second time
   for _, pair in ipairs(outcomes) do
     if agent.opened_at > 0 and pair[2] >= agent.opened_at + input.open then agent.probe = 'rebuilt' end
     record(agent, pair[1], 'rebuilt', pair[2])
