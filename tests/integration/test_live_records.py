@@ -99,3 +99,14 @@ async def test_a_record_that_is_built_twice_as_after_a_lost_answer_is_the_same(r
         await build(live, [joins("AGENT-A"), record, record])
         await live.look()
         assert (live.view[A].window, live.view[A].opened_at) == ("fff", 0)
+
+
+async def test_who_begins_to_build_and_loses_the_answer_may_go_on(redis_url: str) -> None:
+    async with live_agents(redis_url) as live, live_agents(redis_url) as other:
+        for one in (live, other):
+            await one.ping()
+        for _ in range(2):
+            assert await live._call(live._build, ["begin", "ours", live._run])
+        assert not await other._call(other._build, ["begin", "another's", other._run])
+        assert await live._call(live._build, ["end", "ours", live._run])
+        await live.look()

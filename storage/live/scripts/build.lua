@@ -10,7 +10,8 @@ if what == 'check' then
 end
 if what == 'begin' then
   if call('GET', P .. 'live') == run then return 0 end -- somebody else was quicker
-  if not call('SET', P .. 'building', token, 'NX', 'PX', 30000) then return 0 end
+  local again = call('GET', P .. 'building') == token -- the answer to the first time was lost
+  if not again and not call('SET', P .. 'building', token, 'NX', 'PX', 30000) then return 0 end
   for _, key in ipairs(call('KEYS', P .. '*')) do
     if key ~= P .. 'building' then call('UNLINK', key) end
   end
