@@ -12,7 +12,7 @@ import asyncpg
 
 from events.errors import LeaseLostError
 from storage.faults import AWAY, store_faults
-from storage.models import event_log, task
+from storage.models import event_log, outbox, task
 from storage.parts import LEASE, PARTS, READS, write_statement
 from storage.portion import portion
 from storage.unnest import Row
@@ -180,8 +180,8 @@ class KeeperStore:
     async def write(self, changes: Changes, was: Position, now: Position) -> None:
         """Commit one batch whole or not at all.
 
-        Raises LeaseLostError (another keeper moved on), RepeatedEventError (fold again with what is known),
-        UnkeepableError (some row holds what a column cannot).
+        Raises LeaseLostError (another keeper, or we ourselves, moved on), RepeatedEventError (fold again with what is
+        known), UnkeepableError (some row holds what a column cannot).
         """
         parts = {name: rows for name in PARTS if (rows := changes.of(name))}
         arrays: list[object] = [column for rows in parts.values() for column in zip(*rows, strict=True)]
@@ -196,6 +196,8 @@ class KeeperStore:
             except asyncpg.UniqueViolationError as error:
                 if error.table_name in _ONCE_EACH:
                     raise RepeatedEventError from error
+                if error.table_name == outbox.name:  # what we sent before we came back to lead was done only now
+                    raise LeaseLostError from error
                 raise
         if moved != 1:
             raise LeaseLostError

@@ -11,7 +11,9 @@ from nats.aio.client import Client
 from consumers.keeper.epoch import settle_epoch
 from deploy.local.server import Server
 from events import Event, EventData
+from events.codec import encode
 from events.errors import BusUnavailableError, StoreUnavailableError
+from events.ids import new_id
 from producers.publisher import Encoded
 from producers.topology import drift
 from storage.keeper import KeeperStore, Position
@@ -188,6 +190,21 @@ async def test_what_was_committed_and_not_published_is_published_by_the_next_in_
     told = [event["id"] for _, event in await bus.stream() if event["source"] == "/keeper"]
     assert [row["id"] for row in order] == told
     assert [await bus.states(cause.taskid) for cause in causes] == [HAPPY] * 5
+
+
+async def test_a_re_send_that_postgres_did_only_after_it_was_given_up_costs_no_event(bus: Bus) -> None:
+    """It stands where the next term puts what it leads to: that is no fault of the event that it would lead with."""
+    await leading(bus)
+    first = await bus.submit()
+    await bus.enters(first.taskid, "submitted")
+    late = first.model_copy(update={"id": str(new_id()), "source": "/keeper", "resendof": first.id})
+    await bus.database.execute(
+        "INSERT INTO outbox VALUES (1, $1, 'bus.t.task.submitted.0', $2)", str(late.id), encode(late)
+    )
+    await bus.run_through(first)
+    await bus.enters(first.taskid, "succeeded")
+    await bus.folded()
+    assert [state for state in await bus.states(first.taskid) if state != "submitted"] == HAPPY
 
 
 async def test_an_event_published_before_a_crash_is_not_announced_twice(bus: Bus) -> None:
