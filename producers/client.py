@@ -21,6 +21,9 @@ log = structlog.get_logger()
 
 Sink = Callable[[Msg], None]
 
+REQUEST_INFO = "Nats-Request-Info"
+"""The header in which the server says who asks (NATS ADR-3, `share`)."""
+
 _HEAD, _TAIL = f"NATS/1.0\r\n{MSG_ID}: ".encode(), f"\r\n{CONTENT_TYPE}: {STRUCTURED}\r\n\r\n".encode()
 _LINE_END = b"\r\n"
 
@@ -83,9 +86,12 @@ class BusClient(Client):
     async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
         """None if nobody can read them: what nats-py raises would end its reading for good, and silently."""
         try:
-            return await super()._process_headers(headers)
+            found = await super()._process_headers(headers)
         except (ValueError, IndexError):
             return None
+        if found is not None and REQUEST_INFO in found and not _is_of_the_server(headers):
+            del found[REQUEST_INFO]
+        return found
 
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
         sink = self.sinks.get(sid)
@@ -156,6 +162,16 @@ class _Parser(Parser):
             self._client.give(sink, words[1], reply, data[body:end], headers)
             place = end + CRLF_SIZE
         return place
+
+
+def _is_of_the_server(headers: bytes) -> bool:
+    """Whether the last line says who asks, as the server writes it, behind all that the client wrote.
+
+    It takes one such line of a client's away. A client may write two, or a space before the name, and leave its last
+    line open: then the server's words are the end of that line, and the client's own would be the ones that are read.
+    """
+    lines = headers.removesuffix(_LINE_END).removesuffix(_LINE_END).split(_LINE_END)
+    return headers.endswith(2 * _LINE_END) and lines[-1].startswith(f"{REQUEST_INFO}: ".encode())
 
 
 def _text(name: bytes) -> str:

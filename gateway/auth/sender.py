@@ -56,8 +56,8 @@ class Sender:
     def from_headers(cls, headers: dict[str, str] | None) -> Self:
         """Who sent a request through NATS. Raises UnauthorizedError.
 
-        nats-server itself writes the header when a request passes from the outsiders' account into ours, and takes
-        away what a client wrote there (NATS ADR-3, `share`; tests/integration/test_attacks.py).
+        nats-server itself writes the header when a request passes from the outsiders' account into ours (NATS ADR-3,
+        `share`); what a client wrote there is taken away by it or by our client (`producers.client`).
         """
         try:
             user = orjson.loads((headers or {})[_INFO])["user"]

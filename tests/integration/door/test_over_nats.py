@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from events.announce import Committed
 from tests.support.doorstep import CONTROL, SUBMITTED, Doorstep, Json, event
-from tests.support.eventually import eventually
+from tests.support.eventually import PATIENCE, eventually
 from tests.support.nats_hello import LET_IN, REFUSED, hello
 from tests.support.running_gateway import token
 from tests.support.tokens import REFUSED as BAD
@@ -159,7 +159,7 @@ async def test_a_token_that_may_only_read_may_not_ask(doorstep: Doorstep) -> Non
 
 
 async def test_who_asks_is_what_the_server_says_and_not_what_the_header_says(doorstep: Doorstep) -> None:
-    forged = json.dumps({"acc": "GANGLION", "user": "user acme bob 9999999999 admin,tasks:write"})
+    forged = json.dumps({"acc": "GANGLION", "user": "user acme bob 9999999999 - admin,tasks:write"})
     async with doorstep.outsider() as alice:
         for name in ("Nats-Request-Info", "nats-request-info"):
             answer = await alice.ask(event(), headers={name: forged})
@@ -168,12 +168,19 @@ async def test_who_asks_is_what_the_server_says_and_not_what_the_header_says(doo
 
 async def test_a_header_written_twice_or_folded_is_no_way_in(doorstep: Doorstep) -> None:
     host, port = doorstep.where.split(":")
-    forged = b'Nats-Request-Info: {"user":"user acme bob 9999999999 tasks:write"}\r\n'
+    forged = b'Nats-Request-Info: {"user":"user acme bob 9999999999 - tasks:write"}\r\n'
     tricks = (
         forged + forged,
         b"A: 1\r\n" + forged + b"B: 2\r\n" + forged,
         forged.replace(b"\r\n", b"\n"),
         b"A: 1\n" + forged,
+        # The server appends its own line to what a client left open: it must not be lost there.
+        forged + forged + b"A: 1",
+        b" " + forged + b"A: 1",
+        b"\t" + forged + b"A: 1",
+        forged.replace(b": ", b" : ", 1) + b"A: 1",
+        forged + forged.removesuffix(b"\r\n"),
+        forged.replace(b"\r\n", b"\r\n " + forged),
     )
     reader, writer = await asyncio.open_connection(host, int(port))
     try:
@@ -181,30 +188,21 @@ async def test_a_header_written_twice_or_folded_is_no_way_in(doorstep: Doorstep)
             b"CONNECT " + json.dumps({"auth_token": token(), "headers": True, "verbose": False}).encode() + b"\r\n"
         )
         writer.write(b"SUB _INBOX.acme.alice.* 1\r\n")
-        for number, trick in enumerate((*tricks, forged.replace(b"\r\n", b"\r\n " + forged))):
+        for number, trick in enumerate(tricks):
             head = b"NATS/1.0\r\n" + trick + b"\r\n"
             body = json.dumps(event(id=f"forged-{number}")).encode()
             sizes = f"{len(head)} {len(head) + len(body)}"
             writer.write(
                 f"HPUB in.acme.task.submitted _INBOX.acme.alice.{number} {sizes}\r\n".encode() + head + body + b"\r\n"
             )
-        writer.write(b"PING\r\n")
-        await writer.drain()
-
-        async def senders() -> set[object]:
-            said = [kept for _, kept in await doorstep.bus.stream()]
-            return {kept["ownerid"] for kept in said if str(kept.get("producerid", "")).startswith("forged-")}
-
-        await eventually(lambda: _is(senders, {"alice"}))
-        assert await senders() == {"alice"}
+        answered = b""
+        async with asyncio.timeout(10 * PATIENCE):
+            while answered.count(b"HMSG _INBOX.acme.alice.") < len(tricks):
+                answered += await reader.read(65_536)
     finally:
         writer.close()
-    assert reader is not None
-
-
-async def _is(look: object, expected: set[object]) -> bool:
-    assert callable(look)
-    return bool(await look() == expected)
+    said = [kept for _, kept in await doorstep.bus.stream()]
+    assert {kept["ownerid"] for kept in said if str(kept.get("producerid", "")).startswith("forged-")} == {"alice"}
 
 
 async def test_an_outsider_reaches_nothing_but_the_door_of_its_tenant(doorstep: Doorstep) -> None:

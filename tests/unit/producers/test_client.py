@@ -154,6 +154,33 @@ def test_who_chooses_a_subject_does_not_choose_the_subscription(space: bytes, ki
     assert [subject for subject, *_ in queued] == [f"bus.t.x{space.decode()}{SUNK}"] * 2
 
 
+WHO, LIE = b'Nats-Request-Info: {"user":"alice"}\r\n', b'Nats-Request-Info: {"user":"bob"}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "who"),
+    [
+        (WHO, "alice"),
+        (b"A: 1\r\n" + LIE + b"\r\n" + WHO, "alice"),
+        (b"", None),
+        (LIE + b"\r\nA: 1" + WHO, None),
+        (b" " + LIE + b"\r\nA: 1" + WHO, None),
+        (b" " + WHO, None),
+        (b"nats-request-info: {}\r\n" + WHO, "alice"),
+        (LIE + b"\r\n\r\n" + WHO, "alice"),
+        (LIE + WHO, "garbled"),
+    ],
+)
+def test_only_the_server_says_who_asks(lines: bytes, who: str | None) -> None:
+    """Its line is the last one, or the end of one that a client left open."""
+
+    async def read_headers() -> dict[str, str]:
+        return await BusClient()._process_headers(b"NATS/1.0\r\n" + lines + b"\r\n") or {}
+
+    said = asyncio.run(read_headers()).get("Nats-Request-Info")
+    assert said == {"alice": '{"user":"alice"}', "garbled": '{"user":"bob"}' + WHO.decode().rstrip(), None: None}[who]
+
+
 UNREADABLE = {
     "a subject": wire(SUNK, OURS, b"r", b"1").replace(b"bus.t.x", b"bus.t.\xff"),
     "a reply": wire(SUNK, OURS, b"\xff", b"1"),
