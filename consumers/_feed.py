@@ -163,5 +163,5 @@ class Feed:
                     continue
                 try:
                     await message.in_progress()
-                except NatsError as error:
+                except Exception as error:  # noqa: BLE001  # uvloop raises a RuntimeError of its own; the next beat may go
                     log.debug("heartbeat_failed", consumer=self._durable.name, error=type(error).__name__)
