@@ -176,7 +176,7 @@ class Router:
 
     def _outputs(self, events: Sequence[Event[EventData]], batch: _Batch) -> list[list[Event[EventData]]]:
         places = {event.id: place for place, event in enumerate(events)}
-        outputs: list[list[Event[EventData]]] = [[] for _ in events]
+        outputs = [self._transitions.again(event) for event in events]
         for one in batch.wanted.values():
             if (told := _told(one)) is not None:
                 outputs[places.get(one.cause, 0)].append(told)

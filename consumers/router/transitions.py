@@ -1,9 +1,11 @@
 """Each change of an agent's tier, load, breaker or availability is told once, as `agent.changed`.
 
-It is told before it is noted as told: after a crash in between it is told again, under the same id. Who forgot what was
+It is told before it is noted as told: after a crash in between it is told again, under the same id. So it is when the
+event that led to it is delivered again: then what was told may not have reached the log. Who forgot what was
 told, with all live state, begins again with an agent that has just come, under ids of its own.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterable
 
 from consumers.router.scoring import breaker_of, is_available, load_level, quality, tier_of
@@ -16,6 +18,8 @@ from storage.live.view import LiveAgent
 
 _NAMES = ("tier", "load_level", "breaker", "available")
 _BORN = "competent|idle|closed|yes"
+_REMEMBERED = 1_000
+"""Causes of what was told: more than can be in hand unacknowledged."""
 
 
 class Transitions:
@@ -24,11 +28,16 @@ class Transitions:
     def __init__(self, source: str) -> None:
         self._source = source
         self._told: dict[str, tuple[int, str]] = {}
+        self._lately: OrderedDict[str, list[Event[EventData]]] = OrderedDict()
 
     def take(self) -> list[Op]:
         """The notes for what was told; give them to the next call."""
         told, self._told = self._told, {}
         return [said(key, count, word) for key, (count, word) in told.items()]
+
+    def again(self, cause: Event[EventData]) -> list[Event[EventData]]:
+        """What was told because of this event when it was here before."""
+        return list(self._lately.get(cause.id, ()))
 
     def of(self, agents: Iterable[LiveAgent], now: int, cause: Event[EventData]) -> list[Event[EventData]]:
         """The events for those that changed."""
@@ -41,6 +50,10 @@ class Transitions:
                 found[agent.key] = self._event(agent, before, word, count, cause)
                 self._told[agent.key] = (count, word)
                 agent.said, agent.said_count = word, count
+        if found:
+            self._lately.setdefault(cause.id, []).extend(found.values())
+            if len(self._lately) > _REMEMBERED:
+                self._lately.popitem(last=False)
         return list(found.values())
 
     def _event(self, agent: LiveAgent, before: str, word: str, count: int, cause: Event[EventData]) -> Event[EventData]:

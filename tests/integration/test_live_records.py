@@ -1,12 +1,14 @@
 """What the live state remembers of agents is true, whatever lapsed or was built anew meanwhile."""
 
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from redis.asyncio import Redis
 
+from consumers.router.router import Router
 from consumers.router.transitions import Transitions
-from events import Event, TaskReady
+from events import AgentChanged, Event, RouteDecided, TaskReady
 from events.ids import new_id
 from storage.live.heard import beat, hold, outcomes, release, said
 from storage.live.store import LiveAgents
@@ -72,6 +74,22 @@ async def test_what_is_told_of_an_agent_after_a_loss_is_no_repeat_of_what_was_to
             told += [event.id for event in Transitions("/router").of(live.view.values(), live.now, cause)]
         await redis.flushall()
     assert len(set(told)) == len(told) == 2
+
+
+async def test_what_became_of_an_agent_is_told_again_when_its_cause_is_delivered_again(live: LiveAgents) -> None:
+    """The bus was away when it was told first, as far as anybody knows."""
+
+    async def nothing(*_: object) -> None: ...
+
+    router = Router(live, nothing, nothing)
+    await live.apply([joins("AGENT-A", version=2, capacity=1)])
+    data = TaskReady(task_id=new_id(), kind="goal", from_status="submitted", version=2, attempt=1)
+    cause, other = (Event.first(data, source="/keeper", tenant="t", owner="o", task_id=data.task_id) for _ in range(2))
+    cause = cause.model_copy(update={"time": datetime.now(UTC) + timedelta(minutes=1)})  # later than the live state
+    first = await router.route(cause)
+    assert {type(event.data) for event in first} == {RouteDecided, AgentChanged}
+    again = (await router.route_all([other, cause]))[1]
+    assert {event.id for event in first if isinstance(event.data, AgentChanged)} <= {event.id for event in again}
 
 
 async def test_who_waits_for_a_better_agent_keeps_nobody_from_this_one(live: LiveAgents) -> None:
