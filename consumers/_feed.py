@@ -66,7 +66,7 @@ class Feed:
                 async with self._new_pull() as self._pull:
                     while await self._pull.some():
                         await self._slices.next()
-                        self._start(await self._pull.take(self._at_once))
+                        await self._begin(await self._pull.take(self._at_once))
                 await self._until_stopped(asyncio.sleep(_AGAIN_AFTER))
             await self._put_back(await self._suspects.stop())
             await asyncio.gather(*self._running)
@@ -79,6 +79,14 @@ class Feed:
         self._stopped.set()
         if self._pull is not None:
             self._pull.lose()
+
+    async def _begin(self, messages: list[Msg]) -> None:
+        """Start on them, unless they waited for their turn while we were stopped: others need not wait for ack_wait."""
+        if self._stopped.is_set():
+            self._hold(messages)
+            await self._put_back(messages)
+        else:
+            self._start(messages)
 
     async def _until_stopped(self, work: Coroutine[None, None, None]) -> None:
         stopped, working = asyncio.create_task(self._stopped.wait()), asyncio.create_task(work)

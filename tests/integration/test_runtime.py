@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 
 from consumers._feed import Feed
 from consumers._runtime import Flow, Slots
+from consumers._time_slices import TimeSlices
 from deploy.local.server import Server
 from events import Event, EventData, RunStarted, TaskChecked, TaskSubmitted
 from events.codec import encode
@@ -357,6 +358,30 @@ async def test_stopping_finishes_what_is_in_hand_and_takes_no_more(bus: Bus) -> 
     await asyncio.wait_for(running, 10)
     assert len(await others(bus)) == 1
     assert (await bus.client.jetstream().consumer_info("BUS", "probe")).num_ack_pending == 0
+
+
+async def test_what_waits_for_its_turn_when_it_is_stopped_is_left_to_others(bus: Bus) -> None:
+    calls = Calls()
+
+    async def work(event: Event[EventData]) -> AsyncIterator[EventData]:
+        calls.note(event)
+        return
+        yield
+
+    others_first, slices = asyncio.Event(), TimeSlices()
+    slices.next = others_first.wait  # type: ignore[method-assign,assignment]  # nobody wants to know that it was
+    await bus.client.jetstream().add_consumer("BUS", consumer_config(SLOTS))
+    feed = Feed(bus.client, bus.publisher, Slots(SLOTS, work, start=_nothing), slices=slices)
+    running = asyncio.create_task(feed.run())
+    await bus.submit()
+    await eventually(lambda: feed._pull is not None and feed._pull.waiting("submitted"))
+    feed.stop()
+    others_first.set()
+    await asyncio.wait_for(running, 10)
+    assert not calls.times
+    async with fed(bus, Slots(SLOTS, work, start=_nothing)):
+        await eventually(lambda: calls.times)
+        await eventually(bus.settled)
 
 
 async def test_it_goes_on_after_the_bus_was_killed(bus: Bus, module_nats_server: Server) -> None:
