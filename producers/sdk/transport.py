@@ -13,11 +13,14 @@ Token = str | Callable[[], str]
 
 
 def text_of(token: Token) -> str:
-    """The token to use now. Raises TryAgainError if the function that gives it fails: its issuer may be away."""
+    """The token to use now, without the line's end of the file that it was read from.
+
+    Raises TryAgainError if the function that gives it fails: its issuer may be away.
+    """
     if not callable(token):
-        return token
+        return token.strip()
     try:
-        return token()
+        return token().strip()
     except Exception as error:  # whoever wrote it may raise anything, and what waits to be sent is to outlive it
         raise TryAgainError(f"no token: {type(error).__name__}") from error
 

@@ -180,6 +180,11 @@ def test_a_token_that_cannot_be_had_for_now_is_asked_for_again() -> None:
     assert text_of(lambda: "fresh") == "fresh"
 
 
+def test_a_token_from_a_file_is_taken_without_its_lines_end() -> None:
+    """HTTP cannot send it: it would be tried again and again, as if nobody were there."""
+    assert (text_of("t\n"), text_of(lambda: "t\r\n")) == ("t", "t")
+
+
 async def test_a_watch_goes_on_after_the_last_event_it_saw(line: Line) -> None:
     line.parts = [
         [Subscribed("e-1"), happening("ready", 2), TryAgainError("cut", 0.0)],
