@@ -4,12 +4,15 @@ import asyncio
 from collections.abc import Sequence
 
 import httpx
+import structlog
 from pydantic import BaseModel, ConfigDict
 
 from events.base import JsonObject
-from producers.sdk.errors import RefusedError, TryAgainError
+from producers.sdk.errors import ProducerError, RefusedError, TryAgainError
 from producers.sdk.pauses import Pauses
 from producers.sdk.transport import Token, text_of
+
+log = structlog.get_logger()
 
 _AGENTS = "/api/v1/agents"
 
@@ -53,20 +56,29 @@ class Registration(BaseModel):
 
 
 async def register(url: str, token: Token, offer: Offer) -> Registration:
-    """Register, and go on trying while Ganglion is away. Raises RefusedError."""
+    """Register, and go on trying while Ganglion is away, and say so. Raises RefusedError."""
+    if not url.lower().startswith(("http://", "https://")):
+        raise ProducerError(f"an agent's URL begins with http:// or https://, not as {url!r}")
     pauses = Pauses()
     async with httpx.AsyncClient(base_url=url.rstrip("/"), trust_env=False, timeout=10.0) as client:
         while True:
             try:
-                headers = {"Authorization": f"Bearer {text_of(token)}"}
-                answer = await client.post(_AGENTS, content=_body(offer), headers={**headers, **_JSON})
-            except (httpx.HTTPError, TryAgainError):
-                answer = None
-            if answer is not None and answer.status_code == httpx.codes.CREATED:
-                return Registration.model_validate(answer.json())
-            if answer is not None and httpx.codes.is_client_error(answer.status_code) and answer.status_code != 429:
-                raise RefusedError(answer.status_code, _problem(answer))
+                return await _registered(client, token, offer)
+            except (httpx.HTTPError, TryAgainError) as error:
+                why = error.why if isinstance(error, TryAgainError) else type(error).__name__
+                log.info("agent_not_registered", url=url, why=why)
             await asyncio.sleep(pauses.next())
+
+
+async def _registered(client: httpx.AsyncClient, token: Token, offer: Offer) -> Registration:
+    """One try. Raises RefusedError, TryAgainError and what httpx raises."""
+    headers = {"Authorization": f"Bearer {text_of(token)}", **_JSON}
+    answer = await client.post(_AGENTS, content=_body(offer), headers=headers)
+    if answer.status_code == httpx.codes.CREATED:
+        return Registration.model_validate(answer.json())
+    if httpx.codes.is_client_error(answer.status_code) and answer.status_code != 429:
+        raise RefusedError(answer.status_code, _problem(answer))
+    raise TryAgainError(f"status {answer.status_code}")
 
 
 async def is_good(url: str, registration: Registration) -> bool | None:
