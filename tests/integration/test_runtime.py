@@ -14,7 +14,6 @@ from structlog.testing import capture_logs
 
 from consumers._feed import Feed
 from consumers._runtime import Flow, Slots
-from consumers._time_slices import TimeSlices
 from deploy.local.server import Server
 from events import Event, EventData, RunStarted, TaskChecked, TaskSubmitted
 from events.codec import encode
@@ -53,7 +52,7 @@ class Calls:
         self.events.append(event)
 
 
-async def _nothing() -> None:
+async def nothing() -> None:
     """Nothing to start."""
 
 
@@ -274,7 +273,7 @@ async def test_long_work_is_done_once_and_by_no_more_hands_than_there_are(bus: B
         calls.running -= 1
         yield checked(event)
 
-    async with fed(bus, Slots(SLOTS, work, _nothing)):
+    async with fed(bus, Slots(SLOTS, work, nothing)):
         for number in range(4):
             await bus.submit(f"Task {number}")
         await eventually(bus.settled, within=20)
@@ -309,7 +308,7 @@ async def test_no_slot_stays_empty_beside_long_work(bus: Bus) -> None:
         yield checked(event)
 
     slots = 8
-    async with fed(bus, Slots(replace(SLOTS, slots=slots, ack_wait=10.0), work, _nothing)):
+    async with fed(bus, Slots(replace(SLOTS, slots=slots, ack_wait=10.0), work, nothing)):
         await bus.submit("Quick")
         await eventually(bus.settled)  # its slot is free again, and not asked for while others are
         for number in range(slots):
@@ -330,73 +329,13 @@ async def test_facts_of_slow_work_are_out_before_it_ends(bus: Bus) -> None:
     async def told(count: int) -> bool:
         return len(await others(bus)) == count
 
-    async with fed(bus, Slots(SLOTS, work, _nothing)):
+    async with fed(bus, Slots(SLOTS, work, nothing)):
         await bus.submit()
         await eventually(lambda: told(1))
         assert not await bus.settled()
         done.set()
         await eventually(bus.settled)
         assert await told(2)
-
-
-async def test_stopping_finishes_what_is_in_hand_and_takes_no_more(bus: Bus) -> None:
-    began, go_on = asyncio.Event(), asyncio.Event()
-
-    async def work(event: Event[EventData]) -> AsyncIterator[EventData]:
-        began.set()
-        await go_on.wait()
-        yield checked(event)
-
-    await bus.client.jetstream().add_consumer("BUS", consumer_config(SLOTS))
-    feed = Feed(bus.client, bus.publisher, Slots(SLOTS, work, _nothing))
-    running = asyncio.create_task(feed.run())
-    await bus.submit("in hand")
-    await began.wait()
-    feed.stop()
-    await bus.submit("too late")
-    go_on.set()
-    await asyncio.wait_for(running, 10)
-    assert len(await others(bus)) == 1
-    assert (await bus.client.jetstream().consumer_info("BUS", "probe")).num_ack_pending == 0
-
-
-async def test_what_waits_for_its_turn_when_it_is_stopped_is_left_to_others(bus: Bus) -> None:
-    calls = Calls()
-
-    async def work(event: Event[EventData]) -> AsyncIterator[EventData]:
-        calls.note(event)
-        return
-        yield
-
-    others_first, slices = asyncio.Event(), TimeSlices()
-    slices.next = others_first.wait  # type: ignore[method-assign,assignment]  # nobody wants to know that it was
-    await bus.client.jetstream().add_consumer("BUS", consumer_config(SLOTS))
-    feed = Feed(bus.client, bus.publisher, Slots(SLOTS, work, start=_nothing), slices=slices)
-    running = asyncio.create_task(feed.run())
-    await bus.submit()
-    await eventually(lambda: feed._pull is not None and feed._pull.waiting("submitted"))
-    feed.stop()
-    others_first.set()
-    await asyncio.wait_for(running, 10)
-    assert not calls.times
-    async with fed(bus, Slots(SLOTS, work, start=_nothing)):
-        await eventually(lambda: calls.times)
-        await eventually(bus.settled)
-
-
-async def test_it_goes_on_after_the_bus_was_killed(bus: Bus, module_nats_server: Server) -> None:
-    async def check(event: Event[EventData]) -> Sequence[EventData]:
-        return [checked(event)]
-
-    async with fed(bus, Flow(FLOW, check)):
-        await bus.submit("before")
-        await eventually(bus.settled, within=15)
-        await module_nats_server.kill()
-        await module_nats_server.start()
-        await eventually(lambda: bus.client.is_connected, within=15)
-        await bus.submit("after")
-        await eventually(bus.settled, within=15)
-    assert len(await others(bus)) == 2
 
 
 def test_what_a_worker_says_is_a_known_event() -> None:
