@@ -66,7 +66,7 @@ class Revealing:
         if self._sealer is None:
             raise NotFoundError("Placeholders are not kept here: there is no key (GANGLION_SEAL_KEYS).")
         session = task.session_id if isinstance(task, TaskRow) and task.session_id else str(task.id)
-        kept = await sealed_names(self._engine, task.tenant, session)
+        kept = await sealed_names(self._engine, task.tenant, task.owner, session)
         log.info("placeholders_revealed", task=str(task.id), by=principal.owner, count=len(kept))
         opened = {name: _opened(self._sealer, task.tenant, session, name, value.value) for name, value in kept.items()}
         values = {name: value for name, value in opened.items() if value is not None}

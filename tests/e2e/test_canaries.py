@@ -1,6 +1,7 @@
 """Canaries in every field of every kind of request: afterwards they are where raw text belongs, and nowhere else."""
 
 import asyncio
+import json
 import secrets
 from collections.abc import AsyncGenerator
 from pathlib import Path
@@ -160,6 +161,27 @@ async def test_who_may_see_a_task_may_learn_what_its_placeholders_stand_for(stac
         assert (await ann.get(f"{path}/placeholders")).json()["placeholders"] == {"GITHUB_TOKEN_1": key}
         assert (await bob.get(f"{path}/placeholders")).status_code == 404
     assert key not in "".join(text for _, text in in_logs(Path(stack.supervisor.home)))
+
+
+async def test_a_refused_task_in_anothers_session_opens_none_of_its_placeholders(stack: Stack) -> None:
+    key = Canaries().key()
+    async with stack.client("ann", "lenient") as ann, stack.client("bob", "lenient") as bob:
+        said = (await ann.post("/api/ann/chat", json={"message": f"My key is {key}, keep it in mind."})).json()
+        own = await ann.get(f"/api/v1/tasks/{said['task_id']}/placeholders")
+        assert own.json()["placeholders"] == {"GITHUB_TOKEN_1": key}
+        asked = {
+            "specversion": "1.0",
+            "id": said["task_id"],
+            "source": "/bob",
+            "type": SUBMITTED,
+            "sessionid": said["conversation_id"],
+            "data": {"spec": {"prompt": "Which key was it?"}},
+        }
+        structured = {"Content-Type": "application/cloudevents+json"}
+        refused = (await bob.post("/api/v1/events", content=json.dumps(asked), headers=structured)).json()["task_id"]
+        assert (await ended(bob, refused))["reason"] == "unknown_session"
+        told = await bob.get(f"/api/v1/tasks/{refused}/placeholders")
+        assert told.json() == {"placeholders": {}, "lost": []}
 
 
 async def test_what_an_outside_agent_says_has_the_same_placeholders_in_its_event_as_in_the_result(stack: Stack) -> None:
