@@ -148,10 +148,11 @@ async def conversations(
     return await fetch(engine, statement)
 
 
-async def metrics_of(engine: AsyncEngine, session_id: str) -> SessionMetrics:
-    """Counts and sums over all tasks of the session."""
-    own = select(task.c.id).where(task.c.session_id == session_id)
-    tasks = select(func.count()).select_from(task).where(task.c.session_id == session_id).scalar_subquery()
+async def metrics_of(engine: AsyncEngine, row: SessionRow) -> SessionMetrics:
+    """Counts and sums over all tasks of the session; one of somebody else's that only named it is none of them."""
+    inside = (task.c.session_id == row.id, task.c.tenant == row.tenant, task.c.owner == row.owner)
+    own = select(task.c.id).where(*inside)
+    tasks = select(func.count()).select_from(task).where(*inside).scalar_subquery()
     calls = select(func.count()).select_from(tool_call).where(tool_call.c.task_id.in_(own)).scalar_subquery()
     statement: Select[Anything] = select(
         tasks,

@@ -34,7 +34,7 @@ class Showing:
         if "messages" in include:
             shown["messages"] = [_message(said) for said in await newest_messages(self._engine, row.id, _MOST)]
         if "metrics" in include:
-            shown["metrics"] = asdict(await metrics_of(self._engine, row.id))
+            shown["metrics"] = asdict(await metrics_of(self._engine, row))
         return json_answer(shown)
 
     async def page(self, wanted: SessionFilter, page: int, page_size: int) -> Response:

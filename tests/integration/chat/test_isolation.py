@@ -126,6 +126,8 @@ async def test_what_was_refused_gets_in_by_no_second_try(parlour: Parlour, stran
     answer = await stranger.http.post(f"{home}/retry")
     assert (answer.status_code, answer.json()["code"]) == (409, "refused"), answer.text
     assert len(parlour.guest.given) == called
+    whole = await secret.alice.http.get(f"/api/v1/sessions/{secret.session}?include=tasks&include=metrics")
+    assert whole.json()["metrics"]["tasks"] == len(whole.json()["tasks"]) == 1
 
 
 async def test_no_route_of_the_document_shows_it_whatever_id_is_put_where(
