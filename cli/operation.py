@@ -18,6 +18,7 @@ from deploy.local.passwords import kept_password
 from deploy.local.runtime import Runtime
 from deploy.local.settings import StackSettings
 from deploy.local.tokens import DAY, DEVELOPER_SCOPES, SCOPES, mint
+from events.agent import checked_tenant
 from events.errors import InvalidIdError
 from events.ids import checked_name
 
@@ -53,11 +54,11 @@ def token(
 ) -> None:
     """Mint a token that the local gateway accepts."""
     session = Session.of(context)
-    for name, value in (("owner", owner), ("tenant", tenant)):
-        try:
-            checked_name(value, name)
-        except InvalidIdError as error:
-            raise typer.BadParameter(error.detail, param_hint=f"--{name}") from None
+    try:
+        checked_name(owner, "owner")
+        checked_tenant(tenant)
+    except InvalidIdError as error:
+        raise typer.BadParameter(error.detail, param_hint=f"--{error.detail.partition(' ')[0]}") from None
     unknown = [name for given in scope or () for name in given.split() or [given] if name not in SCOPES]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r} is not one of {', '.join(SCOPES)}", param_hint="--scope")

@@ -5,7 +5,8 @@ from typing import ClassVar, Literal
 from pydantic import Field
 
 from events.base import EventData, JsonObject
-from events.ids import Name
+from events.errors import InvalidIdError
+from events.ids import Name, checked_name
 
 Tier = Literal["elite", "advanced", "competent", "trainee", "degraded"]
 LoadLevel = Literal["idle", "optimal", "high", "critical", "overloaded"]
@@ -13,9 +14,17 @@ Breaker = Literal["closed", "open", "half_open"]
 AgentStatus = Literal["active", "draining", "offline", "gone"]
 
 EVERYONE = "_"
-"""The tenant of the agents that run in processes of ours: they work for every tenant."""
+"""The tenant of the agents that run in processes of ours: they work for every tenant. No token names it, because every
+tenant sees what is said of its agents."""
 ENGINE_AGENT = "spec-engine"
 """The agent that runs refinements; its tasks are the consumer spec_engine's."""
+
+
+def checked_tenant(value: str) -> str:
+    """Return `value` if it is a name that a tenant may have, else raise InvalidIdError."""
+    if value == EVERYONE:
+        raise InvalidIdError(f"tenant must not be {EVERYONE}: that is the tenant of the agents of ours")
+    return checked_name(value, "tenant")
 
 
 def is_outside(agent_id: str) -> bool:

@@ -10,6 +10,7 @@ import jwt
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from events.agent import checked_tenant
 from events.errors import InvalidIdError
 from events.ids import checked_name
 from gateway.auth.keys import KeyRing, StaticKey, key_ring
@@ -152,7 +153,7 @@ def _principal(claims: dict[str, object]) -> Principal:
     if not math.isfinite(expires_at):
         raise ValueError("exp is not finite")
     return Principal(
-        tenant=checked_name(_text(claims.get("tenant")) or "", "tenant"),
+        tenant=checked_tenant(_text(claims.get("tenant")) or ""),
         owner=checked_name(_text(claims["sub"]) or "", "sub"),
         scopes=frozenset((_text(claims.get("scope")) or "").split()),
         expires_at=expires_at,

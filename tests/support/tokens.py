@@ -82,6 +82,7 @@ REFUSED: dict[str, Callable[[], str]] = {
     "empty sub": lambda: signed(sub=""),
     "no tenant": lambda: signed(tenant=None),
     "tenant with a wildcard": lambda: signed(tenant=">"),
+    "tenant of our own agents": lambda: signed(tenant="_"),
     "wrong audience": lambda: signed(aud="other"),
     "no audience": lambda: signed(aud=None),
     "wrong issuer": lambda: signed(iss="other"),

@@ -36,6 +36,12 @@ def test_a_scope_that_nothing_asks_for_is_misuse(scope: str) -> None:
     assert "ey" not in done.stdout
 
 
+@pytest.mark.parametrize("name", ["*", "a.b", "", "_"])
+def test_a_tenant_that_no_token_can_name_is_misuse(name: str) -> None:
+    done = run("--tenant", name)
+    assert (done.exit_code, "--tenant" in done.output) == (2, True), done.output
+
+
 @pytest.mark.parametrize("ttl", ["0", "-5", "inf", "nan", "1e30", "soon"])
 def test_a_lifetime_that_no_token_can_have_is_misuse(ttl: str) -> None:
     done = run("--ttl", ttl)
