@@ -130,4 +130,12 @@ class Sockets:
         origin = connection.headers.get("origin")
         if origin is None:
             return True
-        return origin in self._allowed_origins or urlsplit(origin).netloc == connection.headers.get("host")
+        return origin in self._allowed_origins or _host_of(origin) == connection.headers.get("host", "")
+
+
+def _host_of(origin: str) -> str | None:
+    """The host and port that an Origin names; None for what names none."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None

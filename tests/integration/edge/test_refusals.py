@@ -272,7 +272,7 @@ async def test_only_known_origins_open_a_socket(gateway: RunningGateway) -> None
     for origin in (ORIGIN, gateway.url):
         async with gateway.socket(origin=origin) as socket:
             assert (await socket.receive())["type"] == "hello"
-    for origin in ("https://evil.example", "null", f"{gateway.url}.evil.example"):
+    for origin in ("https://evil.example", "null", f"{gateway.url}.evil.example", "http://["):
         with pytest.raises(Exception, match="403"):
             async with gateway.socket(origin=origin):
                 pass
