@@ -106,7 +106,7 @@ class HttpWire(HttpToolsProtocol):
         self._is_over = True
         self._let_be()
         self.flow.resume_reading()
-        self.transport.write(_refusal(status))
+        self.transport.write(refusal(status, *_TOLD[status]))
         self._lingering = Lingering(self.loop, self.transport)
 
     def _be_patient(self) -> None:
@@ -163,7 +163,7 @@ class Line:
         self._wire.loop.call_later(_DROP_AFTER, self._wire.transport.abort)
 
 
-_CODES = {
+_TOLD = {
     HTTPStatus.BAD_REQUEST: ("bad_request", "This is not HTTP/1.1."),
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
         "headers_too_large",
@@ -172,9 +172,9 @@ _CODES = {
 }
 
 
-def _refusal(status: HTTPStatus) -> bytes:
+def refusal(status: HTTPStatus, code: str, detail: str) -> bytes:
     """A whole answer, for a request that never became one."""
-    answer = problem(Trail.start({"headers": []}), status, *_CODES[status], headers={"Connection": "close"})
+    answer = problem(Trail.start({"headers": []}), status, code, detail, headers={"Connection": "close"})
     lines = [f"HTTP/1.1 {status.value} {status.phrase}".encode()]
     lines += [b"%s: %s" % header for header in answer.raw_headers]
     return b"\r\n".join([*lines, b"", bytes(answer.body)])

@@ -5,20 +5,30 @@ thousands is encoded once here, and a receiver costs one `write`. Reading stays 
 """
 
 import asyncio
+from http import HTTPStatus
 
 from starlette.websockets import WebSocket
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import HeaderLineTooLong, RequestLineTooLong, TooManyHeaders
 from websockets.http11 import Request
 from websockets.protocol import State
 
 from events.cursor import Cursor
 from gateway.http.lingering import Lingering
+from gateway.http.protocol import refusal
 from gateway.http.stall import Stall
 from gateway.live.outlet import HIGH_WATER, Closing, resume_point
 
 _KEY = "ganglion.wire"
 _DROP_AFTER = 60.0
 """Seconds that a peer which reads nothing has to come and hear why it was sent away; then its socket is dropped."""
+
+_NO_OPENING = HTTPStatus.BAD_REQUEST, "bad_request", "A WebSocket is opened by a GET without a body."
+_TOO_LARGE = (
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    "headers_too_large",
+    "The request that opens a WebSocket has a line of more than 8 KiB, or more than 128 headers.",
+)
 
 
 class Wire(WebSocketsSansIOProtocol):
@@ -42,6 +52,25 @@ class Wire(WebSocketsSansIOProtocol):
         finally:
             self.loop.call_later(_DROP_AFTER, self.transport.abort)
 
+    def data_received(self, data: bytes) -> None:
+        """Read on; an opening that is none is answered, which uvicorn leaves out (asyncio.Protocol)."""
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse_opening(self.conn.handshake_exc)
+
+    def _refuse_opening(self, fault: Exception) -> None:
+        if self.lingering is not None:
+            self.lingering.heard()
+            return
+        told = _TOO_LARGE if isinstance(fault, RequestLineTooLong | HeaderLineTooLong | TooManyHeaders) else _NO_OPENING
+        self.transport.write(refusal(*told))
+        self._linger()
+
+    def _linger(self) -> None:
+        self.close_sent = True
+        self.lingering = Lingering(self.loop, self.transport)
+        self.close_timer = self.lingering.timer
+
     def handle_parser_exception(self) -> None:
         """Say what was wrong and read on: a close frame is lost if the rest of a message meets a closed socket.
 
@@ -55,9 +84,7 @@ class Wire(WebSocketsSansIOProtocol):
         assert said is not None  # noqa: S101 - the parser has put it there
         self.queue.put_nowait({"type": "websocket.disconnect", "code": said.code, "reason": said.reason})
         self.transport.write(b"".join(self.conn.data_to_send()))
-        self.close_sent = True
-        self.lingering = Lingering(self.loop, self.transport)
-        self.close_timer = self.lingering.timer
+        self._linger()
         self._read_on()
 
     def _read_on(self) -> None:

@@ -70,6 +70,30 @@ async def test_what_is_no_http_is_told_so_like_any_other_fault(gateway: RunningG
         assert await answer(reader) == (400, "bad_request")
 
 
+OPENING = (
+    b"%s /ws HTTP/1.1\r\nHost: gateway\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("opening", "told"),
+    [
+        (OPENING % (b"POST", b"Content-Length: 2\r\n") + b"{}", (400, "bad_request")),
+        (OPENING % (b"GET", b"Transfer-Encoding: chunked\r\n") + b"0\r\n\r\n", (400, "bad_request")),
+        (OPENING % (b"GET", b"X-Large: " + b"x" * 10_000 + b"\r\n"), (431, "headers_too_large")),
+        (OPENING % (b"GET", b"X-More: x\r\n" * 200), (431, "headers_too_large")),
+    ],
+    ids=["posted", "with a body", "a large line", "many lines"],
+)
+async def test_what_opens_no_socket_is_told_so_and_let_go(
+    gateway: RunningGateway, opening: bytes, told: tuple[int, str]
+) -> None:
+    async with connection(gateway) as (reader, writer):
+        writer.write(opening)
+        assert await answer(reader) == told
+
+
 @pytest.mark.parametrize("sent", [b"", b"\r\n", BEGINNING], ids=["nothing", "a line", "half a head"])
 async def test_who_sends_on_nothing_is_let_go(
     gateway: RunningGateway, monkeypatch: pytest.MonkeyPatch, sent: bytes
