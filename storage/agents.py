@@ -17,6 +17,9 @@ from storage.reading import fetch
 
 Anything = tuple[object, ...]
 
+_MARK = 16
+"""Of 64 hexadecimal digits."""
+
 RECENT = 1_000
 """Runs that an agent's figures are taken from."""
 
@@ -121,13 +124,37 @@ def hash_of(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-async def find_assignment(engine: AsyncEngine, tenant: str, agent_id: str, task_id: UUID) -> Assignment | None:
-    """The task, if it is or was last in the hands of this agent, which is not gone. Raises StoreUnavailableError."""
+def mark_of(token: str) -> str:
+    """What tells an agent's token from its others: the beginning of its hash, which opens nothing."""
+    return hash_of(token)[:_MARK]
+
+
+async def owner_by_line(engine: AsyncEngine, tenant: str, agent_id: str, token_mark: str) -> tuple[str, bool] | None:
+    """The agent's owner, and whether `token_mark` is that of its present token; None for one that is not there or gone.
+
+    Raises StoreUnavailableError.
+    """
+    named = (agent.c.id == f"{tenant}/{agent_id}", agent.c.outside, agent.c.status != "gone")
+    rows = await fetch(engine, select(agent.c.owner, _has_mark(token_mark)).where(*named))
+    return (rows[0][0], bool(rows[0][1])) if rows else None
+
+
+async def find_assignment(
+    engine: AsyncEngine, tenant: str, agent_id: str, token_mark: str, task_id: UUID
+) -> Assignment | None:
+    """The task, if it is or was last in the hands of this agent, which is not gone and came with its present token.
+
+    Raises StoreUnavailableError.
+    """
     columns = [task.c[shown.name] for shown in fields(Assignment)]
-    here = and_(agent.c.id == f"{tenant}/{agent_id}", agent.c.status != "gone")
+    here = and_(agent.c.id == f"{tenant}/{agent_id}", agent.c.status != "gone", _has_mark(token_mark))
     named = and_(task.c.id == task_id, task.c.tenant == tenant, task.c.agent_id == agent_id)
     rows = await fetch(engine, select(*columns).where(named, select(agent.c.id).where(here).exists()))
     return Assignment(*rows[0]) if rows else None
+
+
+def _has_mark(token_mark: str) -> ColumnElement[bool]:
+    return func.left(agent.c.token_hash, _MARK) == token_mark
 
 
 async def figures_of(engine: AsyncEngine, tenant: str, agent_id: str) -> Figures:

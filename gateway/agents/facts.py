@@ -29,9 +29,9 @@ from gateway.agents.errors import OutputTooLargeError
 from gateway.auth.sender import Kind
 from gateway.door.arrival import Arrival
 from gateway.door.rules import Rule, Said, read_said
-from gateway.errors import NotFoundError
+from gateway.errors import NotFoundError, UnauthorizedError
 from gateway.http.values import Whole
-from storage.agents import find_agent, find_assignment
+from storage.agents import find_assignment, owner_by_line
 from storage.reading import Database
 
 MAX_FACT = 700 * 1024
@@ -140,7 +140,7 @@ class RunRule:
         _must_fit(arrival.attributes.data)
         said = read_said(self._read, arrival)
         sender = arrival.sender
-        found = await find_assignment(self._engine, sender.tenant, sender.name, said.task_id)
+        found = await find_assignment(self._engine, sender.tenant, sender.name, sender.token_mark, said.task_id)
         if found is None:
             raise NotFoundError("There is no such task in your hands.")
         values = {name: getattr(said, name) for name in type(said).model_fields}
@@ -174,16 +174,19 @@ class SelfRule:
         self._engine = engine
 
     async def admit(self, arrival: Arrival) -> Event[EventData]:
-        """The event about the agent itself. Raises NotFoundError."""
+        """The event about the agent itself. Raises NotFoundError; UnauthorizedError if it was registered anew since."""
         said, sender = read_said(self._read, arrival), arrival.sender
-        row = await find_agent(self._engine, sender.tenant, sender.name)
-        if row is None or row.tenant != sender.tenant or row.status == "gone":
+        found = await owner_by_line(self._engine, sender.tenant, sender.name, sender.token_mark)
+        if found is None:
             raise NotFoundError("You are not registered.")
+        owner, is_present = found
+        if not is_present:
+            raise UnauthorizedError("You were registered anew since: another token is yours now.")
         return Event.first(
             self._make(sender.name, said),
             source=SOURCE,
             tenant=sender.tenant,
-            owner=row.owner,
+            owner=owner,
             event_id=arrival.event_id,
             traceparent=arrival.traceparent,
         )

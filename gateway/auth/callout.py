@@ -1,7 +1,8 @@
 """Who may connect to NATS from outside, and to do what: nats-server asks, we answer (NATS ADR-26, auth callout).
 
 A user connects with a Ganglion token (`token=`), an agent as `<tenant>.<agent_id>` with its agent token. Both come
-into the account OUTSIDE, with the rights of producers/permissions.py and until their token expires.
+into the account OUTSIDE, with the rights of producers/permissions.py: a user until its token expires, an agent for ten
+minutes, after which it comes again.
 """
 
 import asyncio
@@ -137,7 +138,7 @@ class Callout:
             checked_name(agent_id, "agent")
             if not await self._agents.verify(tenant, agent_id, given.password):
                 raise UnauthorizedError
-            return Sender.agent(tenant, agent_id)
+            return Sender.agent(tenant, agent_id, given.password)
         return Sender.of(await self._authenticator.principal(given.auth_token or given.password))
 
 

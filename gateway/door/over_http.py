@@ -106,7 +106,7 @@ class HttpDoor:
         tenant, _, agent_id = named.partition(".")
         if token is None or not await self._agents.verify(tenant, agent_id, token):
             raise UnauthorizedError
-        return Sender.agent(tenant, agent_id)
+        return Sender.agent(tenant, agent_id, token)
 
     async def _batch(self, sender: Sender, body: bytes, trail: Trail) -> Response:
         """Each event is taken for itself, in no particular order, and counts as a request."""

@@ -24,6 +24,7 @@ log = structlog.get_logger()
 
 ANSWER_WITHIN = 10.0
 _CONNECT_WITHIN = 5.0
+_NOT_BELIEVED = 401
 _document = TypeAdapter(JsonObject)
 
 Hear = Callable[[Msg], Awaitable[None]]
@@ -137,11 +138,16 @@ class Lines:
         pauses = Pauses()
         async with asyncio.timeout(within):
             while True:
+                line = await self.current()
                 try:
-                    line = await self.current()
                     return _receipt(await line.request(f"in.{registration.tenant}.{name}", sent))
                 except TryAgainError as error:
                     await asyncio.sleep(pauses.next(error.after))
+                except RefusedError as error:
+                    if error.status != _NOT_BELIEVED:
+                        raise
+                    await line.close()  # a new one tells whether the token is still good
+                    await asyncio.sleep(pauses.next())
 
     async def settle(self, message: Msg, word: bytes) -> None:
         """Acknowledge an assignment (`+ACK`) or say that it is worked on (`+WPI`), over whichever line there is.

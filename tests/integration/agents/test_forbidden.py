@@ -284,6 +284,24 @@ async def test_an_agent_that_is_gone_states_nothing_more_on_its_open_line(
         await scene.goes_on()
 
 
+async def test_a_line_that_was_opened_with_an_earlier_token_states_nothing(
+    agency: Agency, alice: httpx.AsyncClient
+) -> None:
+    async with intruding(agency, alice) as evil:
+        assert "event_id" in await evil.state("agent.heartbeat", {})
+        await alice.delete(f"/api/v1/agents/{EVIL}")
+        async with agency.http("bob") as bob:
+            offer = {"name": EVIL, "capabilities": ["answer"]}
+            assert (await bob.post("/api/v1/agents", json=offer)).status_code == 201
+            task_id = await agency.submit(bob)
+            await agency.becomes(bob, task_id, "assigned")
+            for name in ("agent.heartbeat", "agent.deregistered"):
+                assert (await evil.state(name, {}))["status"] == 401
+            started: Json = {"task_id": task_id, "attempt": 1, "execution_id": str(uuid.uuid4())}
+            assert (await evil.state("run.started", started))["status"] == 404
+            assert (await bob.get(f"/api/v1/agents/{EVIL}")).json()["status"] == "active"
+
+
 async def test_run_ids_are_no_secret_and_open_nothing(agency: Agency, alice: httpx.AsyncClient) -> None:
     async with at_work(agency, alice) as scene:
         assert str(run_id(uuid.UUID(scene.task_id), 1)) in str(await agency.said(scene.task_id))

@@ -269,11 +269,9 @@ async def test_a_cut_line_costs_nothing(agency: Agency, alice: httpx.AsyncClient
 async def test_who_registers_the_name_again_takes_over_and_the_other_ends(
     agency: Agency, alice: httpx.AsyncClient
 ) -> None:
-    first = await agency.start(NAME, shout)
-    await connected(first)
+    await connected(await agency.start(NAME, shout, beat=0.1))
     _, serving = agency.agents.pop()
     await connected(await agency.start(NAME, shout))
-    await cut(first)  # its token is asked for again only when it connects
     with pytest.raises(Exception, match="token is not taken"):
         await asyncio.wait_for(serving, 20)
     assert (await agency.becomes(alice, await agency.submit(alice), "succeeded"))["agent_id"] == NAME

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,12 +68,13 @@ def test_any_bytes_are_an_event_or_a_refusal(body: bytes) -> None:
 
 
 def test_a_sender_is_told_by_the_name_that_the_server_repeats() -> None:
-    for sender in (ALICE, Sender.agent("acme", "AGENT-1")):
+    for sender in (ALICE, Sender.agent("acme", "AGENT-1", "gat_acme.x")):
         info = json.dumps({"acc": "OUTSIDE", "user": sender.user_name})
         again = Sender.from_headers({"Nats-Request-Info": info})
-        assert (again.kind, again.tenant, again.name, again.scopes) == (
-            sender.kind,
-            sender.tenant,
-            sender.name,
-            sender.scopes,
-        )
+        assert (again.kind, again.tenant, again.name) == (sender.kind, sender.tenant, sender.name)
+        assert (again.scopes, again.token_mark) == (sender.scopes, sender.token_mark)
+
+
+def test_an_agents_line_is_asked_for_its_token_again_and_again() -> None:
+    sender = Sender.agent("acme", "AGENT-1", "gat_acme.x")
+    assert time.time() < sender.expires_at <= time.time() + 600

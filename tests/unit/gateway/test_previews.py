@@ -142,7 +142,9 @@ async def test_at_the_door_deltas_are_redacted_and_end_with_the_run(agent: Agent
 
     async def sends(data: EventData) -> None:
         given = {"specversion": "1.0", "id": str(new_id()), "source": "/agent", "type": data.event_type}
-        await door.take(Arrival.read(Sender.agent("t", "a"), {**given, "data": data.model_dump(mode="json")}))
+        await door.take(
+            Arrival.read(Sender.agent("t", "a", "gat_t.x"), {**given, "data": data.model_dump(mode="json")})
+        )
 
     for at in range(0, len(TEXT), 17):
         await sends(agent.event(TEXT[at : at + 17], at)[1])
