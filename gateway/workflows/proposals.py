@@ -1,5 +1,6 @@
 """/api/proposals: read them, compare them with the draft, decide them, and let others do so."""
 
+import asyncio
 from typing import Annotated
 from uuid import UUID
 
@@ -99,15 +100,17 @@ class Proposals:
         return await self.shown(found) if isinstance(found, ProposalRow) else json_answer(found)
 
     async def shown(self, row: ProposalRow) -> Response:
-        """The answer of GET."""
-        return json_answer(proposal_view(row, await self._texts(row)), 200, _etag(row))
+        """The answer of GET. The diff is made beside the event loop: it may take seconds."""
+        view = await asyncio.to_thread(proposal_view, row, await self._texts(row))
+        return json_answer(view, 200, _etag(row))
 
     async def diff(self, request: Request, proposal_id: ProposalId) -> Response:
         """Against the draft that it was made for."""
         found = await self._find(await self._access.principal(request, READ), proposal_id)
         if not isinstance(found, ProposalRow) or not has_files(found):
             raise NotReadyError
-        return Response(diff_of(found, await self._texts(found)), 200, _etag(found), f"{MEDIA_TYPE}; charset=utf-8")
+        text = await asyncio.to_thread(diff_of, found, await self._texts(found))
+        return Response(text, 200, _etag(found), f"{MEDIA_TYPE}; charset=utf-8")
 
     async def _find(self, principal: Principal, proposal_id: str) -> ProposalRow | View:
         """The row, or what is known before there is one."""

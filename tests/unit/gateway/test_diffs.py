@@ -98,6 +98,25 @@ def test_a_change_looks_as_diff_writes_it() -> None:
     )
 
 
+@pytest.mark.timeout(10)  # one of them alone took twenty seconds
+def test_files_whose_lines_are_much_alike_are_shown_as_replaced() -> None:
+    """Each blank line of one is like each of the other, and each match that is found leaves most of them to look at."""
+    old = "".join("\n" if n % 2 else f"old {n}\n" for n in range(20_000))
+    new = "".join("\n" if n % 2 else f"new {n}\n" for n in range(199))
+    before, after = {f"{n}.md": old for n in range(8)}, {f"{n}.md": new for n in range(8)}
+    diff = unified_diff(before, after)
+    assert diff.count("@@ -1,20000 +1,199 @@") == 8
+    assert applied(before, diff) == after
+
+
+def test_many_files_are_matched_together_no_longer_than_one() -> None:
+    old, new = "".join(f"{n}\n" for n in range(1_900)), "".join(f"{n}\n" for n in range(1_899))
+    before, after = {f"{n}.md": old for n in range(4)}, {f"{n}.md": new for n in range(4)}
+    diff = unified_diff(before, after)
+    assert (diff.count("@@ -1897,4 +1897,3 @@"), diff.count("@@ -1,1900 +1,1899 @@")) == (2, 2)
+    assert applied(before, diff) == after
+
+
 def test_files_too_long_to_match_are_shown_as_replaced() -> None:
     before = {"a.md": "".join(f"{n % 7}\n" for n in range(3_000))}
     after = {"a.md": "".join(f"{n % 5}\n" for n in range(3_000)) + "end"}
