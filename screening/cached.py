@@ -1,8 +1,9 @@
 """Examinations remembered for long texts; the store is handed in, and holds nothing that was written by anyone.
 
-A key is an HMAC of the text as it is (case and all), what was looked for, and the rules that looked; a value is places
-and kinds, with an HMAC of its own. Without the secret nobody can tell from a key whether a guessed text was screened,
-and nobody who can write to the store can have a text passed.
+A key is an HMAC of whose the text is, the text as it is (case and all), what was looked for, and the rules that looked;
+a value is places and kinds, with an HMAC of its own. Without the secret nobody can tell from a key whether a guessed
+text was screened, and nobody who can write to the store can have a text passed. Who sends a guessed text does not learn
+whether somebody else has written it.
 """
 
 from __future__ import annotations
@@ -65,15 +66,20 @@ class CachedScreener:
         texts = {field: text[: profile.max_chars] for field, text in fields.items()}
         examined: dict[str, Examination] = {}
         for bundle in bundles(with_keys(texts)):
-            examined |= await self._read(bundle)
+            examined |= await self._read(bundle, tenant)
         return judge(fields, without_keys(texts, examined), profile, self.screener.rules_version)
 
-    async def examine(self, text: str, checks: Checks = EVERYTHING, *, cached: bool = True) -> tuple[Examination, bool]:
-        """What is in the text, and whether the store knew it; `cached` False asks and tells the store nothing."""
+    async def examine(
+        self, text: str, checks: Checks = EVERYTHING, *, whose: str, cached: bool = True
+    ) -> tuple[Examination, bool]:
+        """What is in the text, and whether the store knew it from the same people (`whose`: a name of ours for them).
+
+        `cached` False asks and tells the store nothing.
+        """
         store = self._store if cached and len(text) >= WORTHWHILE else None
         if store is None:
             return await self._examine(text, checks), False
-        key = key_of(self._secret, text, checks, self.screener.rules_version)
+        key = key_of(self._secret, whose, text, checks, self.screener.rules_version)
         known = loaded(await store.get(key), len(text), self._secret, key)
         if known is not None:
             self.counts.hits += 1
@@ -83,8 +89,8 @@ class CachedScreener:
         await store.put(key, dumped(found, self._secret, key), FOUND_SECONDS if found.findings else CLEAN_SECONDS)
         return found, False
 
-    async def _read(self, bundle: Bundle) -> dict[str, Examination]:
-        whole, _ = await self.examine(bundle.text)
+    async def _read(self, bundle: Bundle, tenant: str) -> dict[str, Examination]:
+        whole, _ = await self.examine(bundle.text, whose=tenant)
         dealt = bundle.deal_out(whole, self.screener.examine)
         self.screener.familiar.remember(dict(bundle.parts), dealt)
         return dealt
@@ -95,9 +101,9 @@ class CachedScreener:
         return await asyncio.to_thread(self.screener.examine, text, checks)
 
 
-def key_of(secret: bytes, text: str, checks: Checks, rules_version: str) -> str:
-    """The key of one examination: other text, other checks, other rules, other key."""
-    head = f"{rules_version}\0{checks.data:d}{checks.injections:d}\0".encode()
+def key_of(secret: bytes, whose: str, text: str, checks: Checks, rules_version: str) -> str:
+    """The key of one examination: other people, other text, other checks, other rules, other key."""
+    head = f"{rules_version}\0{checks.data:d}{checks.injections:d}\0{whose}\0".encode()
     return hmac.new(secret, head + text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()
 
 

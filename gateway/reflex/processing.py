@@ -119,7 +119,8 @@ class Processing:
         began = perf_counter()
         screener = await self._screener()
         checks = Checks(data=asked.check_pii, injections=asked.check_injection)
-        found, known = await screener.examine(asked.text, checks, cached=asked.use_cache)
+        whose = f"{principal.tenant}/{principal.owner}"
+        found, known = await screener.examine(asked.text, checks, whose=whose, cached=asked.use_cache)
         profile = screener.screener.policy.profile(tenant=principal.tenant, kind="goal")
         verdict = judge({"text": asked.text}, {"text": found}, profile, screener.screener.rules_version)
         took = perf_counter() - began

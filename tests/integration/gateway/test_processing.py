@@ -91,6 +91,17 @@ async def test_fault_8_a_text_that_was_let_off_a_check_is_not_let_off_the_next_t
     assert not (await processed(admin, text, use_cache=False)).cache_hit
 
 
+@pytest.mark.parametrize(("owner", "tenant"), [("bob", "acme"), ("alice", "other")])
+async def test_nobody_learns_whether_somebody_else_has_sent_the_same_text(
+    running: RunningGateway, admin: httpx.AsyncClient, owner: str, tenant: str
+) -> None:
+    text = f"{LONG} What {owner} of {tenant} may not know is that alice has written this."
+    await processed(admin, text)
+    async with running.client(token(owner, tenant=tenant)) as stranger:
+        assert not (await processed(stranger, text)).cache_hit
+    assert (await processed(admin, text)).cache_hit
+
+
 async def test_fault_8_a_text_in_other_case_is_another_text(admin: httpx.AsyncClient) -> None:
     assert (await processed(admin, f"{LONG} {KEY.lower()}")).status == "success"
     assert (await processed(admin, f"{LONG} {KEY}")).status == "blocked"

@@ -23,15 +23,16 @@ class Kept:
 
 def test_fault_8_another_text_case_check_rule_or_secret_is_another_key() -> None:
     keys = {
-        key_of(SECRET, "Text", EVERYTHING, "1"),
-        key_of(SECRET, "text", EVERYTHING, "1"),
-        key_of(SECRET, "Text ", EVERYTHING, "1"),
-        key_of(SECRET, "Text", Checks(data=False), "1"),
-        key_of(SECRET, "Text", Checks(injections=False), "1"),
-        key_of(SECRET, "Text", EVERYTHING, "2"),
-        key_of(b"j" * 32, "Text", EVERYTHING, "1"),
+        key_of(SECRET, "acme", "Text", EVERYTHING, "1"),
+        key_of(SECRET, "acme", "text", EVERYTHING, "1"),
+        key_of(SECRET, "acme", "Text ", EVERYTHING, "1"),
+        key_of(SECRET, "acme", "Text", Checks(data=False), "1"),
+        key_of(SECRET, "acme", "Text", Checks(injections=False), "1"),
+        key_of(SECRET, "acme", "Text", EVERYTHING, "2"),
+        key_of(SECRET, "other", "Text", EVERYTHING, "1"),
+        key_of(b"j" * 32, "acme", "Text", EVERYTHING, "1"),
     }
-    assert len(keys) == 7
+    assert len(keys) == 8
 
 
 async def test_fault_8_what_other_rules_found_is_not_taken_over(screener: Screener) -> None:
@@ -39,4 +40,4 @@ async def test_fault_8_what_other_rules_found_is_not_taken_over(screener: Screen
     newer = screener.under(screener.policy)
     newer.rules_version = "newer"
     readers = [CachedScreener(one, store, SECRET) for one in (screener, screener, newer)]
-    assert [(await one.examine(LONG))[1] for one in readers] == [False, True, False]
+    assert [(await one.examine(LONG, whose="acme"))[1] for one in readers] == [False, True, False]
