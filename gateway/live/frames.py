@@ -8,6 +8,7 @@ import orjson
 
 from events.base import CATALOGUE
 from events.cursor import Cursor
+from events.run import RUN_EVENTS
 from events.task import FINAL, STATE_EVENTS
 from gateway.live.rooms import Ids, keys_of
 
@@ -15,7 +16,11 @@ _FINAL_EVENTS = frozenset(f"task.{status}" for status in FINAL)
 _STATE_EVENTS = frozenset(f"task.{status}" for status in STATE_EVENTS)
 SETTLED = frozenset(f"proposal.{state}" for state in ("pending", "approved", "rejected", "superseded", "expired"))
 """From these on GET shows what became of a refinement."""
-_HIDDEN = {"agent.registered": ("token_hash",), "task.checked": ("sealed",)}
+_HIDDEN = {
+    "agent.registered": ("token_hash",),
+    "task.checked": ("sealed",),
+    **{f"run.{fact.event_name}": ("sealed",) for fact in RUN_EVENTS},
+}
 """Members of an event's data that no subscriber sees, not even its owner."""
 
 
