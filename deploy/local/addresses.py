@@ -12,6 +12,7 @@ from producers.permissions import ADMIN, CALLOUT, GATEWAY
 
 ENGINE_CLIENT = "spec_engine"
 """The consumer, and user of NATS, that talks to the engine."""
+_SIGNS = "GANGLION_JWT_SECRET"
 
 
 @dataclass(frozen=True)
@@ -58,16 +59,17 @@ class Addresses:
         return None if self.metrics_port is None else f"http://{_dialled(self.host)}:{self.metrics_port}/metrics"
 
     def environment(self, inherited: Mapping[str, str], nats_users: tuple[str, ...] = ()) -> dict[str, str]:
-        """What the process of a role with these users of NATS finds in its environment."""
+        """What the process of a role with these users of NATS finds in its environment; without any, of all of them."""
+        verifies = not nats_users or GATEWAY in nats_users
         return {
-            **inherited,
+            **_without_signature(inherited),
+            **({_SIGNS: self.jwt_secret} if verifies else {}),
             **self._nats(nats_users),
             **(self.engine.environment if self.engine and ENGINE_CLIENT in nats_users else {}),
             **({"GANGLION_SEAL_KEYS": self.seal_keys} if self.seal_keys and ADMIN not in nats_users else {}),
             **self._metrics(nats_users),
             "DATABASE_URL": self.database_url,
             "REDIS_URL": self.redis_url,
-            "GANGLION_JWT_SECRET": self.jwt_secret,
             "GANGLION_HOST": self.host,
             "GANGLION_PORT": str(self.gateway_port),
             "PYTHONUNBUFFERED": "1",
@@ -77,7 +79,7 @@ class Addresses:
         """What the engine finds in its own: its place and the database; it talks to nothing else of ours."""
         assert self.engine is not None  # noqa: S101  # whoever starts an engine has chosen its place
         return {
-            **inherited,
+            **_without_signature(inherited),
             "DATABASE_URL": self.database_url,
             "SPEC_ENGINE_HOST": LOOPBACK,
             "SPEC_ENGINE_PORT": str(urlsplit(self.engine.url).port),
@@ -103,6 +105,11 @@ class Addresses:
         if nodes := self.nats_url.count(","):
             given["GANGLION_LOG_REPLICAS"] = str(nodes + 1)
         return given | ({"NATS_ISSUER_SEED": self.nats_secrets.issuer_seed} if CALLOUT in nats_users else {})
+
+
+def _without_signature(inherited: Mapping[str, str]) -> dict[str, str]:
+    """Who holds the secret can be anybody: only who verifies tokens is given it."""
+    return {name: value for name, value in inherited.items() if name != _SIGNS}
 
 
 def _dialled(host: str) -> str:
