@@ -15,11 +15,12 @@ from nats.errors import Error as NatsError
 from events import trace
 from events.base import TYPE_PREFIX
 from events.codec import attributes_in, is_structured, lowered
-from events.errors import GanglionError, OverloadedError
+from events.errors import GanglionError
 from gateway.auth.rates import Rates
 from gateway.auth.sender import Sender
 from gateway.door.arrival import Arrival, data_of, structured
 from gateway.door.door import Door, Receipt
+from gateway.door.shares import Shares
 from gateway.encoding import to_json
 from gateway.errors import BUG, PROBLEM, Fault, InvalidBodyError, UnauthorizedError, refusal_of
 from gateway.trail import Trail
@@ -27,7 +28,7 @@ from producers.permissions import GATEWAY, REQUESTS
 
 log = structlog.get_logger()
 
-_AT_ONCE = 256
+_AT_ONCE = 512
 _FINISH_WITHIN = 5.0
 _ACCEPTED = "202"
 _JSON = "application/json"
@@ -42,6 +43,7 @@ class NatsDoor:
         self._door = door
         self._rates = rates
         self._answering: set[asyncio.Task[None]] = set()
+        self._shares = Shares()
 
     async def run(self, client: Client) -> None:
         """Serve until cancelled, then finish what is in hand."""
@@ -72,12 +74,11 @@ class NatsDoor:
         """What a request is answered with; never raises."""
         headers = message.headers or {}
         trail = Trail(secrets.token_hex(16), trace.parse(headers.get("traceparent")) or trace.start())
-        if len(self._answering) > _AT_ONCE:
-            return _refused(trail, OverloadedError())
         try:
             sender = Sender.from_headers(headers)
-            await self._rates.take(sender.principal)
-            return _accepted(await self._door.take(_arrival(message, headers, sender, trail)))
+            with self._shares.taken(sender.tenant, of=_AT_ONCE):
+                await self._rates.take(sender.principal)
+                return _accepted(await self._door.take(_arrival(message, headers, sender, trail)))
         except GanglionError as error:
             return _refused(trail, error)
         except Exception:  # a bug: its traceback goes to the log, nothing of it to the client

@@ -16,9 +16,10 @@ from nats.errors import Error as NatsError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from events.cursor import Cursor
-from events.errors import GanglionError, OverloadedError
+from events.errors import GanglionError
 from gateway.auth.bearer import READ
 from gateway.auth.sender import Sender
+from gateway.door.shares import Shares
 from gateway.encoding import to_json
 from gateway.errors import InvalidBodyError, UnauthorizedError, faults_of
 from gateway.live.admission import Admission
@@ -33,7 +34,7 @@ log = structlog.get_logger()
 
 LASTS = 60.0
 _HEARTBEAT = 10.0
-_AT_ONCE = 2_000
+AT_ONCE = 4_000
 
 
 class WatchRequest(BaseModel):
@@ -86,6 +87,7 @@ class NatsWatch:
         self._admission = admission
         self._replayer = replayer
         self._watching: dict[asyncio.Task[None], QueueOutlet] = {}
+        self._shares = Shares()
 
     async def run(self, client: Client) -> None:
         """Serve until cancelled; who is watching then is told to come again."""
@@ -109,10 +111,14 @@ class NatsWatch:
 
     async def _serve(self, client: Client, message: Msg, outlet: QueueOutlet) -> None:
         try:
-            watch = await self._open(message, outlet)
+            sender = _sender_of(message)
+            with self._shares.taken(sender.tenant, of=AT_ONCE):
+                await self._watch(client, message, outlet, sender)
         except GanglionError as error:
             await _say(client, message, _refusal(error))
-            return
+
+    async def _watch(self, client: Client, message: Msg, outlet: QueueOutlet, sender: Sender) -> None:
+        watch = await self._open(message, outlet, sender)
         ending = asyncio.get_running_loop().call_later(LASTS, outlet.close, 1012, "again")
         try:
             await _pump(client, message, watch)
@@ -120,14 +126,8 @@ class NatsWatch:
             ending.cancel()
             self._replayer.stop(watch.subscription)
 
-    async def _open(self, message: Msg, outlet: QueueOutlet) -> _Watch:
+    async def _open(self, message: Msg, outlet: QueueOutlet, sender: Sender) -> _Watch:
         """Raises a GanglionError if this sender may not watch this room."""
-        if len(self._watching) > _AT_ONCE:
-            raise OverloadedError
-        sender = Sender.from_headers(message.headers)
-        if sender.kind != "user" or message.subject.split(".")[1:] != [sender.tenant]:
-            raise UnauthorizedError
-        sender.principal.must(READ)
         try:
             asked = WatchRequest.model_validate_json(message.data)
         except ValidationError as error:
@@ -138,6 +138,15 @@ class NatsWatch:
         subscription = Subscription(found.room, outlet, encoding)
         self._replayer.start(subscription, after, ended=found.ended)
         return _Watch(subscription, outlet, encoding, asked.after)
+
+
+def _sender_of(message: Msg) -> Sender:
+    """Who may watch something of its tenant. Raises UnauthorizedError, MissingScopeError."""
+    sender = Sender.from_headers(message.headers)
+    if sender.kind != "user" or message.subject.split(".")[1:] != [sender.tenant]:
+        raise UnauthorizedError
+    sender.principal.must(READ)
+    return sender
 
 
 async def _pump(client: Client, message: Msg, watch: _Watch) -> None:

@@ -78,7 +78,7 @@ async def test_cuts_are_survived_without_a_loss_or_a_repeat(kind: str, doorstep:
 async def test_who_is_refused_for_now_waits_before_it_asks_again(
     doorstep: Doorstep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watching, "_AT_ONCE", -1)
+    monkeypatch.setattr(watching, "AT_ONCE", -1)
     said: list[str] = []
     async with way("nats", doorstep) as proxy, EventProducer(url_of(proxy), token(), say=said.append) as producer:
         task = await producer.submit("Not now.")

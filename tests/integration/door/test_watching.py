@@ -84,6 +84,17 @@ async def test_nobody_watches_another_owners_task_or_without_the_scope(doorstep:
         assert [frame["code"] for frame in await frames(writer, room=room, after="0")] == ["missing_scope"]
 
 
+async def test_a_tenant_that_watches_all_it_may_leaves_room_for_others(
+    doorstep: Doorstep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "AT_ONCE", 4)
+    async with doorstep.outsider() as alice, doorstep.outsider("eve", tenant="other") as eve:
+        held = [watch(alice, room="tasks") for _ in range(2)]
+        assert [(await anext(one))["type"] for one in held] == ["subscribed"] * 2
+        assert (await frames(alice, room="tasks"))[0]["code"] == "overloaded"
+        assert (await anext(watch(eve, room="tasks")))["type"] == "subscribed"
+
+
 async def test_a_watch_ends_after_a_while_with_where_to_go_on(
     doorstep: Doorstep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
