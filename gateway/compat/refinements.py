@@ -53,7 +53,7 @@ class RefinementSocket(CompatSocket):
         """The first frame is the run's."""
         return ()
 
-    def event(self, room: Room, frame: Frame) -> Iterator[Fields]:  # noqa: ARG002 - there is one room
+    def event(self, room: Room, frame: Frame) -> Iterator[Fields]:
         """What the run does, then how it ended."""
         if self._ended:
             return
@@ -67,7 +67,7 @@ class RefinementSocket(CompatSocket):
             if data.get("note"):
                 yield _frame("on_state_update", {"messages": data["note"]})
         elif frame.event == "run.files":
-            yield from self._snapshot(data, whole["time"])
+            yield from self._snapshot(f"{room.tenant}/{room.owner}", data, whole["time"])
         elif frame.event == "run.finished":
             yield from self._last_words(data)
         else:
@@ -79,14 +79,14 @@ class RefinementSocket(CompatSocket):
         if not self._ended:
             yield _frame("on_llm_stream", {"raw_event": text})
 
-    def _snapshot(self, data: Data, at: object) -> Iterator[Fields]:
+    def _snapshot(self, whose: str, data: Data, at: object) -> Iterator[Fields]:
         """All files, under absolute paths and with every text: the bus sends only those that changed."""
         files = data.get("files")
         if not isinstance(files, dict):
             return
         for file in files.values():
             if file.get("content") is not None:
-                self._surroundings.texts.keep(file["sha256"], file["content"])
+                self._surroundings.texts.keep(whose, file["sha256"], file["content"])
         if data.get("part"):
             return
         seen = {path: self._seen(path, file["sha256"], at) for path, file in files.items()}
@@ -94,7 +94,7 @@ class RefinementSocket(CompatSocket):
         texts = self._surroundings.texts
         shown = {
             f"/{path}": {
-                "content": (texts.get(one.sha256) or "").split("\n"),
+                "content": (texts.get(whose, one.sha256) or "").split("\n"),
                 "created_at": one.created_at,
                 "modified_at": one.modified_at,
             }

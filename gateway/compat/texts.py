@@ -1,4 +1,7 @@
-"""Texts of files by their digest, for all connections together: a snapshot names what it does not repeat."""
+"""Texts of files by their digest, for all connections together: a snapshot names what it does not repeat.
+
+An agent may name any digest: one that is not of its task's owner opens nothing.
+"""
 
 from collections import OrderedDict
 
@@ -10,21 +13,23 @@ class Texts:
 
     def __init__(self, limit: int = MAX_CHARACTERS) -> None:
         self._limit = limit
-        self._texts: OrderedDict[str, str] = OrderedDict()
+        self._texts: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._size = 0
 
-    def keep(self, sha256: str, text: str) -> None:
-        """Remember a text."""
-        if sha256 in self._texts:
-            self._texts.move_to_end(sha256)
+    def keep(self, whose: str, sha256: str, text: str) -> None:
+        """Remember a text of somebody's."""
+        key = (whose, sha256)
+        if key in self._texts:
+            self._texts.move_to_end(key)
             return
-        self._texts[sha256] = text
+        self._texts[key] = text
         self._size += len(text)
         while self._size > self._limit and len(self._texts) > 1:
             self._size -= len(self._texts.popitem(last=False)[1])
 
-    def get(self, sha256: str) -> str | None:
-        """The text with this digest, if it is remembered."""
-        if sha256 in self._texts:
-            self._texts.move_to_end(sha256)
-        return self._texts.get(sha256)
+    def get(self, whose: str, sha256: str) -> str | None:
+        """The text of somebody's with this digest, if it is remembered."""
+        key = (whose, sha256)
+        if key in self._texts:
+            self._texts.move_to_end(key)
+        return self._texts.get(key)
