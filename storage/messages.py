@@ -52,7 +52,7 @@ _CALL = func.jsonb_build_object(
 )
 _CALLS = (
     select(func.jsonb_agg(aggregate_order_by(_CALL, tool_call.c.seq)))
-    .where(tool_call.c.execution_id == message.c.execution_id)
+    .where(tool_call.c.execution_id == message.c.execution_id, tool_call.c.task_id == message.c.task_id)
     .scalar_subquery()
 )
 _MESSAGES: Select[Anything] = select(

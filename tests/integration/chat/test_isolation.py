@@ -7,6 +7,8 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import cast
+from uuid import UUID
 
 import httpx
 import pytest
@@ -15,7 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from gateway.compat.routes import PATHS
-from tests.support.parlour import Parlour, Talker, id_of, texts
+from tests.support.parlour import Json, Parlour, Talker, id_of, texts
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -128,6 +130,20 @@ async def test_what_was_refused_gets_in_by_no_second_try(parlour: Parlour, stran
     assert len(parlour.guest.given) == called
     whole = await secret.alice.http.get(f"/api/v1/sessions/{secret.session}?include=tasks&include=metrics")
     assert whole.json()["metrics"]["tasks"] == len(whole.json()["tasks"]) == 1
+
+
+async def test_an_execution_id_that_another_task_uses_too_puts_none_of_its_tools_here(
+    parlour: Parlour, stranger: Talker, secret: Secret
+) -> None:
+    """Agents draw these ids, and one may always say the same."""
+    other = (await stranger.say("my own"))["task_id"]
+    copied = (
+        "INSERT INTO tool_call SELECT execution_id, 99, run_id, $2, 'theirs', '{}', NULL, 'succeeded', called_at"
+        " FROM tool_call WHERE task_id = $1"
+    )
+    await parlour.bus.database.execute(copied, UUID(secret.task), UUID(str(other)))
+    answer = cast("list[Json]", (await secret.alice.history(secret.session))["messages"])[1]
+    assert [call["tool_name"] for call in cast("list[Json]", answer["tool_calls"])] == ["look_up"]
 
 
 async def test_no_route_of_the_document_shows_it_whatever_id_is_put_where(
