@@ -1,7 +1,7 @@
 """What outside agents state at the door: of their own assignments only, stamped from the task's own row."""
 
 from collections.abc import Callable
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 import orjson
@@ -37,13 +37,15 @@ from storage.reading import Database
 MAX_FACT = 700 * 1024
 _MAX_SPENT = 2**53
 """Up to here every reader of JSON counts exactly."""
+_Number = Annotated[Whole, Field(ge=1, lt=2**31)]
+"""What the database keeps as a number in an order; a larger one would be an event that nobody can fold."""
 
 
 class RunSaid(Said):
     """What every fact of a run names."""
 
     task_id: UUID
-    attempt: Whole = Field(ge=1)
+    attempt: _Number
     execution_id: UUID
 
 
@@ -62,7 +64,7 @@ class UsageSaid(Usage):
 class ProgressSaid(RunSaid):
     """The agent lives."""
 
-    seq: Whole = Field(ge=1)
+    seq: _Number
     percent: float | None = Field(default=None, ge=0, le=100)
     note: str | None = Field(default=None, max_length=2_000)
     usage: UsageSaid | None = None
@@ -71,7 +73,7 @@ class ProgressSaid(RunSaid):
 class FilesSaid(RunSaid):
     """All files as they are now, or one large one alone (`part`)."""
 
-    snapshot_seq: Whole = Field(ge=1)
+    snapshot_seq: _Number
     files: dict[str, File] = Field(max_length=500)
     part: bool = False
 
@@ -79,7 +81,7 @@ class FilesSaid(RunSaid):
 class ToolCalledSaid(RunSaid):
     """A tool was used."""
 
-    seq: Whole = Field(ge=1)
+    seq: _Number
     tool: str = Field(min_length=1, max_length=200)
     parameters: JsonObject = Field(default_factory=dict)
     result: JsonObject | None = None

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from events.ids import new_id
 from events.run import RunFinished, Usage
-from gateway.agents.facts import FinishedSaid, ProgressSaid
+from gateway.agents.facts import FilesSaid, FinishedSaid, ProgressSaid, RunSaid, StartedSaid, ToolCalledSaid
 
 
 def _said(usage: dict[str, float]) -> str:
@@ -56,3 +56,17 @@ def test_what_was_kept_before_codes_had_a_bound_can_still_be_read() -> None:
     kept = RunFinished.model_validate_json(json.dumps(old))
     assert kept.error is not None
     assert kept.error.code.startswith("not a code")
+
+
+@pytest.mark.parametrize("number", [0, 2**31, 10**30])
+def test_a_number_that_no_row_holds_is_refused_before_it_is_an_event(number: int) -> None:
+    named = {"task_id": str(new_id()), "attempt": 1, "execution_id": str(new_id())}
+    facts: list[tuple[type[RunSaid], dict[str, object]]] = [
+        (StartedSaid, {"attempt": number}),
+        (ProgressSaid, {"seq": number}),
+        (ToolCalledSaid, {"seq": number, "tool": "find"}),
+        (FilesSaid, {"snapshot_seq": number, "files": {}}),
+    ]
+    for said, more in facts:
+        with pytest.raises(ValidationError):
+            said.model_validate_json(json.dumps({**named, **more}))
