@@ -64,7 +64,8 @@ class Reader:
             clear = folded
             readings = [self._unfolded(base, mixed=disguise.mixed > 0)]
             rules, hits = self._matcher.candidates(clear.raw, _INJECTIONS)
-            readings.append(Reading(clear, rules, scored=disguise.mixed > 0))
+            scored = disguise.mixed > 0 or self._characters.is_marked(base.text)
+            readings.append(Reading(clear, rules, scored=scored))
         if hits:
             disguise = self._uncover(clear, {self._names[index] for index in hits}, readings, disguise)
         return readings, disguise

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from importlib import resources
 
 import numpy as np
+from numpy.typing import NDArray
 
 from screening.matching.pattern import Pattern
 from screening.text.growth import Growth, Widths
-from screening.text.hiding import Codes, hidden
+from screening.text.hiding import CONTROLS, INVISIBLE, SELECTORS, TAGS, Codes, hidden, smuggled
+from screening.text.letters import look_alikes, unaccented
 from screening.text.views import Offsets, View
 
 _CODES = 0x110000
 _WIDEST = 4
 _GROWTH = 3.1
 _SEVERAL = 100
-_INVISIBLE = frozenset([
-    173, 847, 1564, 4447, 4448, 6068, 6069, 6158, 12644, 65279, 65440, 65532, *range(8203, 8208),
-    *range(8234, 8239), *range(8288, 8304), *range(65024, 65040), *range(768, 880), *range(6155, 6158),
-    *range(119155, 119163), *range(917760, 918000),
-])  # fmt: skip
 _BREAKS = {"\u2028": "\n", "\u2029": "\n", "\x85": "\n", "\x0b": "\n", "\x0c": "\n"}
-_TAGS = range(0xE0000, 0xE0080)
-_VANISHING = _INVISIBLE.union(_TAGS)
-_OTHER = r"[\x{250}-\x{2AF}\x{370}-\x{52F}\x{10A0}-\x{13FF}\x{1D00}-\x{1D7F}\x{2C80}-\x{2CFF}\x{A4D0}-\x{A4FF}]"
-_BOXED = r"[\x{1F130}-\x{1F18A}\x{1F1E6}-\x{1F1FF}]{4}|[\x{250}-\x{2AF}\x{1D00}-\x{1D7F}]{3}"
-_SCRIPTS = (
-    *((0x250, 0x2AF), (0x370, 0x52F), (0x10A0, 0x13FF), (0x1D00, 0x1D7F), (0x2C80, 0x2CFF), (0xA4D0, 0xA4FF)),
-    *((0x1F130, 0x1F18A), (0x1F1E6, 0x1F1FF)),
+_VANISHING = INVISIBLE.union(TAGS)
+_FOREIGN = (
+    *((0x250, 0x2AF), (0x370, 0x58F), (0x10A0, 0x13FF), (0x1400, 0x167F), (0x16A0, 0x16F8), (0x1D00, 0x1D7F)),
+    *((0x2C80, 0x2CFF), (0x2D30, 0x2D7F), (0xA4D0, 0xA4FF), (0xAB30, 0xABBF), (0x10280, 0x1035F), (0x10400, 0x1052F)),
+    *((0x118A0, 0x118FF), (0x16F00, 0x16F9F)),
 )
-_MIXED = Pattern(f"[A-Za-z]{_OTHER}|{_OTHER}[A-Za-z]|{_BOXED}")
+_SQUARES = ((0x1F130, 0x1F18A), (0x1F1E6, 0x1F1FF))
+_SCRIPTS = (*_FOREIGN, *_SQUARES)
+_OTHER = "[" + "".join(f"\\x{{{first:X}}}-\\x{{{last:X}}}" for first, last in _FOREIGN) + "]"
+_BOX = "[" + "".join(f"\\x{{{first:X}}}-\\x{{{last:X}}}" for first, last in _SQUARES) + "]"
+_BOXED = f"(?:{_BOX} ?){{3}}{_BOX}|[\\x{{250}}-\\x{{2AF}}\\x{{1D00}}-\\x{{1D7F}}]{{3}}"
+_DISUSED = r"[\x{261}\x{475}\x{501}\x{51B}\x{51D}]"
+"""Letters that look Latin and that hardly any language writes: between Cyrillic ones they are there to be misread."""
+_MIXED = Pattern(rf"[A-Za-z]{_OTHER}|{_OTHER}[A-Za-z]|{_BOXED}|\p{{Cyrillic}}{_DISUSED}|{_DISUSED}\p{{Cyrillic}}")
+_PARENTHESIZED = (*range(0x249C, 0x24B6), *range(0x1F110, 0x1F12A))
+_AS_IT_IS = {0x3F9: "\u03f9"}
+"""A sigma without its look: NFKC knows what it means, a reader sees a C."""
 _KNOWN, _LETTER, _WIDTH = 1, 2, 2
 _MOST = 8
 
@@ -40,48 +44,24 @@ def _forms(chars: str) -> list[str]:
     """What each character stands for; a line each, so that none of them joins with the next."""
     forms = unicodedata.normalize("NFKC", "\n".join(chars)).split("\n")
     return [
-        _replacement(char) if char.isdigit() or char in _BREAKS or ord(char) in _VANISHING else form[:_WIDEST]
+        _replacement(char) if char.isdigit() or char in _BREAKS or ord(char) in _VANISHING else _form(ord(char), form)
         for char, form in zip(chars, forms, strict=True)
     ]
+
+
+def _form(code: int, form: str) -> str:
+    """The compatibility form; of a letter in brackets the letter."""
+    return form[1:2] if code in _PARENTHESIZED else _AS_IT_IS.get(code, form[:_WIDEST])
 
 
 def _replacement(char: str) -> str:
     """What a character stands for that normalisation leaves as it is."""
     code = ord(char)
-    if code in _TAGS:
+    if code in TAGS:
         return chr(code - 0xE0000) if 0x20 <= code - 0xE0000 < 0x7F else ""
-    if code in _INVISIBLE:
+    if code in INVISIBLE:
         return ""
     return _BREAKS.get(char) or str(unicodedata.digit(char))
-
-
-def _look_alikes() -> dict[int, str]:
-    table: dict[int, str] = {}
-    for line in (resources.files("screening") / "data" / "confusables.tsv").read_text("utf-8").splitlines():
-        letter, mark, others = line.partition("\t")
-        if mark and not line.startswith("#"):
-            table |= dict.fromkeys(map(ord, others), letter)
-    return table
-
-
-def _unaccented() -> dict[int, str]:
-    """Latin letters with marks, by their base letter; and the combining marks themselves, which vanish in place."""
-    table: dict[int, str] = {}
-    for code in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)):
-        base = unicodedata.normalize("NFD", chr(code))[0]
-        if base.isascii():
-            table[code] = base
-    return table | {
-        0x131: "i",
-        0xF8: "o",
-        0xD8: "O",
-        0x142: "l",
-        0x141: "L",
-        0x111: "d",
-        0xDF: "s",
-        0xE6: "a",
-        0x153: "o",
-    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +86,20 @@ class Characters:
         self._long: dict[int, str] = {}
         for first, last in _SCRIPTS:
             self._traits[first : last + 1] |= _LETTER
-        accents = _unaccented()
+        self._vanishing = np.ones(128, np.bool_)
+        self._vanishing[[code for code in range(127) if code not in INVISIBLE]] = False
+        accents = unaccented()
         self._accents = _table(accents)
-        self._alike = _table({**accents, **_look_alikes()})
+        self._alike = _table({**accents, **look_alikes()})
 
     def base(self, text: str) -> tuple[View, Disguise]:
         """NFKC, ASCII digits, tags made visible and invisible characters gone; what that took."""
-        if text.isascii():
-            return View(text), Disguise()
+        raw = text.encode("utf-8", "replace")
+        controlled = len(raw.translate(None, CONTROLS)) < len(raw)
+        if text.isascii() and not controlled:
+            return View(text, raw=raw), Disguise()
         codes = _codes(text)
-        places = np.flatnonzero(codes > 127)
+        places = np.flatnonzero(self._vanishing[np.minimum(codes, 127)] if controlled else codes > 127)
         foreign = codes[places]
         traits = self._traits[foreign]
         if not (traits & _KNOWN).all():
@@ -124,6 +108,7 @@ class Characters:
         mixed = bool((traits & _LETTER).any())
         widths: Widths = (traits >> _WIDTH).astype(np.uint8, copy=False)
         target = self._target[foreign]
+        tags = self._told(foreign, target, widths)
         first = codes.copy()
         first[places] = target
         if (widths == 1).all():
@@ -133,11 +118,20 @@ class Characters:
             widths = np.minimum(widths, 1, dtype=np.uint8)  # made to swell: the first character of each form must do
         result, origin = self._grown(codes, first, places, widths)
         disguise = Disguise(
-            tags=int(((foreign > 0xE0020) & (foreign < 0xE007F)).sum()),
+            tags=tags,
             invisible=hidden(codes, places[widths == 0]),
             mixed=_count(_MIXED, result) if mixed else 0,
         )
         return View(result, origin=origin), disguise
+
+    def _told(self, foreign: Codes, target: Codes, widths: Widths) -> int:
+        """Make visible what variation selectors spell; how many characters of hidden text there are with the tags."""
+        if not len(foreign) or foreign.max() < TAGS.start:
+            return 0
+        spelt = smuggled(foreign)
+        target[spelt] = foreign[spelt] - np.uint32(SELECTORS.start - 16)
+        widths[spelt] = 1
+        return int(((foreign > TAGS.start + 0x20) & (foreign < TAGS.stop - 1) | spelt).sum())
 
     def _grown(self, codes: Codes, first: Codes, places: Offsets, widths: Widths) -> tuple[str, Offsets]:
         """The reading when characters became several, or none, of which the `first` ones are known; where they were."""
@@ -199,7 +193,27 @@ class Characters:
             return None
         folded = codes.copy()
         folded[places] = target
+        if look_alikes:
+            _lowered(folded)
         return View(_text(folded), "folded", view.origin, view.until, view.span)
+
+    def is_marked(self, text: str) -> bool:
+        """Whether so many of the letters have marks that it is no language: more than two of five."""
+        codes = _codes(text)
+        marked = np.count_nonzero(self._accents[codes] != codes)
+        return bool(5 * marked > 2 * (marked + np.count_nonzero(_is_letter(codes))))
+
+
+def _lowered(folded: Codes) -> None:
+    """What passes for a capital I is an l behind a small letter: in two steps, for two of them."""
+    for _ in range(2):
+        places = np.flatnonzero(folded[1:] == ord("I")) + 1
+        before = folded[places - 1]
+        folded[places[(before >= ord("a")) & (before <= ord("z"))]] = ord("l")
+
+
+def _is_letter(codes: Codes) -> NDArray[np.bool_]:
+    return np.asarray(((codes | 0x20) >= ord("a")) & ((codes | 0x20) <= ord("z")))
 
 
 def _codes(text: str) -> Codes:
