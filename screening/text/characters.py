@@ -113,7 +113,7 @@ class Characters:
         first[places] = target
         if (widths == 1).all():
             result = text if (target == foreign).all() else _text(first)
-            return View(result), Disguise(mixed=_count(_MIXED, result) if mixed else 0)
+            return View(result), Disguise(tags=tags, mixed=_count(_MIXED, result) if mixed else 0)
         if widths.sum(dtype=np.int64) > _GROWTH * len(codes):
             widths = np.minimum(widths, 1, dtype=np.uint8)  # made to swell: the first character of each form must do
         result, origin = self._grown(codes, first, places, widths)
