@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from screening.matching.gate import Gate
 from screening.matching.matcher import SHORT, VERY_LONG, Candidate, Matcher
@@ -16,7 +17,8 @@ DATA_FAMILIES = frozenset({"pii", "secret"})
 _GATES = {**encodings.GATES, **disguises.GATES}
 _ENCODINGS = list(encodings.GATES)
 _CUED = {"rot13", "reverse"}
-_MOST = 240
+_UNSCORED = {"squashed", "folded"}
+_MOST, _TWICE = 240, 8000
 _DATA, _INJECTIONS = 0, 1
 
 
@@ -78,6 +80,7 @@ class Reader:
     def _uncover(self, clear: View, gates: set[str], readings: list[Reading], disguise: Disguise) -> Disguise:
         """Add what is under the disguises whose gates were hit; says so when there was too much of it."""
         short: list[View] = []
+        twice: list[tuple[View, set[int]]] = []
         for view in self._hidden(clear, gates):
             if view.name == "cut" or len(readings) + len(short) == _MOST:
                 disguise = replace(disguise, exhausting=True)
@@ -85,12 +88,26 @@ class Reader:
             if len(clear.raw) >= VERY_LONG and len(view.raw) <= SHORT:
                 short.append(view)
                 continue
-            rules = self._matcher.candidates(view.raw, *_kinds_under(view), hidden_in=len(clear.raw))[0]
-            readings.append(Reading(view, rules, scored=view.name != "squashed"))
+            rules, hits = self._matcher.candidates(view.raw, *_kinds_under(view), hidden_in=len(clear.raw))
+            readings.append(Reading(view, rules, scored=view.name not in _UNSCORED))
+            if hits and view.name == "decoded":
+                twice.append((view, hits))
             if view.name == "decoded" and _is_mostly_escapes(view, clear):
                 readings[0] = replace(readings[0], scored=False)  # its letters mean nothing
         readings += self._short(short)
+        readings += islice(self._twice(twice), max(0, _MOST - len(readings)))
         return disguise
+
+    def _twice(self, views: list[tuple[View, set[int]]]) -> Iterator[Reading]:
+        """What is hidden in what was hidden, of some thousand characters of it."""
+        left = _TWICE
+        for view, hits in views:
+            left -= len(view.text)
+            if left < 0:
+                return
+            for inner in self._hidden(View(view.text, raw=view.raw), {self._names[index] for index in hits}):
+                rules = self._matcher.candidates(inner.raw, *_kinds_under(inner))[0]
+                yield Reading(view.through(inner), rules, scored=inner.name not in _UNSCORED)
 
     def _short(self, views: list[View]) -> Iterator[Reading]:
         """The readings of short stretches of a very long text."""
@@ -98,17 +115,24 @@ class Reader:
             chosen = [view for view in views if _kinds_under(view) == kinds]
             found = self._matcher.candidates_of_short([view.raw for view in chosen], *kinds) if chosen else []
             for view, rules in zip(chosen, found, strict=True):
-                yield Reading(view, rules, scored=view.name != "squashed")
+                yield Reading(view, rules, scored=view.name not in _UNSCORED)
 
     def _hidden(self, clear: View, gates: set[str]) -> Iterator[View]:
         yield from disguises.undisguised(clear, gates)
         for view in encodings.decoded(clear, gates):
-            if view.span is None or view.text.isascii():
-                yield view
-            else:
-                inner, disguise = self._characters.base(view.text)
-                folded = self._characters.folded(inner, look_alikes=disguise.mixed > 0)
-                yield View((folded or inner).text, view.name, span=view.span)
+            yield from self._clear(view)
+
+    def _clear(self, view: View) -> Iterator[View]:
+        """What was decoded, as if it had stood there: escapes can stand for characters that hide or look alike."""
+        if view.text.isascii() and view.text.isprintable():
+            yield view
+            return
+        inner, disguise = self._characters.base(view.text)
+        yield view if inner.text == view.text else view.through(inner)
+        folded = None if inner.raw.isascii() else self._characters.folded(inner, look_alikes=disguise.mixed > 0)
+        if folded:
+            meant = disguise.mixed or self._characters.is_marked(inner.text)
+            yield replace(view.through(folded), name="alike" if meant else "folded")
 
 
 def _kind_of(rule: Rule) -> int:

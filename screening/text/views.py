@@ -49,6 +49,28 @@ class View:
             return self.span
         if len(self.raw) != len(self.text):
             start, end = self.character(start), self.character(end)
+        return self._outer(start, end)
+
+    def whole(self) -> tuple[int, int]:
+        """All of the original that this reading is of."""
+        return 0, int(self.origin[-1]) + 1 if self.origin is not None and len(self.origin) else len(self.text)
+
+    def through(self, inner: View) -> View:
+        """`inner`, a reading of this reading's text, as a reading of the original."""
+        name = self.name if inner.name == "plain" else inner.name
+        if self.span is not None:
+            return View(inner.text, name, span=self.span)
+        if inner.span is not None:
+            return View(inner.text, name, span=self._outer(*inner.span))
+        origin, until = self.origin, self.until
+        if inner.origin is not None:
+            last = inner.origin if inner.until is None else inner.until - 1
+            until = last + 1 if origin is None else (origin[last] + 1 if until is None else until[last])
+            origin = inner.origin if origin is None else origin[inner.origin]
+        return View(inner.text, name, origin, until)
+
+    def _outer(self, start: int, end: int) -> tuple[int, int]:
+        """Original offsets of the characters [start, end) of this reading."""
         if self.origin is None or start >= end:
             return start, end
         last = self.origin[end - 1] + 1 if self.until is None else self.until[end - 1]
