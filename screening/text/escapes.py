@@ -73,13 +73,12 @@ def _near(places: Offsets, length: int) -> NDArray[np.bool_]:
 
 def _from_bytes(view: View, data: bytes, first: Offsets, after: Offsets) -> View:
     """A reading of decoded bytes, given for each the span of bytes of `view` that it came from."""
-    text = data.decode("utf-8", "replace")
-    if len(data) != len(text):
-        clean = data.decode("utf-8", "ignore").encode()
-        if clean != data:
-            return View(text, "decoded", span=view.whole())
-        lead = np.flatnonzero((np.frombuffer(data, np.uint8) & 0xC0) != 0x80)
+    codes = np.frombuffer(data.decode("utf-8", "surrogateescape").encode("utf-32-le", "surrogatepass"), np.uint32)
+    if len(data) != len(codes):
+        lead = np.cumsum(_widths(codes)) - _widths(codes)
         first, after = first[lead], after[np.append(lead[1:], len(data)) - 1]
+    strange = (codes >= 0xDC80) & (codes <= 0xDCFF)  # a byte that is no UTF-8 stands for the letter of Latin-1
+    text = str(np.where(strange, codes - 0xDC00, codes).astype("<u4").data, "utf-32-le")
     start, end = first, after
     if len(view.raw) != len(view.text):
         position = _characters(view.raw)
@@ -87,6 +86,13 @@ def _from_bytes(view: View, data: bytes, first: Offsets, after: Offsets) -> View
     if view.origin is not None:
         return View(text, "decoded", view.origin[start], view.origin[end - 1] + 1)
     return View(text, "decoded", start, end)
+
+
+def _widths(codes: NDArray[np.uint32]) -> Offsets:
+    """How many bytes each character is in UTF-8; one that stands for a strange byte is that one."""
+    widths = 1 + (codes > 0x7F).astype(np.int64) + (codes > 0x7FF) + (codes > 0xFFFF)
+    widths[(codes >= 0xDC80) & (codes <= 0xDCFF)] = 1
+    return widths
 
 
 def _characters(raw: bytes) -> Offsets:

@@ -126,6 +126,12 @@ def test_findings_in_a_disguise_point_at_the_disguised_words(screener: Screener,
     assert override.end < len(text)
 
 
+@pytest.mark.parametrize("latin", ["%E9", "\\xe9"])
+def test_escapes_that_are_no_utf8_leave_what_is_found_in_its_place(screener: Screener, latin: str) -> None:
+    text = f"naïve caf{latin}, th{latin}, fianc{latin}: ann@example.com and 4111 1111 1111 1111."
+    assert screener.redact(text) == f"naïve caf{latin}, th{latin}, fianc{latin}: [EMAIL_1] and [CREDIT_CARD_1]."
+
+
 def test_what_is_found_below_two_disguises_points_at_its_place(screener: Screener) -> None:
     hidden = urllib.parse.quote(ATTACK.translate(LEET), safe="")
     text = f"See %41%42%43 and then: {hidden}"
