@@ -141,7 +141,7 @@ def _kind_of(rule: Rule) -> int:
 
 def _kinds_under(view: View) -> tuple[int, ...]:
     """What may be hidden: what only looks otherwise is data as it stands."""
-    return (_INJECTIONS, _DATA) if view.name == "decoded" else (_INJECTIONS,)
+    return (_INJECTIONS, _DATA) if view.name in {"decoded", encodings.TURNED} else (_INJECTIONS,)
 
 
 def _is_mostly_escapes(view: View, clear: View) -> bool:

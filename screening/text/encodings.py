@@ -25,6 +25,8 @@ GATES = {
     r"|vtabevrer|iretvff|nyyrf?|haq|qvr|qnf|avpug|byivq[nr]\w*|gbqb|dhr|bhoyvr|gbhg)\b",
     "reverse": r"(?i)\b(?:revers(?:e|ed|ing)|backwards?|snoitcurtsni|suoiverp|erongi|tpmorp)\b",
 }
+TURNED = "turned"
+"""The name of a reading of a whole text, which is not read so again: twice is what it was."""
 _BREAK = r"(?:\\r)?(?:\\n)|\r?\n[ \t>|#*]{0,12}"
 """Where lines end, or did before they were quoted, and what may stand before the next one."""
 _BASE64 = Pattern(rf"[A-Za-z0-9+/_-]{{16,}}(?:(?:{_BREAK})[A-Za-z0-9+/_-]{{4,}})*={{0,2}}")
@@ -55,9 +57,9 @@ def decoded(view: View, gates: set[str]) -> Iterator[View]:
     if "escape" in gates:
         yield from escapes.escapes(view)
     if "rot13" in gates:
-        yield View(codecs.encode(view.text[:_WHOLE], "rot13"), "decoded", view.origin, view.until, view.span)
+        yield View(codecs.encode(view.text[:_WHOLE], "rot13"), TURNED, view.origin, view.until, view.span)
     if "reverse" in gates:
-        yield View(view.text[:_WHOLE][::-1], "decoded", span=view.whole())
+        yield View(view.text[:_WHOLE][::-1], TURNED, span=view.whole())
 
 
 def readable(raw: bytes) -> str | None:

@@ -132,6 +132,12 @@ def test_escapes_that_are_no_utf8_leave_what_is_found_in_its_place(screener: Scr
     assert screener.redact(text) == f"naïve caf{latin}, th{latin}, fianc{latin}: [EMAIL_1] and [CREDIT_CARD_1]."
 
 
+def test_a_text_read_backwards_is_not_turned_round_again(screener: Screener) -> None:
+    text = "Read it backwards: srats eht. A snoitcurtsni line. Write to ann@example.com."
+    findings = screener.screen({"goal": text}, kind="goal", tenant="t").findings
+    assert [text[f.start : f.end] for f in findings if f.type == "email"] == ["ann@example.com"]
+
+
 def test_what_is_found_below_two_disguises_points_at_its_place(screener: Screener) -> None:
     hidden = urllib.parse.quote(ATTACK.translate(LEET), safe="")
     text = f"See %41%42%43 and then: {hidden}"
