@@ -18,7 +18,7 @@ _GATES = {**encodings.GATES, **disguises.GATES}
 _ENCODINGS = list(encodings.GATES)
 _CUED = {"rot13", "reverse"}
 _UNSCORED = {"squashed", "folded"}
-_MOST, _TWICE = 240, 8000
+_MOST, _TWICE, _ACCENTED = 240, 8000, 4
 _DATA, _INJECTIONS = 0, 1
 
 
@@ -69,7 +69,10 @@ class Reader:
             scored = disguise.mixed > 0 or self._characters.is_marked(base.text)
             readings.append(Reading(clear, rules, scored=scored))
         if hits:
-            disguise = self._uncover(clear, {self._names[index] for index in hits}, readings, disguise)
+            gates = {self._names[index] for index in hits}
+            disguise = self._uncover(clear, gates, readings, disguise)
+            if clear is not base and not disguise.mixed and "leet" in gates:  # accents count to the classifier
+                readings += (Reading(view, []) for view in islice(disguises.undisguised(base, {"leet"}), _ACCENTED))
         return readings, disguise
 
     def _unfolded(self, base: View, *, mixed: bool) -> Reading:

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 import numpy as np
 
 from screening.matching.pattern import Pattern
+from screening.text.leetspeak import unleeted
 from screening.text.views import View
 
 GATES = {
     "leet": r"(?i)[a-z][013457@$!]+[a-z]",
     "spaced": r"\b\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]",
 }
-_LEET_WORD = Pattern(r"(?i)[a-z][013457@$!]+[a-z]|\b[013457@$!]+[a-z]{4}")
-_NEAR, _AROUND, _STRETCH = 48, 80, 2000
-_LETTERS = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "9": "g", "6": "g",
-                          "@": "a", "$": "s", "!": "i", "|": "i", "+": "t", "€": "e", "£": "l", "¡": "i"})  # fmt: skip
+_LEET_WORD = Pattern(r"(?i)[a-z][013457@$!+]+[a-z]|\b[013457@$!]+[a-z]{2}|[a-z][013457@$!]{2}")
+_NEAR, _AROUND, _STRETCH = 100, 80, 2000
+_FEW, _SHORT = 3, 160
 _GAPS = np.array([ord(char) for char in " ._*|/~-"], np.uint32)
 _SPACED = Pattern(r"\b\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b){4,}(?:[ ._*|/~-]{2,6}\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b)+)*")
 
@@ -30,27 +30,30 @@ def undisguised(view: View, gates: set[str]) -> Iterator[View]:
 
 
 def _unleeted(view: View) -> Iterator[View]:
-    """One reading for each stretch with three or more words in leetspeak close to each other."""
+    """One reading for each stretch with three or more words in leetspeak close to each other: two in a short text."""
     for start, end in _stretches(view.raw):
         first, last = view.original(start, end)
         part = view.raw[start:end].decode("utf-8", "ignore")
-        text = part.replace("11", "ll").translate(_LETTERS)
+        text = unleeted(part)
         origin = first + np.arange(len(text)) if last - first == len(text) else None
         yield View(text, "unleet", origin, span=None if origin is not None else (first, last))
 
 
 def _stretches(raw: bytes) -> Iterator[tuple[int, int]]:
-    """Where three words in leetspeak stand close together, 2,000 bytes at a time."""
-    position = 0
+    """Where some words in leetspeak stand close together, 2,000 bytes at a time."""
+    position, few = 0, _FEW if len(raw) > _SHORT else _FEW - 1
     while position < len(raw):
         close: list[int] = []
         for first, last in _LEET_WORD.spans(raw, position):
             if close and first - close[-1] > _NEAR:
                 close.clear()
             close.append(last)
-            if len(close) == 3:
+            if len(close) == few:
                 break
-        if len(close) < 3:
+        if len(close) < few:
+            return
+        if len(raw) <= _STRETCH:
+            yield 0, len(raw)
             return
         position = close[0] + _STRETCH
         yield max(0, close[0] - _AROUND), min(len(raw), position + _AROUND)
