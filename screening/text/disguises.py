@@ -7,18 +7,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from screening.matching.pattern import Pattern
+from screening.text import spacing
 from screening.text.leetspeak import unleeted
 from screening.text.views import View
 
 GATES = {
     "leet": r"(?i)[a-z][013457@$!]+[a-z]",
-    "spaced": r"\b\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]",
+    "spaced": spacing.GATE,
 }
 _LEET_WORD = Pattern(r"(?i)[a-z][013457@$!+]+[a-z]|\b[013457@$!]+[a-z]{2}|[a-z][013457@$!]{2}")
 _NEAR, _AROUND, _STRETCH = 100, 80, 2000
 _FEW, _SHORT = 3, 160
-_GAPS = np.array([ord(char) for char in " ._*|/~-"], np.uint32)
-_SPACED = Pattern(r"\b\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b){4,}(?:[ ._*|/~-]{2,6}\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b)+)*")
 
 
 def undisguised(view: View, gates: set[str]) -> Iterator[View]:
@@ -26,7 +25,7 @@ def undisguised(view: View, gates: set[str]) -> Iterator[View]:
     if "leet" in gates:
         yield from _unleeted(view)
     if "spaced" in gates:
-        yield from _squashed(view)
+        yield from spacing.closed(view)
 
 
 def _unleeted(view: View) -> Iterator[View]:
@@ -57,18 +56,3 @@ def _stretches(raw: bytes) -> Iterator[tuple[int, int]]:
             return
         position = close[0] + _STRETCH
         yield max(0, close[0] - _AROUND), min(len(raw), position + _AROUND)
-
-
-def _squashed(view: View) -> Iterator[View]:
-    """One reading for each run of single letters, the gaps gone, wider gaps kept as spaces."""
-    for count, (start, end) in enumerate(_SPACED.spans(view.raw)):
-        if count == 64:
-            return
-        codes = np.frombuffer(view.raw[start:end].decode().encode("utf-32-le"), np.uint32)
-        gap, blank = np.isin(codes, _GAPS), codes == ord(" ")
-        kept = ~gap
-        kept[1:] |= blank[1:] & blank[:-1]
-        text = codes[kept].tobytes().decode("utf-32-le")
-        first, last = view.original(start, end)
-        origin = np.flatnonzero(kept) + first if last - first == len(codes) else None
-        yield View(text, "squashed", origin, span=None if origin is not None else (first, last))
