@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from stdnum import iban as iban_numbers
 
 # Issuer ranges (first digits, lengths), ISO/IEC 7812 as published by the networks: Visa, Mastercard (with 2221-2720),
-# Amex, Discover, Diners, JCB, UnionPay, Maestro, Mir, RuPay, Elo, Troy, Verve, UATP.
+# Amex, Discover, Diners, JCB, UnionPay, Maestro, Mir, RuPay, Elo, Troy, Verve, Uzcard,
+# Humo, UATP.
 _RANGES: tuple[tuple[int, int, int, frozenset[int]], ...] = (
     (1, 4, 4, frozenset({13, 16, 19})),
     (2, 51, 55, frozenset({16})),
@@ -34,6 +35,8 @@ _RANGES: tuple[tuple[int, int, int, frozenset[int]], ...] = (
     (2, 67, 69, frozenset({13, 14, 15, 16, 17, 18, 19})),
     (4, 2200, 2204, frozenset({16, 17, 18, 19})),
     (4, 9792, 9792, frozenset({16})),
+    (4, 8600, 8600, frozenset({16})),
+    (4, 9860, 9860, frozenset({16})),
     (1, 1, 1, frozenset({15})),
 )
 

@@ -257,3 +257,8 @@ rows 1000-2000 of the phone book|findutils (4.6.0+git+20190510-2)|elfutils 0.182
 @pytest.mark.parametrize("text", [text for _, text in listed("", NOTHING)])
 def test_numbers_of_other_kinds_are_left_alone(screener: Screener, text: str) -> None:
     assert types(screener, text) == []
+
+
+@pytest.mark.parametrize("address", ["fe80::%en0", "fe80::/10", "2001:db8::", "fe80::a%eth0.100"])
+def test_an_address_that_ends_in_colons_is_replaced_with_its_zone_and_length(screener: Screener, address: str) -> None:
+    assert screener.redact(f"route {address} via eth0") == "route [IPV6_1] via eth0"
