@@ -194,7 +194,7 @@ class Characters:
         folded = codes.copy()
         folded[places] = target
         if look_alikes:
-            _lowered(folded)
+            _lowered(folded, places)
         return View(_text(folded), "folded", view.origin, view.until, view.span)
 
     def is_marked(self, text: str) -> bool:
@@ -204,10 +204,10 @@ class Characters:
         return bool(5 * marked > 2 * (marked + np.count_nonzero(_is_letter(codes))))
 
 
-def _lowered(folded: Codes) -> None:
-    """What passes for a capital I is an l behind a small letter: in two steps, for two of them."""
+def _lowered(folded: Codes, places: Offsets) -> None:
+    """What passed for a capital I behind a small letter is an l: in two steps, for two of them."""
+    places = places[(folded[places] == ord("I")) & (places > 0)]
     for _ in range(2):
-        places = np.flatnonzero(folded[1:] == ord("I")) + 1
         before = folded[places - 1]
         folded[places[(before >= ord("a")) & (before <= ord("z"))]] = ord("l")
 

@@ -14,18 +14,20 @@ from screening.text.views import View
 GATES = {
     "leet": r"(?i)[a-z][013457@$!]+[a-z]",
     "spaced": spacing.GATE,
+    "apart": spacing.ANY_GATE,
 }
-_LEET_WORD = Pattern(r"(?i)[a-z][013457@$!+]+[a-z]|\b[013457@$!]+[a-z]{2}|[a-z][013457@$!]{2}")
-_NEAR, _AROUND, _STRETCH = 100, 80, 2000
-_FEW, _SHORT = 3, 160
+_LEET_WORD = Pattern(r"(?i)[a-z][013457@$!]+[a-z]|\b[013457@$!]+[a-z]{4}")
+_ANY_LEET = Pattern(r"(?i)[a-z][013457@$!+]+[a-z]|\b[013457@$!]+[a-z]{2}|[a-z][013457@$!]{2}")
+_NEAR, _AROUND, _STRETCH = 48, 80, 2000
+_WIDE, _FEW, _SHORT = 100, 3, 160
 
 
 def undisguised(view: View, gates: set[str]) -> Iterator[View]:
     """The readings without leetspeak and without gaps between letters, for the gates that were hit."""
     if "leet" in gates:
         yield from _unleeted(view)
-    if "spaced" in gates:
-        yield from spacing.closed(view)
+    if gates & {"spaced", "apart"}:
+        yield from spacing.closed(view, spaced="spaced" in gates)
 
 
 def _unleeted(view: View) -> Iterator[View]:
@@ -39,20 +41,24 @@ def _unleeted(view: View) -> Iterator[View]:
 
 
 def _stretches(raw: bytes) -> Iterator[tuple[int, int]]:
-    """Where some words in leetspeak stand close together, 2,000 bytes at a time."""
-    position, few = 0, _FEW if len(raw) > _SHORT else _FEW - 1
-    while position < len(raw):
-        close: list[int] = []
-        for first, last in _LEET_WORD.spans(raw, position):
-            if close and first - close[-1] > _NEAR:
-                close.clear()
-            close.append(last)
-            if len(close) == few:
-                break
-        if len(close) < few:
-            return
-        if len(raw) <= _STRETCH:
+    """Where some words in leetspeak stand close together, 2,000 bytes at a time; a short text is one such place."""
+    if len(raw) <= _STRETCH:
+        if _end_of_few(_ANY_LEET, raw, 0, _FEW if len(raw) > _SHORT else _FEW - 1, _WIDE) is not None:
             yield 0, len(raw)
-            return
-        position = close[0] + _STRETCH
-        yield max(0, close[0] - _AROUND), min(len(raw), position + _AROUND)
+        return
+    position = 0
+    while (first := _end_of_few(_LEET_WORD, raw, position, _FEW, _NEAR)) is not None:
+        position = first + _STRETCH
+        yield max(0, first - _AROUND), min(len(raw), position + _AROUND)
+
+
+def _end_of_few(pattern: Pattern, raw: bytes, position: int, few: int, near: int) -> int | None:
+    """Where the first of so many words ends that stand so near to each other."""
+    close: list[int] = []
+    for first, last in pattern.spans(raw, position):
+        if close and first - close[-1] > near:
+            close.clear()
+        close.append(last)
+        if len(close) == few:
+            return close[0]
+    return None

@@ -39,6 +39,7 @@ _BINARY = Pattern(r"(?:[01]{8}[ ]?){4,}")
 _BLOBS = 20_000
 _SHORTEST = 16
 _WHOLE = 8000
+_TELLING = 32
 _NOT_HEX = bytes(set(range(256)) - set(b"0123456789abcdefABCDEF"))
 
 
@@ -72,7 +73,8 @@ def readable(raw: bytes) -> str | None:
     if len(text) < 8:
         return None
     sample = text[:512]
-    plain = sum(char.isalnum() or char in " \n\t.,'\"!?;:-" or char > "\x9f" for char in sample)
+    told = str.isalnum if len(text) >= _TELLING else str.isalpha  # a few digits and letters are some number
+    plain = sum(told(char) or char in " \n\t.,'\"!?;:-" or char > "\x9f" for char in sample)
     return text if plain >= 0.8 * len(sample) else None
 
 

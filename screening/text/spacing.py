@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,12 +11,11 @@ from numpy.typing import NDArray
 from screening.matching.pattern import Pattern
 from screening.text.views import Offsets, View
 
-GATE = (
-    r"\b\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]"
-    r"|(?i:[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9])"
-)
+GATE = r"\b\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]"
+ANY_GATE = r"(?i)[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9]"
+_SPACED = Pattern(r"\b\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b){4,}(?:[ ._*|/~-]{2,6}\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b)+)*")
 _APART = Pattern(r"[\p{L}\p{N}$@](?:[^\p{L}\p{N}$@]{1,6}[\p{L}\p{N}$@]){4,}")
-_RUNS, _WHOLE, _AROUND = 64, 4000, 80
+_RUNS, _WHOLE = 64, 6000
 _LETTER = np.array([chr(code).isalnum() or chr(code) in "$@" for code in range(0x3000)])
 _BLANK = np.array([chr(code).isspace() for code in range(0x3002)])
 _ENDS = np.array([ord(char) for char in ".,;:!?"], np.uint32)
@@ -23,18 +23,17 @@ _ENDS = np.array([ord(char) for char in ".,;:!?"], np.uint32)
 Codes = NDArray[np.uint32]
 
 
-def closed(view: View) -> Iterator[View]:
-    """The text with what was written apart in words; of a long one each stretch for itself.
+def closed(view: View, *, spaced: bool) -> Iterator[View]:
+    """A short text with what was written apart in words; of a long one each stretch with the usual gaps, if `spaced`.
 
-    Its name is `squashed` where no gap tells the words from each other.
+    Its name is `squashed` where no gap tells the words from each other, and in a long text: it has many stretches.
     """
-    runs = [run for _, run in zip(range(_RUNS), _runs(view.raw), strict=False)]
     size = len(view.raw)
-    if runs and size <= _WHOLE:
+    if size > _WHOLE:
+        for _, run in zip(range(_RUNS), _SPACED.spans(view.raw) if spaced else (), strict=False):
+            yield replace(_joined(view, [run], *run), name="squashed")
+    elif runs := [run for _, run in zip(range(_RUNS), _runs(view.raw), strict=False)]:
         yield _joined(view, runs, 0, size)
-    elif runs:
-        for start, end in runs:
-            yield _joined(view, [(start, end)], max(0, start - _AROUND), min(size, end + _AROUND))
 
 
 def _runs(raw: bytes) -> Iterator[tuple[int, int]]:
