@@ -12,10 +12,10 @@ from screening.matching.pattern import Pattern
 from screening.text.views import Offsets, View
 
 _ENTITY = Pattern(r"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,24});?")
-_ESCAPE = Pattern(
-    r"\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|\\u(?:\{[0-9A-Fa-f]{1,6}\}|[0-9A-Fa-f]{4})"
-    r"|\\U[0-9A-Fa-f]{8}|%u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\[01][0-7]{2}"
-)
+_UNICODE = r"\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|\\u(?:\{[0-9A-Fa-f]{1,6}\}|[0-9A-Fa-f]{4})"
+_FEW_KINDS = Pattern(_UNICODE)
+_ALL_KINDS = Pattern(rf"{_UNICODE}|\\U[0-9A-Fa-f]{{8}}|%u[0-9A-Fa-f]{{4}}|\\x[0-9A-Fa-f]{{2}}|\\[01][0-7]{{2}}")
+_LONG = 6000
 _MANY = 4000
 _NEAR = 400
 _VALUES = np.full(256, -1, np.int16)
@@ -31,8 +31,11 @@ def entities(view: View) -> Iterator[View]:
 
 
 def escapes(view: View) -> Iterator[View]:
-    """Those of string literals in many languages: of 4, 8 or 2 hex digits, of some in braces, of 3 octal ones."""
-    return _inline(view, _ESCAPE, _escape)
+    """Those of string literals in many languages: of 4, 8 or 2 hex digits, of some in braces, of 3 octal ones.
+
+    In a long text only the first kind and that in braces: documents are full of the others, for colours and bytes.
+    """
+    return _inline(view, _ALL_KINDS if len(view.raw) <= _LONG else _FEW_KINDS, _escape)
 
 
 def percent(view: View) -> Iterator[View]:

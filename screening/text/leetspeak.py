@@ -13,6 +13,7 @@ _ENDING = {"@": "a", "$": "s", "+": "t", "|": "l", "\u20ac": "e"}
 _WITHIN = {"!": "i", "(": "c", "<": "c", "\xa3": "l", "\xa1": "i", "\xa2": "c"}
 _NUMBER = 3
 _COUNTING = [ord(char) for char in ":/%"]
+_LISTING = [ord(char) for char in ":/%.)"]
 
 
 def _table(letters: dict[str, str]) -> Codes:
@@ -38,11 +39,12 @@ def unleeted(text: str) -> str:
     letter = (((codes | 0x20) >= ord("a")) & ((codes | 0x20) <= ord("z"))) | ((codes >= 0xC0) & ~_IS_ENDING[low])
     digit = (codes >= ord("0")) & (codes <= ord("9"))
     word = letter | digit | _IS_ENDING[low]
-    before = np.append(False, (word | _IS_WITHIN[low])[:-1]) | np.append(True, codes[:-1] <= ord(" "))
+    opening = np.append(True, codes[:-1] <= ord(" "))
+    before = np.append(False, (word | _IS_WITHIN[low])[:-1]) | (opening & (codes != ord("(")) & (codes != ord("<")))
     after = np.append(word[1:], False)
     after |= np.append(_IS_WITHIN[low][1:] & after[1:], False)
     beside = np.append(False, (word | _IS_WITHIN[low] | (codes == ord("'")))[:-1]) | after
-    alone = (codes == ord("@")) & before
+    alone = (codes == ord("@")) & opening
     meant = _IS_DIGIT[low] | (_IS_ENDING[low] & (beside | alone)) | (_IS_WITHIN[low] & after & before)
     word |= meant
     meant &= ~_numbers(codes, word, letter)
@@ -61,7 +63,7 @@ def _numbers(codes: Codes, word: Flags, letter: Flags) -> Flags:
     edges = np.flatnonzero(np.diff(word.astype(np.int8), prepend=np.int8(0), append=np.int8(0)))
     starts, ends = edges[::2], edges[1::2]
     total = np.append(0, np.cumsum(letter))
-    beside = np.isin(np.append(codes, 0)[ends], _COUNTING) | np.isin(np.append(0, codes)[starts], _COUNTING)
+    beside = np.isin(np.append(codes, 0)[ends], _LISTING) | np.isin(np.append(0, codes)[starts], _COUNTING)
     numbers = (total[ends] == total[starts]) & ((ends - starts >= _NUMBER) | beside)
     change = np.zeros(len(word) + 1, np.int8)
     change[starts[numbers]] = 1
