@@ -2,10 +2,10 @@
 
 import ast
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from consumers._engine.errors import EngineAwayError
@@ -149,7 +149,8 @@ def _update(data: JsonObject) -> Update:
     """Messages and status alone are no progress: an engine repeats them with a new time in them (001.1, 1.2a)."""
     found = _Snapshot.model_validate(data).files
     rest = {name: value for name, value in data.items() if name not in ("messages", "status", "files")}
-    mark = hashlib.sha256(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)).hexdigest() if rest else ""
+    # Not orjson: it takes no whole number above 64 bits, and an engine may count in any.
+    mark = hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest() if rest else ""
     messages = data.get("messages")
     readable = isinstance(messages, str) and 0 < len(messages) <= _NOTE and messages.isprintable()
     files = texts_of(found) if found else None

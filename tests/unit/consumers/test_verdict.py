@@ -127,3 +127,9 @@ def test_words_and_status_alone_are_no_mark() -> None:
     steps = [read_frame(frame("on_state_update", messages="x", todos=[n])) for n in range(2)]
     assert [mark.mark for mark in marks if isinstance(mark, Update)] == ["", ""]
     assert len({step.mark for step in steps if isinstance(step, Update)}) == 2
+
+
+def test_a_number_of_any_size_is_a_mark() -> None:
+    update = read_frame(f'{{"event_type": "on_state_update", "data": {{"todos": {2**70}}}}}')
+    assert isinstance(update, Update)
+    assert update.mark
