@@ -5,7 +5,7 @@ from itertools import product
 import orjson
 import pytest
 
-from consumers._engine.answers import End, Failure, Said, ThreadState, Update, read_frame
+from consumers._engine.answers import End, Failure, Said, ThreadState, Update, read_frame, read_state
 from consumers._engine.errors import EngineAwayError
 from consumers.spec_engine.verdict import Done, Evidence, judge
 
@@ -133,3 +133,13 @@ def test_a_number_of_any_size_is_a_mark() -> None:
     update = read_frame(f'{{"event_type": "on_state_update", "data": {{"todos": {2**70}}}}}')
     assert isinstance(update, Update)
     assert update.mark
+
+
+def test_half_a_character_is_a_question_mark() -> None:
+    """Python's `json.dumps` writes a lone surrogate; the rest of what the engine says must not be lost for it."""
+    files = '{"/a.md": {"content": ["a\\ud800b"]}}'
+    update = read_frame(f'{{"event_type": "on_state_update", "data": {{"files": {files}}}}}')
+    state = read_state(f'{{"status": "completed", "generated_files": {files}}}'.encode())
+    assert isinstance(update, Update)
+    assert update.files == state.files == {"/a.md": "a?b"}
+    assert read_frame('{"event_type": "on_llm_stream", "data": {"text": "\\udc00"}}') == Said("?")
