@@ -41,6 +41,8 @@ SNAPSHOTS = 0.5
 _PAUSES = (0.25, 5.0)
 _NOTES = 1.0
 """Seconds between two things that the engine says about its progress."""
+_SUMMARY = 2_000
+"""Characters of what the engine says of its work."""
 _MESSAGES = {
     "unknown_thread": "The spec engine lost the run.",
     "engine_stalled": "The spec engine showed nothing new for too long.",
@@ -212,7 +214,7 @@ class Refinement:
             files = specification_of(verdict.files)
             for fact in self._facts.snapshot(files):
                 yield fact
-            text = verdict.summary or f"The spec engine wrote {len(files)} files."
+            text = (verdict.summary or "")[:_SUMMARY] or f"The spec engine wrote {len(files)} files."
             yield self._facts.finished("succeeded", self._ms(), text=text, tokens=verdict.tokens)
         else:
             if verdict.code in ("engine_stalled", "no_files"):

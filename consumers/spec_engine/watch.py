@@ -18,7 +18,8 @@ log = structlog.get_logger()
 
 _PAUSES = (0.1, 5.0)
 _MERGE = 0.025
-_MAX_TEXT = 256 * 1024
+_MAX_TEXT = 128 * 1024
+"""Characters between two steps; in JSON each has six bytes at most, so they fit into one event."""
 _WHILE_STREAMING = 5.0
 """While the stream lives the state is asked so many times less often."""
 
@@ -34,7 +35,7 @@ class Step(NamedTuple):
 
 
 class Watch:
-    """Gathers evidence on a thread beside its owner, who asks for steps; memory holds one snapshot and 256 KiB of text.
+    """Gathers evidence on a thread beside its owner, who asks for steps; holds one snapshot and 128 Ki characters.
 
     `async with` begins and ends the watching; `wake` makes a step return early.
     """
@@ -121,9 +122,9 @@ class Watch:
         evidence = self._evidence
         match frame:
             case Said(text):
-                if self._length < _MAX_TEXT:
-                    self._text.append(text)
-                    self._length += len(text)
+                text = text[: _MAX_TEXT - self._length]
+                self._text.append(text)
+                self._length += len(text)
                 self._heard_news()
             case Update(files, note, mark):
                 self._note = note or self._note

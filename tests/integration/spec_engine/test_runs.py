@@ -9,6 +9,7 @@ import pytest
 from consumers._engine.client import SpecEngineClient
 from consumers.spec_engine.watch import Watch
 from deploy.local.ports import free_port
+from events.codec import encode
 from events.run import RunDelayed, RunDelta, RunFiles, RunProgress
 from events.task import TaskCancelled
 from events.trace import trace_id
@@ -208,6 +209,17 @@ async def test_files_above_a_quarter_mebibyte_travel_alone_and_once(engine: Stub
     assert driven.files() == {"large.md": large["/large.md"], "small.md": "y"}
     assert events[1].files["large.md"].ref == events[0].event_id("/consumers/spec_engine")
     assert len({event.event_id("/consumers/spec_engine") for event in events}) == 3
+
+
+async def test_what_an_engine_says_at_once_is_cut_to_what_an_event_may_hold(engine: StubEngine) -> None:
+    words: Frame = {"event_type": "on_llm_stream", "data": {"text": "\x01" * 2_000_000}}
+    engine.streams = [[words, snapshot(A), END]]
+    engine.state = state("completed", A, result={"summary": "word " * 400_000})
+    driven = await ran(engine.url)
+    assert driven.finished().outcome == "succeeded"
+    assert max(len(encode(driven.event.caused(fact, source="/x", index=0))) for fact in driven.facts) < 1_000_000
+    assert "".join(cast("RunDelta", fact).text for fact in driven.of(RunDelta)).startswith("\x01\x01")
+    assert str((driven.finished().output or {})["text"]).startswith("word word")
 
 
 async def test_an_engine_that_is_away_keeps_the_task_waiting_with_that_reason(engine: StubEngine) -> None:
