@@ -26,6 +26,8 @@ SOURCE = f"/consumers/{SPEC_ENGINE.name}"
 LARGE = 256 * 1024
 _INLINE = 512 * 1024
 _EVENT = 900 * 1024
+_ENTRY = 240
+"""Bytes of one file in an event beside its path and its text."""
 
 
 class HostileFilesError(PermanentError):
@@ -132,9 +134,12 @@ def _alone(files: Mapping[str, File]) -> list[str]:
     sizes = {path: len(orjson.dumps(file.content)) for path, file in files.items()}
     if max(sizes.values(), default=0) > _EVENT:
         raise HostileFilesError("The engine's files were refused: one does not fit into an event.")
+    room = _EVENT - sum(len(path.encode()) + _ENTRY for path in files)
+    if room < 0:
+        raise HostileFilesError("The engine's files were refused: their paths do not fit into an event.")
     largest_first = sorted(sizes, key=lambda path: (-sizes[path], path))
     alone = [path for path in largest_first if files[path].size > LARGE]
     rest = [path for path in largest_first if path not in alone]
-    while sum(sizes[path] for path in rest) > _INLINE:
+    while sum(sizes[path] for path in rest) > min(_INLINE, room):
         alone.append(rest.pop(0))
     return alone
