@@ -159,7 +159,7 @@ async def test_what_policy_redacts_never_reaches_the_agent_and_stays_readable_to
 
 
 async def test_every_use_of_a_tool_is_kept_exactly_and_belongs_to_its_answer(parlour: Parlour, alice: Talker) -> None:
-    parameters: Json = {"title": "Buy milk", "nested": [1, {"x": None}], "ä": 1.5}
+    parameters: Json = {"title": "Buy milk", "nested": [2**70, {"x": None}], "ä": 1.5}
     parlour.guest.tools = [("add_task", parameters, {"id": 7}), ("list_tasks", {}, {"items": ["Buy milk"]})]
     said = await alice.say("Add a task.")
     calls = cast("list[Json]", messages_of(said)[1]["tool_calls"])

@@ -224,6 +224,14 @@ async def test_a_repeat_of_a_command_gets_its_first_answer_although_the_session_
         assert (await alice.http.patch(f"{HOME}/{session}", json={"title": "Again"}, headers=new)).status_code == 404
 
 
+async def test_a_number_of_any_size_is_shown_as_it_was_given(alice: Talker) -> None:
+    session = await created(alice, metadata={"build": 2**70}, agent_config={"seed": -(10**30)})
+    found = await shown(alice, session)
+    assert (found["metadata"], found["agent_config"]) == ({"build": 2**70}, {"seed": -(10**30)})
+    listed = cast("list[Json]", body_of(await alice.http.get(HOME))["items"])
+    assert [item["metadata"] for item in listed] == [{"build": 2**70}]
+
+
 async def test_sessions_are_listed_by_page_and_filter(alice: Talker) -> None:
     ids = [await created(alice, title=f"Session-{number}", tags=[f"t{number % 2}"]) for number in range(5)]
     await alice.say("A conversation.")
