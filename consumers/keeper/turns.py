@@ -7,7 +7,7 @@ agent sees it. When a turn ends, however it ends, the next one that waits for it
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-import orjson
+from pydantic_core import to_json
 
 from consumers.keeper.entering import enter
 from consumers.keeper.rows import text
@@ -95,8 +95,9 @@ def _answered(session: SessionState, task: TaskState, state: TaskEntered) -> Seq
     if state.status not in GOOD or session.active_turn != task.id:
         return ()
     result = state.result or {}
-    said = result.get("text")
-    return [_message(session, task, "assistant", said if isinstance(said, str) else orjson.dumps(result).decode())]
+    words = result.get("text")
+    said = words if isinstance(words, str) else to_json(result, inf_nan_mode="null").decode()
+    return [_message(session, task, "assistant", said)]
 
 
 def _next(world: World, session: SessionState, task: TaskState) -> Sequence[Effect]:

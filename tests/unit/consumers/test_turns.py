@@ -304,6 +304,14 @@ def test_an_answer_that_no_event_can_carry_is_kept_whole_and_told_in_part() -> N
     assert from_json(kept) == result
 
 
+def test_a_result_without_a_text_is_said_as_json_whatever_numbers_it_holds() -> None:
+    story, first = Story(), turn("one")
+    result: JsonObject = {"id": 2**70, "share": 0.5, "wo": "früh"}
+    story.fold(first, checked(first), *working(first), control(first, "complete", result=result))
+    assert story.task(first.taskid).status == "succeeded"
+    assert from_json(story.history(first.sessionid)[1][2]) == result
+
+
 def test_titles_are_short_and_end_at_a_word() -> None:
     assert title_of(" a\n b ") == "a b"
     assert title_of("word " * 20) == "word word word word word word word word word word word…"
