@@ -17,6 +17,8 @@ from events.errors import PermanentError, TransientError
 _DONE = "[DONE]"
 _AGAIN = frozenset({408, 409, 425, 429})
 _RETRY_AFTER = 5.0
+_MOST_TOKENS = 2**53
+"""What a server says beyond that is no count, and no row holds the sum of it."""
 
 
 class ModelUnavailableError(TransientError):
@@ -86,7 +88,11 @@ class _Chunk(BaseModel):
         choice = self.choices[0] if self.choices else _Choice()
         usage = self.usage or _Usage()
         text = choice.delta.content or choice.message.content or ""
-        return Piece(text, choice.finish_reason, usage.prompt_tokens, usage.completion_tokens)
+        return Piece(text, choice.finish_reason, _counted(usage.prompt_tokens), _counted(usage.completion_tokens))
+
+
+def _counted(tokens: int) -> int:
+    return min(max(tokens, 0), _MOST_TOKENS)
 
 
 async def stream_answer(

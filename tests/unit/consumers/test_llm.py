@@ -115,6 +115,12 @@ async def test_an_answer_that_reached_its_limit_is_partial_and_its_price_is_coun
     assert answer.cost_usd == pytest.approx(2.0)
 
 
+async def test_a_server_that_counts_without_measure_costs_no_more_than_a_row_holds() -> None:
+    async with asked(Says(usage=(10**30, -5))) as (_, agent, heard):
+        answer = await agent.run(TURN, heard)
+    assert answer.tokens == 2**53
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
 async def test_a_server_that_is_unwell_is_asked_three_times(status: int) -> None:
     async with asked(Refuses(status), Refuses(status), Says()) as (server, agent, heard):

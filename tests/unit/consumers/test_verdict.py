@@ -4,6 +4,7 @@ from itertools import product
 
 import orjson
 import pytest
+from pydantic import JsonValue
 
 from consumers._engine.answers import End, Failure, Said, ThreadState, Update, read_frame, read_state
 from consumers._engine.errors import EngineAwayError
@@ -133,6 +134,11 @@ def test_a_number_of_any_size_is_a_mark() -> None:
     update = read_frame(f'{{"event_type": "on_state_update", "data": {{"todos": {2**70}}}}}')
     assert isinstance(update, Update)
     assert update.mark
+
+
+@pytest.mark.parametrize(("said", "tokens"), [(7, 7), (-7, 0), ("7", 0), (10**30, 2**53), (None, 0)])
+def test_tokens_are_counted_as_far_as_a_row_holds_them(said: JsonValue, tokens: int) -> None:
+    assert ThreadState(status="completed", result={"tokens": said}).tokens == tokens
 
 
 def test_half_a_character_is_a_question_mark() -> None:
