@@ -1,5 +1,6 @@
 """The agent that asks a language model: `LLM_BASE_URL` names a server that speaks the chat completions protocol."""
 
+import json
 from collections.abc import Sequence
 from contextlib import aclosing
 
@@ -20,7 +21,8 @@ from consumers.runner.completions import (
 from consumers.runner.history import tokens_of
 
 _TRIES = 3
-_MAX_CHARS = 512 * 1024
+_MAX_BYTES = 512 * 1024
+"""Of an answer as JSON has it, so that one event can carry it."""
 _FULL_JITTER = wait_random(1, 5)
 
 
@@ -126,13 +128,14 @@ class _Answering:
     @property
     def is_full(self) -> bool:
         """Whether it is longer than any answer may be."""
-        return self._length >= _MAX_CHARS
+        return self._length >= _MAX_BYTES
 
     async def take(self, piece: Piece) -> None:
-        if piece.text:
-            self._texts.append(piece.text)
-            self._length += len(piece.text)
-            await self._reporter.say(piece.text)
+        text, size = _cut(piece.text, _MAX_BYTES - self._length)
+        self._length += size
+        if text:
+            self._texts.append(text)
+            await self._reporter.say(text)
         if piece.end:
             self._end = piece.end
         if piece.prompt_tokens or piece.answer_tokens:
@@ -154,6 +157,17 @@ class _Answering:
             cost_usd=(spent.prompt_tokens * prompt_price + spent.answer_tokens * answer_price) / 1e6,
             partial=self._end == "length" or self.is_full,
         )
+
+
+def _cut(text: str, room: int) -> tuple[str, int]:
+    """As much of the text as has room, and the bytes that it takes: all of the room if not all of it had."""
+    size = len(json.dumps(text, ensure_ascii=False).encode()) - 2
+    if size <= room:
+        return text, size
+    while text and size > room:
+        text = text[: len(text) * room // size]
+        size = len(json.dumps(text, ensure_ascii=False).encode()) - 2
+    return text, room
 
 
 def messages_for(work: Work, system_prompt: str) -> list[Said]:

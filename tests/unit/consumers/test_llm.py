@@ -115,6 +115,16 @@ async def test_an_answer_that_reached_its_limit_is_partial_and_its_price_is_coun
     assert answer.cost_usd == pytest.approx(2.0)
 
 
+async def test_an_answer_longer_than_an_event_is_cut_and_partial() -> None:
+    content = b"\xe6\xbc\xa2" * 400_000
+    body = b'{"choices":[{"message":{"role":"assistant","content":"%s"},"finish_reason":"stop"}]}' % content
+    async with asked(Sends(JSON + body)) as (_, agent, heard):
+        answer = await agent.run(TURN, heard)
+    assert answer.partial
+    assert answer.output["text"] == "".join(heard.pieces)
+    assert 500_000 < len(str(answer.output["text"]).encode()) < 700_000
+
+
 async def test_a_server_that_counts_without_measure_costs_no_more_than_a_row_holds() -> None:
     async with asked(Says(usage=(10**30, -5))) as (_, agent, heard):
         answer = await agent.run(TURN, heard)
