@@ -112,8 +112,15 @@ async def test_a_model_that_is_away_fails_the_thread_retryably_and_a_second_invo
 async def test_a_model_that_refuses_us_fails_the_thread_for_good(
     engine: EngineAddress, model: StubModel, thread: str
 ) -> None:
-    model.fails = 401
+    model.free = 0
     await engine.invoke(thread)
+    await eventually(lambda: model.asked == 1, within=30)
+    async with engine.stream(thread) as socket:
+        await socket.recv()
+        model.fails = 401
+        model.gate.set()
+        told = [json.loads(text)["event_type"] async for text in socket]
+    assert told[-2:] == ["error", "end"], "who listens hears the end of a failure, too"
     error = (await engine.ended(thread))["error"]
     assert (error["code"], error["retryable"]) == ("model_refused", False)
 

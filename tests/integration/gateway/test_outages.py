@@ -99,6 +99,8 @@ async def test_with_postgres_away_work_is_kept_in_the_log_and_readable_here(
         assert (task.status_code, task.json()["status"]) == (200, "submitted")
         gone = await client.get("/api/v1/tasks")
         assert (gone.status_code, gone.json()["code"]) == (503, "store_unavailable")
+        for path in ("/ready", "/readyz"):
+            assert (await client.get(path)).status_code == 503
         assert (await client.get("/ready")).json()["checks"]["database"] is False
         key = {"Idempotency-Key": "k"}
         first, second = [await client.post("/submit", json=GOAL, headers=key) for _ in range(2)]
