@@ -76,6 +76,8 @@ class Grant:
 
 ENDED_BADLY = ("failed", "timed_out", "blocked", "cancelled", "skipped")
 """Statuses of a refinement that comes to no proposal, unless it is tried again."""
+COMING = frozenset({"processing", "extracting"})
+"""Statuses of a proposal that is not there yet."""
 WITHOUT_FILES = ("no_files", "task_cancelled")
 """Reasons of a proposal that was closed before there was anything to decide."""
 

@@ -14,9 +14,8 @@ from gateway.auth.bearer import Principal
 from gateway.errors import NotFoundError
 from gateway.live.hub import Hub
 from gateway.workflows.access import Access
-from storage.proposals import ProposalRow
+from storage.proposals import COMING, ProposalRow
 
-_COMING = frozenset({"processing", "extracting"})
 _LOOKS_FOR = 1.0
 
 Show = Callable[[ProposalRow], Awaitable[Response]]
@@ -92,4 +91,4 @@ class Ends:
 
 
 def _is_over(row: ProposalRow) -> bool:
-    return row.status not in _COMING or (row.task_status in FINAL and row.task_status not in GOOD)
+    return row.status not in COMING or (row.task_status in FINAL and row.task_status not in GOOD)

@@ -23,12 +23,12 @@ from gateway.tasks.lookup import parsed_id
 from gateway.trail import Trail
 from gateway.workflows.access import Access
 from gateway.workflows.bodies import IdempotencyKey, read_optional
-from gateway.workflows.errors import proposal_refusal
+from gateway.workflows.errors import not_ready, proposal_refusal
 from gateway.workflows.models import Approved, Grant, GrantList, Kept, Rejected
 from gateway.workflows.proposals import HOME, ONE, ProposalId
 from gateway.workflows.requests import AccessRequest, DecisionRequest
 from gateway.workflows.views import grant_view
-from storage.proposals import ProposalRow, grants_of
+from storage.proposals import COMING, ProposalRow, grants_of
 from storage.reading import Database
 
 _STATUS: dict[Decision, str] = {"approve": "approved", "reject": "rejected"}
@@ -140,6 +140,8 @@ class Deciding:
         principal, row = await self._own(request, proposal_id)
         asked, body = await read_optional(request, DecisionRequest)
         key = read_key(request, principal, f"{ONE}/{decision}", f"{row.id}\n".encode() + body)
+        if row.status in COMING:  # asked of the keeper, who comes too early would use up the key
+            raise not_ready(row)
         data = ProposalDecide(
             proposal_id=row.id,
             task_id=row.task_id,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from events.errors import PermanentError
 from gateway.errors import NotFoundError, RefusedError, StaleDigestError
+from gateway.workflows.views import proposal_status
 from storage.proposals import ProposalRow
 
 
@@ -12,6 +13,17 @@ class NotReadyError(RefusedError):
 
     code = "not_ready"
     retryable = True
+
+
+class NeverReadyError(NotReadyError):
+    """The refinement came to no files; the proposal's `error` says why."""
+
+    retryable = False
+
+
+def not_ready(row: ProposalRow) -> NotReadyError:
+    """Why there is nothing to look at or to decide."""
+    return NeverReadyError() if proposal_status(row) == "failed" else NotReadyError()
 
 
 class AlreadyDecidedError(RefusedError):
@@ -78,7 +90,6 @@ def workflow_refusal(code: str) -> PermanentError:
 
 _OF_PROPOSALS: Mapping[str, type[PermanentError]] = {
     "unknown_proposal": NotFoundError,
-    "not_ready": NotReadyError,
     "stale_digest": StaleDigestError,
     "is_owner": OwnAccessError,
 }
@@ -86,6 +97,8 @@ _OF_PROPOSALS: Mapping[str, type[PermanentError]] = {
 
 def proposal_refusal(code: str, row: ProposalRow) -> PermanentError:
     """The error for a refused command about a proposal, which is as `row` says now."""
+    if code == "not_ready":
+        return not_ready(row)
     if code in _OF_PROPOSALS:
         return _OF_PROPOSALS[code]()
     if code == "superseded" and row.reason == "base_moved":

@@ -18,7 +18,7 @@ from gateway.tasks.reading import Limit, PlaceText
 from gateway.tasks.views import View, decode_place
 from gateway.workflows.access import Access
 from gateway.workflows.diffs import MEDIA_TYPE
-from gateway.workflows.errors import NotReadyError
+from gateway.workflows.errors import NotReadyError, not_ready
 from gateway.workflows.models import Proposal, ProposalPage, ProposalStatus
 from gateway.workflows.refining import Nursery
 from gateway.workflows.views import (
@@ -107,8 +107,10 @@ class Proposals:
     async def diff(self, request: Request, proposal_id: ProposalId) -> Response:
         """Against the draft that it was made for."""
         found = await self._find(await self._access.principal(request, READ), proposal_id)
-        if not isinstance(found, ProposalRow) or not has_files(found):
+        if not isinstance(found, ProposalRow):
             raise NotReadyError
+        if not has_files(found):
+            raise not_ready(found)
         text = await asyncio.to_thread(diff_of, found, await self._texts(found))
         return Response(text, 200, _etag(found), f"{MEDIA_TYPE}; charset=utf-8")
 

@@ -83,8 +83,21 @@ async def test_a_refinement_that_fails_says_so_and_is_never_stuck(desk: Desk) ->
     await thread.finish("failed", snapshot=None, error=error)
     found = await thread.becomes("failed")
     assert found["error"] == {"code": "engine_error", "message": "The engine could not make sense of it."}
-    refused = await desk.alice.post(f"{thread.url}/approve")
-    assert (refused.status_code, refused.json()["code"]) == (409, "not_ready")
+    for refused in (await desk.alice.post(f"{thread.url}/approve"), await desk.alice.get(f"{thread.url}/diff")):
+        assert (refused.status_code, refused.json()["code"], refused.json()["retryable"]) == (409, "not_ready", False)
+        assert "error" in refused.json()["detail"]
+
+
+async def test_who_decides_too_early_may_decide_under_the_same_key_later(desk: Desk) -> None:
+    thread = await desk.refine(await desk.workflow())
+    key = {"Idempotency-Key": f"decide-{thread.id}"}
+    early = await desk.alice.post(f"{thread.url}/approve", headers=key)
+    assert (early.status_code, early.json()["code"], early.json()["retryable"]) == (409, "not_ready", True)
+    await thread.run([ONE])
+    await thread.becomes("completed")
+    assert (await desk.alice.post(f"{thread.url}/approve", headers=key)).status_code == 200
+    again = await desk.alice.post(f"{thread.url}/approve", headers=key)
+    assert (again.status_code, again.headers["idempotency-replayed"]) == (200, "true")
 
 
 async def test_a_cancelled_refinement_closes_its_proposal(desk: Desk) -> None:
