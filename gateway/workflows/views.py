@@ -22,6 +22,11 @@ _WHY_NO_FILES = {
     "no_files": "The engine ended without any file.",
     "task_cancelled": "The refinement was cancelled.",
 }
+_SENT = {
+    "goal": "instructions",
+    "context/data/context_file_path": "context_file_path",
+    "context/data/context_selection": "context_selection",
+}
 Texts = Mapping[str, str]
 
 
@@ -214,4 +219,8 @@ def _error(row: ProposalRow) -> View | None:
         return None
     error = row.task_error or {}
     code = error.get("code") or row.task_reason or row.task_status
-    return {"code": code, "message": error.get("message") or str(code)}
+    message = str(error.get("message") or code)
+    if row.task_status == "blocked":  # what those who screened it call a field was sent under another name
+        for screened, sent in _SENT.items():
+            message = message.replace(f"in field '{screened}'", f"in field '{sent}'")
+    return {"code": code, "message": message}

@@ -1,7 +1,8 @@
-"""Cursors of lists, and the facade's words for every state."""
+"""Cursors of lists, the facade's words for every state, and the fields of a blocked refinement."""
 
 import base64
 import json
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import get_args
 from uuid import uuid4
@@ -12,6 +13,8 @@ from events.cursor import InvalidCursorError
 from events.task import Status
 from gateway.tasks.models import Facade
 from gateway.tasks.views import decode_place, encode_place, facade_status
+from gateway.workflows.views import proposal_summary
+from storage.proposals import ProposalRow
 from storage.tasks import Place
 
 
@@ -45,3 +48,13 @@ def test_every_state_has_the_documents_word_in_the_facade() -> None:
     assert words.keys() == set(get_args(Facade))
     told = {word: {status for status in get_args(Status) if facade_status(status) == word} for word in words}
     assert told == words
+
+
+def test_a_blocked_refinement_names_the_fields_that_were_sent() -> None:
+    said = "Blocked: a (family b) in field 'goal'; c (family d) in field 'context/data/context_selection'."
+    known = {"spec": {}, "status": "processing", "task_status": "blocked", "task_error": {"code": "x", "message": said}}
+    row = ProposalRow(**{field.name: known.get(field.name) for field in fields(ProposalRow)})  # type: ignore[arg-type]  # what is looked at
+    assert proposal_summary(row)["error"] == {
+        "code": "x",
+        "message": "Blocked: a (family b) in field 'instructions'; c (family d) in field 'context_selection'.",
+    }
