@@ -92,6 +92,19 @@ async def test_an_unknown_conversation_is_not_found(parlour: Parlour, alice: Tal
     assert error_of(read, 404)["error_code"] == "conversation_not_found"
 
 
+async def test_somebody_elses_conversation_is_forbidden_and_another_tenants_is_unknown(
+    parlour: Parlour, alice: Talker, eve: Talker
+) -> None:
+    """Requirements 003, T037: 403 is what the document demands of the routes of chat, and of these alone."""
+    conversation = id_of(await alice.say("Mine."))
+    stranger = await parlour.client(alice.owner, tenant="elsewhere")
+    for who, status, code in ((eve, 403, "foreign_conversation"), (stranger, 404, "conversation_not_found")):
+        home = f"{who.home}/conversations/{conversation}"
+        reads = [await who.http.get(f"{home}/{path}") for path in ("history", "tool_calls")]
+        for answer in (await who.post("hi", conversation), *reads):
+            assert error_of(answer, status)["error_code"] == code
+
+
 @pytest.mark.parametrize("nobody", ["a%00b", "%F0%9F%90%9D", "a%20b"])
 async def test_what_cannot_be_an_id_is_no_conversation(alice: Talker, nobody: str) -> None:
     for path in ("history", "tool_calls"):

@@ -88,8 +88,9 @@ async def test_what_the_engine_refuses_is_not_tried_again_and_never_opens_the_br
 async def test_an_engine_that_hangs_is_given_up_in_time(engine: StubEngine) -> None:
     engine.answering.clear()
     async with SpecEngineClient(engine_settings(engine.url, state_timeout=0.1, tries=2)) as client:
-        with pytest.raises(EngineAwayError, match="ReadTimeout"):
-            await client.state("t")
+        async with asyncio.timeout(4):
+            with pytest.raises(EngineAwayError, match="ReadTimeout"):
+                await client.state("t")
         engine.answering.set()
 
 
