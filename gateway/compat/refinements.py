@@ -13,7 +13,7 @@ from starlette.websockets import WebSocket
 
 from events.cursor import Cursor
 from events.task import GOOD
-from gateway.compat.socket import CompatSocket, Surroundings
+from gateway.compat.socket import COME_BACK, CompatSocket, Surroundings
 from gateway.live.frames import SETTLED, Frame
 from gateway.live.rooms import Room
 from gateway.live.speech import Saying
@@ -91,15 +91,14 @@ class RefinementSocket(CompatSocket):
             return
         seen = {path: self._seen(path, file["sha256"], at) for path, file in files.items()}
         self._files = seen
-        texts = self._surroundings.texts
-        shown = {
-            f"/{path}": {
-                "content": (texts.get(whose, one.sha256) or "").split("\n"),
-                "created_at": one.created_at,
-                "modified_at": one.modified_at,
-            }
-            for path, one in seen.items()
-        }
+        shown: dict[str, object] = {}
+        for path, one in seen.items():
+            text = self._surroundings.texts.get(whose, one.sha256)
+            if text is None:  # it made room for others' texts: a gap, which these frames have no word for
+                self._close(COME_BACK, "gap")
+                return
+            times = {"created_at": one.created_at, "modified_at": one.modified_at}
+            shown[f"/{path}"] = {"content": text.split("\n"), **times}
         yield _frame("on_state_update", {"messages": "", "files": shown})
 
     def _seen(self, path: str, sha256: str, at: object) -> _File:
@@ -132,11 +131,15 @@ class RefinementSocket(CompatSocket):
     def _perhaps_end(self) -> Iterator[Fields]:
         if not self._over or self._ended or (self._awaits_proposal and not self._has_proposal):
             return
-        self._ended = True
-        asyncio.get_running_loop().call_soon(self.outlet.close, 1000, "end")
+        self._close(1000, "end")
         if self._failure is not None:
             yield _frame("error", self._failure)
         yield _frame("end", {})
+
+    def _close(self, code: int, reason: str) -> None:
+        """Say nothing more than what is being said."""
+        self._ended = True
+        asyncio.get_running_loop().call_soon(self.outlet.close, code, reason)
 
 
 def _error(event: str, data: Data) -> Fields:

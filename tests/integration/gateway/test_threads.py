@@ -8,6 +8,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed
 
+from gateway.compat.texts import Texts
 from tests.support.desk import Desk, Json, Thread, texts
 from tests.support.running_gateway import token
 
@@ -70,6 +71,18 @@ async def test_early_dropped_and_late_clients_see_the_same_run_and_find_the_prop
         async with desk.gateway.socket(path=path) as late:
             assert await heard(late.connection) == frames
             assert (await late.closed())[0] == 1000
+
+
+async def test_a_text_that_made_room_for_others_is_never_shown_as_empty(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread = await desk.refine(await desk.workflow())
+    await thread.start()
+    async with desk.gateway.socket(path=f"/api/ws/refinements/{thread.id}") as early:
+        monkeypatch.setattr(Texts, "get", lambda *_: None)
+        await thread.snapshot(1, SNAPSHOTS[0])
+        assert snapshots_in(await heard(early.connection)) == []
+        assert (await early.closed())[0] == 1012
 
 
 async def test_a_failed_run_says_why_before_its_end(desk: Desk) -> None:
