@@ -1,9 +1,9 @@
 """The job that an engine is asked for: JobExecutionEvent (requirements 001.2), as JSON or as a CloudEvent over HTTP."""
 
+import json
 from collections.abc import Mapping
 from typing import Annotated
 
-import orjson
 from cloudevents.core.bindings.http import HTTPMessage, from_http
 from cloudevents.core.exceptions import BaseCloudEventException
 from cloudevents.core.formats.json import JSONFormat
@@ -96,7 +96,7 @@ def _data_of_event(headers: Mapping[str, str], body: bytes) -> bytes:
     if event.get_type() not in EXECUTE_TYPES:
         raise InvalidJobError("a CloudEvent of another type; expected " + " or ".join(sorted(EXECUTE_TYPES)))
     data = event.get_data()
-    return data if isinstance(data, bytes) else orjson.dumps(data)
+    return data if isinstance(data, bytes) else json.dumps(data).encode()  # orjson has no whole numbers above 64 bits
 
 
 def _faults(error: ValidationError) -> str:
