@@ -163,7 +163,7 @@ def _judged(answer: httpx.Response) -> httpx.Response:
 def _seconds(answer: httpx.Response) -> float | None:
     """The `Retry-After` of an answer, in seconds (RFC 9110, 10.2.3; dates are not read)."""
     asked = answer.headers.get("retry-after", "")
-    return float(asked) if asked.isdigit() else None
+    return float(asked) if asked.isdecimal() else None
 
 
 def _code(answer: httpx.Response) -> str:

@@ -53,6 +53,17 @@ async def test_an_engine_that_asks_for_patience_gets_it_within_reason(engine: St
         assert 0.2 <= time.monotonic() - began < 5.0
 
 
+@pytest.mark.parametrize("asked", ["\u00b2", "soon", "-1", ""])
+async def test_an_engine_that_asks_for_no_number_of_seconds_is_asked_again_all_the_same(
+    engine: StubEngine, asked: str
+) -> None:
+    engine.retry_after = asked
+    engine.invoked = lambda: (429 if len(engine.jobs) < 2 else 200, {})
+    async with SpecEngineClient(engine_settings(engine.url)) as client:
+        await client.invoke({})
+    assert len(engine.jobs) == 2
+
+
 async def test_five_failures_open_the_breaker_and_one_probe_at_a_time_closes_it(engine: StubEngine) -> None:
     """Fault of the origin: a breaker around `async def` never counted a failure."""
     engine.state = lambda: (500, {})
