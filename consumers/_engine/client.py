@@ -5,6 +5,7 @@ harmless: a job's id makes a second invoke the first one's.
 """
 
 import copy
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Self
@@ -21,6 +22,7 @@ from consumers._engine.errors import EngineAwayError, EngineRefusedError, Unknow
 from consumers._engine.settings import EngineSettings
 from events.base import JsonObject
 from events.spans import Spans
+from events.task import CODE
 
 _MAX_FRAME = 16 * 1024 * 1024
 _READY_TIMEOUT = 5.0
@@ -173,4 +175,4 @@ def _code(answer: httpx.Response) -> str:
     except orjson.JSONDecodeError:
         return ""
     code = found.get("code") if isinstance(found, dict) else None
-    return code if isinstance(code, str) and len(code) <= 64 else ""
+    return code if isinstance(code, str) and re.fullmatch(CODE, code) else ""

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator
 
 import pytest
+from pydantic import JsonValue
 
 from consumers._breaker import BreakerOpenError
 from consumers._engine.client import SpecEngineClient
@@ -94,6 +95,15 @@ async def test_what_the_engine_refuses_is_not_tried_again_and_never_opens_the_br
             with pytest.raises(UnknownThreadError):
                 await client.state("t")
         assert (client.breaker.state, len(engine.jobs), engine.states) == ("closed", 6, 6)
+
+
+@pytest.mark.parametrize("code", ["it said: hello", "a\nb", "x" * 65, 7, None])
+async def test_the_code_of_a_refusal_is_passed_on_if_it_is_a_short_word(engine: StubEngine, code: JsonValue) -> None:
+    engine.invoked = lambda: (422, {"code": code})
+    async with SpecEngineClient(engine_settings(engine.url)) as client:
+        with pytest.raises(EngineRefusedError) as refused:
+            await client.invoke({})
+    assert refused.value.detail == "the engine answers 422"
 
 
 async def test_an_engine_that_hangs_is_given_up_in_time(engine: StubEngine) -> None:
