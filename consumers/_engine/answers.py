@@ -5,11 +5,11 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from typing import TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from consumers._engine.errors import EngineAwayError
+from consumers._lenient import read_json
 from events.base import JsonObject
 from events.task import CODE
 
@@ -31,7 +31,6 @@ class _File(BaseModel):
 
 
 _Files = dict[str, _File | str]
-_M = TypeVar("_M", bound=BaseModel)
 
 
 class ThreadState(BaseModel):
@@ -120,7 +119,7 @@ class _Snapshot(BaseModel):
 def read_state(body: bytes) -> ThreadState:
     """A state; raises EngineAwayError for what is none: something else answers there, or the engine is broken."""
     try:
-        return _read(ThreadState, body)
+        return read_json(ThreadState, body)
     except (ValueError, RecursionError):
         raise EngineAwayError("the engine's state cannot be read") from None
 
@@ -128,7 +127,7 @@ def read_state(body: bytes) -> ThreadState:
 def read_frame(text: str | bytes) -> Frame | None:
     """A frame; None for one that says nothing to us. Raises EngineAwayError for what is none."""
     try:
-        envelope = _read(_Envelope, text)
+        envelope = read_json(_Envelope, text)
         match envelope.event_type:
             case "on_state_update":
                 return _update(envelope.data)
@@ -142,15 +141,6 @@ def read_frame(text: str | bytes) -> Frame | None:
     except (ValueError, RecursionError):
         raise EngineAwayError("the engine's stream cannot be read") from None
     return None
-
-
-def _read(model: type[_M], body: str | bytes) -> _M:
-    """The answer; a lone surrogate in it, which Python writes into JSON and no UTF-8 exists for, is a question mark."""
-    try:
-        return model.model_validate_json(body)
-    except ValidationError:
-        mended = json.dumps(json.loads(body), ensure_ascii=False).encode(errors="replace")
-        return model.model_validate_json(mended)
 
 
 def texts_of(files: _Files) -> dict[str, str]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import httpx
 from httpx_sse import EventSource, SSEError
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from consumers._lenient import read_json
 from consumers.runner.agent import Said
 from events.base import JsonObject
 from events.errors import PermanentError, TransientError
@@ -114,7 +115,7 @@ async def stream_answer(
                 begun = begun or bool(piece.text)
                 ended = ended or piece.end is not None
                 yield piece
-    except (SSEError, httpx.DecodingError, ValidationError) as error:
+    except (SSEError, httpx.DecodingError, ValueError, RecursionError) as error:
         raise ModelBadAnswerError from error
     except httpx.HTTPError as error:
         raise (ModelCutShortError if begun else ModelUnavailableError) from error
@@ -134,7 +135,7 @@ async def _pieces(response: httpx.Response) -> AsyncGenerator[Piece]:
 
 
 def _read(data: str | bytes) -> Piece:
-    chunk = _Chunk.model_validate_json(data)
+    chunk = read_json(_Chunk, data)
     if chunk.error is not None:
         raise ModelUnavailableError
     return chunk.piece()

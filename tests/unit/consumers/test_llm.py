@@ -115,6 +115,16 @@ async def test_an_answer_that_reached_its_limit_is_partial_and_its_price_is_coun
     assert answer.cost_usd == pytest.approx(2.0)
 
 
+async def test_half_a_character_does_not_cost_the_answer() -> None:
+    """A server in JavaScript may cut between the halves of an emoji."""
+    words = (b"Well \\ud83d", b"\\ude00 done")
+    said = b"".join(b'data: {"choices":[{"delta":{"content":"%s"}}]}\n\n' % word for word in words)
+    end = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    async with asked(Sends(STREAM + said + end)) as (_, agent, heard):
+        answer = await agent.run(TURN, heard)
+    assert answer.output["text"] == "Well ?? done"
+
+
 async def test_an_answer_longer_than_an_event_is_cut_and_partial() -> None:
     content = b"\xe6\xbc\xa2" * 400_000
     body = b'{"choices":[{"message":{"role":"assistant","content":"%s"},"finish_reason":"stop"}]}' % content
