@@ -14,6 +14,7 @@ from events.ids import run_id
 from events.run import (
     File,
     Outcome,
+    RunDelta,
     RunEvent,
     RunFiles,
     RunFinished,
@@ -35,6 +36,8 @@ from storage.agents import find_assignment, owner_by_line
 from storage.reading import Database
 
 MAX_FACT = 700 * 1024
+MAX_PIECE = 16_000
+"""Characters of a piece of what an agent is saying."""
 _MAX_SPENT = 2**53
 """Up to here every reader of JSON counts exactly."""
 _Number = Annotated[Whole, Field(ge=1, lt=2**31)]
@@ -76,6 +79,14 @@ class FilesSaid(RunSaid):
     snapshot_seq: _Number
     files: dict[str, File] = Field(max_length=500)
     part: bool = False
+
+
+class DeltaSaid(RunSaid):
+    """A piece of what the agent is saying, at its place in the whole; it is shown to who listens and kept by nobody."""
+
+    seq: _Number
+    offset: Annotated[Whole, Field(ge=0, lt=2**31)]
+    text: str = Field(min_length=1, max_length=MAX_PIECE)
 
 
 class ToolCalledSaid(RunSaid):
@@ -200,6 +211,7 @@ def agent_rules(engine: Database) -> list[Rule]:
         RunRule(RunStarted, StartedSaid, engine),
         RunRule(RunProgress, ProgressSaid, engine),
         RunRule(RunFiles, FilesSaid, engine),
+        RunRule(RunDelta, DeltaSaid, engine),
         RunRule(RunToolCalled, ToolCalledSaid, engine),
         RunRule(RunFinished, FinishedSaid, engine),
         SelfRule(AgentHeartbeat, BeatSaid, _beat, engine),

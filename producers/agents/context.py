@@ -16,6 +16,9 @@ FACT_WITHIN = 120.0
 _MAX_TOGETHER = 512 * 1024
 """Bytes of the files that travel in one event; a fact may have 700 KiB, with paths, digests and JSON's escapes."""
 
+_PIECE = 16_000
+"""Characters that the door takes in one piece of an answer."""
+
 
 class Context:
     """The way from one run to Ganglion. A method raises NotMineError when the run is over or somebody else's."""
@@ -24,6 +27,7 @@ class Context:
         self._lines = lines
         self._task = task
         self._said = 0
+        self._spoken = 0
         self._snapshots = 0
         self._kept: dict[tuple[str, str], str] = {}
         self.execution_id: UUID = uuid4()
@@ -39,6 +43,13 @@ class Context:
         if note is not None:
             said["note"] = note[:2_000]
         await self.state("run.progress", said)
+
+    async def say(self, text: str) -> None:
+        """Show a piece of the answer to who listens while it is made; what counts is what the function returns."""
+        for start in range(0, len(text), _PIECE):
+            piece = text[start : start + _PIECE]
+            await self.state("run.delta", {"seq": self._next(), "offset": self._spoken, "text": piece})
+            self._spoken += len(piece)
 
     async def tool_call(
         self,

@@ -2,9 +2,11 @@
 
 import asyncio
 import time
+from typing import cast
 
 import httpx
 import pytest
+from pydantic import JsonValue
 from structlog.testing import capture_logs
 
 from producers.agent import Agent, AgentError, Context, Result, Task
@@ -60,6 +62,33 @@ async def test_it_does_a_task_and_says_what_it_does(agency: Agency, alice: httpx
     assert [tuple(call) for call in calls] == [("upper", "succeeded")]
     assert run is not None
     assert (run["status"], run["tokens"], run["cost_usd"]) == ("succeeded", 7, 0.01)
+
+
+async def test_what_it_says_is_heard_while_it_works_without_its_secrets(
+    agency: Agency, alice: httpx.AsyncClient
+) -> None:
+    done = asyncio.Event()
+
+    async def speak(task: Task, ctx: Context) -> str:
+        for piece in ("Write to ann@exam", "ple.com ", "about it. 😀 The rest follows."):
+            await ctx.say(piece)
+        await done.wait()
+        return "Written."
+
+    await agency.start(NAME, speak)
+    task_id = await agency.submit(alice)
+    async with agency.doorstep.gateway.socket() as socket:
+        await socket.send(type="subscribe", id="it", room=f"task:{task_id}")
+        heard = ""
+        while "The rest" not in heard:
+            frame = (await socket.until("delta"))[-1]
+            data = cast("dict[str, JsonValue]", frame["data"])
+            assert (frame["event"], data["offset"]) == ("run.delta", len(heard))
+            heard += str(data["text"])
+    assert heard.startswith("Write to [EMAIL_1] about it. 😀 The rest")
+    done.set()
+    task = await agency.becomes(alice, task_id, "succeeded")
+    assert task["result"] == {"text": "Written."}
 
 
 async def test_what_it_raises_becomes_the_tasks_error(agency: Agency, alice: httpx.AsyncClient) -> None:
