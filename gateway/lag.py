@@ -15,10 +15,12 @@ class Lag:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._samples: deque[tuple[int, float]] = deque()
+        self._newest = (0, 0.0)
 
     def seen(self, seq: int) -> None:
         """The stream holds `seq`."""
         now = self._clock()
+        self._newest = (seq, now)
         if self._samples and now - self._samples[-1][1] < _SAMPLE_EVERY:
             return
         if len(self._samples) < _MAX_SAMPLES:
@@ -28,10 +30,13 @@ class Lag:
         """Everything up to `seq` is in Postgres."""
         while self._samples and self._samples[0][0] <= seq:
             self._samples.popleft()
+        if not self._samples and self._newest[0] > seq:
+            self._samples.append(self._newest)  # it came too soon after another one to be a sample then
 
     def reset(self) -> None:
         """Forget it all: sequences of another epoch mean nothing here."""
         self._samples.clear()
+        self._newest = (0, 0.0)
 
     @property
     def seconds(self) -> float:

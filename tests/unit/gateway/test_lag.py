@@ -47,3 +47,16 @@ def test_a_new_epoch_forgets_the_lag_of_the_old_one() -> None:
     clock.now += 9
     lag.reset()
     assert lag.seconds == 0
+
+
+def test_what_came_right_after_another_is_waited_for_too_when_nothing_follows() -> None:
+    clock = Clock()
+    lag = Lag(clock)
+    lag.seen(7)
+    clock.now += 0.01
+    lag.seen(8)
+    lag.committed(7)
+    clock.now += 30
+    assert 29.9 < lag.seconds < 30.1
+    lag.committed(8)
+    assert lag.seconds == 0
