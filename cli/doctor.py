@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import typer
@@ -56,11 +56,14 @@ async def _examine(session: Session) -> int:
 
 def _of_gateway(readiness: Document) -> list[Result]:
     checks = readiness.get("checks")
-    return [
+    results = [
         _result(name, check)
         for name, check in (checks.items() if isinstance(checks, dict) else ())
         if isinstance(check, dict)
     ]
+    if any(one.level == "fail" and one.name in _UNDER_THE_KEEPER for one in results):
+        return [replace(one, advice=_WAITING) if one.name == "keeper" and one.advice else one for one in results]
+    return results
 
 
 def _result(name: str, check: Document) -> Result:
@@ -78,6 +81,8 @@ _ADVICE = {
     "keeper": "start a keeper: `python -m consumers keeper`",
     "hub": "the gateway reconnects by itself; see its log if it does not",
 }
+_UNDER_THE_KEEPER = {"nats", "postgres"}
+_WAITING = "it goes on by itself when NATS and Postgres are there"
 
 
 def _figures(check: Document) -> str:

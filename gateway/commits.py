@@ -1,6 +1,7 @@
 """What the keeper has committed: as it announces it, or as Postgres says when an announcement is late (DESIGN 4)."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 
@@ -19,6 +20,8 @@ DUPLICATE = "duplicate"
 NEW_EPOCH = "new_epoch"
 """Not an outcome of the keeper's: the log began anew while we waited, so publish again with the same id."""
 
+_SILENT_AFTER = 5.0
+"""Seconds without a word of any keeper, who speaks every tenth of one, after which none is there."""
 _TICK = 0.05
 _LATE = 0.25
 _GIVE_UP = 2.0
@@ -47,6 +50,7 @@ class Commits:
         self._waiting: dict[str, _Waiter] = {}
         self._moved: asyncio.Future[None] | None = None
         self._probed = 0.0
+        self._heard = time.monotonic()
         self.at = Cursor("", 0)
         self.store_answers = True
         self.resent = 0
@@ -56,6 +60,16 @@ class Commits:
     def has_begun(self) -> bool:
         """Whether any keeper was heard since this process began."""
         return self.at.epoch != ""
+
+    @property
+    def silence(self) -> float:
+        """Seconds since a keeper was heard, or since this process began."""
+        return time.monotonic() - self._heard
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether no keeper leads, or none can reach us."""
+        return self.silence > _SILENT_AFTER
 
     def expect(self, event_id: str) -> asyncio.Future[str | None]:
         """The outcome of an event; None if it is not known within 2 s, or soon if Postgres is away."""
@@ -85,6 +99,7 @@ class Commits:
     async def on_announce(self, message: Msg) -> None:
         """Take one announcement (events.announce.Committed)."""
         said = orjson.loads(message.data)
+        self._heard = time.monotonic()
         outcomes: dict[str, str] = said.get("outcomes") or {}
         for event_id, outcome in outcomes.items():
             self._settle(event_id, outcome)

@@ -52,7 +52,7 @@ class SystemRoom:
         return {
             "nats": "up" if self._bus.connected else "down",
             "postgres": "up" if self._commits.store_answers else "down",
-            "keeper": "up" if self._lag.seconds <= MAX_LAG else "degraded",
+            "keeper": "degraded" if self._lag.seconds > MAX_LAG or self._commits.is_silent else "up",
         }
 
     async def _tell(self) -> None:

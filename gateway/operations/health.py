@@ -93,13 +93,14 @@ class HealthRoutes:
     ) -> Response:
         """503 while NATS or Postgres is away or no keeper was heard yet: then no work can be taken.
 
-        `degraded` (200): work is taken, but a consumer is paused or missing, or a promise is weaker than it should be.
+        `degraded` (200): work is taken, but the keeper lags or is silent, a consumer is paused or missing, or a promise
+        is weaker than it should be.
         """
         checks = await self._checks()
         fine = bool(checks["nats"]["ok"] and checks["postgres"]["ok"] and self._commits.has_begun)
         if verbose is not None:
             checks |= {finding.name: finding.shown() for finding in await self._checkup.now()}
-        best = "degraded" if self._checkup.is_degraded else "ready"
+        best = "degraded" if self._checkup.is_degraded or not checks["keeper"]["ok"] else "ready"
         body: Checked = {"status": best if fine else "not_ready"}
         if verbose is not None:
             body["checks"] = checks
@@ -137,6 +138,8 @@ class HealthRoutes:
             raise OverloadedError("no keeper was heard yet")
         if self._lag.seconds > MAX_LAG:
             raise OverloadedError(f"the keeper lags {self._lag.seconds:.1f} s")
+        if self._commits.is_silent:
+            raise OverloadedError(f"no keeper was heard for {self._commits.silence:.0f} s")
 
 
 async def _timed(check: Awaitable[None]) -> Checked:

@@ -11,6 +11,7 @@ import pytest
 
 from deploy.local.server import Server
 from events.streams import BUS, DURABLES, MIB
+from gateway import commits
 from gateway.operations.checkup import clock
 from producers.checkup import BusState
 from producers.pull import Pull
@@ -170,6 +171,20 @@ async def test_re_sends_of_the_sweep_are_shown(bus: Bus, gateway: RunningGateway
     assert led.keeper.term is not None
     await led.keeper.term._send_resent([cause.model_copy(update={"id": "again", "source": "/keeper"})])
     assert str((await becomes(gateway, "sweep", "warn"))["detail"]).startswith("1 events")
+
+
+async def test_a_keeper_that_says_nothing_is_named_although_nothing_waits_for_it(
+    gateway: RunningGateway, led: Led, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commits, "_SILENT_AFTER", 0.5)
+    await ready(gateway)
+    await led.stop()
+
+    async def is_missed() -> bool:
+        status, checks = await found(gateway)
+        return status == "degraded" and "no keeper was heard for" in str(checks["keeper"].get("detail"))
+
+    await eventually(is_missed, within=5, every=0.2)
 
 
 def test_clocks_that_disagree_are_named() -> None:
