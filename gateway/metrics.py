@@ -58,12 +58,12 @@ class Metrics:
 
     def observe(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """One answered request."""
-        key = (method, endpoint, status)
+        key = (_known(method), endpoint, status)
         series = self._durations.get(key)
         if series is None:
             if len(self._durations) >= _MAX_SERIES:
                 return
-            series = self._durations[key] = self._duration.labels(_known(method), endpoint, str(status))
+            series = self._durations[key] = self._duration.labels(*map(str, key))
         series.observe(seconds)
 
     def submitted(self, priority: str) -> None:
