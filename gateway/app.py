@@ -162,7 +162,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         screening=settings.screening,
         cache=settings.cache,
     )
-    checkup = Checkup(bus, engine, commits, log_sync=settings.bus.ganglion_log_sync)
+    checkup = Checkup(bus, engine, commits, log_sync=settings.bus.ganglion_log_sync, redis=settings.cache.redis_url)
     health = HealthRoutes(bus=bus, engine=engine, commits=commits, lag=lag, hub=hub, metrics=metrics, checkup=checkup)
 
     previews = Previews(inspector.screener, bus.publish)
@@ -214,16 +214,16 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             yield
             await previews.close()
         await engine.dispose()
-        await reflex.close()
-        await rates.close()
+        for part in (checkup, reflex, rates):
+            await part.close()
 
     app = _application(lifespan)
     app.router.routes.append(Route(SUBMIT.path, submitting.submit, methods=["POST"]))
     app.router.routes.append(Route(CREATE.path, submitting.create, methods=["POST"]))
     app.router.routes.extend(compat_routes(Surroundings(sockets, admission, replayer, Texts())))
     # The routes themselves: of a router that is included each is made anew, a third of what building a gateway takes.
-    for part in (reading, Streaming(admission, streams), outside, controlling, dead_letters, reflex, health):
-        app.router.routes.extend(part.router().routes)
+    for routes in (reading, Streaming(admission, streams), outside, controlling, dead_letters, reflex, health):
+        app.router.routes.extend(routes.router().routes)
     for router in (
         description_router(),
         workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics, hub=hub),

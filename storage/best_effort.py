@@ -11,7 +11,7 @@ LEFT_ALONE = 5.0
 _CONNECTIONS = 16
 
 
-def best_effort(url: str) -> Redis:
+def best_effort(url: str, *, patience: float = PATIENCE) -> Redis:
     """A client that tries once.
 
     Who finds all connections taken waits for one: a crowd is not taken for a Redis that is away. How long is for the
@@ -21,8 +21,8 @@ def best_effort(url: str) -> Redis:
         url,
         max_connections=_CONNECTIONS,
         timeout=None,
-        socket_timeout=PATIENCE,
-        socket_connect_timeout=PATIENCE,
+        socket_timeout=patience,
+        socket_connect_timeout=patience,
         retry=Retry(NoBackoff(), 0),
     )
     return Redis.from_pool(pool)

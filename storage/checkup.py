@@ -1,13 +1,19 @@
-"""What the database can say of itself: how safely it commits, how its clock runs, what it lacks, what the log lost."""
+"""What the stores can say of themselves: Postgres how safely it commits, how its clock runs, what it lacks and what the
+log lost; Redis whether it is there.
+"""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 
+from redis.exceptions import RedisError
 from sqlalchemy import Text, column, func, select, table
 
+from storage.best_effort import best_effort
 from storage.models import event_gap, keeper
 from storage.reading import Database, fetch
 
+_PATIENCE = 1.0
 _SETTINGS = ("fsync", "synchronous_commit", "full_page_writes", "synchronous_standby_names")
 
 
@@ -44,3 +50,23 @@ async def look(engine: Database) -> DatabaseState:
         schema=values["schema"],
         lost=int(values["lost"]),
     )
+
+
+class RedisProbe:
+    """Asks the Redis at a URL for a sign of life."""
+
+    def __init__(self, url: str) -> None:
+        self._redis = best_effort(url, patience=_PATIENCE)
+
+    async def answers(self) -> bool:
+        """Whether it does, within a second."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await self._redis.ping()
+        except (RedisError, TimeoutError, OSError):
+            return False
+        return True
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._redis.aclose()

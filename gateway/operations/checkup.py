@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import structlog
+from pydantic import SecretStr
 
 from events.errors import BusUnavailableError, StoreUnavailableError
 from gateway.bus import Bus
@@ -15,7 +16,7 @@ from gateway.headroom import SHED_AT
 from producers import checkup as nats
 from producers.checkup import BusState
 from storage import checkup as postgres
-from storage.checkup import DatabaseState
+from storage.checkup import DatabaseState, RedisProbe
 from storage.reading import Database
 from storage.schema import newest_schema
 
@@ -48,11 +49,14 @@ class Finding:
 class Checkup:
     """Looks every five seconds, and at once when somebody asks; what could not be looked at is left out."""
 
-    def __init__(self, bus: Bus, engine: Database, commits: Commits, *, log_sync: str) -> None:
+    def __init__(
+        self, bus: Bus, engine: Database, commits: Commits, *, log_sync: str, redis: SecretStr | None = None
+    ) -> None:
         self._bus = bus
         self._engine = engine
         self._commits = commits
         self._log_sync = log_sync
+        self._redis = None if redis is None else RedisProbe(redis.get_secret_value())
         self._looked = float("-inf")
         self._turn = asyncio.Lock()
         self.findings: tuple[Finding, ...] = ()
@@ -81,7 +85,7 @@ class Checkup:
 
     async def _look(self) -> list[Finding]:
         found: list[Finding] = []
-        bus, database = await asyncio.gather(self._bus_state(), self._database_state())
+        bus, database, valkey = await asyncio.gather(self._bus_state(), self._database_state(), self._valkey())
         if bus is not None and database is not None:
             found.append(durability(bus[0], database[0], self._log_sync))
             found.append(clock(bus, database))
@@ -92,8 +96,23 @@ class Checkup:
             found += of_bus(bus[0])
         if database is not None:
             found += of_database(database[0])
+        found += valkey
         found.append(sweep(self._commits.resent))
         return found
+
+    async def close(self) -> None:
+        """Close the connection that only looking needs."""
+        if self._redis is not None:
+            await self._redis.close()
+
+    async def _valkey(self) -> tuple[Finding, ...]:
+        """Nothing for a gateway that was not told of any; the router always knows one."""
+        if self._redis is None:
+            return ()
+        if await self._redis.answers():
+            return (Finding("valkey", "ok", "answers"),)
+        advice = "start Valkey, or see REDIS_URL: work is taken, but no agent is given any"
+        return (Finding("valkey", "fail", "it does not answer", advice),)
 
     async def _bus_state(self) -> tuple[BusState, datetime] | None:
         try:

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import cast
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
+from deploy.local.ports import free_port
 from deploy.local.server import Server
 from events.streams import BUS, DURABLES, MIB
 from gateway import commits
@@ -17,6 +20,7 @@ from producers.checkup import BusState
 from producers.pull import Pull
 from producers.topology import TopologySettings, apply
 from storage.checkup import DatabaseState
+from storage.verdicts import CacheSettings
 from tests.support.eventually import eventually
 from tests.support.running_gateway import RunningGateway, running_gateway, settings_for
 from tests.support.running_keeper import Bus, Led, a_bus
@@ -137,6 +141,20 @@ async def test_a_missing_consumer_a_letter_and_a_gap_are_named(bus: Bus, gateway
     epoch = await bus.database.fetchval("SELECT epoch FROM keeper")
     await bus.database.execute("INSERT INTO event_gap VALUES ($1, 5, 9, now())", epoch)
     assert str((await becomes(gateway, "gaps", "warn"))["detail"]).startswith("5 sequences")
+
+
+async def test_a_valkey_that_is_away_is_named(bus: Bus, led: Led, redis_url: str) -> None:
+    assert led.leads or await eventually(lambda: led.leads)
+    settings = settings_for(bus.nats_url, bus.database_url)
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    for url, level in ((redis_url, "ok"), (nowhere, "fail")):
+        with_cache = replace(settings, cache=CacheSettings(redis_url=SecretStr(url)))
+        async with running_gateway(with_cache) as gateway:
+            await ready(gateway)
+            check = await becomes(gateway, "valkey", level)
+            status, _ = await found(gateway)
+    assert status == "degraded"
+    assert "REDIS_URL" in str(check["advice"])
 
 
 async def test_weak_commits_and_an_old_schema_are_named(bus: Bus, gateway: RunningGateway) -> None:
