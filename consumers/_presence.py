@@ -67,7 +67,7 @@ class Presence:
         self._keeping = asyncio.create_task(self._keep())
 
     async def _keep(self) -> None:
-        beats = 0
+        beats, unsaid = 0, None
         while True:
             try:
                 if beats == 0:
@@ -75,9 +75,11 @@ class Presence:
                         await self._post(AgentDeregistered(agent_id=agent_id, by=self._source, reason="not_configured"))
                 for offer in self._offers:
                     await self._say(offer, register=beats % _AGAIN_EVERY == 0)
-                beats += 1
+                beats, unsaid = beats + 1, None
             except GanglionError as error:
-                log.warning("presence_unsaid", source=self._source, code=error.code)
+                if unsaid != error.code:  # and not again at every beat until one goes well
+                    log.warning("presence_unsaid", source=self._source, code=error.code)
+                unsaid = error.code
             await asyncio.sleep(self._every)
 
     async def _say(self, offer: Offer, *, register: bool) -> None:

@@ -5,6 +5,7 @@ closes unasked exits with code 70 and its supervisor starts it anew.
 """
 
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Literal, TypedDict
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -22,6 +23,8 @@ from producers.permissions import inbox_of
 EXIT_CONNECTION_CLOSED = 70
 _RECONNECT_WAIT = 0.25
 _PING_INTERVAL = 5
+_AGAIN_AFTER = 60.0
+_MOST_ERRORS = 100
 
 log = structlog.get_logger()
 
@@ -84,20 +87,49 @@ class ClosedGuard:
             log.error("nats_closed", exit_code=EXIT_CONNECTION_CLOSED)
             os._exit(EXIT_CONNECTION_CLOSED)
 
+
+class _Course:
+    """What the log says of one connection: that it is lost, that it is back, and each error once in between.
+
+    nats-py tries again every quarter of a second, and each try that fails is an error.
+    """
+
+    def __init__(self, name: str, guard: ClosedGuard) -> None:
+        self._name = name
+        self._guard = guard
+        self._lost_at: float | None = None
+        self._said: dict[tuple[str, str], float] = {}
+
     async def disconnected(self) -> None:
         """Called by nats-py at every cut; it reconnects by itself."""
-        if not self.expected:
-            log.warning("nats_disconnected")
+        if not self._guard.expected and self._lost_at is None:
+            self._lost_at = time.monotonic()
+            log.warning("nats_disconnected", connection=self._name)
 
+    async def reconnected(self) -> None:
+        """Called by nats-py when it is over."""
+        seconds = 0.0 if self._lost_at is None else time.monotonic() - self._lost_at
+        self._lost_at = None
+        self._said.clear()
+        log.info("nats_reconnected", connection=self._name, seconds=round(seconds, 1))
 
-async def _log_error(error: Exception) -> None:
-    # The server's words name subjects; what else comes here was raised by one who read a message.
-    detail = str(error) if isinstance(error, NatsError) else text_of(error)
-    log.warning("nats_error", error=type(error).__name__, detail=detail[:200])
+    async def failed(self, error: Exception) -> None:
+        """Called by nats-py with whatever goes wrong."""
+        # The server's words name subjects; what else comes here was raised by one who read a message.
+        detail = (str(error) if isinstance(error, NatsError) else text_of(error))[:200]
+        if self._is_news((type(error).__name__, detail)):
+            log.warning("nats_error", connection=self._name, error=type(error).__name__, detail=detail or None)
 
-
-async def _log_reconnected() -> None:
-    log.info("nats_reconnected")
+    def _is_news(self, said: tuple[str, str]) -> bool:
+        """Said once until it is back; else, which is also before the first connection, once a minute."""
+        now = time.monotonic()
+        before = self._said.get(said)
+        if before is not None and (self._lost_at is not None or now - before < _AGAIN_AFTER):
+            return False
+        if len(self._said) >= _MOST_ERRORS:
+            self._said.clear()
+        self._said[said] = now
+        return True
 
 
 class Connection:
@@ -138,6 +170,7 @@ class ConnectOptions(TypedDict):
 
 def connect_options(name: str, guard: ClosedGuard) -> ConnectOptions:
     """Endless quick reconnects, errors logged in one line, and the guard's word when it is over for good."""
+    course = _Course(name, guard)
     return {
         "name": name,
         "inbox_prefix": inbox_of(name),
@@ -145,8 +178,8 @@ def connect_options(name: str, guard: ClosedGuard) -> ConnectOptions:
         "reconnect_time_wait": _RECONNECT_WAIT,
         "ping_interval": _PING_INTERVAL,
         "connect_timeout": 2,
-        "error_cb": _log_error,
-        "disconnected_cb": guard.disconnected,
-        "reconnected_cb": _log_reconnected,
+        "error_cb": course.failed,
+        "disconnected_cb": course.disconnected,
+        "reconnected_cb": course.reconnected,
         "closed_cb": guard.closed,
     }

@@ -165,12 +165,15 @@ class Reader:
         """Read on at the next sequence with a new consumer, as soon as the server lets us."""
         log.warning("reader_restarted", stream=self._stream, seq=self.next_seq)
         await self._opened.aclose()
+        said: set[str] = set()
         while True:
             heed_cancellation()
             try:
                 return await self._open()
             except (NatsError, TimeoutError, OSError) as error:
-                log.warning("reader_restart_failed", error=type(error).__name__)
+                if (name := type(error).__name__) not in said:
+                    log.warning("reader_restart_failed", stream=self._stream, error=name)
+                    said.add(name)
                 await asyncio.sleep(_RETRY)
 
     async def _look_for_hole(self, last_seq: int) -> None:

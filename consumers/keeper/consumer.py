@@ -76,6 +76,7 @@ class Keeper:
         self._slices = slices or TimeSlices()
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
         self.term: Term | None = None
+        self._ended_by: list[str] = []
 
     async def run(self) -> None:
         """Lead whenever the lease can be had."""
@@ -83,8 +84,10 @@ class Keeper:
             try:
                 await self._lead()
             except* _PASSING as group:
-                reasons = {type(error).__name__ for error in _leaves(group)}
-                log.warning("keeper_term_ended", reasons=sorted(reasons))
+                reasons = sorted({type(error).__name__ for error in _leaves(group)})
+                if reasons != self._ended_by:  # and not again at every try until it has led
+                    log.warning("keeper_term_ended", reasons=reasons)
+                self._ended_by = reasons
             self.term = None
             heed_cancellation()
             await asyncio.sleep(_AGAIN_AFTER)
@@ -114,6 +117,7 @@ class Keeper:
     async def _rule(self, store: KeeperStore, lease: Lease, position: Position, janitor: JanitorStore) -> None:
         """Fold under the lease until something ends it by raising."""
         position = await settle_epoch(self._client, store, position)
+        self._ended_by = []
         log.info("keeper_leads", holder=self.holder, epoch=position.epoch, position=position.seq)
         settings = self._settings
         clockwork = Janitor(

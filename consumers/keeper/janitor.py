@@ -63,12 +63,16 @@ class Janitor:
 
     async def run(self, resend: Resend, position: Callable[[], Position]) -> None:
         """Tick until cancelled. Errors of the database end the term; an absent bus only skips a beat."""
+        skipped = None
         while True:
             heed_cancellation()
             try:
                 await self.tick(resend, position())
+                skipped = None
             except (BusUnavailableError, OutcomeUnknownError, LogFullError, NatsError, TimeoutError) as error:
-                log.warning("janitor_skipped", error=type(error).__name__)
+                if skipped is not type(error):  # and not again at every tick until one goes well
+                    log.warning("janitor_skipped", error=type(error).__name__)
+                skipped = type(error)
             await asyncio.sleep(TICK)
 
     async def tick(self, resend: Resend, position: Position) -> None:

@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import suppress
 
+from structlog.testing import capture_logs
+
 from consumers._presence import Offer, Presence
 from events import AgentDeregistered, AgentHeartbeat, AgentRegistered, Event, EventData
 from events.errors import BusUnavailableError
@@ -45,6 +47,8 @@ async def test_what_is_offered_no_more_is_deregistered_once_and_first() -> None:
     assert said == [(AgentDeregistered, "old"), (AgentRegistered, "new"), beat, beat, beat]
 
 
-async def test_a_bus_that_is_away_only_delays_it() -> None:
-    said = await said_until(Bus(away=3), 3)
+async def test_a_bus_that_is_away_only_delays_it_and_is_told_of_once() -> None:
+    with capture_logs() as logged:
+        said = await said_until(Bus(away=3), 3)
+    assert [line["event"] for line in logged] == ["presence_unsaid"]
     assert said == [(AgentDeregistered, "old"), (AgentRegistered, "new"), (AgentHeartbeat, "new")]

@@ -11,9 +11,10 @@ import orjson
 import pytest
 from nats.aio.client import Client
 from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from consumers.app import ConsumerProcess
-from producers.connect import BusSettings, Connection
+from producers.connect import BusSettings, ClosedGuard, Connection, connect_options
 from producers.sdk.errors import TryAgainError
 from producers.sdk.over_nats import NatsTransport
 from storage.database import DatabaseSettings
@@ -116,3 +117,25 @@ async def test_the_sdk_closes_what_a_server_refused() -> None:
         with pytest.raises(TryAgainError):
             await NatsTransport(f"nats://{node.address}", token).send({"type": "io.ganglion.task.submitted.v1"}, 5)
         assert len(node.came) == 1
+
+
+async def test_an_outage_is_told_when_it_begins_and_ends_and_not_at_every_try() -> None:
+    options = connect_options("reflex", ClosedGuard())
+    with capture_logs() as said:
+        await options["disconnected_cb"]()
+        for _ in range(500):
+            await options["error_cb"](ConnectionRefusedError(111, "Connection refused"))
+        await options["reconnected_cb"]()
+        await options["error_cb"](ConnectionRefusedError(111, "Connection refused"))
+    assert [line["event"] for line in said] == ["nats_disconnected", "nats_error", "nats_reconnected", "nats_error"]
+    assert {line["connection"] for line in said} == {"reflex"}
+
+
+async def test_a_server_that_is_not_there_yet_is_told_of_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = connect_options("reflex", ClosedGuard())
+    with capture_logs() as said:
+        for _ in range(500):
+            await options["error_cb"](ConnectionRefusedError(111, "Connection refused"))
+        monkeypatch.setattr("producers.connect._AGAIN_AFTER", 0.0)
+        await options["error_cb"](ConnectionRefusedError(111, "Connection refused"))
+    assert [line["event"] for line in said] == ["nats_error", "nats_error"]
