@@ -20,13 +20,15 @@ _THRESHOLDS = (20_000, 20, 100)
 
 
 def configure_logs(*, of_an_author: bool = False) -> None:
-    """One line of JSON per event on stderr; for a person at a terminal, columns.
+    """One line of JSON per event on stderr, a library's too; for a person at a terminal, columns.
 
     What an unforeseen exception says is left out, wherever it is logged, and at the end of the process or a thread: it
     may quote a user, as may a warning. Only who runs a function that they wrote themselves (`of_an_author`) reads it.
     """
+    person = sys.stderr.isatty()
     lines = logging.StreamHandler(sys.stderr)
-    lines.setFormatter((logging.Formatter if of_an_author else SecretiveFormatter)(_LINE))
+    for_a_person = (logging.Formatter if of_an_author else SecretiveFormatter)(_LINE)
+    lines.setFormatter(for_a_person if person else _JsonFormatter(of_an_author=of_an_author))
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
     if not of_an_author:
         sys.excepthook, threading.excepthook = _log_uncaught, _log_lost_thread
@@ -37,7 +39,7 @@ def configure_logs(*, of_an_author: bool = False) -> None:
             *([] if of_an_author else [_without_texts]),
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
-            *_renderers(person=sys.stderr.isatty()),
+            *_renderers(person=person),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=lambda *_: _Lines(sys.stderr),
@@ -54,12 +56,38 @@ class _Lines(structlog.PrintLogger):
     log = debug = info = warn = warning = fatal = failure = err = error = critical = exception = msg
 
 
+class _JsonFormatter(logging.Formatter):
+    """What libraries log, as our own lines are: their exceptions in the line, and not behind it."""
+
+    def __init__(self, *, of_an_author: bool) -> None:
+        super().__init__()
+        self._shown = (lambda record: record) if of_an_author else SecretiveFormatter.bare
+        self._stamp = structlog.processors.TimeStamper(fmt="iso")
+        self._exceptions, self._json = _exceptions(), structlog.processors.JSONRenderer()
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of JSON."""
+        shown = self._shown(record)
+        line: structlog.typing.EventDict = {
+            "event": shown.getMessage(),
+            "logger": shown.name,
+            "level": shown.levelname.lower(),
+            "exc_info": shown.exc_info,
+        }
+        return str(self._json(None, "", self._exceptions(None, "", self._stamp(None, "", line))))
+
+
 def _renderers(*, person: bool) -> list[structlog.typing.Processor]:
     """Tracebacks never show local variables: they hold tokens and what users wrote."""
     if person:
         return [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
-    without_locals = structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
-    return [structlog.processors.ExceptionRenderer(without_locals), structlog.processors.JSONRenderer()]
+    return [_exceptions(), structlog.processors.JSONRenderer()]
+
+
+def _exceptions() -> structlog.processors.ExceptionRenderer:
+    return structlog.processors.ExceptionRenderer(
+        structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)
+    )
 
 
 def _without_texts(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:

@@ -31,6 +31,11 @@ class SecretiveFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line as a formatter makes it of a record that quotes no exception."""
+        return super().format(self.bare(record))
+
+    @staticmethod
+    def bare(record: logging.LogRecord) -> logging.LogRecord:
+        """A likeness of a record that quotes no exception."""
         likeness = logging.makeLogRecord(record.__dict__)
         likeness.exc_text = likeness.stack_info = None
         if isinstance(record.args, tuple):
@@ -41,7 +46,7 @@ class SecretiveFormatter(logging.Formatter):
             likeness.msg, likeness.args = first.partition("(")[0] if record.name == "asyncio" else first, ()
             bare = without_texts(error)
             likeness.exc_info = type(bare), bare, bare.__traceback__
-        return super().format(likeness)
+        return likeness
 
 
 def _named(error: BaseException) -> str:

@@ -141,6 +141,23 @@ def test_an_author_reads_what_their_own_function_said() -> None:
     assert "no such order" in screen.getvalue()
 
 
+def test_what_a_library_logs_is_a_line_of_json_too() -> None:
+    with logged() as screen:
+        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+        try:
+            plain()
+        except ValueError:
+            logging.getLogger("asyncio").exception("Task exception was never retrieved")
+    calm, failed = [json.loads(line) for line in screen.getvalue().splitlines()]
+    assert (calm["event"], calm["logger"], calm["level"]) == (
+        "Invalid HTTP request received.",
+        "uvicorn.error",
+        "warning",
+    )
+    assert failed["exception"][0]["exc_type"] == "ValueError"
+    assert failed["timestamp"] >= calm["timestamp"]
+
+
 async def test_asyncio_does_not_quote_what_nobody_awaited() -> None:
     def fail(_: str) -> None:
         plain()
@@ -157,7 +174,7 @@ async def test_asyncio_does_not_quote_what_nobody_awaited() -> None:
     assert CANARY not in screen.getvalue()
     assert "Task exception was never retrieved" in screen.getvalue()
     assert "Exception in callback" in screen.getvalue()
-    assert screen.getvalue().count("\nValueError\n") == 2
+    assert screen.getvalue().count('"exc_type": "ValueError"') == 2
 
 
 WARNING = """
