@@ -15,6 +15,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from prometheus_client import Counter
+from structlog.contextvars import bound_contextvars
 
 from consumers._dead_letter import DeadLetters
 from consumers._gathering import Gathering
@@ -132,8 +133,9 @@ class Worker:
         try:
             event = decode(message.data, message.headers)
             _refuse_loop(event)
-            async for output in handler(event):
-                await said.add(self._stamp(event, output, said.count))
+            with bound_contextvars(consumer=self._durable.name, **_ids_of(event)):
+                async for output in handler(event):
+                    await said.add(self._stamp(event, output, said.count))
         except Exception as error:  # noqa: BLE001  # whatever a handler raises, the message is settled
             failure = error
         finally:
@@ -228,8 +230,8 @@ class Worker:
         deliveries = deliveries_of(message)
         code = failure.code if isinstance(failure, GanglionError) else type(failure).__name__
         unforeseen = None if isinstance(failure, GanglionError) else failure
-        what = {"consumer": self._durable.name, "code": code, "delivery": deliveries, **_ids_of(event)}
-        log.warning("consumer_failed", **what, exc_info=unforeseen)
+        what = {"consumer": self._durable.name, "code": code, "delivery": deliveries, "seq": place_of(message)}
+        log.warning("consumer_failed", **what, **_ids_of(event), exc_info=unforeseen)
         if isinstance(failure, PermanentError) or deliveries >= self._durable.max_deliver:
             await self._dead.bury(
                 subject=message.subject,

@@ -244,7 +244,7 @@ class Term:
             return await self._commit([item], known=known)
         except _DATA_FAULTS as fault:
             reason = type(fault).__name__
-            log.exception("event_poisonous", reason=reason)
+            log.exception("event_poisonous", reason=reason, seq=item.seq if isinstance(item, Delivery) else None)
         try:
             return await self._commit([item], known=known, poison=Poison(reason))
         except _DATA_FAULTS:

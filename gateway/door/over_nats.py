@@ -11,6 +11,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from structlog.contextvars import bind_contextvars
 
 from events import trace
 from events.base import TYPE_PREFIX
@@ -74,6 +75,7 @@ class NatsDoor:
         """What a request is answered with; never raises."""
         headers = message.headers or {}
         trail = Trail(secrets.token_hex(16), trace.parse(headers.get("traceparent")) or trace.start())
+        bind_contextvars(request_id=trail.request_id, trace_id=trail.trace_id)  # the task's own
         try:
             sender = Sender.from_headers(headers)
             with self._shares.taken(sender.tenant, of=_AT_ONCE):

@@ -5,6 +5,7 @@ import time
 import structlog
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from gateway.errors import answer_bug
 from gateway.metrics import Metrics
@@ -33,6 +34,8 @@ class Edge:
             await self._app(scope, receive, send)
             return
         trail = Trail.start(scope)
+        # Every request has a task, and so a context, of its own: nothing is to be taken back.
+        bind_contextvars(request_id=trail.request_id, trace_id=trail.trace_id)
         if scope["type"] == "websocket":
             await self._app(scope, receive, send)
             return

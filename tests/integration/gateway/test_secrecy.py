@@ -68,6 +68,7 @@ async def test_of_an_agents_failure_the_log_has_class_and_place_only(screen: io.
         feeding.cancel()
         await asyncio.wait({feeding})
     assert_kept_to_itself(screen)
+    assert_names(screen, "agent_failed", "runner-test", str(cause.taskid))
 
 
 async def test_of_a_consumers_failure_the_log_has_class_and_place_only(screen: io.StringIO, log_of_tasks: Bus) -> None:
@@ -77,11 +78,12 @@ async def test_of_a_consumers_failure_the_log_has_class_and_place_only(screen: i
     bus = log_of_tasks
     await bus.client.jetstream().add_consumer("BUS", consumer_config(FLOW))
     feeding = asyncio.create_task(Feed(bus.client, bus.publisher, Flow(FLOW, fail)).run())
-    await bus.submit(CANARY)
+    cause = await bus.submit(CANARY)
     await eventually(lambda: screen.getvalue().count("consumer_failed") == 2, within=15)
     feeding.cancel()
     await asyncio.wait({feeding})
     assert_kept_to_itself(screen)
+    assert_names(screen, "consumer_failed", "probe", "seq", str(cause.taskid))
 
 
 async def test_of_a_routes_failure_the_log_has_class_and_place_only(
@@ -96,9 +98,13 @@ async def test_of_a_routes_failure_the_log_has_class_and_place_only(
         gateway.client() as alice,
     ):
         answer: httpx.Response = await alice.get(f"/api/v1/tasks/{new_id()}")
+        async with gateway.socket() as socket:
+            await socket.send(type="subscribe", id="1", room=f"task:{new_id()}")
+            assert (await socket.closed())[0] == 1011
     assert answer.status_code == 500
     assert CANARY not in answer.text
-    assert "request_failed" in screen.getvalue()
+    assert_names(screen, "request_failed", "request_id", answer.json()["trace_id"])
+    assert_names(screen, "socket_failed", "request_id", "trace_id")
     assert_kept_to_itself(screen)
 
 
@@ -106,3 +112,10 @@ def assert_kept_to_itself(screen: io.StringIO) -> None:
     assert CANARY not in screen.getvalue()
     assert "ValueError" in screen.getvalue()
     assert "test_secrecy.py" in screen.getvalue()
+
+
+def assert_names(screen: io.StringIO, event: str, *words: str) -> None:
+    """Every line of this event says what it is about."""
+    lines = [line for line in screen.getvalue().splitlines() if event in line]
+    assert lines
+    assert all(word in line for line in lines for word in words)
