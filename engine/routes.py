@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from http import HTTPStatus
 
 import orjson
 import prometheus_client
@@ -101,9 +102,10 @@ def guarded(name: str, handler: Handler, spans: Spans | None = None) -> Handler:
 
     async def guard(request: Request) -> Response:
         began = time.monotonic()
-        with traced.serving(name, request.headers.get("traceparent")), bound_contextvars(**trace_of(request)):
+        with bound_contextvars(**trace_of(request)):
             try:
-                response = await handler(request)
+                with traced.serving(name, request.headers.get("traceparent")):
+                    response = await _unless_refused(handler, request)
             except EngineError as error:
                 response = _problem(error)
             seconds = time.monotonic() - began
@@ -113,6 +115,16 @@ def guarded(name: str, handler: Handler, spans: Spans | None = None) -> Handler:
         return response
 
     return guard
+
+
+async def _unless_refused(handler: Handler, request: Request) -> Response:
+    """The answer; what we fail at is raised, so that the span of the call says so."""
+    try:
+        return await handler(request)
+    except EngineError as error:
+        if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise
+        return _problem(error)
 
 
 def trace_of(connection: HTTPConnection) -> dict[str, str]:

@@ -3,11 +3,15 @@
 import asyncio
 
 import pytest
+from starlette.requests import Request
+from starlette.responses import Response
 
 from consumers._engine.client import SpecEngineClient
 from consumers._engine.errors import EngineAwayError
 from deploy.local.ports import free_port
 from engine.author import RuleAuthor
+from engine.errors import FullError, UnknownThreadError
+from engine.routes import guarded
 from events import trace
 from events.spans import Spans, SpanSettings
 from tests.support.collector import collecting
@@ -48,6 +52,22 @@ async def test_a_call_that_fails_says_with_what_kind_of_error() -> None:
                 await client.state("t")
         await asyncio.to_thread(spans.close)
     assert [(one.name, one.failed) for one in collector.spans] == [("spec_engine state", "EngineAwayError")]
+
+
+async def test_an_answer_that_says_that_we_fail_is_a_failed_span_and_a_refusal_is_none() -> None:
+    async def fail(_: Request) -> Response:
+        raise FullError
+
+    async def refuse(_: Request) -> Response:
+        raise UnknownThreadError
+
+    request = Request({"type": "http", "headers": []})
+    with collecting() as collector:
+        spans = collector.of_service("answering")
+        answers = [await guarded(one.__name__, one, spans)(request) for one in (fail, refuse)]
+        await asyncio.to_thread(spans.close)
+    assert [answer.status_code for answer in answers] == [503, 404]
+    assert [(one.name, one.failed) for one in collector.spans] == [("fail", "FullError"), ("refuse", "")]
 
 
 def test_without_a_collector_a_call_has_a_span_id_of_its_own_and_nothing_is_sent() -> None:
