@@ -1,5 +1,6 @@
 """The `ganglion` command: all its commands, and what they end with."""
 
+import io
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -50,6 +51,7 @@ app.command()(operation.rebuild)
 def run(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 failed, 2 misuse, 3 blocked, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
+    _spell_out()
     try:
         app(args=output_first(given), prog_name="ganglion")
     except CommandError as error:
@@ -58,6 +60,13 @@ def run(arguments: Sequence[str] | None = None) -> None:
     except OSError as error:  # a state folder that is none or somebody else's, a full disk under the output
         _complain(str(error) or repr(error))
         sys.exit(FAILED)
+
+
+def _spell_out() -> None:
+    """What a terminal's encoding has no letters for is shown as its code, and ends nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(text: str) -> None:

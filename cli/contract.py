@@ -14,6 +14,7 @@ from pydantic import JsonValue, TypeAdapter
 from cli.client import Document
 from cli.errors import MISUSED, CommandError
 from cli.session import Session, run
+from cli.standard_input import all_of_it
 
 app = typer.Typer(help="Check events before they are published.", no_args_is_help=True)
 
@@ -127,7 +128,7 @@ def _lines(text: str) -> list[JsonValue]:
 def _file(name: str) -> str:
     try:
         if name == "-":
-            return typer.get_text_stream("stdin").read()
+            return all_of_it()
         path = Path(name)
         if path.stat().st_size > _MAX_BYTES:
             raise CommandError(f"{name} has more than {_MAX_BYTES} bytes", exit_code=MISUSED)

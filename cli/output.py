@@ -1,5 +1,6 @@
 """How the commands show things: tables and lines for people, JSON for programs."""
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -54,7 +55,8 @@ class Output:
 
     def document(self, value: JsonValue | Document) -> None:
         """One JSON value on one line."""
-        self.console.out(orjson.dumps(value).decode(), highlight=False)
+        plain = self.console.encoding.startswith("utf")
+        self.console.out(orjson.dumps(value).decode() if plain else json.dumps(value), highlight=False)
 
     def line(self, text: str | Text) -> None:
         """One line for people; markup and control characters in it are shown, not obeyed."""

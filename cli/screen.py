@@ -12,6 +12,7 @@ from rich.text import Text
 from cli.errors import BLOCKED, FAILED, MISUSED, CommandError
 from cli.output import Output
 from cli.session import Session
+from cli.standard_input import all_of_it, standard_input
 
 if TYPE_CHECKING:
     from screening import Screener, Verdict
@@ -36,7 +37,7 @@ def screen(
     screener = _screener(policy, kind)
     if jsonl:
         raise typer.Exit(FAILED if _screen_lines(screener, kind, tenant) else 0)
-    given = sys.stdin.read() if text == "-" else text or ""
+    given = all_of_it() if text == "-" else text or ""
     verdict = screener.screen({"text": given}, kind=kind, tenant=tenant)
     output = Session.of(context).output
     if redacted:
@@ -91,7 +92,7 @@ def _screen_lines(screener: "Screener", kind: str, tenant: str) -> int:
     """Screen standard input line by line; returns how many lines were no `{"text": "…"}` (they get `{"error"}`)."""
     bad = 0
     write = sys.stdout.buffer.write
-    for text in _texts(sys.stdin.buffer):
+    for text in _texts(standard_input().buffer):
         if text is None:
             bad += 1
             write(b'{"error":"not a line of {\\"text\\": \\"...\\"}"}\n')

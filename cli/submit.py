@@ -12,6 +12,7 @@ from cli.client import Document, Gateway
 from cli.errors import MISUSED, CommandError, code_of_refusal
 from cli.output import Output
 from cli.session import Session, run
+from cli.standard_input import all_of_it
 from cli.summary import exit_code, is_final, outcome, status_of
 from cli.telling import step
 from events import Priority
@@ -76,7 +77,7 @@ def _utf8(text: str) -> str:
 
 def _content(file: Path) -> str:
     try:
-        return typer.get_text_stream("stdin").read() if str(file) == "-" else file.read_text()
+        return all_of_it() if str(file) == "-" else file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"{file} cannot be read as text: {error}", exit_code=MISUSED) from None
 

@@ -1,12 +1,13 @@
 """What commands print for people: nothing in a text steers the terminal."""
 
 import io
+import json
 from datetime import UTC, datetime
 
 import pytest
 from rich.console import Console
 
-from cli.output import Output
+from cli.output import Format, Output
 from cli.telling import entry, step
 from producers.sdk import Happening
 
@@ -44,3 +45,10 @@ def test_lines_and_tabs_stay(output: Output, printed: io.StringIO) -> None:
     output.line("one\n\ttwo")
     assert printed.getvalue().split() == ["one", "two"]
     assert printed.getvalue().count("\n") == 2
+
+
+def test_json_stays_json_where_the_encoding_lacks_letters() -> None:
+    written = io.BytesIO()
+    ascii_only = Console(file=io.TextIOWrapper(written, encoding="ascii", write_through=True), soft_wrap=True)
+    Output(format=Format.JSON, console=ascii_only).document({"text": "\u00e4 \u65e5"})
+    assert json.loads(written.getvalue()) == {"text": "\u00e4 \u65e5"}
