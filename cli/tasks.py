@@ -18,7 +18,7 @@ _COLUMNS = ("id", "status", "priority", "agent", "created", "result")
 def list_tasks(
     context: typer.Context,
     status: Annotated[str | None, typer.Option(help="Only tasks in this status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=200, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
     cursor: Annotated[str | None, typer.Option(help="Where the page before ended.")] = None,
 ) -> None:
     """List your tasks, newest first."""
