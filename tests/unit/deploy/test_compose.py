@@ -130,6 +130,12 @@ def test_servers_are_waited_for_and_everything_but_provisioning_comes_back(servi
     assert set(restarts.values()) == {"unless-stopped"}
 
 
+def test_postgres_is_healthy_only_where_others_reach_it(services: dict[str, Service]) -> None:
+    test = services["postgres"].healthcheck["test"]
+    assert isinstance(test, list)
+    assert test[test.index("-h") + 1] == "127.0.0.1"
+
+
 def test_the_image_holds_what_the_roles_import_and_runs_as_nobody_in_particular() -> None:
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
     copied = set(re.findall(r"^COPY (\w+) \1$", dockerfile, re.MULTILINE))
