@@ -136,6 +136,10 @@ def test_postgres_is_healthy_only_where_others_reach_it(services: dict[str, Serv
     assert test[test.index("-h") + 1] == "127.0.0.1"
 
 
+def test_valkey_is_started_as_its_image_expects_or_it_would_run_as_root(services: dict[str, Service]) -> None:
+    assert services["valkey"].command[0] == "valkey-server"
+
+
 def test_the_image_holds_what_the_roles_import_and_runs_as_nobody_in_particular() -> None:
     dockerfile = (ROOT / "deploy" / "Dockerfile").read_text()
     copied = set(re.findall(r"^COPY (\w+) \1$", dockerfile, re.MULTILINE))
