@@ -34,6 +34,18 @@ _WORDS = {
     503: "Not now: see `code` and Retry-After",
     504: "The agent did not answer in time and was stopped",
 }
+HEADERS: dict[str, JsonMap] = {
+    "Location": {"description": "Where it is", "schema": {"type": "string"}},
+    "Content-Location": {"description": "What the body shows", "schema": {"type": "string"}},
+    "ETag": {"description": "For If-Match: what was looked at", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {
+        "description": "With the answer to a repeat only",
+        "schema": {"type": "string", "enum": ["true"]},
+    },
+    "Preference-Applied": {"description": "`wait=N`, if it was waited", "schema": {"type": "string"}},
+    "WWW-Authenticate": {"description": "How to come with a token, and what it lacks", "schema": {"type": "string"}},
+}
+"""What answers carry beside their bodies."""
 REF = "#/components/schemas/{model}"
 """The place of a model in the document."""
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from gateway.auth.bearer import READ, Principal
 from gateway.errors import NotFoundError
 from gateway.http.answers import json_answer
-from gateway.http.documentation import problems
+from gateway.http.documentation import HEADERS, problems
 from gateway.tasks.lookup import parsed_id
 from gateway.tasks.reading import Limit, PlaceText
 from gateway.tasks.views import View, decode_place
@@ -37,7 +37,11 @@ from storage.workflows import texts_of
 HOME = "/api/proposals"
 ONE = f"{HOME}/{{proposal_id}}"
 ProposalId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
-_DIFF: dict[str, object] = {"description": "A unified diff", "content": {MEDIA_TYPE: {"schema": {"type": "string"}}}}
+_DIFF: dict[str, object] = {
+    "description": "A unified diff",
+    "headers": {"ETag": HEADERS["ETag"]},
+    "content": {MEDIA_TYPE: {"schema": {"type": "string"}}},
+}
 
 
 class Proposals:
@@ -60,7 +64,7 @@ class Proposals:
         router.get(
             ONE,
             summary="One proposal with its files, or (Accept: text/x-diff) as a diff",
-            responses={200: {"model": Proposal}, **one},
+            responses={200: {"model": Proposal, **_DIFF, "description": "With its files"}, **one, **problems(409)},
         )(self.proposal)
         router.get(
             f"{ONE}/diff",

@@ -80,6 +80,21 @@ async def test_whoever_is_asked_for_a_token_may_be_told_to_come_back_later(alice
     assert all("Retry-After" in told["429"]["headers"] for told in answers.values() if "429" in told)
 
 
+async def test_what_answers_carry_beside_their_bodies_is_described(alice: httpx.AsyncClient) -> None:
+    paths = (await alice.get("/openapi.json")).json()["paths"]
+    for operation in (one for methods in paths.values() for one in methods.values()):
+        asked = {one["name"].lower() for one in operation.get("parameters", ()) if one["in"] == "header"}
+        for status, answer in operation["responses"].items():
+            told = set(answer.get("headers", {}))
+            assert told >= {"201": {"Location"}, "202": {"Location"}, "401": {"WWW-Authenticate"}}.get(status, set())
+            assert "idempotency-key" not in asked or status[0] != "2" or "Idempotency-Replayed" in told
+            assert "prefer" not in asked or status[0] != "2" or "Preference-Applied" in told
+    proposal = paths["/api/proposals/{proposal_id}"]["get"]["responses"]
+    assert set(proposal["200"]["content"]) == {"application/json", "text/x-diff"}
+    assert "ETag" in proposal["200"]["headers"]
+    assert "409" in proposal  # a diff of what has no files yet
+
+
 @pytest.fixture
 async def router(bus: Client) -> None:
     """What stands in for the router, whose absence is a 503: an agent that has room for any task."""
