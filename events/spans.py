@@ -5,7 +5,9 @@ error. No text of a user is in it.
 """
 
 import atexit
+import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, Self
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 Side = Literal["client", "server"]
 
 _CLOSE_WITHIN = 2.0
+_ONCE_IN = 60.0
 
 
 class SpanSettings(BaseSettings):
@@ -29,6 +32,22 @@ class SpanSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True)
 
     otel_exporter_otlp_endpoint: str = ""
+
+
+class _Seldom(logging.Filter):
+    """Lets one line a minute through: while a collector is away its exporter writes four for every batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said = float("-inf")
+
+    def filter(self, _: logging.LogRecord) -> bool:
+        """Whether a minute is over."""
+        now = time.monotonic()
+        if now - self._said < _ONCE_IN:
+            return False
+        self._said = now
+        return True
 
 
 class Spans:
@@ -50,6 +69,9 @@ class Spans:
         from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415 - as above
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415 - as above
 
+        exporters = logging.getLogger(OTLPSpanExporter.__module__)
+        if not any(isinstance(one, _Seldom) for one in exporters.filters):
+            exporters.addFilter(_Seldom())
         provider = TracerProvider(resource=Resource.create({"service.name": name}), shutdown_on_exit=False)
         place = f"{settings.otel_exporter_otlp_endpoint.rstrip('/')}/v1/traces"
         provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(place)))

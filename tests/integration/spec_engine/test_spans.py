@@ -1,6 +1,7 @@
 """Spans for a collector: every call of the engine, on both its sides, in the trace of the request that led to it."""
 
 import asyncio
+import logging
 
 import pytest
 from starlette.requests import Request
@@ -68,6 +69,20 @@ async def test_an_answer_that_says_that_we_fail_is_a_failed_span_and_a_refusal_i
         await asyncio.to_thread(spans.close)
     assert [answer.status_code for answer in answers] == [503, 404]
     assert [(one.name, one.failed) for one in collector.spans] == [("fail", "FullError"), ("refuse", "")]
+
+
+def test_a_collector_that_is_away_is_told_of_once_a_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("events.spans._ONCE_IN", 0.0)
+    exporter = logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+    spans = Spans.of_service("any", SpanSettings(otel_exporter_otlp_endpoint=f"http://127.0.0.1:{free_port()}"))
+    exporter.warning("Transient error")
+    monkeypatch.setattr("events.spans._ONCE_IN", 60.0)
+    for _ in range(10):
+        exporter.warning("Transient error")
+    assert [record.message for record in caplog.records] == ["Transient error"]
+    spans.close()
 
 
 def test_without_a_collector_a_call_has_a_span_id_of_its_own_and_nothing_is_sent() -> None:
