@@ -25,8 +25,9 @@ def configure_logs(*, of_an_author: bool = False) -> None:
     What an unforeseen exception says is left out, wherever it is logged, and at the end of the process or a thread: it
     may quote a user, as may a warning. Only who runs a function that they wrote themselves (`of_an_author`) reads it.
     """
-    person = sys.stderr.isatty()
-    lines = logging.StreamHandler(sys.stderr)
+    stderr = sys.stderr  # as it is now: whoever replaces it later is not meant
+    person = stderr.isatty()
+    lines = logging.StreamHandler(stderr)
     for_a_person = (logging.Formatter if of_an_author else SecretiveFormatter)(_LINE)
     lines.setFormatter(for_a_person if person else _JsonFormatter(of_an_author=of_an_author))
     logging.basicConfig(level=logging.WARNING, handlers=[lines])
@@ -42,7 +43,7 @@ def configure_logs(*, of_an_author: bool = False) -> None:
             *_renderers(person=person),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=lambda *_: _Lines(sys.stderr),
+        logger_factory=lambda *_: _Lines(stderr),
     )
 
 
