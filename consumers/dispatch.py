@@ -95,23 +95,23 @@ class Stops:
                 await self._client.publish(subject_of(told), encode(told))
 
 
-class Room:
+class Purge:
     """Keeps the queues from filling up with what agents have settled, beside everything else, once started."""
 
     def __init__(self, queues: WorkQueues) -> None:
         self._queues = queues
-        self._keeping: asyncio.Task[None] | None = None
+        self._purging: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Begin; an absent bus delays it and stops nothing."""
-        self._keeping = asyncio.create_task(self._keep())
+        self._purging = asyncio.create_task(self._run())
 
-    async def _keep(self) -> None:
+    async def _run(self) -> None:
         while True:
             try:
-                await self._queues.make_room()
+                await self._queues.purge()
             except BusUnavailableError as error:
-                log.warning("no_room_made", stream="WORK", code=error.code)
+                log.warning("work_purge_failed", stream="WORK", code=error.code)
             await asyncio.sleep(_LOOK_EVERY)
 
 
@@ -139,10 +139,10 @@ def work_of(task: TaskView, agent_id: str) -> WorkAssigned:
 def build(resources: Resources) -> Flow:
     """The consumer."""
     queues = WorkQueues(resources.client)
-    dispatch, stops, room = Dispatch(resources.lookup, queues), Stops(resources.client), Room(queues)
+    dispatch, stops, purge = Dispatch(resources.lookup, queues), Stops(resources.client), Purge(queues)
 
     async def start() -> None:
         await stops.listen()
-        await room.start()
+        await purge.start()
 
     return Flow(DISPATCH, dispatch.hand_out, start=start)

@@ -53,7 +53,7 @@ class WorkQueues:
         except (NatsError, TimeoutError) as error:
             raise BusUnavailableError from error
 
-    async def make_room(self) -> None:
+    async def purge(self) -> None:
         """Purge what its agents have settled since the last look; the rest stays, as it is theirs to take.
 
         The stream forgets nothing by itself for a week, and refuses what is new when it is full.

@@ -100,7 +100,7 @@ async def test_what_agents_have_settled_makes_room_and_what_they_have_not_stays(
     queues, full = WorkQueues(bus.client), await work(bus)
     await js.update_stream(replace(full.config, max_bytes=full.state.bytes + 100))
     for _ in range(2):
-        await queues.make_room()
+        await queues.purge()
         assert (await work(bus)).state.messages == 2
     last = await assigned(bus)
     await eventually(lambda: has_messages(bus, 3), within=10)
