@@ -40,9 +40,12 @@ Output = EventData | Event[EventData]
 FlowHandler = Callable[[Event[EventData]], Awaitable[Sequence[Output]]]
 BatchHandler = Callable[[Sequence[Event[EventData]]], Awaitable[Sequence[Sequence[Output]]]]
 """The same for several events at once, in their order; if it fails, the events are handled one by one."""
+StillOurs = Callable[[Msg], Awaitable[bool]]
+"""Whether a message may be settled: its numbers are not those of another one by now."""
 SlotHandler = Callable[[Event[EventData]], AsyncIterator[EventData]]
 
 _SETTLED = Counter("ganglion_consumer_settled_total", "Messages settled, by outcome.", ["consumer", "outcome"])
+_OUTCOMES = ("done", "delayed", "dead", "void")
 
 
 class UndeclaredOutputError(PermanentError):
@@ -104,16 +107,22 @@ _Begun = tuple[Msg, Event[EventData] | None, list[Event[EventData]], Exception |
 
 
 class Worker:
-    """Runs one consumer: every message ends acknowledged, delayed or dead, never forgotten."""
+    """Runs one consumer: every message ends acknowledged, delayed or dead, never forgotten.
 
-    def __init__(self, client: Client, durable: Durable, publisher: Publisher, pause: Pause) -> None:
+    One whose durable was made anew meanwhile is left alone: what settles it would settle another one.
+    """
+
+    def __init__(
+        self, client: Client, durable: Durable, publisher: Publisher, pause: Pause, still_ours: StillOurs
+    ) -> None:
         self._durable = durable
         self._publisher = publisher
         self._pause = pause
+        self._still_ours = still_ours
         self._dead = DeadLetters(client, publisher, self._durable.name)
         self._may_say = frozenset((*durable.outputs, TaskControl))
         self.source = f"/consumers/{self._durable.name}"
-        self._settled = {name: _SETTLED.labels(self._durable.name, name) for name in ("done", "delayed", "dead")}
+        self._settled = {outcome: _SETTLED.labels(durable.name, outcome) for outcome in _OUTCOMES}
 
     async def flow(self, handler: FlowHandler, messages: Sequence[Msg], *, batch: BatchHandler | None = None) -> None:
         """Process a batch of quick work: all outputs are written, then all are acknowledged, then all inputs."""
@@ -209,21 +218,26 @@ class Worker:
     ) -> None:
         """Acknowledge once every output is acknowledged, else put back or bury; never raises."""
         try:
-            if failure is None:
-                for future in waiting:
-                    await future
-                await message.ack()
-                self._settled["done"].inc()
-                self._pause.note(place_of(message), event, None)
-                return
+            for future in waiting if failure is None else ():
+                await future
         except (NatsError, GanglionError) as error:
             failure = error
+        if not await self._still_ours(message):
+            log.info("settled_nothing", consumer=self._durable.name, place=place_of(message))
+            self._settled["void"].inc()
+            return
         self._pause.note(place_of(message), event, failure)
         try:
-            self._settled[await self._give_up(message, event, failure)].inc()
+            self._settled[await self._end(message, event, failure)].inc()
         except (NatsError, GanglionError) as error:
             # Left unsettled on purpose: the server delivers it again after ack_wait.
             log.warning("settle_failed", consumer=self._durable.name, error=type(error).__name__)
+
+    async def _end(self, message: Msg, event: Event[EventData] | None, failure: Exception | None) -> str:
+        if failure is not None:
+            return await self._give_up(message, event, failure)
+        await message.ack()
+        return "done"
 
     async def _give_up(self, message: Msg, event: Event[EventData] | None, failure: Exception) -> str:
         """Try again after the durable's next delay; bury what cannot succeed or was tried often enough."""
@@ -242,7 +256,8 @@ class Worker:
                 deliveries=deliveries,
                 reason=code,
             )
-            await message.term()
+            if await self._still_ours(message):
+                await message.term()
             return "dead"
         delays = self._durable.retry
         await message.nak(delay=delays[min(deliveries, len(delays)) - 1])

@@ -23,6 +23,7 @@ log = structlog.get_logger()
 _HEARTBEAT = 1.0
 _EXPIRES = 30.0
 _CHECK = 0.1
+_LATELY = 2 * _HEARTBEAT
 _BYTES = 16 * 1024 * 1024
 """Of what is asked for at a time, and of what waits here: the server hangs up on who has 64 MiB before it."""
 _BYTES_AT_ONCE = 8 * 1024 * 1024
@@ -55,6 +56,7 @@ class Pull:
         self._out = 0
         self._heard = 0.0
         self._reconnects = 0
+        self._ended = False
         self.lost = False
 
     async def __aenter__(self) -> Self:
@@ -71,6 +73,18 @@ class Pull:
             self._watch.cancel()
         if self._subscription is not None and self._client.is_connected:
             await self._subscription.unsubscribe()
+
+    @property
+    def broken(self) -> bool:
+        """Whether it was told of an end, or the connection is another: the consumer may be another one too."""
+        is_same = self._client.is_connected and self._client.stats["reconnects"] == self._reconnects
+        return self._ended or not is_same
+
+    @property
+    def current(self) -> bool:
+        """Whether it would have been told by now of the end of the consumer: who asks for nothing is told nothing."""
+        listens = self._requested > 0 and self._loop.time() - self._heard < _LATELY
+        return listens and not self.lost and not self.broken
 
     async def some(self) -> bool:
         """Wait until something can be taken; False once the pull is lost and empty."""
@@ -147,6 +161,7 @@ class Pull:
         pending = headers.get("Nats-Pending-Messages")
         if pending is None:
             log.info("pull_ended", consumer=self._consumer, status=headers.get("Status"))
+            self._ended = True
             self.lose()
             return
         self._requested = max(0, self._requested - int(pending))

@@ -10,12 +10,18 @@ from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError
 
 from consumers._feed import Feed
+from consumers._origins import Origin, Origins
 from consumers._runtime import Flow
 from events import Event, EventData, TaskSubmitted
 from events.streams import Durable
 from producers.publisher import Publisher
+from producers.pull import Pull
 
 QUICK = Durable("probe", (TaskSubmitted,), ack_wait=0.03)
+
+
+async def _still(_: Origins, __: Origin) -> bool:
+    return True
 
 
 async def _nothing(_: Event[EventData]) -> Sequence[EventData]:
@@ -23,7 +29,9 @@ async def _nothing(_: Event[EventData]) -> Sequence[EventData]:
 
 
 @pytest.mark.parametrize("error", [ConnectionClosedError(), RuntimeError("the handler is closed"), OSError("reset")])
-async def test_a_sign_of_life_that_could_not_be_sent_is_not_the_last(error: Exception) -> None:
+async def test_a_sign_of_life_that_could_not_be_sent_is_not_the_last(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
     beats, again = 0, asyncio.Event()
 
     class Held(Msg):
@@ -35,7 +43,8 @@ async def test_a_sign_of_life_that_could_not_be_sent_is_not_the_last(error: Exce
             again.set()
 
     feed = Feed(cast("Client", None), cast("Publisher", None), Flow(QUICK, _nothing))
-    feed._hold([Held(cast("Client", None), "bus.t.x", "$JS.ACK.BUS.probe.1.1.1.1.0")])
+    monkeypatch.setattr(Origins, "still", _still)
+    feed._hold([Held(cast("Client", None), "bus.t.x", "$JS.ACK.BUS.probe.1.1.1.1.0")], Origin(cast("Pull", None)))
     beating = asyncio.create_task(feed._beat())
     try:
         async with asyncio.timeout(5):
