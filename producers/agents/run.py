@@ -106,6 +106,9 @@ class Run:
             return _ended("failed", failure.code, failure.message, retryable=failure.retryable)
         if isinstance(failure, InvalidPathError):
             return _ended("failed", failure.code, failure.detail)
+        if isinstance(failure, RefusedError):  # and would be refused again
+            log.warning("handler_refused", task=str(self._task.id), code=failure.code, why=str(failure))
+            return _ended("failed", failure.code, "What the agent said was refused.")
         log.error("handler_failed", task=str(self._task.id), exc_info=failure)
         return _ended("failed", "agent_error", "The agent failed unexpectedly.", retryable=True)
 

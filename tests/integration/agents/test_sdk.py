@@ -273,6 +273,21 @@ async def test_a_path_that_is_not_safe_fails_the_task_at_once_and_says_why(
     }  # fmt: skip
 
 
+async def test_a_note_that_is_refused_fails_the_task_at_once(agency: Agency, alice: httpx.AsyncClient) -> None:
+    async def overstate(task: Task, ctx: Context) -> None:
+        await ctx.progress(200, "nearly twice done")
+
+    await agency.start(NAME, overstate)
+    with capture_logs() as logged:
+        task = await agency.becomes(alice, await agency.submit(alice), "failed")
+    assert task["attempt"] == 1, task
+    assert task["error"] == {
+        "code": "invalid_request", "message": "What the agent said was refused.", "retryable": False
+    }  # fmt: skip
+    (line,) = [line for line in logged if line["event"] == "handler_refused"]
+    assert "percent" in line["why"]
+
+
 async def test_a_cut_line_costs_nothing(agency: Agency, alice: httpx.AsyncClient) -> None:
     started = 0
     go = asyncio.Event()
