@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from events.base import JsonObject
 from events.ids import Name
 from events.session import SessionSpec
-from events.task import Budget, TaskSpec
+from events.task import CODE, Budget, TaskSpec
 from gateway.http.values import Version, Whole
 from gateway.tasks.requests import AnyPriority, priority_of
 
@@ -97,10 +97,10 @@ class CompleteSessionRequest(_Body):
 
 
 class FailSessionRequest(_Body):
-    """Why it cannot go on; `error_code` is a stable word."""
+    """Why it cannot go on; `error_code` is a stable word: letters, digits, `_`, `-` and `.`, at most 64."""
 
     error_message: str = Field(default="The session was ended by its owner.", min_length=1, max_length=1_000)
-    error_code: str = Field(default="failed_by_owner", pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")
+    error_code: str = Field(default="failed_by_owner", pattern=rf"^{CODE}$")
     error_context: JsonObject | None = None
     retryable: bool = False
 

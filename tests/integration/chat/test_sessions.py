@@ -119,10 +119,10 @@ async def test_a_session_fails_with_the_reason_that_is_given(parlour: Parlour, a
     parlour.guest.go_on.clear()
     session = await created(alice, auto_start=True)
     await becomes(alice, session, "running")
-    said: Json = {"error_message": "No disk.", "error_code": "NO_DISK", "error_context": {"free": 0}, "retryable": True}
+    said: Json = {"error_message": "No disk.", "error_code": "E-2.1", "error_context": {"free": 0}, "retryable": True}
     failed = body_of(await act(alice, session, "fail", said))
     assert (failed["status"], failed["health_score"], failed["degraded"]) == ("failed", 0.0, True)
-    assert failed["error"] == {"code": "NO_DISK", "message": "No disk.", "retryable": True}
+    assert failed["error"] == {"code": "E-2.1", "message": "No disk.", "retryable": True}
     assert failed["result"] == {"error_context": {"free": 0}}
     again = await act(alice, session, "fail", said)
     assert (again.status_code, again.json()["code"]) == (409, "invalid_transition")
