@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from events.session import SessionKind
-from events.task import ControlAction, Priority
+from events.task import ControlAction
 from gateway.auth.bearer import READ, WRITE, Authenticator, Principal, bearer
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
@@ -31,6 +31,7 @@ from gateway.sessions.requests import (
 )
 from gateway.sessions.showing import Include, Showing
 from gateway.sessions.view import STANDINGS, session_payload
+from gateway.tasks.requests import PriorityFilter, priority_of
 from gateway.trail import Trail
 from storage.sessions import SessionFilter
 
@@ -114,7 +115,7 @@ class SessionRoutes:
         status: Annotated[list[SessionStatus], Query(max_length=12)] = [],  # noqa: B006 - FastAPI copies defaults
         kind: Annotated[list[SessionKind], Query(max_length=3)] = [],  # noqa: B006 - as above
         session_type: Annotated[list[SessionType], Query(max_length=5)] = [],  # noqa: B006 - as above
-        priority: Annotated[list[Priority], Query(max_length=5)] = [],  # noqa: B006 - as above
+        priority: Annotated[list[PriorityFilter], Query(max_length=13)] = [],  # noqa: B006 - as above
         tag: Annotated[str | None, Query(min_length=1, max_length=64, pattern=_TEXT)] = None,
         title: Annotated[str | None, Query(min_length=1, max_length=100, pattern=_TEXT)] = None,
         archived: bool = False,
@@ -128,7 +129,7 @@ class SessionRoutes:
             owner=None if principal.is_admin else principal.owner,
             kind=kind,
             session_type=session_type,
-            priority=priority,
+            priority=[priority_of(said) for said in priority],
             standing=[STANDINGS[word] for word in status],
             tag=tag,
             title=title,

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from events.cursor import Cursor
-from events.task import Kind, Priority, Status
+from events.task import Kind, Status
 from gateway.auth.bearer import READ, Authenticator, Principal, bearer
 from gateway.http.answers import json_answer
 from gateway.http.documentation import CURSOR, EVENT_STREAM, problems
@@ -18,6 +18,7 @@ from gateway.live.rooms import Room
 from gateway.live.sse import Streams
 from gateway.tasks.lookup import Lookup, parsed_id
 from gateway.tasks.models import FacadeTask, History, Task, TaskPage
+from gateway.tasks.requests import PriorityFilter, priority_of
 from gateway.tasks.views import decode_place, facade_view, is_shown, page_view, task_view
 from storage.log import LogEntry, Whose, entries
 from storage.reading import Database
@@ -80,7 +81,7 @@ class Reading:
         *,
         status: Annotated[list[Status], Query(max_length=13)] = [],  # noqa: B006 - FastAPI copies defaults
         kind: Annotated[list[Kind], Query(max_length=4)] = [],  # noqa: B006 - as above
-        priority: Annotated[list[Priority], Query(max_length=5)] = [],  # noqa: B006 - as above
+        priority: Annotated[list[PriorityFilter], Query(max_length=13)] = [],  # noqa: B006 - as above
         created_after: Moment | None = None,
         created_before: Moment | None = None,
         limit: Limit = 50,
@@ -93,7 +94,7 @@ class Reading:
             owner=None if principal.is_admin else principal.owner,
             status=status,
             kind=kind,
-            priority=priority,
+            priority=[priority_of(said) for said in priority],
             created_after=created_after,
             created_before=created_before,
         )

@@ -47,6 +47,15 @@ AnyPriority = Annotated[
 ]
 """Every spelling the source documents use (requirements O.2)."""
 
+
+def _as_written(value: object) -> object:
+    """In a URL 0 to 4 are text."""
+    return int(value) if isinstance(value, str) and value in {"0", "1", "2", "3", "4"} else value
+
+
+PriorityFilter = Annotated[AnyPriority, BeforeValidator(_as_written)]
+"""The same in the query of a list: who filters may write what creates."""
+
 _NOT_BLANK = r"\S"
 
 

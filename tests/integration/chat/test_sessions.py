@@ -255,6 +255,7 @@ async def test_sessions_are_listed_by_page_and_filter(alice: Talker) -> None:
     assert await found(title="session-4") == {ids[4]}
     assert await found(session_type="execution", priority="normal", kind="work") == set(ids)
     assert await found(session_type=["debug", "review"]) == set()
+    assert await found(priority=["medium", "0"], kind="work") == set(ids)
     assert await found(priority="high") == set()
     assert len(await found(kind="chat")) == 1
 

@@ -56,6 +56,10 @@ async def test_every_spelling_of_a_priority_means_one_of_five(alice: httpx.Async
     for given, meant in spellings:
         answer = await alice.post("/api/v1/tasks", json={**GOAL, "priority": given})
         assert (await alice.get(answer.headers["location"])).json()["priority"] == meant
+        for said in (given, meant):
+            found = (await alice.get("/api/v1/tasks", params={"priority": said})).json()["items"]
+            assert {task["priority"] for task in found} == {meant}
+    assert (await alice.get("/api/v1/tasks", params={"priority": "5"})).status_code == 422
 
 
 async def test_wait_answers_with_the_task_as_soon_as_it_ends(alice: httpx.AsyncClient, keeper: FakeKeeper) -> None:
