@@ -14,7 +14,7 @@ from pydantic import (
 from events.agent import Tier
 from events.base import JsonObject
 from events.ids import Name
-from events.task import Budget, Dependency, Priority, Routing, TaskContext, TaskSpec
+from events.task import CODE, Budget, Dependency, Priority, Routing, TaskContext, TaskSpec
 from gateway.http.values import Moment, Whole
 
 _PRIORITIES: dict[str | int, Priority] = {
@@ -202,9 +202,9 @@ class CompleteRequest(_Body):
 
 
 class FailRequest(_Body):
-    """The optional body of `fail`: a stable code, and a text for people."""
+    """The optional body of `fail`: a stable code (as an agent gives it), and a text for people."""
 
-    code: str = Field(default="failed_by_owner", pattern=r"^[a-z][a-z0-9_]{0,63}$")
+    code: str = Field(default="failed_by_owner", pattern=rf"^{CODE}$")
     message: str = Field(default="The task was ended by its owner.", min_length=1, max_length=1_000)
 
 
