@@ -4,7 +4,6 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from typing import TypeVarTuple
 
-import orjson
 from sqlalchemy import Row, Select, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -23,11 +22,7 @@ _AWAY = (DBAPIError, PoolTimeoutError, *AWAY)
 
 
 def create_engine(settings: DatabaseSettings) -> AsyncEngine:
-    """An engine over asyncpg. Statements give up after 5 s, connecting after 2 s; the caller disposes of it.
-
-    Postgres writes 1e30 with all its digits. What is read here is written as JSON again, which knows whole numbers of
-    64 bits: beyond, they are read as what they were.
-    """
+    """An engine over asyncpg. Statements give up after 5 s, connecting after 2 s; the caller disposes of it."""
     url = make_url(settings.dsn).set(drivername="postgresql+asyncpg")
     return create_async_engine(
         url,
@@ -36,7 +31,6 @@ def create_engine(settings: DatabaseSettings) -> AsyncEngine:
         pool_timeout=2.0,
         pool_pre_ping=False,
         hide_parameters=True,
-        json_deserializer=orjson.loads,
         connect_args={
             "timeout": 2.0,
             "command_timeout": 5.0,

@@ -304,13 +304,14 @@ async def test_a_session_is_described_anew_unless_somebody_was_quicker(alice: Ta
 
 
 async def test_numbers_beyond_64_bits_hide_neither_a_session_nor_its_list(alice: Talker) -> None:
-    """The database writes 1e30 with all its digits, and a whole number of so many is more than JSON writers take."""
+    """The database writes 1e30 with all its digits, and that is how it is shown: a whole number, as large as it was."""
+    atoms = 10**30
     session = await created(alice, metadata={"atoms": 1e30})
     await act(alice, session, "complete", {"result": {"atoms": 1e30}})
     shown_now = await shown(alice, session)
-    assert (shown_now["metadata"], shown_now["result"]) == ({"atoms": 1e30}, {"atoms": 1e30})
+    assert (shown_now["metadata"], shown_now["result"]) == ({"atoms": atoms}, {"atoms": atoms})
     assert (await alice.http.get(HOME)).status_code == 200
-    assert (await alice.http.get(f"/api/v1/tasks/{shown_now['task_id']}")).json()["result"] == {"atoms": 1e30}
+    assert (await alice.http.get(f"/api/v1/tasks/{shown_now['task_id']}")).json()["result"] == {"atoms": atoms}
 
 
 async def test_a_deleted_session_is_gone_from_view_and_kept(parlour: Parlour, alice: Talker) -> None:
