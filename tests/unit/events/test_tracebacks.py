@@ -143,15 +143,15 @@ def test_an_author_reads_what_their_own_function_said() -> None:
 
 def test_what_a_library_logs_is_a_line_of_json_too() -> None:
     with logged() as screen:
-        logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+        logging.getLogger("a.library").warning("Something is odd.")
         try:
             plain()
         except ValueError:
             logging.getLogger("asyncio").exception("Task exception was never retrieved")
     calm, failed = [json.loads(line) for line in screen.getvalue().splitlines()]
     assert (calm["event"], calm["logger"], calm["level"]) == (
-        "Invalid HTTP request received.",
-        "uvicorn.error",
+        "Something is odd.",
+        "a.library",
         "warning",
     )
     assert failed["exception"][0]["exc_type"] == "ValueError"
