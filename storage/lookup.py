@@ -59,6 +59,10 @@ class TaskView:
     redacted: dict[str, str]
 
 
+# Plans are kept from when the tables were small: then reading all of one is cheapest, and each look-up would go on so.
+_SESSION = {"application_name": "ganglion-lookup", "jit": "off", "enable_seqscan": "off"}
+
+
 class Lookup(Protocol):
     """Read-only access for consumers."""
 
@@ -92,7 +96,7 @@ class PostgresLookup:
             timeout=2.0,
             command_timeout=5.0,
             reset=_as_it_is,
-            server_settings={"application_name": "ganglion-lookup", "jit": "off"},
+            server_settings=_SESSION,
         )
         self._wanted: dict[UUID, asyncio.Future[TaskView | None]] = {}
         self._fetching: set[asyncio.Task[None]] = set()

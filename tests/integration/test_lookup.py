@@ -1,13 +1,14 @@
 """What consumers look up: whoever asks is answered, whatever stands in the rows of others."""
 
 import asyncio
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
 
 from deploy.local.server import Server
 from storage.database import DatabaseSettings
-from storage.lookup import PostgresLookup, UnreadableTaskError
+from storage.lookup import _QUERY, PostgresLookup, UnreadableTaskError
 from tests.support.running_keeper import a_bus
 
 
@@ -28,3 +29,10 @@ async def test_a_row_that_cannot_be_read_keeps_nobody_else_waiting(
             assert found.spec.prompt == "good"
             with pytest.raises(UnreadableTaskError):
                 await asked[0]
+
+
+async def test_a_plan_made_while_the_table_is_small_does_not_read_all_of_it_later(database_url: str) -> None:
+    async with PostgresLookup(DatabaseSettings(database_url=SecretStr(database_url))) as lookup:
+        await lookup._pool.execute("ANALYZE task")
+        plan = await lookup._pool.fetch(f"EXPLAIN {_QUERY}", [uuid4()])
+    assert "Seq Scan" not in "\n".join(row[0] for row in plan), plan
