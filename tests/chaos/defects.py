@@ -43,8 +43,8 @@ MUTANTS = (
             ),
             Edit(
                 _RUNTIME,
-                "                    await future\n                await message.ack()\n",
-                "                    await future\n",
+                '        await message.ack()\n        return "done"\n',
+                '        return "done"\n',
             ),
         ),
         ("kill reactors", "kill nats"),
