@@ -151,6 +151,10 @@ class Feed:
         """Whether it may be settled: not when the durable it came from was made anew since (see `_origins.py`)."""
         return await self._origins.still(self._working[id(message)][2], patience=self._durable.ack_wait)
 
+    async def _still(self, origins: Sequence[Origin]) -> set[Origin]:
+        """Those of which messages may be put back or kept alive, as far as the server says so at once."""
+        return {origin for origin in set(origins) if await self._origins.still(origin)}
+
     async def _finish(self, work: Coroutine[None, None, None], messages: Sequence[Msg]) -> None:
         try:
             await work
@@ -163,7 +167,8 @@ class Feed:
 
     async def _put_back(self, messages: list[Msg]) -> None:
         """What was not begun need not wait for ack_wait to be delivered to somebody else."""
-        ours = [message for message in messages if await self._still_ours(message)]
+        still = await self._still([self._working[id(message)][2] for message in messages])
+        ours = [message for message in messages if self._working[id(message)][2] in still]
         self._let_go(messages)
         for message in ours:
             try:
@@ -177,9 +182,9 @@ class Feed:
             await asyncio.sleep(self._durable.ack_wait / 3)
             now = asyncio.get_running_loop().time()
             working = list(self._working.values())
-            still = {origin: await self._origins.still(origin) for origin in {origin for _, _, origin in working}}
+            still = await self._still([origin for _, _, origin in working])
             for message, until, origin in working:
-                if message.is_acked or now > until or not still[origin]:
+                if message.is_acked or now > until or origin not in still:
                     continue
                 try:
                     await message.in_progress()

@@ -89,6 +89,8 @@ class Origins:
             except Exception as error:  # noqa: BLE001  # uvloop raises a RuntimeError of its own; what is not known is left
                 log.debug("durable_unknown", consumer=self._durable.name, error=type(error).__name__)
             if asyncio.get_running_loop().time() >= until:
+                if patience:
+                    origin.made = None  # who came by the same pull need not wait as long once more
                 break
             await asyncio.sleep(_ASK_AGAIN_AFTER)
         return False
