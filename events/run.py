@@ -15,6 +15,11 @@ from events.task import Finding, Sealed, TaskError
 
 Outcome = Literal["succeeded", "partial", "failed", "timed_out", "cancelled", "lost"]
 
+MOST_SPENT = 2**53
+"""Up to here every reader of JSON counts exactly, and a row holds the sum; what is said beyond is no count."""
+MAX_DELTA = 16_000
+"""Characters of a piece of what an agent is saying that the door takes."""
+
 
 class Usage(BaseModel):
     """What a run spent: tokens, US dollars, wall milliseconds."""

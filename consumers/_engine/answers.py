@@ -11,13 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from consumers._engine.errors import EngineAwayError
 from consumers._lenient import read_json
 from events.base import JsonObject
+from events.run import MOST_SPENT
 from events.task import CODE
 
 _CHUNK = re.compile(r"^\(AIMessageChunk\(content=('(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")", re.DOTALL)
 _CODE = re.compile(CODE)
 _NOTE = 200
-_MOST_TOKENS = 2**53
-"""What an engine says beyond that is no count, and no row holds the sum of it."""
 
 
 class _File(BaseModel):
@@ -63,7 +62,7 @@ class ThreadState(BaseModel):
     def tokens(self) -> int:
         """What the run spent, if the engine says it."""
         found = self.result.get("tokens") if isinstance(self.result, dict) else None
-        return min(found, _MOST_TOKENS) if isinstance(found, int) and found > 0 else 0
+        return min(found, MOST_SPENT) if isinstance(found, int) and found > 0 else 0
 
 
 @dataclass(frozen=True, slots=True)

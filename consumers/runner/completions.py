@@ -14,12 +14,11 @@ from consumers._lenient import read_json
 from consumers.runner.agent import Said
 from events.base import JsonObject
 from events.errors import PermanentError, TransientError
+from events.run import MOST_SPENT
 
 _DONE = "[DONE]"
 _AGAIN = frozenset({408, 409, 425, 429})
 _RETRY_AFTER = 5.0
-_MOST_TOKENS = 2**53
-"""What a server says beyond that is no count, and no row holds the sum of it."""
 
 
 class ModelUnavailableError(TransientError):
@@ -93,7 +92,7 @@ class _Chunk(BaseModel):
 
 
 def _counted(tokens: int) -> int:
-    return min(max(tokens, 0), _MOST_TOKENS)
+    return min(max(tokens, 0), MOST_SPENT)
 
 
 async def stream_answer(

@@ -12,6 +12,8 @@ from events.base import Event, EventData, JsonObject
 from events.files import MAX_SHARED_FILE
 from events.ids import run_id
 from events.run import (
+    MAX_DELTA,
+    MOST_SPENT,
     File,
     Outcome,
     RunDelta,
@@ -36,10 +38,6 @@ from storage.agents import find_assignment, owner_by_line
 from storage.reading import Database
 
 MAX_FACT = 700 * 1024
-MAX_PIECE = 16_000
-"""Characters of a piece of what an agent is saying."""
-_MAX_SPENT = 2**53
-"""Up to here every reader of JSON counts exactly."""
 _Number = Annotated[Whole, Field(ge=1, lt=2**31)]
 """What the database keeps as a number in an order; a larger one would be an event that nobody can fold."""
 
@@ -59,9 +57,9 @@ class StartedSaid(RunSaid):
 class UsageSaid(Usage):
     """What a run spent: nobody is given anything back, and sums stay numbers."""
 
-    tokens: int = Field(default=0, ge=0, le=_MAX_SPENT)
-    cost_usd: float = Field(default=0.0, ge=0, le=_MAX_SPENT)
-    ms: float = Field(default=0.0, ge=0, le=_MAX_SPENT)
+    tokens: int = Field(default=0, ge=0, le=MOST_SPENT)
+    cost_usd: float = Field(default=0.0, ge=0, le=MOST_SPENT)
+    ms: float = Field(default=0.0, ge=0, le=MOST_SPENT)
 
 
 class ProgressSaid(RunSaid):
@@ -86,7 +84,7 @@ class DeltaSaid(RunSaid):
 
     seq: _Number
     offset: Annotated[Whole, Field(ge=0, lt=2**31)]
-    text: str = Field(min_length=1, max_length=MAX_PIECE)
+    text: str = Field(min_length=1, max_length=MAX_DELTA)
 
 
 class ToolCalledSaid(RunSaid):

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 from events.base import JsonObject
 from events.files import MAX_FILE_BYTES, MAX_SHARED_FILE, checked_tree, digest_of
-from events.run import File
+from events.run import MAX_DELTA, File
 from producers.agents.errors import AgentError, NotMineError
 from producers.agents.line import Lines, is_over
 from producers.agents.work import Task
@@ -15,9 +15,6 @@ from producers.sdk.errors import RefusedError
 FACT_WITHIN = 120.0
 _MAX_TOGETHER = 512 * 1024
 """Bytes of the files that travel in one event; a fact may have 700 KiB, with paths, digests and JSON's escapes."""
-
-_PIECE = 16_000
-"""Characters that the door takes in one piece of an answer."""
 
 
 class Context:
@@ -46,8 +43,8 @@ class Context:
 
     async def say(self, text: str) -> None:
         """Show a piece of the answer to who listens while it is made; what counts is what the function returns."""
-        for start in range(0, len(text), _PIECE):
-            piece = text[start : start + _PIECE]
+        for start in range(0, len(text), MAX_DELTA):
+            piece = text[start : start + MAX_DELTA]
             await self.state("run.delta", {"seq": self._next(), "offset": self._spoken, "text": piece})
             self._spoken += len(piece)
 
