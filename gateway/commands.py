@@ -14,6 +14,8 @@ from gateway.http.preferences import Key
 from storage.log import settled
 from storage.reading import Database
 
+KEPT = "The command is kept in the log; the database will follow."
+"""What 202 says: the outcome is not known yet."""
 Same = Callable[[EventData, EventData], bool]
 """Whether two commands ask for the same."""
 

@@ -23,7 +23,7 @@ from gateway.agents.requests import (
 )
 from gateway.agents.views import agent_view, registered_view
 from gateway.auth.bearer import Authenticator, Principal, bearer
-from gateway.commands import Answered, Commands
+from gateway.commands import KEPT, Answered, Commands
 from gateway.errors import NotFoundError, UnauthorizedError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
@@ -43,7 +43,6 @@ AGENTS = "agents:write"
 Responses = dict[int | str, dict[str, object]]
 AgentId = Annotated[Name, Path()]
 _TOKEN = "gat_"  # noqa: S105 - how such a token begins; its tenant follows
-_KEPT = "The command is kept in the log; the database will follow."
 
 
 class PlaceSettings(BaseSettings):
@@ -277,4 +276,4 @@ def _is_same_offer(one: EventData, other: EventData) -> bool:
 
 
 def _kept(agent_id: str, headers: dict[str, str]) -> Response:
-    return json_answer({"id": agent_id, "message": _KEPT}, 202, {"Location": f"{HOME}/{agent_id}", **headers})
+    return json_answer({"id": agent_id, "message": KEPT}, 202, {"Location": f"{HOME}/{agent_id}", **headers})

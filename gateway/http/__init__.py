@@ -1,1 +1,1 @@
-"""HTTP itself: the server, bodies in, answers and problems out, headers, and the OpenAPI document."""
+"""HTTP itself: connections, bodies in, answers and problems out, headers, and what routes say of themselves."""

@@ -1,1 +1,1 @@
-"""For those who run it: health, readiness, dead letters, and how full and how far behind the log is."""
+"""For those who run it: health, readiness, what a checkup finds, and dead letters."""

@@ -99,7 +99,7 @@ class Sessions:
         """Start, pause, resume, cancel, complete or fail it. Raises InvalidTransitionError."""
         if row.task_id is None:
             raise InvalidTransitionError
-        control = _task_command(row.task_id, command, principal.owner)
+        control = _control_of(row.task_id, command, principal.owner)
         answered = await self._commands.ask(_event(row, control, command.key, trail, row.task_id), command.key)
         if answered.outcome is None:
             return Done(None, answered.replayed)
@@ -135,7 +135,7 @@ class Sessions:
         return Done(None if answered.outcome is None else row, answered.replayed)
 
 
-def _task_command(task_id: UUID, command: Command, by: str) -> TaskControl:
+def _control_of(task_id: UUID, command: Command, by: str) -> TaskControl:
     control = TaskControl(task_id=task_id, action=command.action, by=by, body_sha256=_request_of(command.key))
     said = command.said
     match said:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 from events.session import SessionKind
 from events.task import ControlAction
 from gateway.auth.bearer import READ, WRITE, Authenticator, Principal, bearer
+from gateway.commands import KEPT
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
@@ -238,7 +239,7 @@ def _done(session_id: str, done: Done) -> Response:
 
 def _kept(session_id: str, done: Done) -> Response:
     """202: the log has it, the database will follow."""
-    body = {"id": session_id, "message": "The command is kept in the log; the database will follow."}
+    body = {"id": session_id, "message": KEPT}
     return json_answer(body, 202, {"Location": f"{HOME}/{session_id}", **_headers(done.replayed)})
 
 

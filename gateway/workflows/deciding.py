@@ -13,7 +13,7 @@ from events.ids import Name, checked_name
 from events.proposal import Decision, ProposalDecide, ProposalShare
 from gateway.accept import SOURCE
 from gateway.auth.bearer import READ, WRITE, Principal
-from gateway.commands import Answered, Commands
+from gateway.commands import KEPT, Answered, Commands
 from gateway.errors import StaleDigestError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
@@ -210,5 +210,5 @@ def _digest(request: Request) -> str | None:
 
 def _kept(proposal_id: UUID, headers: dict[str, str]) -> Response:
     """202: the log has it, the database will follow."""
-    body = {"id": proposal_id, "message": "The command is kept in the log; the database will follow."}
+    body = {"id": proposal_id, "message": KEPT}
     return json_answer(body, 202, {"Location": f"{HOME}/{proposal_id}", **headers})

@@ -13,7 +13,7 @@ from events.ids import new_id
 from events.workflow import WorkflowControl
 from gateway.accept import SOURCE
 from gateway.auth.bearer import READ, WRITE, Principal
-from gateway.commands import Answered, Commands
+from gateway.commands import KEPT, Answered, Commands
 from gateway.errors import NotFoundError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
@@ -227,5 +227,5 @@ class Workflows:
 
 def _kept(workflow_id: UUID, headers: dict[str, str]) -> Response:
     """202: the log has it, the database will follow."""
-    body = {"id": workflow_id, "message": "The command is kept in the log; the database will follow."}
+    body = {"id": workflow_id, "message": KEPT}
     return json_answer(body, 202, {"Location": f"{HOME}/{workflow_id}", **headers})
