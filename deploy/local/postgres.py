@@ -16,6 +16,11 @@ from deploy.local.server import RECOVERING
 
 USER = "ganglion"
 DATABASE = "ganglion"
+COLLATION = ("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+"""How initdb makes a cluster, here and in a container: the wheel has no ICU, and no locale of the machine is asked for.
+
+The builtin provider refuses the encoding that `--locale=C` alone stands for, so UTF8 is named.
+"""
 _INITDB_WITHIN = 60.0  # seconds
 
 _SETTINGS = {
@@ -111,9 +116,8 @@ class PostgresRecipe:
     def _initdb(self, draft: Path, secret: Path) -> Command:
         argv = (
             str(self._binary.with_name("initdb")),
-            *("-D", str(draft), "-U", USER, f"--pwfile={secret}", "--auth=scram-sha-256", "-E", "UTF8"),
-            # The wheel has no ICU; the builtin provider needs no locale of the machine.
-            *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
+            *("-D", str(draft), "-U", USER, f"--pwfile={secret}", "--auth=scram-sha-256"),
+            *COLLATION,
         )
         return Command(argv, self._log, env={"LC_ALL": "C", "TZ": "UTC"})
 

@@ -14,6 +14,7 @@ from deploy.dotenv import dotenv
 from deploy.local.addresses import Addresses, EnginePlace
 from deploy.local.binaries import nats_server
 from deploy.local.nats import NatsSecrets
+from deploy.local.postgres import COLLATION
 from deploy.local.roles import ENGINE, PROVISION, ROLES, Role
 from deploy.nats_conf import deployed
 from gateway.agents.registry import PlaceSettings
@@ -134,6 +135,10 @@ def test_postgres_is_healthy_only_where_others_reach_it(services: dict[str, Serv
     test = services["postgres"].healthcheck["test"]
     assert isinstance(test, list)
     assert test[test.index("-h") + 1] == "127.0.0.1"
+
+
+def test_a_new_cluster_is_made_as_the_embedded_one_which_every_start_tries(services: dict[str, Service]) -> None:
+    assert services["postgres"].environment["POSTGRES_INITDB_ARGS"].split() == list(COLLATION)
 
 
 def test_valkey_is_started_as_its_image_expects_or_it_would_run_as_root(services: dict[str, Service]) -> None:
