@@ -114,17 +114,16 @@ async def test_a_second_supervisor_on_the_same_folder_is_refused_and_harms_nothi
 async def test_a_clean_stop_ends_the_gateway_first_exits_zero_and_removes_the_runtime_file(
     state_folder: Path,
 ) -> None:
+    logs = [state_folder / "logs" / f"{name}.log" for name in ("gateway", "consumers")]
     async with supervised(await with_cluster(state_folder), STUBS) as stack:
         await stack.ready()
+        await eventually(lambda: all("listens" in log.read_text() for log in logs), within=15)
         pids = pids_of(stack)
         assert await stack.stop(signal.SIGINT) == 0
     assert read_runtime(state_folder) is None
     assert len(pids) == 5
     assert all(is_gone(pid) for pid in pids)
-    gateway, consumers = (
-        int((state_folder / "logs" / f"{name}.log").read_text().split("stopped ")[1])
-        for name in ("gateway", "consumers")
-    )
+    gateway, consumers = (int(log.read_text().split("stopped ")[1]) for log in logs)
     assert gateway < consumers
 
 

@@ -27,6 +27,7 @@ def main(role: str) -> None:
     if role == "broken":
         sys.exit("no such setting")
     signal.signal(signal.SIGTERM, finish)
+    print("listens", flush=True)  # noqa: T201 - from now on a stop is heard
     if role == "gateway":
         HTTPServer((os.environ["GANGLION_HOST"], int(os.environ["GANGLION_PORT"])), Ready).serve_forever()
     signal.pause()
