@@ -16,6 +16,7 @@ from events.agent import (
     AgentStatus,
 )
 from events.base import CATALOGUE, MAX_HOPS, TYPE_PREFIX, Event, EventData, JsonObject
+from events.context import ContextChange, ContextChanged, ContextEvent
 from events.message import MessageAppended, Role
 from events.proposal import (
     PROPOSAL_EVENTS,
@@ -120,6 +121,9 @@ __all__ = [
     "AgentStatus",
     "Budget",
     "Candidate",
+    "ContextChange",
+    "ContextChanged",
+    "ContextEvent",
     "ControlAction",
     "Decision",
     "Dependency",
