@@ -13,6 +13,9 @@ from sqlalchemy import Table
 from storage.models import (
     agent,
     blob,
+    context,
+    context_change,
+    context_shelf,
     event_gap,
     event_log,
     event_repeat,
@@ -107,6 +110,9 @@ PARTS: dict[str, Part] = {
     "said": inserted(message),
     "agents": upserted(agent),
     "placeholders": upserted(placeholder, only=("names",)),
+    "contexts": upserted(context),
+    "context_changes": upserted(context_change),
+    "context_shelves": upserted(context_shelf),
 }
 
 READS: dict[str, str] = {
@@ -117,6 +123,8 @@ READS: dict[str, str] = {
     "agent": f"SELECT {', '.join(columns_of(agent))} FROM agent WHERE id = ANY($1::text[])",
     "placeholder": f"SELECT {', '.join(columns_of(placeholder))} FROM placeholder WHERE id = ANY($1::text[])",
     "session": f"SELECT {', '.join(columns_of(session))} FROM session WHERE id = ANY($1::text[])",
+    "context": f"SELECT {', '.join(columns_of(context))} FROM context WHERE id = ANY($1::uuid[])",
+    "context_shelf": "SELECT id, open FROM context_shelf WHERE id = ANY($1::text[])",
 }
 """How the fold reads the states it needs, by table."""
 

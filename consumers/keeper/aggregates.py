@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
-from consumers.keeper import agent, placeholders, proposal, refinement, session, task, turns, workflow
+from consumers.keeper import agent, context, placeholders, proposal, refinement, session, task, turns, workflow
 from consumers.keeper.world import Aggregate, Key, State
 from events.base import EventData
 
@@ -23,6 +23,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     proposal.AGGREGATE,
     agent.AGGREGATE,
     placeholders.AGGREGATE,
+    context.AGGREGATE,
+    context.SHELF,
 )
 
 BY_KIND: dict[type[State], Aggregate] = {aggregate.kind: aggregate for aggregate in AGGREGATES}

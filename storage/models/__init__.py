@@ -2,6 +2,7 @@
 
 from storage.models.agent import agent
 from storage.models.base import metadata
+from storage.models.context import context, context_change, context_shelf
 from storage.models.log import event_gap, event_log, event_repeat, keeper, outbox
 from storage.models.session import message, placeholder, session
 from storage.models.task import run, task, tool_call, verdict
@@ -10,6 +11,9 @@ from storage.models.workflow import blob, proposal, proposal_access, workflow, w
 __all__ = [
     "agent",
     "blob",
+    "context",
+    "context_change",
+    "context_shelf",
     "event_gap",
     "event_log",
     "event_repeat",

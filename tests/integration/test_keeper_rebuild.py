@@ -8,7 +8,9 @@ from consumers.keeper import controls
 from consumers.keeper.rebuild import rebuild
 from consumers.keeper.world import Effect
 from deploy.local.server import Server
-from events import TaskControl
+from events import ContextChange, Event, TaskControl
+from events.context import ContextOp
+from events.ids import new_id
 from tests.support.running_keeper import Bus, a_bus, checked, decided, finished, started
 
 
@@ -19,7 +21,7 @@ async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[B
 
 
 async def eventful(bus: Bus) -> None:
-    """Tasks that ended well, badly, twice over and by poison."""
+    """Tasks that ended well, badly, twice over and by poison, and contexts."""
     led = await bus.keeper()
     good, poisoned, cancelled, failing = [await bus.submit(f"{name}\0") for name in "abcd"]
     await bus.run_through(good)
@@ -31,15 +33,35 @@ async def eventful(bus: Bus) -> None:
     for data in (checked(failing, "redact", redacted={"goal": "x"}), decided(failing), started(failing)):
         await bus.say(failing, data)
     await bus.say(failing, finished(failing, "failed", output={"text": "\0", "n": 10**30}))
+    await shared(bus)
     await (await bus.publisher.send_bytes("bus.t.task.submitted.0", b"{", "garbage"))
     await bus.folded()
     await led.stop()
+
+
+async def shared(bus: Bus) -> None:
+    """Contexts that were changed, merged, deleted, and changed in vain."""
+    one, other = new_id(), new_id()
+    step = ContextOp(op="set", path="f", value=1e300)
+    for data in (
+        ContextChange(
+            context_id=one, action="create", by="o", scope="global", data={"z": -0.0, "n": 10**30, "a\0": None}
+        ),
+        ContextChange(context_id=one, action="change", by="o", ops=(step,)),
+        ContextChange(context_id=other, action="create", by="o", scope="agent", agent_id="a", data={"f": 1}),
+        ContextChange(context_id=other, action="merge", by="o", sources=(one,), strategy="last_write_wins"),
+        ContextChange(context_id=one, action="change", by="o", ops=(step,), expected_version=1),
+        ContextChange(context_id=one, action="delete", by="o"),
+    ):
+        await bus.publisher.publish(Event.first(data, source="/gateway", tenant="t", owner="o"))
 
 
 async def test_the_log_gives_the_rows_that_are_there(bus: Bus) -> None:
     await eventful(bus)
     report = await rebuild(bus.database_url, swap=False)
     assert report.same, report
+    rows = {table.table: table.rows for table in report.tables}
+    assert [rows[name] for name in ("context", "context_change", "context_shelf")] == [2, 5, 1]
     assert report.events == await bus.database.fetchval("SELECT count(*) FROM event_log")
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 from uuid import UUID
 
+from consumers.keeper.context_state import ContextState, context_of, context_row
 from consumers.keeper.fold import Fold, Inbound
 from consumers.keeper.state import TaskState
 from consumers.keeper.workflow_rows import proposal_of, proposal_row, workflow_of, workflow_row
@@ -31,7 +32,7 @@ from events.codec import encode
 from events.files import digest_of
 from events.ids import derived_id, new_id, run_id
 from producers.reader import Delivery
-from storage.models import event_log, proposal, workflow
+from storage.models import context, event_log, proposal, workflow
 from storage.unnest import Row, columns_of
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -218,6 +219,8 @@ def stored(state: State) -> State:
         back = workflow_of(dict(zip(columns_of(workflow), workflow_row(state), strict=True)))
     elif isinstance(state, ProposalState):
         back = proposal_of(dict(zip(columns_of(proposal), proposal_row(state), strict=True)))
+    elif isinstance(state, ContextState):
+        back = context_of(dict(zip(columns_of(context), context_row(state)[1], strict=True)))
     elif isinstance(state, TaskState):
         return state._replace(birth=None, steered=False)
     assert back == state
