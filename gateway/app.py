@@ -29,6 +29,7 @@ from gateway.commits import Commits
 from gateway.compat.routes import compat_routes
 from gateway.compat.socket import Surroundings
 from gateway.compat.texts import Texts
+from gateway.contexts.routes import context_routes
 from gateway.door.door import Door
 from gateway.door.outside import Outside
 from gateway.door.table import door_rules
@@ -228,6 +229,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         description_router(),
         workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics, hub=hub),
         session_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics),
+        context_routes(authenticator=authenticator, acceptor=acceptor, engine=engine),
         chat_routes(
             authenticator=authenticator,
             acceptor=acceptor,

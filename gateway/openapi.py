@@ -8,13 +8,24 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from typing_extensions import TypedDict
 
+from gateway.contexts.requests import ChangeContextRequest
 from gateway.http.documentation import HEADERS, REF, JsonMap, problems, ref
 from gateway.http.models import Problem
 from gateway.sessions.requests import BulkRequest
 from gateway.tasks.models import Accepted, FacadeTask, SubmitAccepted, Task
 from gateway.tasks.requests import SubmitRequest, TaskRequest
 
-_DOCUMENTED = (SubmitRequest, TaskRequest, BulkRequest, Accepted, SubmitAccepted, FacadeTask, Task, Problem)
+_DOCUMENTED = (
+    SubmitRequest,
+    TaskRequest,
+    BulkRequest,
+    ChangeContextRequest,
+    Accepted,
+    SubmitAccepted,
+    FacadeTask,
+    Task,
+    Problem,
+)
 _SENT = {"201": ("Location",), "202": ("Location",), "401": ("WWW-Authenticate",), "403": ("WWW-Authenticate",)}
 
 

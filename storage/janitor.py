@@ -50,6 +50,17 @@ class DueProposal:
 
 
 @dataclass(frozen=True, slots=True)
+class DueContext:
+    """A context whose time is over."""
+
+    id: UUID
+    session_id: str | None
+    tenant: str
+    owner: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Stuck:
     """A task or proposal that has not moved, and where in the log the event is that should have moved it.
 
@@ -100,6 +111,9 @@ LIMIT {_LIMIT}"""
 _DUE_PROPOSALS = f"""
 SELECT id, task_id, workflow_id, tenant, owner, version FROM proposal
 WHERE status = 'pending' AND expires_at <= now() LIMIT {_LIMIT}"""
+
+_DUE_CONTEXTS = f"""
+SELECT id, session_id, tenant, owner, version FROM context WHERE open AND expires_at <= now() LIMIT {_LIMIT}"""
 
 _STUCK_PROPOSALS = f"""
 SELECT p.id, p.status, NULL AS agent_id, false AS unrouted, l.epoch, l.seq
@@ -155,6 +169,11 @@ class JanitorStore:
         """Up to 256 proposals whose time to be decided is over."""
         with store_faults():
             return [DueProposal(**row) for row in await self._connection.fetch(_DUE_PROPOSALS)]
+
+    async def due_contexts(self) -> list[DueContext]:
+        """Up to 256 contexts whose time is over."""
+        with store_faults():
+            return [DueContext(**row) for row in await self._connection.fetch(_DUE_CONTEXTS)]
 
     async def stuck(self, after: float, epoch: str, *, unroutable_after: float) -> list[Stuck]:
         """Up to 10,000 tasks and as many proposals unmoved for `after` s, or driven by an event of an earlier epoch.

@@ -18,6 +18,7 @@ from consumers.keeper.headroom import Headroom
 from consumers.keeper.level import Level
 from consumers.keeper.sweep import Sweep
 from events.base import Event, EventData
+from events.context import ContextChange
 from events.errors import BusUnavailableError, LogFullError, OutcomeUnknownError
 from events.ids import derived_id
 from events.proposal import ProposalDecide
@@ -25,7 +26,7 @@ from events.run import RunFinished
 from events.task import TaskControl, TaskError
 from producers.cancellation import heed_cancellation
 from producers.publisher import Publisher
-from storage.janitor import Due, DueProposal, JanitorStore
+from storage.janitor import Due, DueContext, DueProposal, JanitorStore
 from storage.keeper import Position
 
 log = structlog.get_logger()
@@ -92,6 +93,8 @@ class Janitor:
             await self.publisher.send(absence)
         for proposal in await self.store.due_proposals():
             await self.publisher.send(_expiry(proposal))
+        for context in await self.store.due_contexts():
+            await self.publisher.send(_end_of(context))
 
     async def _drive_on(self, resend: Resend, position: Position) -> None:
         again = await self._sweep.take(position)
@@ -144,5 +147,17 @@ def _expiry(due: DueProposal) -> Event[EventData]:
         owner=due.owner,
         session_id=str(due.workflow_id),
         task_id=due.task_id,
+        event_id=derived_id(due.id, SOURCE, "expire", due.version),
+    )
+
+
+def _end_of(due: DueContext) -> Event[EventData]:
+    """That this version of a context is past its time; its id is derived, so ticks do not pile up."""
+    return Event.first(
+        ContextChange(context_id=due.id, action="expire", by=SOURCE, expected_version=due.version),
+        source=SOURCE,
+        tenant=due.tenant,
+        owner=due.owner,
+        session_id=due.session_id or str(due.id),
         event_id=derived_id(due.id, SOURCE, "expire", due.version),
     )

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pydantic import JsonValue
 
 from events.base import Event, EventData, JsonObject
+from events.context import ContextChange
 from events.errors import TransientError
 from events.run import RunEvent
 from events.session import SessionSpec
@@ -29,6 +30,7 @@ _LONG = 20_000
 _NO_TEXTS = {
     *("task_id", "run_id", "execution_id", "session_id", "workflow_id", "proposal_id", "agent_id", "grantee"),
     *("body_sha256", "token_hash", "digest", "action", "by", "decision", "status", "kind"),
+    *("context_id", "scope", "sources", "strategy"),
 }
 _DESCRIPTION = {"title", "tags", "metadata", "agent_config"}
 
@@ -122,4 +124,7 @@ def _described(session: SessionSpec | None) -> JsonObject:
 
 
 def _dumped(data: EventData) -> JsonObject:
-    return data.model_dump(mode="json", exclude=_NO_TEXTS, exclude_none=True, exclude_defaults=True)
+    dumped = data.model_dump(mode="json", exclude=_NO_TEXTS, exclude_none=True, exclude_defaults=True)
+    if isinstance(data, ContextChange) and data.ops:  # a value is read with its key, as it would be in an object
+        dumped["ops"] = [{"path": one.path, "value": {one.path.rpartition(".")[2]: one.value}} for one in data.ops]
+    return dumped

@@ -67,6 +67,20 @@ async def test_the_document_covers_every_route(alice: httpx.AsyncClient) -> None
             }.items()
             for path in paths
         ),
+        *(
+            (method, f"/api/v1/contexts{path}")
+            for method, paths in {
+                "get": (
+                    *("", "/global", "/session/{session_id}", "/session/{session_id}/summary", "/agent/{agent_id}"),
+                    *(f"/{{context_id}}{of}" for of in ("", "/keys/{path}", "/diff/{other_id}", "/history")),
+                ),
+                "post": ("", "/merge", "/{context_id}/share", "/{context_id}/promote-to-global"),
+                "put": ("/{context_id}/keys/{path}",),
+                "patch": ("/{context_id}",),
+                "delete": ("/{context_id}", "/{context_id}/keys/{path}"),
+            }.items()
+            for path in paths
+        ),
         ("get", "/api/v1/tasks/{task_id}/placeholders"),
         ("post", "/process"),
         *(("get", path) for path in ("/", "/livez", "/readyz", "/health", "/ready", "/metrics")),

@@ -6,9 +6,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
 from events.base import Event, EventData
+from events.context import ContextChange, ContextOp
 from events.errors import StoreUnavailableError
 from events.ids import new_id
 from events.proposal import ProposalDecide
@@ -54,6 +55,30 @@ async def test_an_attack_is_refused_wherever_a_client_puts_it(place: str) -> Non
         await INSPECTOR.inspect(event(COMMANDS[place]))
     assert f"'{place}'" in caught.value.detail
     assert "evil.test" not in caught.value.detail + repr(caught.value.members)
+
+
+def step(path: str, value: JsonValue) -> ContextChange:
+    """One place of a context set."""
+    ops = (ContextOp(op="set", path=path, value=value),)
+    return ContextChange(context_id=new_id(), action="change", by="ann", ops=ops)
+
+
+CONTEXTS: dict[str, ContextChange] = {
+    "data/note": ContextChange(context_id=new_id(), action="create", by="ann", scope="global", data={"note": ATTACK}),
+    "ops/0/value/note": step("a.note", ATTACK),
+    "ops/0/value/list/1": step("list", [1, ATTACK]),
+    "ops/0/path": step(ATTACK.replace(".", "").replace("/", ""), 1),
+    "ops/0/value/password": step("a.password", "hunter2SecretPass9"),
+}
+
+
+@pytest.mark.parametrize("place", CONTEXTS)
+async def test_a_place_of_a_context_is_read_with_the_key_that_it_is_put_under(place: str) -> None:
+    with pytest.raises(BlockedByPolicyError) as caught:
+        await INSPECTOR.inspect(event(CONTEXTS[place]))
+    assert f"'{place}'" in caught.value.detail
+    harmless = event(step("a.password_hint", "the usual"))
+    assert await INSPECTOR.inspect(harmless) is harmless
 
 
 async def test_a_secret_in_an_uploaded_file_is_refused() -> None:
