@@ -8,8 +8,8 @@ from tests.support.doorstep import Doorstep, Json, event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WORKFLOW, PROPOSAL, SESSION = (
-    f"io.ganglion.{name}.v1" for name in ("workflow.control", "proposal.decide", "session.control")
+WORKFLOW, PROPOSAL, SESSION, CONTEXT = (
+    f"io.ganglion.{name}.v1" for name in ("workflow.control", "proposal.decide", "session.control", "context.change")
 )
 
 
@@ -24,6 +24,29 @@ async def test_a_workflow_is_made_published_and_read(doorstep: Doorstep) -> None
     assert made[1].headers["Idempotency-Replayed"] == "true"
     assert (published.status, published.body["outcome"]) == (202, "applied")
     assert version["files"]["README.md"]["content"] == "# Greeter"
+
+
+async def test_a_context_is_made_changed_joined_and_deleted(doorstep: Doorstep) -> None:
+    async with doorstep.outsider() as alice, doorstep.outsider("bob") as bob, doorstep.http() as http:
+        create: Json = {"action": "create", "scope": "global", "data": {"a": 1}}
+        made = [await alice.ask(event(id="c-1", type=CONTEXT, data=create)) for _ in range(2)]
+        context_id = made[0].body["subject"]
+        ops: Json = {"ops": [{"op": "set", "path": "b.c", "value": None}], "expected_version": 1}
+        change: Json = {"action": "change", "context_id": context_id, **ops}
+        foreign = await bob.ask(event(type=CONTEXT, data=change))
+        changed, late = [await alice.ask(event(type=CONTEXT, data=change)) for _ in range(2)]
+        other = await alice.ask(event(type=CONTEXT, data={**create, "data": {"z": 2}}))
+        merge: Json = {"action": "merge", "target_id": context_id, "source_ids": [other.body["subject"]]}
+        merged = await alice.ask(event(type=CONTEXT, data=merge))
+        shown = (await http.get(f"/api/v1/contexts/{context_id}")).json()
+        gone = await alice.ask(event(type=CONTEXT, data={"action": "delete", "context_id": context_id}))
+        after = await http.get(f"/api/v1/contexts/{context_id}")
+    assert [answer.body["outcome"] for answer in (*made, changed, merged, gone)] == ["applied"] * 5
+    assert made[1].headers["Idempotency-Replayed"] == "true"
+    assert (foreign.status, foreign.body["code"]) == (404, "context_not_found")
+    assert (late.status, late.body["code"]) == (409, "context_conflict")
+    assert (shown["version"], shown["data"]) == (3, {"a": 1, "b": {"c": None}, "z": 2})
+    assert after.status_code == 404
 
 
 async def test_another_owners_workflow_is_not_there(doorstep: Doorstep) -> None:
@@ -49,6 +72,7 @@ async def test_what_the_keeper_forbids_is_a_conflict_with_its_reason(doorstep: D
         (PROPOSAL, {"proposal_id": str(uuid.uuid4()), "decision": "approve"}),
         (WORKFLOW, {"workflow_id": str(uuid.uuid4()), "action": "publish"}),
         (SESSION, {"session_id": "nobodys", "action": "archive"}),
+        (CONTEXT, {"scope": "session", "session_id": "nobodys", "action": "create"}),
     ],
 )
 async def test_what_does_not_exist_is_not_found(kind: str, data: Json, doorstep: Doorstep) -> None:
@@ -65,6 +89,8 @@ async def test_what_does_not_exist_is_not_found(kind: str, data: Json, doorstep:
         (WORKFLOW, {"action": "create", "name": "x", "by": "bob"}, "data.by"),
         (WORKFLOW, {"action": "create", "name": "x", "files": {"../etc/passwd": "x"}}, "data.files"),
         (SESSION, {"session_id": "a b", "action": "update"}, "data.session_id"),
+        (CONTEXT, {"context_id": str(uuid.uuid4()), "action": "expire"}, "data"),
+        (CONTEXT, {"action": "create", "scope": "global", "by": "bob"}, "data.by"),
     ],
 )
 async def test_who_and_what_is_not_for_the_sender_to_choose(
