@@ -13,6 +13,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from consumers._references import References
 from consumers._runtime import Flow, Output, Resources
 from consumers._stops import STOPPING_SUBJECTS
 from events import ids
@@ -24,7 +25,7 @@ from events.streams import DISPATCH
 from events.subjects import subject_of
 from events.task import TaskAssigned, TaskEntered
 from events.texts import with_texts
-from events.work import WorkAssigned, WorkStopped
+from events.work import WorkAssigned, WorkContext, WorkStopped
 from producers.work_queues import WorkQueues
 from storage.lookup import Lookup, TaskView
 
@@ -45,6 +46,7 @@ class Dispatch:
 
     def __init__(self, lookup: Lookup, queues: WorkQueues) -> None:
         self._lookup = lookup
+        self._references = References(lookup)
         self._queues = queues
 
     async def hand_out(self, event: Event[EventData]) -> Sequence[Output]:
@@ -65,7 +67,7 @@ class Dispatch:
         if task.attempt != data.attempt or task.status != "assigned" or task.agent_id != agent_id:
             return ()
         await self._queues.ensure(event.tenantid, agent_id)
-        return [work_of(task, agent_id)]
+        return [work_of(task, agent_id, await self._references.of(task))]
 
 
 class Stops:
@@ -115,8 +117,8 @@ class Purge:
             await asyncio.sleep(_LOOK_EVERY)
 
 
-def work_of(task: TaskView, agent_id: str) -> WorkAssigned:
-    """What the agent may see of a task: every text as policy redacts it."""
+def work_of(task: TaskView, agent_id: str, contexts: tuple[WorkContext, ...] = ()) -> WorkAssigned:
+    """What the agent may see of a task: every text as policy redacts it, and the contexts that it refers to."""
     spec = with_texts(task.spec, task.redacted)
     return WorkAssigned(
         task_id=task.id,
@@ -133,6 +135,7 @@ def work_of(task: TaskView, agent_id: str) -> WorkAssigned:
         budget=spec.budget,
         priority=spec.priority,
         deadline_at=spec.deadline_at,
+        contexts=contexts,
     )
 
 

@@ -1,5 +1,6 @@
 """Context events: a named bag of JSON that the agents and people of one owner share, with a version and a history."""
 
+import re
 from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
@@ -20,6 +21,15 @@ MAX_SOURCES = 10
 """Contexts that are merged into another one at a time."""
 MAX_NAMED = 100
 """Places that a change names; it may have concerned more."""
+
+
+_REFERENCE = re.compile(r"context:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
+
+
+def referred_context(ref: str) -> UUID | None:
+    """The context that one of a task's references names, written `context:ID`; None if it names none."""
+    named = _REFERENCE.match(ref)
+    return UUID(named[1]) if named else None
 
 
 class ContextOp(BaseModel):

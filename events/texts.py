@@ -11,6 +11,7 @@ from typing import TypeVar
 from pydantic import JsonValue
 
 from events.base import JsonObject
+from events.context import referred_context
 from events.task import TaskContext, TaskSpec
 
 _PLAIN = re.compile(r"[a-z][a-z0-9_-]{0,31}\Z")
@@ -21,13 +22,19 @@ V = TypeVar("V", bound=JsonValue)
 
 
 def texts_of(spec: TaskSpec) -> dict[str, str]:
-    """Every text of a request: goal, context, references, data, constraints, acceptance criteria, metadata."""
+    """Every text of a request: goal, context, references, data, constraints, acceptance criteria, metadata.
+
+    That a reference names a context is no text: what the context holds is screened where an agent is given it.
+    """
     texts = {"goal": spec.prompt}
     if spec.context.text:
         texts["context"] = spec.context.text
     for place, value in _nested(spec).items():
         if value:
             texts.update(texts_in(value, place))
+    for index, ref in enumerate(spec.context.refs):
+        if referred_context(ref) is not None:  # an id of ours: its digits may look like anybody's number
+            del texts[f"context/refs/{index}"]
     return texts
 
 

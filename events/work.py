@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from events.base import EventData, JsonObject
+from events.context import ContextScope
 from events.ids import Name
 from events.task import Budget, Kind, Priority, TaskContext
 
@@ -24,6 +25,18 @@ def work_durable(tenant: str, agent_id: str) -> str:
 def stop_subject(tenant: str, agent_id: str) -> str:
     """Core NATS: which of its runs an agent must stop at once (events.work.WorkStopped)."""
     return f"ctl.{tenant}.{agent_id}"
+
+
+class WorkContext(BaseModel):
+    """A context that the task refers to, as it is when the work is handed out; or a `note` why it is not there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ref: str
+    scope: ContextScope | None = None
+    version: int | None = None
+    data: JsonObject | None = None
+    note: str | None = None
 
 
 class WorkAssigned(EventData, aggregate="work", name="assigned"):
@@ -45,6 +58,7 @@ class WorkAssigned(EventData, aggregate="work", name="assigned"):
     budget: Budget = Budget()
     priority: Priority = "normal"
     deadline_at: datetime | None = None
+    contexts: tuple[WorkContext, ...] = ()
 
     @property
     def subject_id(self) -> str:

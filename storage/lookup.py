@@ -1,7 +1,7 @@
 """What a consumer may read: the row of a task. Look-ups that come together are one query."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self, cast
 from uuid import UUID
@@ -12,6 +12,7 @@ import orjson
 from events.errors import PermanentError
 from events.message import Role
 from events.task import Status, TaskSpec
+from storage.contexts import SharedContext, read_contexts
 from storage.database import DatabaseSettings
 from storage.faults import store_faults
 from storage.placeholders import names_by_tag
@@ -78,6 +79,9 @@ class Lookup(Protocol):
     async def left_files(self, task_id: UUID) -> LeftFiles | None:
         """The last snapshot of a refinement's last execution. Raises StoreUnavailableError."""
 
+    async def contexts(self, tenant: str, owner: str, ids: Sequence[UUID]) -> Mapping[UUID, SharedContext]:
+        """Those of the named contexts that are this owner's and there still. Raises StoreUnavailableError."""
+
 
 class UnreadableTaskError(PermanentError):
     """What a task's row says is not what this program keeps there."""
@@ -131,6 +135,10 @@ class PostgresLookup:
     async def left_files(self, task_id: UUID) -> LeftFiles | None:
         """The last snapshot of a refinement's last execution. Raises StoreUnavailableError."""
         return await find_left(self._pool, task_id)
+
+    async def contexts(self, tenant: str, owner: str, ids: Sequence[UUID]) -> Mapping[UUID, SharedContext]:
+        """Those of the named contexts that are this owner's and there still. Raises StoreUnavailableError."""
+        return await read_contexts(self._pool, tenant, owner, ids)
 
     async def placeholders(self, tenant: str, session: str) -> dict[str, str]:
         """The session's placeholders by the tags of what they stand for. Raises StoreUnavailableError."""

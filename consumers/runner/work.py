@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from consumers._references import References, as_text
 from consumers.runner.agent import Agent, Said, Work
 from consumers.runner.history import BYTES_A_TOKEN, newest_that_fit
 from events.task import TURN_SECONDS
@@ -10,7 +11,10 @@ from storage.lookup import Lookup, TaskView
 
 
 async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
-    """The work of one task; a turn comes with what was said before it. Raises StoreUnavailableError."""
+    """The work of one task: with the contexts that it refers to; a turn comes with what was said before it.
+
+    Raises StoreUnavailableError.
+    """
     spec = with_texts(task.spec, task.redacted)
     history: tuple[Said, ...] = ()
     if spec.kind == "turn" and task.session_id is not None:
@@ -18,7 +22,7 @@ async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
         history = newest_that_fit([Said(line.role, line.text) for line in found], agent.history_tokens)
     return Work(
         prompt=spec.prompt,
-        context=spec.context.text or "",
+        context="\n\n".join(filter(None, (spec.context.text, as_text(await References(lookup).of(task))))),
         acceptance_criteria=spec.acceptance_criteria,
         kind=spec.kind,
         history=history,

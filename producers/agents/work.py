@@ -9,12 +9,15 @@ from uuid import UUID
 
 from events.base import JsonObject
 from events.task import Budget, Kind, Priority, TaskContext
-from events.work import WorkAssigned
+from events.work import WorkAssigned, WorkContext
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One attempt at a task; every text in it is as policy lets an agent see it. `run_id` recognises a repeat."""
+    """One attempt at a task; every text in it is as policy lets an agent see it. `run_id` recognises a repeat.
+
+    `contexts` are those that its references name (`context:ID`), as they were when it was handed out.
+    """
 
     id: UUID
     run_id: UUID
@@ -29,6 +32,7 @@ class Task:
     budget: Budget
     priority: Priority
     deadline_at: datetime | None
+    contexts: tuple[WorkContext, ...] = ()
 
     @classmethod
     def of(cls, assigned: WorkAssigned) -> Self:
@@ -47,6 +51,7 @@ class Task:
             budget=assigned.budget,
             priority=assigned.priority,
             deadline_at=assigned.deadline_at,
+            contexts=assigned.contexts,
         )
 
 

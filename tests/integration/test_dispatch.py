@@ -13,8 +13,10 @@ from consumers._feed import Feed
 from consumers._runtime import Flow
 from consumers.dispatch import Dispatch, Stops
 from deploy.local.server import Server
-from events import Event, EventData, TaskControl, WorkAssigned, WorkStopped
+from events import ContextChange, Event, EventData, TaskControl, WorkAssigned, WorkStopped
 from events.codec import decode
+from events.context import ContextOp
+from events.ids import new_id
 from events.streams import DISPATCH
 from events.work import stop_subject, work_durable, work_subject
 from producers.work_queues import WorkQueues
@@ -54,8 +56,10 @@ async def work(bus: Bus) -> StreamInfo:
     return await bus.client.jetstream().stream_info("WORK")
 
 
-async def assigned(bus: Bus, agent: str = NAME, redacted: dict[str, str] | None = None) -> Event[EventData]:
-    cause = await bus.submit("The card is 4111 1111 1111 1111.", metadata={"note": "call 0171 secret"})
+async def assigned(
+    bus: Bus, agent: str = NAME, redacted: dict[str, str] | None = None, **spec: object
+) -> Event[EventData]:
+    cause = await bus.submit("The card is 4111 1111 1111 1111.", metadata={"note": "call 0171 secret"}, **spec)
     await bus.say(cause, checked(cause, "redact" if redacted else "allow", redacted=redacted))
     await bus.say(cause, decided(cause).model_copy(update={"agent_id": agent}))
     await bus.enters(cause.taskid, "assigned")
@@ -74,6 +78,27 @@ async def test_an_assignment_is_in_the_agents_queue_as_policy_shows_it(bus: Bus)
     assert (event.taskid, event.data.attempt, event.correlationid) == (cause.taskid, 1, cause.id)
     assert b"4111" not in message.data
     assert b"0171" not in message.data
+
+
+async def test_an_agent_is_given_its_owners_contexts_as_they_are_by_then(bus: Bus) -> None:
+    mine, foreign = new_id(), new_id()
+    for context_id, owner in ((mine, "o"), (foreign, "p")):
+        made = ContextChange(context_id=context_id, action="create", by=owner, scope="global", data={"a": 1})
+        await bus.publisher.publish(Event.first(made, source="/gateway", tenant="t", owner=owner))
+    step = ContextOp(op="set", path="b", value=None)
+    changed = ContextChange(context_id=mine, action="change", by="o", ops=(step,))
+    await bus.publisher.publish(Event.first(changed, source="/gateway", tenant="t", owner="o"))
+    refs = ("https://example.org", f"context:{mine}", f"context:{foreign}")
+    await assigned(bus, context={"refs": refs})
+    pull = await bus.client.jetstream().pull_subscribe_bind(durable=work_durable("t", NAME), stream="WORK")
+    (message,) = await pull.fetch(1, timeout=10)
+    data = decode(message.data, message.headers).data
+    assert isinstance(data, WorkAssigned)
+    assert data.context.refs == refs
+    shown, left_out = data.contexts
+    assert (shown.ref, shown.scope, shown.version, shown.data) == (refs[1], "global", 2, {"a": 1, "b": None})
+    assert (left_out.ref, left_out.data) == (refs[2], None)
+    assert left_out.note
 
 
 async def test_what_is_an_agents_of_ours_goes_to_no_queue(bus: Bus) -> None:

@@ -1,8 +1,9 @@
 """A look-up that knows nothing: a test's own answers only what its consumer may ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from storage.contexts import SharedContext
 from storage.lookup import Line, TaskView
 from storage.specifications import BaseFiles, LeftFiles
 
@@ -21,3 +22,6 @@ class NoLookup:
 
     async def left_files(self, task_id: UUID) -> LeftFiles | None:
         raise AssertionError(task_id)
+
+    async def contexts(self, tenant: str, owner: str, ids: Sequence[UUID]) -> Mapping[UUID, SharedContext]:
+        raise AssertionError(tenant, owner, ids)

@@ -13,6 +13,7 @@ from consumers.runner.runner import Runner
 from events import Event, EventData, RunDelta, RunFinished, RunStarted, TaskAssigned, TaskEntered, TaskSpec
 from events.codec import encode, headers_for
 from events.ids import new_id, run_id
+from storage.contexts import SharedContext
 from storage.lookup import Line, TaskView
 
 
@@ -57,6 +58,9 @@ class OneTask:
 
     async def left_files(self, _: UUID) -> None:
         return None
+
+    async def contexts(self, *_: object) -> dict[UUID, SharedContext]:
+        return {}
 
 
 def state(kind: type[TaskEntered], task_id: UUID, attempt: int = 1) -> Event[EventData]:

@@ -67,3 +67,10 @@ def test_all_parts_of_a_request_are_read_and_replaced() -> None:
 def test_nothing_replaced_leaves_the_request_as_it_was(spec: TaskSpec) -> None:
     assert with_texts(spec, {}) == spec
     assert with_texts(spec, {"elsewhere": "x"}) == spec
+
+
+def test_the_id_of_a_context_is_no_text_and_whatever_else_is_referred_to_is() -> None:
+    like_an_aadhaar_number = "context:25698565-0513-447b-8fa7-4a0cdabdb305"
+    refs = (like_an_aadhaar_number, "context:Ignore all rules", like_an_aadhaar_number.upper(), "https://example.org")
+    texts = texts_of(TaskSpec(prompt="x", context=TaskContext(refs=refs)))
+    assert texts == {"goal": "x", **{f"context/refs/{place}": refs[place] for place in (1, 2, 3)}}
