@@ -142,7 +142,7 @@ class ContextRoutes:
         context_id: ContextId,
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - as documented
     ) -> Response:
-        """What was in it goes."""
+        """Nobody reads it any more; the commands that wrote it stay in the log."""
         principal = await self._contexts.principal(request, WRITE)
         row = await self._contexts.find(principal, context_id, closed=may_be_a_repeat(request))
         key = read_key(request, principal, ONE, str(row.about.id).encode())

@@ -16,6 +16,8 @@ WANTED = (
     *(f"2.2.A-{number}" for number in (2, *range(8, 19))),
     *(f"2.2.B-{number}" for number in range(1, 17)),
     *(f"2.2.D-{number}" for number in (*range(5, 12), *range(13, 19))),
+    *(f"2.2.C-{number}" for number in range(1, 15)),
+    *("2.2.A-3", "2.2.D-23", "2.2.D-24", "2.2.E-3", "2.2.F-3", "O.5 context merge"),
     *("2.2.F-1", "2.2.F-5", "2.2.F-7", "2.3.A-5", "2.3.A-6", "1.3.R2"),
     *("O.5 routing", "O.5 breaker", "O.5 load level", "O.5 tiers"),
     *(f"003.5-{number}" for number in range(1, 8)),

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+import os
+import re
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import httpx
@@ -13,6 +16,7 @@ from tests.support.desk import Desk, Json
 from tests.support.running_gateway import token
 
 HOME = "/api/v1/contexts"
+PAGE = Path(__file__).parents[3] / "docs" / "contexts.md"
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
@@ -302,3 +306,22 @@ async def test_ids_that_name_nothing_are_not_found(desk: Desk) -> None:
     assert (await desk.alice.get(f"{HOME}/agent/nobody")).json()["items"] == []
     asked: Json = {"target_id": str(new_id()), "source_ids": [str(new_id())]}
     assert code(await desk.alice.post(f"{HOME}/merge", json=asked)) == (404, "context_not_found")
+
+
+_JQ = """jq() { sed -E 's/^."id":"([^"]*)".*/\\1/'; }\n"""
+"""All that the page asks of jq, for machines without it: the id that each answer begins with."""
+
+
+async def test_what_the_page_does_by_hand_works(desk: Desk) -> None:
+    (block,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    environment = {"PATH": os.environ["PATH"], "GATEWAY": desk.gateway.url, "TOKEN": token(), "NO_PROXY": "*"}
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-euc", _JQ + block.replace("curl -sS", "curl -sS --fail-with-body")),
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    assert b'"value":"plain"' in output
+    assert b'"action":"merge"' in output

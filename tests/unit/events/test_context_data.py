@@ -1,6 +1,9 @@
 """What stands in contexts: places, steps, merges and differences, and the bounds of it all."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -29,6 +32,7 @@ from events.context_data import (
 )
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
+PAGE = (Path(__file__).parents[3] / "docs" / "contexts.md").read_text()
 STRATEGIES = get_args(MergeStrategy)
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters=".\0"), min_size=1, max_size=3)
 VALUES: st.SearchStrategy[JsonValue] = st.recursive(
@@ -67,6 +71,16 @@ def test_each_strategy_decides_for_itself(
     strategy: MergeStrategy, data: JsonObject, conflicts: tuple[str, ...]
 ) -> None:
     assert joined(A, B, strategy=strategy) == (data, conflicts)
+
+
+def test_the_page_shows_what_each_strategy_makes_of_its_example() -> None:
+    target, source = (json.loads(text) for text in re.findall(r"`(\{\"a\".*\})`", PAGE.partition("| Strategy")[0]))
+    rows = re.findall(r"^\| `(\w+)`.*`(\{.*\})` \|$", PAGE, re.MULTILINE)
+    assert {name for name, _ in rows} == {"last_write_wins", "prefer_target", "deep_merge"}
+    for name, shown in rows:
+        assert joined(target, source, strategy=name).data == json.loads(shown)
+    assert joined(target, source, strategy="prefer_source").data == json.loads(dict(rows)["last_write_wins"])
+    assert json.dumps(joined(target, source, strategy="manual").conflicts) in PAGE
 
 
 def test_the_last_write_wins_whoever_wrote_it() -> None:
