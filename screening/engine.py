@@ -9,6 +9,7 @@ from copy import copy
 from itertools import islice
 
 from screening.classifier.linear import Classifier
+from screening.context.identifiers import in_identifier
 from screening.context.sentences import excused
 from screening.familiar import Familiar
 from screening.fields import examine_fields
@@ -194,7 +195,7 @@ def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
         if end < span[1]:  # another can begin in what it took too much
             spans = candidate.spans(view.raw, end)
         confidence = _confidence(compiled, view.raw, start, end)
-        if confidence is None:
+        if confidence is None or (rule.family == "pii" and in_identifier(view.raw, start, end)):
             continue
         accepted_so_far += 1
         yield Finding(
