@@ -37,8 +37,15 @@ def _value(text: str) -> str:
     return text.strip(" \t\"'`").rsplit(" ", 1)[-1].strip("\"'`")
 
 
+_POSITIONS = ("next", "pag", "continuation", "cursor", "idempoten", "sync")
+"""In the name of a token that says where to go on, or which request it was, and opens nothing."""
+
+
 def random_looking(text: str) -> bool:
     """At least 3 bits per character over 12 or more characters, with digits and letters, and no placeholder."""
+    name = text.replace(":", "=").partition("=")[0].lower()
+    if "token" in name and any(word in name for word in _POSITIONS):
+        return False
     value = _value(text)
     lower = value.lower()
     if len(value) < 12 or any(mark in lower for mark in _PLACEHOLDERS):
@@ -85,10 +92,22 @@ _NAMES = frozenset(["password", "passwd", "pwd", "passphrase", "passwort", "kenn
 
 def password_like(text: str) -> bool:
     """What stands after the verb looks chosen: digits or marks among letters, and not a word about passwords."""
-    value = _password(text).rstrip(".,;!?)")
+    said = _password(text)
+    value = said.rstrip(".,;!?)")
     if any(name in value.lower() for name in _NAMES):
         return False  # a pattern that looks for passwords
-    return value.lower() not in _WORDS and _is_chosen(value) and not value.isalpha() and not value.endswith("(")
+    return value.lower() not in _WORDS and _is_chosen(value) and not value.isalpha() and not _is_code(said)
+
+
+def _is_code(value: str) -> bool:
+    """`Optional[str]`, `load(name)`, `self.given`, `load(names[`: what a program does, no word that somebody chose."""
+    value = value.rstrip(".,;:!?")
+    if value.endswith(("(", "[")):
+        return True
+    names = value.replace("(", "[").partition("[")[0]
+    if any(char.isdigit() for char in names) or not names.replace(".", "_").isidentifier():
+        return False
+    return value.endswith((")", "]")) if names != value else names.startswith(("self.", "this.", "os.", "cls."))
 
 
 def _password(text: str) -> str:
