@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from cli.demo.sample import load
-from screening import Screener
+from screening.settings import ScreeningSettings
 
 
 def test_there_are_at_least_twenty_requests_and_three_of_them_must_be_blocked() -> None:
@@ -22,7 +22,7 @@ def test_one_of_them_is_several_thousand_words_long_and_still_fits_the_context()
 
 
 def test_screening_blocks_the_injections_and_nothing_else() -> None:
-    screener = Screener()
+    screener = ScreeningSettings().screener()
     decisions = {
         sample.name: screener.screen(
             {"prompt": sample.goal, "context": sample.context or "", "criteria": "\n".join(sample.acceptance_criteria)},
