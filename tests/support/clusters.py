@@ -9,12 +9,12 @@ import fcntl
 import os
 import shutil
 import subprocess
-import tempfile
 from functools import cache
 from pathlib import Path
 
 from deploy.local.servers import Servers
 from storage.migrate import upgrade
+from tests.support.scratch import new_folder
 
 _SOURCE = "GANGLION_TEST_CLUSTER"
 
@@ -39,8 +39,7 @@ async def with_cluster(folder: Path) -> Path:
 def _source() -> Path:
     if _SOURCE in os.environ:
         return Path(os.environ[_SOURCE])
-    source = Path(tempfile.mkdtemp(prefix="ganglion-test-"))
-    source.chmod(0o711)
+    source = new_folder()
     atexit.register(shutil.rmtree, source, ignore_errors=True)
     return source
 

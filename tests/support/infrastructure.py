@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from deploy.local.server import Server
 from deploy.local.servers import Servers
 from producers.connect import BusSettings, Connection
 from tests.support.clusters import with_cluster
+from tests.support.scratch import new_folder
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,8 @@ class SharedServers:
 
 @contextmanager
 def server_folder() -> Generator[Path]:
-    """A new folder that the servers' user may enter, which pytest's own temporary folders are not for root.
-
-    GANGLION_TEST_KEEP leaves it there, with logs and data, to find out what went wrong.
-    """
-    folder = Path(tempfile.mkdtemp(prefix="ganglion-test-"))
-    folder.chmod(0o711)
+    """A folder for servers; GANGLION_TEST_KEEP leaves it there, with logs and data, to find out what went wrong."""
+    folder = new_folder()
     try:
         yield folder
     finally:
