@@ -35,23 +35,45 @@ class Secret:
     alice: Talker
 
 
-@pytest_asyncio.fixture(loop_scope="module")
-async def secret(parlour: Parlour, alice: Talker) -> Secret:
+async def told(parlour: Parlour, alice: Talker) -> Secret:
     parlour.guest.tools = [("look_up", {"q": WORDS}, {"a": WORDS})]
     said = await alice.say(f"Remember {WORDS}.")
     parlour.guest.tools = []
     return Secret(id_of(said), str(said["task_id"]), alice)
 
 
-@pytest_asyncio.fixture(loop_scope="module", params=["same tenant", "other tenant", "same name in another tenant"])
-async def stranger(parlour: Parlour, secret: Secret, request: pytest.FixtureRequest) -> Talker:
+KINDS = ("same tenant", "other tenant", "same name in another tenant")
+
+
+async def somebody(parlour: Parlour, secret: Secret, kind: str) -> Talker:
     kinds = {
         "same tenant": ("mallory", "acme"),
         "other tenant": ("mallory", "evil"),
         "same name in another tenant": (secret.alice.owner, "evil"),
     }
-    owner, tenant = kinds[request.param]
+    owner, tenant = kinds[kind]
     return await parlour.client(owner, tenant)
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def secret(parlour: Parlour, alice: Talker) -> Secret:
+    return await told(parlour, alice)
+
+
+@pytest_asyncio.fixture(loop_scope="module", params=KINDS)
+async def stranger(parlour: Parlour, secret: Secret, request: pytest.FixtureRequest) -> Talker:
+    return await somebody(parlour, secret, request.param)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def kept(module_parlour: Parlour) -> Secret:
+    """One for all that each try once to get at it, and leave it as it is."""
+    return await told(module_parlour, await module_parlour.client("alice-of-old"))
+
+
+@pytest_asyncio.fixture(loop_scope="module", params=KINDS)
+async def intruder(parlour: Parlour, kept: Secret, request: pytest.FixtureRequest) -> Talker:
+    return await somebody(parlour, kept, request.param)
 
 
 READS = (
@@ -88,25 +110,25 @@ async def ask(stranger: Talker, secret: Secret, method: str, path: str, body: ob
 
 
 @pytest.mark.parametrize("path", READS)
-async def test_no_read_shows_it(stranger: Talker, secret: Secret, path: str) -> None:
-    answer = await asyncio.wait_for(ask(stranger, secret, "GET", path), 10)
+async def test_no_read_shows_it(intruder: Talker, kept: Secret, path: str) -> None:
+    answer = await asyncio.wait_for(ask(intruder, kept, "GET", path), 10)
     assert answer.status_code in {200, 403, 404}
     if answer.status_code == 200:
         assert path in {"/api/{user}/conversations", "/api/v1/sessions", "/api/v1/tasks"}
-    for trace in (WORDS, secret.session, secret.task):
+    for trace in (WORDS, kept.session, kept.task):
         assert trace not in answer.text.replace(str(answer.request.url), "")
 
 
 @pytest.mark.parametrize("write", WRITES, ids=lambda write: f"{write[0]} {write[1]}")
 async def test_no_write_reaches_it(
-    parlour: Parlour, stranger: Talker, secret: Secret, write: tuple[str, str, object]
+    parlour: Parlour, intruder: Talker, kept: Secret, write: tuple[str, str, object]
 ) -> None:
     method, path, body = write
     called = len(parlour.guest.given)
-    answer = await ask(stranger, secret, method, path, body)
+    answer = await ask(intruder, kept, method, path, body)
     assert answer.status_code in {403, 404, 422}
     assert WORDS not in answer.text
-    assert len(texts(await secret.alice.history(secret.session))) == 2
+    assert len(texts(await kept.alice.history(kept.session))) == 2
     assert len(parlour.guest.given) == called
 
 
@@ -180,19 +202,19 @@ async def test_no_list_over_server_sent_events_shows_it(stranger: Talker, secret
     assert secret.session not in heard
 
 
-async def test_a_bulk_action_passes_it_by(stranger: Talker, secret: Secret) -> None:
-    asked = {"action": "delete", "session_ids": [secret.session]}
-    answer = await stranger.http.post("/api/v1/sessions/bulk", json=asked)
+async def test_a_bulk_action_passes_it_by(intruder: Talker, kept: Secret) -> None:
+    asked = {"action": "delete", "session_ids": [kept.session]}
+    answer = await intruder.http.post("/api/v1/sessions/bulk", json=asked)
     assert answer.json()["results"] == [
         {
-            "session_id": secret.session,
+            "session_id": kept.session,
             "ok": False,
             "status": 404,
             "code": "not_found",
             "detail": "There is nothing of yours under this id.",
         }
     ]
-    assert len(texts(await secret.alice.history(secret.session))) == 2
+    assert len(texts(await kept.alice.history(kept.session))) == 2
 
 
 @pytest.mark.parametrize("room", ["session:{session}", "task:{task}", "sessions", "tasks"])
