@@ -30,7 +30,7 @@ LONG = (
     *("integration/spec_engine/test_on_the_bus", "integration/test_servers", "integration/spec_engine/test_runs"),
     *("integration/chat/test_isolation", "unit/events/test_codec", "integration/chat/test_many"),
     *("integration/engine/test_faults", "integration/test_proposal_clock", "integration/edge/test_endless_requests"),
-    *("integration/gateway/test_strangers", "integration/gateway/test_session_outages", "integration/test_policy_file"),
+    *("integration/edge/test_strangers", "integration/gateway/test_session_outages", "integration/test_policy_file"),
 )
 """Files that take longest, so that none is left for the end; the two that make much load are far apart."""
 

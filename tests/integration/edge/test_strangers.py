@@ -21,6 +21,8 @@ from tests.support.proxy import Proxy, proxied
 from tests.support.running_gateway import RunningGateway, token
 from tests.support.strangers import NODE, absent
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 EXAMPLES = Path(__file__).parents[3] / "examples"
 LIFE: tuple[Status, ...] = ("waiting", "ready", "assigned", "running", "paused", "running", "succeeded")
 TOOLS = {

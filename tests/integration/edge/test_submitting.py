@@ -1,9 +1,12 @@
 """POST /submit and POST /api/v1/tasks: what is accepted, what is promised, and what is refused."""
 
 import asyncio
-from uuid import UUID
+from collections.abc import AsyncGenerator
+from uuid import UUID, uuid4
 
 import httpx
+import pytest
+import pytest_asyncio
 from nats.aio.client import Client
 
 from events.streams import BUS
@@ -12,7 +15,17 @@ from tests.support.eventually import eventually
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.running_gateway import RunningGateway, token
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 GOAL = {"goal": "Summarise the incident notes"}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def alice(newcomer: httpx.AsyncClient, keeper: FakeKeeper) -> AsyncGenerator[httpx.AsyncClient]:
+    """Somebody who has sent nothing yet, and a keeper who works whatever the test before did to it."""
+    yield newcomer
+    keeper.announces = True
+    keeper.resume()
 
 
 async def test_a_task_is_accepted_once_it_is_committed(alice: httpx.AsyncClient) -> None:
@@ -104,7 +117,8 @@ async def test_the_same_key_with_another_body_is_a_conflict(alice: httpx.AsyncCl
 
 async def test_another_owner_route_or_tenant_has_keys_of_its_own(gateway: RunningGateway) -> None:
     ids = set()
-    for bearer in (token(), token("bob"), token(tenant="other")):
+    one, other = f"user-{uuid4()}", f"user-{uuid4()}"
+    for bearer in (token(one), token(other), token(one, tenant="other")):
         async with gateway.client(bearer) as client:
             for path in ("/submit", "/api/v1/tasks"):
                 answer = await client.post(path, json=GOAL, headers={"Idempotency-Key": "k"})
@@ -137,16 +151,21 @@ async def test_a_conflict_is_seen_though_the_stream_has_forgotten_the_first_one(
     alice: httpx.AsyncClient, keeper: FakeKeeper, bus: Client
 ) -> None:
     js = bus.jetstream()
-    await js.update_stream((await js.stream_info(BUS.name)).config.evolve(duplicate_window=0.1))
-    keeper.pause()
-    key = {"Idempotency-Key": "k"}
-    first = asyncio.create_task(alice.post("/api/v1/tasks", json=GOAL, headers=key))
-    await eventually(lambda: _has(bus, 1))
-    await asyncio.sleep(0.15)  # the window itself: nothing can be polled for
-    other = asyncio.create_task(alice.post("/api/v1/tasks", json={"goal": "Something else"}, headers=key))
-    await eventually(lambda: _has(bus, 2))
-    keeper.resume()
-    assert [(await answer).status_code for answer in (first, other)] == [202, 409]
+    config = (await js.stream_info(BUS.name)).config
+    kept = (await js.stream_info(BUS.name)).state.messages
+    await js.update_stream(config.evolve(duplicate_window=0.1))
+    try:
+        keeper.pause()
+        key = {"Idempotency-Key": "k"}
+        first = asyncio.create_task(alice.post("/api/v1/tasks", json=GOAL, headers=key))
+        await eventually(lambda: _has(bus, kept + 1))
+        await asyncio.sleep(0.15)  # the window itself: nothing can be polled for
+        other = asyncio.create_task(alice.post("/api/v1/tasks", json={"goal": "Something else"}, headers=key))
+        await eventually(lambda: _has(bus, kept + 2))
+        keeper.resume()
+        assert [(await answer).status_code for answer in (first, other)] == [202, 409]
+    finally:
+        await js.update_stream(config)
 
 
 async def _has(bus: Client, messages: int) -> bool:
