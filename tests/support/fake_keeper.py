@@ -128,6 +128,10 @@ class FakeKeeper:
     async def has_folded(self, seq: int) -> bool:
         return self.position >= seq
 
+    async def has_folded_all(self) -> bool:
+        """Whether nothing is on the bus that it has not committed."""
+        return self.position >= (await self._client.jetstream().stream_info(BUS.name)).state.last_seq
+
     def head(self, task_id: UUID) -> Event[EventData]:
         """The task.submitted event."""
         return self._heads[task_id]

@@ -20,6 +20,8 @@ from tests.support.eventually import eventually
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.running_gateway import RunningGateway, Socket, token
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 
 def entered(
     task_id: UUID,
@@ -306,7 +308,7 @@ async def test_a_refinement_that_fails_ends_with_an_error_and_a_retry_is_seen_to
     run = Refinement(await submitted(alice))
     error = {"code": "engine_unavailable", "message": "The engine is away."}
     await keeper.publish(entered(run.task_id, "running", "failed", error=error))
-    await eventually(lambda: keeper.has_folded(2))
+    await eventually(keeper.has_folded_all)
     told = {"error": "The engine is away.", "context": {"code": "engine_unavailable", "status": "failed"}}
     assert await watched(gateway, run.task_id) == [
         {"event_type": "error", "data": told},
@@ -316,5 +318,5 @@ async def test_a_refinement_that_fails_ends_with_an_error_and_a_retry_is_seen_to
     await keeper.publish(run.noted("again"))
     await keeper.publish(entered(run.task_id, "running", "succeeded"))
     await keeper.publish(run.proposed())
-    await eventually(lambda: keeper.has_folded(6))
+    await eventually(keeper.has_folded_all)
     assert [frame["event_type"] for frame in await watched(gateway, run.task_id)] == ["on_state_update", "end"]
