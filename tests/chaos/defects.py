@@ -131,7 +131,7 @@ MUTANTS = (
             ),
         ),
         (),
-        tests=("tests/integration/gateway/test_sockets.py",),
+        tests=("tests/integration/edge/test_sockets.py",),
     ),
     Mutant(
         "show anybody any task",

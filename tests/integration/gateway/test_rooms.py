@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from uuid import UUID, uuid4
 
 import httpx
@@ -107,15 +105,6 @@ async def test_a_sessions_room_is_its_owners(gateway: RunningGateway, keeper: Fa
         assert (await late.receive())["subject"] == "s-1"
 
 
-async def test_the_system_room_is_for_admins(gateway: RunningGateway) -> None:
-    async with gateway.socket() as socket:
-        await socket.receive()
-        await socket.send(type="subscribe", id="a", room="system")
-        assert (await socket.receive())["code"] == "missing_scope"
-    async with gateway.socket(token("root", scopes=("admin",))) as socket:
-        assert (await subscribed(socket, "system"))["type"] == "subscribed"
-
-
 async def test_admins_hear_what_the_log_has_lost(gateway: RunningGateway, keeper: FakeKeeper) -> None:
     async with gateway.socket(token("root", scopes=("admin",)), path="/ws/system") as socket:
         frames = [json.loads(await socket.connection.recv()) for _ in range(2)]
@@ -180,14 +169,6 @@ async def test_a_client_changes_transport_with_its_cursor(
         assert (await socket.until_event("task.succeeded"))[-1]["type"] == "event"
 
 
-@pytest.mark.parametrize(
-    ("room", "status"), [("task:x", 404), ("session:nobody", 404), ("system", 403), ("kitchen", 404), ("", 404)]
-)
-async def test_a_stream_of_no_room_of_yours_is_a_problem(alice: httpx.AsyncClient, room: str, status: int) -> None:
-    answer = await alice.get("/api/v1/stream", params={"room": room})
-    assert answer.status_code == status
-
-
 class Agent:
     """One execution that speaks."""
 
@@ -241,30 +222,6 @@ async def heard(socket: Socket, until: str) -> list[Frame]:
     return frames
 
 
-async def test_who_comes_late_hears_everything_once(
-    gateway: RunningGateway, alice: httpx.AsyncClient, bus: Client
-) -> None:
-    agent = Agent(bus, await submitted(alice), session="s-1")
-    room = f"task:{agent._task_id}"
-    async with gateway.socket() as early:
-        await subscribed(early, room)
-        for word in ("Es ", "war ", "einmal 🐝 "):
-            await agent.says(word)
-        async with gateway.socket() as late:
-            await late.send(type="subscribe", id="b", room=room, after="0")
-            await agent.says("ein König")
-            await agent.says(".")
-            assert put_together(await heard(late, ".'")) == agent.text
-        assert put_together(await heard(early, ".'")) == agent.text
-    async with gateway.socket() as quiet:
-        await quiet.send(type="subscribe", id="c", room=room, deltas=False)
-        await quiet.until("subscribed")
-        await agent.says("!")
-        await eventually(lambda: gateway.gateway.hub.speech.in_rooms(_keys(agent))[0][1].end == len(agent.text))
-        await quiet.send(type="ping")
-        assert (await quiet.receive())["type"] == "pong"
-
-
 async def test_what_is_said_is_heard_in_the_session_and_by_its_owner_only(
     gateway: RunningGateway, alice: httpx.AsyncClient, bus: Client, keeper: FakeKeeper
 ) -> None:
@@ -275,46 +232,6 @@ async def test_what_is_said_is_heard_in_the_session_and_by_its_owner_only(
         await Agent(bus, task_id, session="s-1", owner="mallory").says("forged")
         await Agent(bus, task_id, session="s-1").says("true")
         assert put_together([await socket.receive()]) == "true"
-
-
-async def test_a_piece_that_was_lost_shows_in_the_offset(
-    gateway: RunningGateway, alice: httpx.AsyncClient, bus: Client
-) -> None:
-    agent = Agent(bus, await submitted(alice))
-    async with gateway.socket() as socket:
-        await subscribed(socket, f"task:{agent._task_id}")
-        await agent.says("one ")
-        agent.loses("two ")
-        await agent.says("three")
-        frames = await heard(socket, "three")
-    assert [(frame["data"]["offset"], frame["data"]["text"]) for frame in frames] == [(0, "one "), (8, "three")]  # type: ignore[index,call-overload]  # checked by the comparison
-
-
-@asynccontextmanager
-async def not_reading(socket: Socket) -> AsyncGenerator[None]:
-    socket.connection.transport.pause_reading()
-    try:
-        yield
-    finally:
-        socket.connection.transport.resume_reading()
-
-
-async def test_a_slow_reader_gets_what_was_said_meanwhile_in_one_piece(
-    gateway: RunningGateway, alice: httpx.AsyncClient, bus: Client
-) -> None:
-    agent = Agent(bus, await submitted(alice))
-    async with gateway.socket() as socket:
-        await subscribed(socket, f"task:{agent._task_id}")
-        async with not_reading(socket):
-            for _ in range(60):
-                await agent.says("x" * 200_000)
-            for _ in range(500):
-                await agent.says("y")
-            await agent.says("!")
-            await eventually(lambda: gateway.gateway.hub.speech.in_rooms(_keys(agent))[0][1].end == len(agent.text))
-        frames = await heard(socket, "!")
-    assert put_together(frames) == agent.text
-    assert len(frames) < 300
 
 
 def _keys(agent: Agent) -> tuple[str, ...]:
