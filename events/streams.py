@@ -20,6 +20,7 @@ from events.task import (
     FOR_ENGINE,
     FOR_OUTSIDE,
     FOR_RUNNER,
+    RUN_HAS_ENDED,
     TaskAssigned,
     TaskCancelled,
     TaskChecked,
@@ -27,6 +28,7 @@ from events.task import (
     TaskPartial,
     TaskPaused,
     TaskReady,
+    TaskRunning,
     TaskSubmitted,
     TaskSucceeded,
     TaskTimedOut,
@@ -103,11 +105,12 @@ ROUTER = Durable(
     "router",
     (
         *(TaskReady, TaskWaiting, TaskPaused, TaskSucceeded, TaskPartial, TaskFailed, TaskTimedOut, TaskCancelled),
-        RunProgress,
+        *(TaskRunning, RunProgress),
         *AGENT_STATES.values(),
         AgentHeartbeat,
     ),
     outputs=(RouteDecided, RouteFailed, AgentChanged),
+    kind=RUN_HAS_ENDED,
 )
 DISPATCH = Durable(
     "dispatch", (TaskAssigned, AgentActive, AgentGone), outputs=(WorkAssigned, WorkStopped), kind=FOR_OUTSIDE

@@ -29,9 +29,22 @@ Status = Literal[
     "skipped",
 ]
 ControlAction = Literal[
-    "start", "cancel", "pause", "resume", "retry", "replay", "complete", "fail", "time_out", "follow_up"
+    "start",
+    "cancel",
+    "pause",
+    "resume",
+    "retry",
+    "replay",
+    "complete",
+    "fail",
+    "time_out",
+    "add_dependency",
+    "remove_dependency",
+    "follow_up",
 ]
 """`follow_up` is the keeper's own: the task has ended, and others have yet to learn of it."""
+DependencyType = Literal["finish_to_start", "start_to_start", "finish_to_finish", "start_to_finish"]
+"""What of the other task must come first, and before what of this one."""
 
 FINAL: frozenset[Status] = frozenset({"succeeded", "partial", "blocked", "cancelled", "skipped", "failed", "timed_out"})
 """Statuses that end a task; failed and timed_out can be left by an explicit retry only (DESIGN 5)."""
@@ -39,8 +52,10 @@ GOOD: frozenset[Status] = frozenset({"succeeded", "partial"})
 """The ends that leave something to work with: an answer, files, a result for dependants."""
 COMPLETED = "completed_by_owner"
 """Why a task has succeeded that its owner, and no agent, says is done."""
+DEPENDENCIES = "dependencies"
+"""Why a task waits for others to begin or to end, or has not ended yet although its run has."""
 DEPENDENCIES_MET = "dependencies_met"
-"""Why a task is ready that waited for others."""
+"""Why a task is ready, or has ended, that waited for others."""
 TURN_SECONDS = 30
 """A turn of a conversation may take so long from the start of its run (requirements 003, FR-033)."""
 
@@ -66,10 +81,11 @@ class TaskContext(_Part):
 
 
 class Dependency(_Part):
-    """Another task of the same owner that must end well first; one that is not required may end in any way."""
+    """Another task of the same owner that must begin or end well first; one that is not required may end in any way."""
 
     task_id: UUID
     required: bool = True
+    type: DependencyType = "finish_to_start"
 
 
 class Routing(_Part):
@@ -141,12 +157,14 @@ class TaskControl(TaskEvent, name="control"):
     """Someone wants a task's course changed; the keeper decides whether it can be.
 
     `body_sha256`: the fingerprint of the request, if it asked the same for others too, under one Idempotency-Key.
+    `dependency`: which one is added; all on its task are removed.
     """
 
     action: ControlAction
     by: str
     reason: str | None = None
     attempt: int | None = None
+    dependency: Dependency | None = None
     result: JsonObject | None = None
     error: TaskError | None = None
     body_sha256: str | None = None
@@ -257,10 +275,21 @@ class TaskAssigned(TaskEntered, name=FOR_RUNNER, kinds=(FOR_ENGINE, FOR_OUTSIDE)
         return FOR_OUTSIDE
 
 
-class TaskRunning(TaskEntered, name="running"):
-    """The agent started."""
+RUN_HAS_ENDED = "running-run-has-ended"
+"""A task whose agent is done with it and that may not end before others have begun or ended."""
+
+
+class TaskRunning(TaskEntered, name="running", kinds=(RUN_HAS_ENDED,)):
+    """The agent started; with `run_outcome` it has ended already, and `detail` names the tasks that are waited for."""
 
     status = "running"
+
+    run_outcome: Literal["succeeded", "partial"] | None = None
+
+    @property
+    def subject_name(self) -> str:
+        """By whether the agent begins, or is free again."""
+        return self.event_name if self.run_outcome is None else RUN_HAS_ENDED
 
 
 class TaskPaused(TaskEntered, name="paused"):

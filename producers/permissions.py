@@ -144,10 +144,10 @@ def _gateway() -> Permissions:
     """It publishes what outsiders ask for and reads the log; a consumer's durable is not its to take from or delete."""
     asked = [kind for kind in CATALOGUE.values() if kind.subject_root in {"bus", "tok"} and not kind.is_state]
     # An operator may have a dead letter delivered again: whatever a consumer was given.
-    given = [kind for durable in DURABLES for kind in durable.inputs]
-    allowed = [*(kind for kind in asked if kind not in _NEVER_OF_THE_GATEWAY), *given]
+    given = [one for durable in DURABLES for kind in durable.inputs for one in filters_for(kind, durable.kind)]
+    allowed = _filters([kind for kind in asked if kind not in _NEVER_OF_THE_GATEWAY])
     publish = (
-        *_filters(allowed),
+        *dict.fromkeys((*allowed, *given)),
         "_R_.>",  # answers to who asked in the account OUTSIDE
         ROUTE_QUESTIONS,
         MISSED,

@@ -13,15 +13,16 @@ WHERE status IN ('active', 'draining') AND heartbeat_at < now() - make_interval(
 _DRAINED = """
 SELECT tenant, agent_id, owner, version, heartbeat_at FROM agent a
 WHERE status = 'draining' AND NOT EXISTS (
-  SELECT FROM task t WHERE t.finished_at IS NULL AND t.status IN ('assigned', 'running')
+  SELECT FROM task t WHERE t.finished_at IS NULL AND t.status IN ('assigned', 'running') AND t.course->'held' IS NULL
   AND t.agent_id = a.agent_id AND t.tenant = a.tenant)
 LIMIT 256"""
-# In the order of storage.janitor.Due. Who does not begin for as long as others may be silent counts as silent.
+# In the order of storage.janitor.Due. Who does not begin for as long as others may be silent counts as silent. What is
+# held back from ending is in nobody's hands.
 ABANDONED = """
 SELECT 'silent' AS why, t.id, t.tenant, t.owner, t.session_id, t.version, t.attempt, t.run_id, t.execution_id,
        t.agent_id, t.correlation_id, t.traceparent
 FROM task t JOIN agent a ON a.id IN (t.tenant || '/' || t.agent_id, '_/' || t.agent_id)
-WHERE t.finished_at IS NULL AND t.status IN ('assigned', 'running')
+WHERE t.finished_at IS NULL AND t.status IN ('assigned', 'running') AND t.course->'held' IS NULL
   AND (a.status IN ('offline', 'gone')
        OR (t.status = 'assigned' AND a.outside
            AND greatest(t.updated_at, t.heartbeat_at) < now() - make_interval(secs => $1)))

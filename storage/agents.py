@@ -194,6 +194,7 @@ def _agents(tenant: str) -> Select[Anything]:
         .where(
             task.c.finished_at.is_(None),
             task.c.status.in_(("assigned", "running")),
+            task.c.course["held"].is_(None),
             task.c.agent_id == agent.c.agent_id,
             or_(task.c.tenant == agent.c.tenant, agent.c.tenant == EVERYONE),
         )

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from consumers.keeper import family, gate, turns
+from consumers.keeper import family, gate, linking, turns
 from consumers.keeper.entering import enter, steer
 from consumers.keeper.state import SpecState, TaskState
 from consumers.keeper.submission import DEFAULT_DEADLINE, VERDICT, awaits_verdict, was_refused
@@ -51,6 +51,8 @@ def after(control: TaskControl, task: TaskState, at: datetime) -> TaskState:
     """
     if control.action == "start":
         return steer(task, hold=False)
+    if control.dependency is not None:
+        return linking.after(control, task)
     if control.action == "resume" or (control.action == "replay" and not has_attempts_left(task)):
         task = steer(task, granted=task.course.granted + 1)
     if control.action in ("retry", "replay") and task.status in FINAL:
@@ -77,6 +79,8 @@ def _cancel(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:
 def _pause(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:
     if task.status != "running":
         raise RefusedError("not_running")
+    if task.course.held is not None:
+        raise RefusedError("run_has_ended")
     return [enter(task, "paused", reason="paused_by_owner", detail=control.reason)]
 
 
@@ -122,7 +126,8 @@ def _ask_for_verdict(task: TaskState, scene: Scene) -> list[Effect]:
 def _complete(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:
     if awaits_verdict(task):
         raise RefusedError("not_checked")
-    return [enter(task, "succeeded", reason=COMPLETED, detail=control.reason, result=control.result)]
+    result = task.result if control.result is None and task.course.held is not None else control.result
+    return [enter(task, "succeeded", reason=COMPLETED, detail=control.reason, result=result)]
 
 
 def _fail(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:
@@ -134,7 +139,7 @@ def _fail(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:
 def _time_out(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:
     """Past its deadline: what no agent ever took was unroutable. With an attempt: that run is past its time."""
     if control.attempt is not None:
-        if task.status != "running" or control.attempt != task.attempt:
+        if task.status != "running" or control.attempt != task.attempt or task.course.held is not None:
             raise RefusedError("stale_time_out")
         error = TaskError(code="time_budget", message="The run took longer than the task's budget allows.")
         return [enter(task, "timed_out", reason=error.code, error=error)]
@@ -143,6 +148,14 @@ def _time_out(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:
         return [enter(task, "failed", reason=error.code, error=error)]
     error = TaskError(code="deadline_passed", message="The task did not end before its deadline.")
     return [enter(task, "timed_out", reason=error.code, error=error)]
+
+
+def _add_dependency(control: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
+    return linking.add(control, task, scene.world)
+
+
+def _remove_dependency(control: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
+    return linking.remove(control, task, scene.world)
 
 
 def _follow_up(_: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
@@ -162,5 +175,7 @@ _RULES: dict[str, Rule] = {
     "complete": _complete,
     "fail": _fail,
     "time_out": _time_out,
+    "add_dependency": _add_dependency,
+    "remove_dependency": _remove_dependency,
     "follow_up": _follow_up,
 }

@@ -1,13 +1,14 @@
 """Entering a state: the event that announces it, and the task as it is then (requirements.md O.3)."""
 
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from consumers.keeper.rows import left_run_row
 from consumers.keeper.state import TaskState
 from consumers.keeper.world import Effect, World
 from events.base import About, JsonObject
-from events.task import FINAL, GOOD, STATE_EVENTS, Status, TaskEntered, TaskError
+from events.task import DEPENDENCIES, FINAL, GOOD, STATE_EVENTS, Status, TaskEntered, TaskError, TaskRunning
 
 _AT_WORK = ("assigned", "running")
 _UNASSIGNED = ("ready", "waiting")
@@ -54,6 +55,12 @@ def fail(task: TaskState, code: str, message: str, *, detail: str | None = None)
     return enter(task, "failed", reason=code, detail=detail, error=TaskError(code=code, message=message))
 
 
+def hold(task: TaskState, outcome: Literal["succeeded", "partial"], result: JsonObject | None, detail: str) -> Effect:
+    """The task is still `running` although its run has ended so: it waits for the tasks that `detail` names."""
+    effect = enter(task, "running", run_id=task.run_id, reason=DEPENDENCIES, detail=detail, result=result)
+    return effect._replace(data=effect.data.model_copy(update={"run_outcome": outcome}))
+
+
 def entered(world: World, task: TaskState, data: TaskEntered, event_id: str, at: datetime) -> TaskState:
     """The task in its new state. A run that is left before its end was heard is closed, so that none stays open."""
     again = data.status in ("ready", "waiting")
@@ -74,12 +81,23 @@ def entered(world: World, task: TaskState, data: TaskEntered, event_id: str, at:
         updated_at=at,
         finished_at=at if data.status in FINAL else None,
     )
+    outcome = data.run_outcome if isinstance(data, TaskRunning) else None
+    if outcome is not None:
+        return steer(after._replace(heartbeat_at=None, result=data.result), held=outcome)
+    if task.course.held is not None:
+        return _let_go(after)
     if again:
         return after if not task.course.left else steer(after, left=False)
     if task.status not in _AT_WORK or data.status in _AT_WORK or _has_ended(world, task):
         return after
     _close_run(world, task, data.status, at)
     return steer(after, left=True)
+
+
+def _let_go(after: TaskState) -> TaskState:
+    """It was done with its work: an end that is not good does not undo that."""
+    done = after.status in FINAL and after.status not in GOOD
+    return steer(after._replace(effects_done=True) if done else after, held=None)
 
 
 def steer(task: TaskState, **changes: object) -> TaskState:

@@ -1,15 +1,17 @@
 """How tasks hang together: who waits for whom, who was made by whom, and where that must end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
 from uuid import UUID
 
+from consumers.keeper import waits
 from consumers.keeper.entering import enter, steer
-from consumers.keeper.gate import DEPENDENCIES, pass_or_wait
+from consumers.keeper.gate import heard
 from consumers.keeper.state import TaskState
 from consumers.keeper.world import Effect, Key, State, World
 from events.base import MAX_HOPS, About, Event, EventData
-from events.task import DEPENDENCIES_MET, FINAL, Status, TaskControl, TaskEntered, TaskSubmitted
+from events.dependency import ASKS_START, has_begun
+from events.task import FINAL, Dependency, Status, TaskControl, TaskEntered, TaskSubmitted
 
 MAX_FAMILY = 256
 """How many tasks may descend from one root."""
@@ -30,9 +32,8 @@ REFUSALS = frozenset(
         "too_many_dependants",
     }
 )
-_WALKED = 1_024
 _ENDS_CHILDREN = ("cancelled", "skipped")
-_FOR_GOOD = FINAL - {"failed", "timed_out"}
+FOR_GOOD = FINAL - {"failed", "timed_out"}
 """Ends that no retry takes back: nobody waits for such a task any more."""
 
 
@@ -74,35 +75,79 @@ def _dependency_refusal(
 ) -> tuple[str, str] | None:
     if not data.spec.depends_on:
         return None
-    own = {data.task_id} | ({one.id for one in _ancestors(world, parent)} if parent is not None else set())
-    others: list[TaskState] = []
     for dependency in data.spec.depends_on:
-        if dependency.task_id in own:
+        if dependency.task_id == data.task_id:
             return "cycle", "The task would wait for itself."
         other = world.get(TaskState, dependency.task_id)
         if other is None or not _same_owner(other, event):
             return "unknown_dependency", "There is no such task of yours to depend on."
-        if other.status not in _FOR_GOOD and len(other.course.dependants) >= MAX_DEPENDANTS:
+        if other.status not in FOR_GOOD and len(other.course.dependants) >= MAX_DEPENDANTS:
             return "too_many_dependants", f"{MAX_DEPENDANTS} tasks wait for {other.id} already; no more may."
-        others.append(other)
     # Nobody who is open waits for a task that was not there yet: only what has ancestors can be waited for already.
-    if _lead_to(world, others, own, far=parent is not None):
+    goals = {waits.end_of(one.id) for one in ancestors(world, parent)} if parent is not None else set()
+    if goals and waits.lead_to(world, map(waits.asked_by, data.spec.depends_on), goals):
         return "cycle", "The task would wait for itself."
     return None
 
 
-def adopt(world: World, data: TaskSubmitted, task: TaskState) -> None:
-    """Note in parent, root and dependencies, as far as these may still end, that the new task is there."""
+def adopt(world: World, data: TaskSubmitted, task: TaskState) -> TaskState:
+    """Note in parent, root and dependencies, as far as these may still end, that the new task is there.
+
+    The task, with those noted that have begun already.
+    """
     if task.parent_id is not None:
-        _steer(world, task.parent_id, children=task.id)
+        parent = world.get(TaskState, task.parent_id)
+        if parent is not None:
+            world.put(parent.id, steer(parent, children=(*parent.course.children, task.id)))
         root_id = task.root_id or task.parent_id
         root = world.get(TaskState, root_id)
         if root is not None:
             world.put(root_id, steer(root, family=root.course.family + 1))
     for dependency in data.spec.depends_on:
-        other = world.get(TaskState, dependency.task_id)
-        if other is not None and other.status not in _FOR_GOOD:
-            _steer(world, other.id, dependants=task.id)
+        task = tie(world, task, dependency)
+    return task
+
+
+def tie(world: World, task: TaskState, dependency: Dependency) -> TaskState:
+    """Note in the other task that this one waits for it, and in this one if the other has begun and that is enough."""
+    other = world.get(TaskState, dependency.task_id)
+    if other is None or other.status in FOR_GOOD:
+        return task
+    course = other.course
+    starters = course.starters if dependency.type not in ASKS_START else _with(course.starters, task.id)
+    world.put(other.id, steer(other, dependants=_with(course.dependants, task.id), starters=starters))
+    return _with_begun(task, other.id) if has_begun(other.status, other.reason) else task
+
+
+def untie(world: World, task: TaskState, other_id: UUID) -> None:
+    """Forget in the other task that this one waited for it."""
+    other = world.get(TaskState, other_id)
+    if other is not None and task.id in other.course.dependants:
+        named = (other.course.dependants, other.course.starters)
+        dependants, starters = (tuple(one for one in ids if one != task.id) for ids in named)
+        world.put(other_id, steer(other, dependants=dependants, starters=starters))
+
+
+def _with(ids: tuple[UUID, ...], more: UUID) -> tuple[UUID, ...]:
+    return ids if more in ids else (*ids, more)
+
+
+def _with_begun(task: TaskState, other: UUID) -> TaskState:
+    """The task with the other one noted as begun, if it asks no more of that."""
+    asks = any(one.task_id == other and one.type in ASKS_START for one in task.depends_on)
+    if not asks or other in task.course.begun:
+        return task
+    return steer(task, begun=(*task.course.begun, other))
+
+
+def note_begin(world: World, task: TaskState, data: TaskEntered) -> None:
+    """Remember, in those that wait just for that, that a task has begun: what becomes of it then, they need not ask."""
+    if data.status != "running" or not task.course.starters:
+        return
+    for waiting in _named(world, task.course.starters):
+        after = waiting if waiting.status in FOR_GOOD else _with_begun(waiting, task.id)
+        if after is not waiting:
+            world.put(waiting.id, after)
 
 
 def root_of(world: World, parent_id: UUID | None) -> UUID | None:
@@ -136,11 +181,16 @@ def within_parent(world: World, task: TaskState) -> TaskState:
 
 
 def follow(world: World, task: TaskState, data: TaskEntered) -> list[Effect]:
-    """What the entering of a state does to others; nobody but the end of a task concerns them.
+    """What the entering of a state does to others: the end of a task concerns them, and its beginning.
 
     Where too much has followed already, the log is asked to come back to it: what is still open then, follows then.
     """
-    if data.status not in FINAL or not (task.course.children or task.course.dependants):
+    if not (task.course.children or task.course.dependants):
+        return []
+    if data.status == "running" and data.from_status != "running":
+        starters = _named(world, task.course.starters)
+        return [effect for one in starters for effect in heard(world, one, task.id, "running")]
+    if data.status not in FINAL:
         return []
     if world.led_to < AT_ONCE:
         return followers(world, task, data.status)
@@ -161,10 +211,8 @@ def followers(world: World, task: TaskState, status: Status) -> list[Effect]:
         effects += [enter(child, "cancelled", reason="parent_cancelled") for child in open_children]
     ending = {effect.about.task_id for effect in effects}
     for waiting in _named(world, task.course.dependants):
-        if waiting.status == "waiting" and waiting.reason == DEPENDENCIES and waiting.id not in ending:
-            effects.append(
-                pass_or_wait(world, waiting, attempt=waiting.attempt, reason=DEPENDENCIES_MET, ended={task.id: status})
-            )
+        if waiting.id not in ending:
+            effects += heard(world, waiting, task.id, status)
     return effects
 
 
@@ -173,15 +221,6 @@ def _named(world: World, ids: tuple[UUID, ...]) -> Iterator[TaskState]:
         found = world.get(TaskState, task_id)
         if found is not None:
             yield found
-
-
-def _steer(world: World, task_id: UUID, *, children: UUID | None = None, dependants: UUID | None = None) -> None:
-    task = world.get(TaskState, task_id)
-    if task is None:
-        return
-    course = task.course
-    more = {"children": (*course.children, children)} if children else {"dependants": (*course.dependants, dependants)}
-    world.put(task_id, steer(task, **more))
 
 
 def _same_owner(task: TaskState, event: Event[EventData]) -> bool:
@@ -193,25 +232,11 @@ def _is_too_large(world: World, parent: TaskState) -> bool:
     return parent.hopcount + 1 > MAX_HOPS or (root is not None and root.course.family >= MAX_FAMILY)
 
 
-def _ancestors(world: World, parent: TaskState) -> Iterator[TaskState]:
+def ancestors(world: World, parent: TaskState) -> Iterator[TaskState]:
+    """The parent, its parent, and so on."""
     task: TaskState | None = parent
     for _ in range(MAX_HOPS + 1):
         if task is None:
             return
         yield task
         task = world.get(TaskState, task.parent_id) if task.parent_id is not None else None
-
-
-def _lead_to(world: World, starts: Sequence[TaskState], goals: set[UUID], *, far: bool) -> bool:
-    """Whether one of `starts` waits for one of `goals`: itself or, if `far`, over any number of tasks."""
-    seen = {start.id for start in starts}
-    ahead = list(starts)
-    while ahead and len(seen) <= _WALKED:
-        for dependency in ahead.pop().depends_on:
-            if dependency.task_id in goals:
-                return True
-            other = world.get(TaskState, dependency.task_id) if far and dependency.task_id not in seen else None
-            if other is not None and other.status not in FINAL:
-                seen.add(other.id)
-                ahead.append(other)
-    return False

@@ -69,7 +69,9 @@ def state_of(values: dict[str, object]) -> TaskState:
     values["budget"] = Budget.model_validate_json(str(values["budget"]))
     named = values["depends_on"]
     values["depends_on"] = tuple(map(Dependency.model_validate, orjson.loads(str(named)))) if named else ()
-    values["course"] = _course_of(values["course"])
+    course = values["course"] = _course_of(values["course"])
+    if course.linked is not None:
+        values["depends_on"] = course.linked
     return TaskState(**values)  # type: ignore[arg-type]  # the column list and the dataclass are compared by a test
 
 
@@ -82,15 +84,23 @@ def _course_of(value: object) -> Course:
     if value is None:
         return Course()
     kept = orjson.loads(str(value))
-    for name in ("children", "dependants"):
+    for name in ("children", "dependants", "starters", "begun"):
         kept[name] = tuple(map(UUID, kept.get(name, ())))
+    if "linked" in kept:
+        kept["linked"] = tuple(map(Dependency.model_validate, kept["linked"]))
     return Course(**kept)
 
 
 def _course_text(course: Course) -> str | None:
     """Only what is not as in every task; NULL if nothing is."""
     kept = {name: value for name, value in course._asdict().items() if value != Course._field_defaults[name]}
-    return orjson.dumps(kept).decode() if kept else None
+    return orjson.dumps(kept, default=_plain).decode() if kept else None
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    raise TypeError
 
 
 def _loaded(value: object) -> object:

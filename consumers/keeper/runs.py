@@ -2,10 +2,11 @@
 
 from datetime import datetime, timedelta
 
+from consumers.keeper import gate
 from consumers.keeper.controls import has_attempts_left
 from consumers.keeper.entering import enter
 from consumers.keeper.state import Course, TaskState
-from consumers.keeper.world import Effect, RefusedError
+from consumers.keeper.world import Effect, RefusedError, World
 from events.run import RunDelayed, RunEvent, RunFinished, RunProgress, RunStarted, Usage
 from events.task import GOOD, Budget, Status, TaskError
 
@@ -42,8 +43,8 @@ def lives(run: RunEvent, task: TaskState) -> list[Effect]:
     return []
 
 
-def finished(run: RunFinished, task: TaskState, at: datetime) -> list[Effect]:
-    """What the end of a run makes of the task: done, tried again, or ended."""
+def finished(run: RunFinished, task: TaskState, world: World, at: datetime) -> list[Effect]:
+    """What the end of a run makes of the task: done, held back from being done, tried again, or ended."""
     if is_late(task, run):
         return []
     if run.outcome == "lost":
@@ -55,8 +56,9 @@ def finished(run: RunFinished, task: TaskState, at: datetime) -> list[Effect]:
             enter(task, "failed", reason=_OVER_BUDGET.code, error=_OVER_BUDGET, result=run.output, run_id=run.run_id)
         ]
     error = run.error or TaskError(code=f"run_{run.outcome}", message="The run ended without saying why.")
-    if run.outcome in GOOD:
-        return [enter(task, run.outcome, result=run.output, run_id=run.run_id, agent_id=run.agent_id)]
+    if run.outcome in ("succeeded", "partial"):
+        kept = gate.kept_from_ending(world, task, run.outcome, run.output) if task.depends_on else None
+        return [kept or enter(task, run.outcome, result=run.output, run_id=run.run_id, agent_id=run.agent_id)]
     if run.outcome == "failed" and error.retryable and has_attempts_left(task):
         due = at + RETRY_AFTER[min(task.attempt, len(RETRY_AFTER)) - 1]
         return [enter(task, "waiting", reason="retry", error=error, due_at=due)]
@@ -130,5 +132,7 @@ def _same_execution(task: TaskState, run: RunEvent) -> None:
     _same_attempt(task, run)
     if task.status != "running":
         raise RefusedError("not_running")
+    if task.course.held is not None:
+        raise RefusedError("run_has_ended")
     if run.execution_id != task.execution_id:
         raise RefusedError("other_execution")

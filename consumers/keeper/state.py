@@ -1,7 +1,7 @@
 """A task as the keeper folds it: immutable, one field a column of `storage.models.task`."""
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from uuid import UUID
 
 from events.base import JsonObject
@@ -30,20 +30,26 @@ class Course(NamedTuple):
     """What steers a task beside its status; most tasks never have any of it.
 
     `hold`: it may not start before it is told to. `children`, `dependants`: the tasks it made, and those that wait for
-    it; `family`: how many tasks descend from this root. `granted`: attempts beyond the three, by resuming or replaying.
-    `tokens`, `cost_usd`, `ms`: spent by attempts that have ended. `left`: its last run was ended by somebody else's
-    word, and what became of it is still to be heard.
+    it; `starters`: of these, who ask whether it has begun. `family`: how many tasks descend from this root. `granted`:
+    attempts beyond the three, by resuming or replaying. `tokens`, `cost_usd`, `ms`: spent by attempts that have ended.
+    `left`: its last run was ended by somebody else's word, and what became of it is still to be heard. `held`: its run
+    has ended so, and it may not end before others have begun or ended. `begun`: those that were seen to begin, where it
+    asks no more. `linked`: what it depends on, once that was changed.
     """
 
     hold: bool = False
     children: tuple[UUID, ...] = ()
     dependants: tuple[UUID, ...] = ()
+    starters: tuple[UUID, ...] = ()
     family: int = 0
     granted: int = 0
     tokens: int = 0
     cost_usd: float = 0.0
     ms: float = 0.0
     left: bool = False
+    held: Literal["succeeded", "partial"] | None = None
+    begun: tuple[UUID, ...] = ()
+    linked: tuple[Dependency, ...] | None = None
 
 
 class TaskState(NamedTuple):

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import singledispatch
 from operator import itemgetter
 
-from consumers.keeper import controls, family, runs, submission
+from consumers.keeper import controls, family, linking, runs, submission
 from consumers.keeper.controls import MAX_ATTEMPTS
 from consumers.keeper.entering import enter, entered, fail
 from consumers.keeper.rows import (
@@ -116,8 +116,8 @@ def _run_lives(run: RunEvent, task: TaskState, _: World, __: datetime) -> list[E
 
 
 @_lead_to.register
-def _run_finished(run: RunFinished, task: TaskState, _: World, at: datetime) -> list[Effect]:
-    return runs.finished(run, task, at)
+def _run_finished(run: RunFinished, task: TaskState, world: World, at: datetime) -> list[Effect]:
+    return runs.finished(run, task, world, at)
 
 
 @_lead_to.register
@@ -135,16 +135,19 @@ def evolve(world: World, event: Event[EventData], at: datetime) -> None:
         return
     if isinstance(data, TaskEntered):
         world.put(task.id, entered(world, task, data, event.id, at))
+        family.note_begin(world, task, data)
         return
     _note_fact(world, data, at)
     after = _noted(data, task, at)
     world.put(task.id, after if after.deadline_at == task.deadline_at else family.within_parent(world, after))
+    if isinstance(data, TaskControl) and data.dependency is not None:
+        linking.note(world, data, after)
 
 
 def _put_born(world: World, event: Event[EventData], data: TaskSubmitted, at: datetime) -> None:
     task = submission.born(data, world, event, at)
     if family.refusal(world, event, data) is None:
-        family.adopt(world, data, task)
+        task = family.adopt(world, data, task)
     world.put(task.id, task)
 
 

@@ -8,6 +8,7 @@ from events.task import (
     TaskFailed,
     TaskPartial,
     TaskReady,
+    TaskRunning,
     TaskSucceeded,
     TaskTimedOut,
     TaskWaiting,
@@ -25,7 +26,7 @@ def ops_of(event: Event[EventData]) -> list[Op]:
     if isinstance(data, TaskReady):
         before = member_of(data.task_id, data.attempt - 1)
         return [release(before, _before(data), event.id, is_over=True)] if data.attempt > 1 else []
-    if isinstance(data, TaskEntered):
+    if isinstance(data, TaskEntered) and not _begins(data):
         is_over = not isinstance(data, TaskWaiting) or data.reason == "retry"  # else it becomes ready as it is
         return [release(member_of(data.task_id, data.attempt), outcome_of(data), event.id, is_over=is_over)]
     if isinstance(data, RunProgress):
@@ -37,12 +38,16 @@ def ops_of(event: Event[EventData]) -> list[Op]:
     return []
 
 
+def _begins(entered: TaskEntered) -> bool:
+    return isinstance(entered, TaskRunning) and entered.run_outcome is None
+
+
 def outcome_of(entered: TaskEntered) -> Outcome:
     """What the end of an attempt says of its agent; nothing, if it was none of the agent's doing."""
     match entered:
-        case TaskSucceeded():
+        case TaskSucceeded() | TaskRunning(run_outcome="succeeded"):
             return "s"
-        case TaskPartial():
+        case TaskPartial() | TaskRunning(run_outcome="partial"):
             return "p"
         case TaskWaiting(reason="retry"):
             return "f"

@@ -33,7 +33,8 @@ FROM agent a, LATERAL (
 WHERE a.status <> 'gone' ORDER BY a.id, ended.finished_at"""
 _RUNNING = """
 SELECT id, tenant, attempt, agent_id FROM task
-WHERE finished_at IS NULL AND status IN ('assigned', 'running') AND agent_id IS NOT NULL"""
+WHERE finished_at IS NULL AND status IN ('assigned', 'running') AND agent_id IS NOT NULL
+  AND course->'held' IS NULL  -- its run has ended"""
 _READY = """
 SELECT l.body, t.reason FROM task t JOIN event_log l ON l.id = t.driving_id AND l.type = 'io.ganglion.task.ready.v1'
 WHERE t.finished_at IS NULL AND t.status = 'ready'"""

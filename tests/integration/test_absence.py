@@ -3,12 +3,15 @@
 from collections.abc import AsyncGenerator, Sequence
 
 import pytest
+from pydantic import SecretStr
 
 from consumers.keeper.janitor import Janitor
 from deploy.local.server import Server
 from events import Event, EventData, TaskError
+from storage.database import DatabaseSettings
 from storage.janitor import JanitorStore
 from storage.keeper import Position
+from storage.live.durable import Durable
 from tests.support.accounting import assert_accounted
 from tests.support.eventually import eventually
 from tests.support.registering import NAME, about, heartbeat, leaving, offer
@@ -137,6 +140,25 @@ async def test_an_agent_that_drains_is_gone_when_its_last_run_has_ended(bus: Bus
     await bus.say(cause, finished(cause, agent_id=NAME))
     await becomes(bus, "gone")
     assert await bus.status(cause.taskid) == "succeeded"
+
+
+async def test_what_is_held_back_from_ending_is_in_nobodys_hands(bus: Bus) -> None:
+    other = await bus.submit()
+    cause = await bus.submit(depends_on=[{"task_id": other.taskid, "type": "finish_to_finish"}])
+    await bus.say(cause, checked(cause))
+    for data in (decided(cause), started(cause), finished(cause)):
+        await bus.say(cause, data.model_copy(update={"agent_id": NAME}))
+    await bus.folded()
+    assert await bus.status(cause.taskid) == "running"
+    async with Durable.open(DatabaseSettings(database_url=SecretStr(bus.database_url))) as durable, durable.moment():
+        assert [page async for page in durable.held()] == []
+    await bus.publisher.publish(about(leaving(drain=True)))
+    await becomes(bus, "gone")
+    await age(bus, "task", "updated_at")
+    assert await said_by_the_clock(bus) == []
+    await bus.run_through(other)
+    await bus.enters(cause.taskid, "succeeded")
+    assert await bus.states(cause.taskid) == ["ready", "assigned", "running", "running", "succeeded"]
 
 
 async def test_an_assignment_that_is_handed_back_costs_no_attempt(bus: Bus) -> None:

@@ -21,7 +21,7 @@ async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[B
 
 
 async def eventful(bus: Bus) -> None:
-    """Tasks that ended well, badly, twice over and by poison, and contexts."""
+    """Tasks that ended well, badly, twice over and by poison, contexts, and two that wait for another."""
     led = await bus.keeper()
     good, poisoned, cancelled, failing = [await bus.submit(f"{name}\0") for name in "abcd"]
     await bus.run_through(good)
@@ -34,6 +34,16 @@ async def eventful(bus: Bus) -> None:
         await bus.say(failing, data)
     await bus.say(failing, finished(failing, "failed", output={"text": "\0", "n": 10**30}))
     await shared(bus)
+    other = await bus.submit()
+    tied = [{"task_id": other.taskid, "type": one} for one in ("start_to_start", "finish_to_finish")]
+    held, later = await bus.submit(depends_on=tied), await bus.submit(depends_on=tied[:1], hold=True)
+    changed = {"task_id": later.taskid, "action": "add_dependency", "by": "o", "dependency": tied[1]}
+    await bus.say(later, TaskControl.model_validate(changed))
+    await bus.say(held, checked(held))
+    for cause in (other, held):
+        for data in (checked(cause), decided(cause), started(cause))[cause is held :]:
+            await bus.say(cause, data)
+    await bus.say(held, finished(held))
     await (await bus.publisher.send_bytes("bus.t.task.submitted.0", b"{", "garbage"))
     await bus.folded()
     await led.stop()

@@ -1,6 +1,7 @@
 """Tasks and their rows: what the fold wrote is what it reads, column by column, through a real Postgres."""
 
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -12,6 +13,7 @@ from consumers.keeper.rows import life_row, state_of, steered_row, task_row
 from consumers.keeper.state import Birth, Course, TaskState
 from events import STATE_EVENTS, Budget, Dependency, Routing, TaskError, TaskSpec
 from events.errors import LeaseLostError
+from events.task import DependencyType
 from storage.keeper import Changes, KeeperStore, Position
 from storage.models import task
 from storage.parts import TASK_COLUMNS, TASK_FOLD, TASK_LIFE, TASK_STEERED
@@ -27,11 +29,16 @@ OBJECTS = st.none() | st.dictionaries(
 
 
 def with_spec(task: TaskState) -> TaskState:
-    """What is read out of the request is what the request says."""
+    """What is read out of the request is what the request says, unless that was changed."""
     assert task.birth is not None
-    return task._replace(budget=task.birth.spec.budget, depends_on=task.birth.spec.depends_on)
+    asked, linked = task.birth.spec, task.course.linked
+    return task._replace(budget=asked.budget, depends_on=asked.depends_on if linked is None else linked)
 
 
+LINKS = st.lists(
+    st.builds(Dependency, task_id=st.uuids(), required=st.booleans(), type=st.sampled_from(get_args(DependencyType))),
+    max_size=2,
+).map(tuple)
 BIRTHS = st.builds(
     Birth,
     spec=st.builds(
@@ -39,7 +46,7 @@ BIRTHS = st.builds(
         prompt=TEXT,
         metadata=st.dictionaries(TEXT, JSON, max_size=2),
         budget=st.builds(Budget, max_tokens=st.integers(1, 100_000), max_cost_usd=st.floats(0, 100)),
-        depends_on=st.lists(st.builds(Dependency, task_id=st.uuids(), required=st.booleans()), max_size=2).map(tuple),
+        depends_on=LINKS,
     ),
     idempotency_key=MAYBE_TEXT,
     body_sha256=MAYBE_TEXT,
@@ -58,6 +65,10 @@ COURSES = st.builds(
     granted=st.integers(0, 9),
     ms=st.floats(0, 10**6),
     left=st.booleans(),
+    starters=st.lists(st.uuids(), max_size=2).map(tuple),
+    begun=st.lists(st.uuids(), max_size=2).map(tuple),
+    held=st.sampled_from([None, "succeeded", "partial"]),
+    linked=st.none() | LINKS,
 )
 TASKS = st.builds(
     TaskState,
@@ -151,7 +162,8 @@ async def test_what_was_written_is_what_is_read(store: KeeperStore) -> None:
         await write(Changes({"changed": [(one.id, *life_row(one)) for one in older]}))
         assert await read(batch) == older
         steered = [
-            one._replace(course=Course(hold=True, granted=1), effects_done=True, deadline_at=AT) for one in older
+            one._replace(course=one.course._replace(hold=True, granted=1, tokens=0), effects_done=True, deadline_at=AT)
+            for one in older
         ]
         await write(Changes({"steered": [(one.id, *steered_row(one)) for one in steered]}))
         assert await read(batch) == steered

@@ -73,7 +73,15 @@ class Book(Ledger):
         """To `running`, from `submitted` or `ready`."""
         if self.task(task_id).status == "submitted":
             assert self.check(task_id) == "applied"
+        self.start_ready(task_id)
+
+    def start_ready(self, task_id: UUID) -> None:
+        """From `ready` to `running`."""
         self.assign(task_id)
+        self.run(task_id)
+
+    def run(self, task_id: UUID) -> None:
+        """From `assigned` to `running`."""
         assert self.state_fact(task_id, RunStarted) == "applied"
 
     def state_fact(self, task_id: UUID, kind: type[EventData], attempt: int | None = None, **more: object) -> str:
