@@ -59,9 +59,8 @@ from gateway.reflex.inspecting import Inspector
 from gateway.reflex.processing import ProcessSettings
 from gateway.reflex.routes import ReflexRoutes
 from gateway.sessions.assembly import session_routes
-from gateway.tasks.controlling import Controlling
+from gateway.tasks.assembly import task_routes
 from gateway.tasks.lookup import Lookup, Recents
-from gateway.tasks.reading import Reading
 from gateway.tasks.submitting import CREATE, SUBMIT, Submitting
 from gateway.version import running_version
 from gateway.workflows.access import Access
@@ -151,8 +150,6 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         recents=recents,
         metrics=metrics,
     )
-    controlling = Controlling(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine)
-    reading = Reading(authenticator=authenticator, lookup=lookup, engine=engine, streams=streams)
     dead_letters = DeadLetters(authenticator=authenticator, acceptor=acceptor, bus=bus, engine=engine)
     reflex = ReflexRoutes(
         authenticator=authenticator,
@@ -223,9 +220,10 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     app.router.routes.append(Route(CREATE.path, submitting.create, methods=["POST"]))
     app.router.routes.extend(compat_routes(Surroundings(sockets, admission, replayer, Texts())))
     # The routes themselves: of a router that is included each is made anew, a third of what building a gateway takes.
-    for routes in (reading, Streaming(admission, streams), outside, controlling, dead_letters, reflex, health):
+    for routes in (Streaming(admission, streams), outside, dead_letters, reflex, health):
         app.router.routes.extend(routes.router().routes)
     for router in (
+        *task_routes(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine, streams=streams),
         description_router(),
         workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics, hub=hub),
         session_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, Uuid, literal, select, true, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Uuid, cast, func, literal, select, true, tuple_
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -32,6 +32,7 @@ class TaskRow:
     created_at: datetime
     deadline_at: datetime
     parent_id: UUID | None
+    depends_on: list[JsonObject] | None
     effects_done: bool | None
     status: str
     version: int
@@ -68,6 +69,7 @@ class TaskFilter:
     created_after: datetime | None = None
     created_before: datetime | None = None
     session_id: str | None = None
+    parent_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,10 @@ class Place:
     id: UUID
 
 
+DEPENDS_ON = func.coalesce(task.c.course["linked"], task.c.spec["depends_on"])
+"""As it was asked for, unless that was changed."""
 _ELSEWHERE = {
+    "depends_on": DEPENDS_ON,
     "decision": verdict.c.decision,
     "findings": verdict.c.findings,
     "verdict_reason": verdict.c.reason,
@@ -130,6 +135,9 @@ def _page(wanted: TaskFilter, before: Place | None, limit: int) -> Select[Anythi
             conditions.append(column.in_(list(values)))
     if wanted.session_id is not None:
         conditions.append(task.c.session_id == wanted.session_id)
+    if wanted.parent_id is not None:
+        conditions.append(task.c.parent_id == wanted.parent_id)
+        conditions.append(task.c.id.in_(_children_of(wanted.parent_id)))
     if wanted.created_after is not None:
         conditions.append(task.c.created_at > wanted.created_after)
     if wanted.created_before is not None:
@@ -141,6 +149,13 @@ def _page(wanted: TaskFilter, before: Place | None, limit: int) -> Select[Anythi
         )
         conditions.append(tuple_(task.c.created_at, task.c.id) < place)
     return _TASKS.where(*conditions).order_by(task.c.created_at.desc(), task.c.id.desc()).limit(limit)
+
+
+def _children_of(parent_id: UUID) -> Select[tuple[UUID]]:
+    """Those that the parent knows of: one that was refused names it too."""
+    parent = task.alias("parent")
+    named = func.jsonb_array_elements_text(parent.c.course["children"])
+    return select(cast(named, Uuid)).where(parent.c.id == parent_id)
 
 
 def _task(row: Row[Anything]) -> TaskRow:

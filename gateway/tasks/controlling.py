@@ -43,6 +43,17 @@ _WHY = {
     "attempts_used_up": "all its attempts are used up",
     "session_archived": "its session is archived",
     "later_turns": "only the latest turn of a conversation can be tried again",
+    "run_has_ended": "its agent is done with it; it only waits for other tasks",
+    "has_begun": "it is ready or has begun",
+    "depends_on_nothing": "only goals and subtasks depend on others",
+    "depends_already": "it depends on that task already, in this way",
+    "not_a_dependency": "it does not depend on that task",
+    "unknown_dependency": "there is no such task of yours",
+    "dependency_failed": "that task has ended badly already",
+    "too_many_dependencies": "a task may depend on 64 others at most",
+    "too_many_dependants": "1024 tasks wait for that one already",
+    "cycle": "the task would wait for itself",
+    "too_far": "more tasks wait for one another there than can be looked through",
 }
 
 Body = ControlRequest | CompleteRequest | FailRequest
@@ -77,12 +88,39 @@ ACTIONS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Who asks for a command, by which request, and the task that it is about."""
+
+    request: Request
+    principal: Principal
+    found: TaskRow | Recent
+
+    def key(self, path: str, body: bytes) -> Key | None:
+        """The request's Idempotency-Key, for this task and body. Raises InvalidBodyError."""
+        return read_key(self.request, self.principal, path, f"{self.found.id}\n".encode() + body)
+
+    def event(self, control: TaskControl, key: Key | None) -> Event[EventData]:
+        """The command for the bus."""
+        found = self.found
+        return Event.first(
+            control,
+            source=SOURCE,
+            tenant=found.tenant,
+            owner=found.owner,
+            task_id=found.id,
+            session_id=found.session_id if isinstance(found, TaskRow) else None,
+            event_id=key.event_id if key else new_id(),
+            traceparent=Trail.of(self.request.scope).traceparent,
+        )
+
+
 class Controlling:
     """One route a command."""
 
     def __init__(self, *, authenticator: Authenticator, acceptor: Acceptor, lookup: Lookup, engine: Database) -> None:
         self._authenticator = authenticator
-        self._commands = Commands(acceptor, engine)
+        self.commands = Commands(acceptor, engine)
         self._lookup = lookup
 
     def router(self) -> APIRouter:
@@ -118,17 +156,21 @@ class Controlling:
         return handle
 
     async def _act(self, action: Action, request: Request, task_id: str) -> Response:
+        scene = await self.scene(request, task_id)
+        control, body = await _read_command(action, request, scene.found.id, scene.principal)
+        key = scene.key(action.path, body)
+        answered = await self.commands.ask(scene.event(control, key), key)
+        return await self.answer(f"To {action.name} the task", scene, answered)
+
+    async def scene(self, request: Request, task_id: str) -> Scene:
+        """Who asks, and for which task of theirs. Raises UnauthorizedError, MissingScopeError, NotFoundError."""
         principal = await self._authenticator.principal(bearer(request.headers))
         principal.must(WRITE)
-        found = await self._lookup.task(principal, parsed_id(task_id))
-        control, body = await _read_command(action, request, found.id, principal)
-        key = read_key(request, principal, action.path, f"{found.id}\n".encode() + body)
-        answered = await self._commands.ask(_event(found, control, key, Trail.of(request.scope)), key)
-        return await self._answer(action, principal, found, answered)
+        return Scene(request, principal, await self._lookup.task(principal, parsed_id(task_id)))
 
-    async def _answer(
-        self, action: Action, principal: Principal, found: TaskRow | Recent, answered: Answered
-    ) -> Response:
+    async def answer(self, what: str, scene: Scene, answered: Answered) -> Response:
+        """The task as it is then, or why `what` was asked for is not possible."""
+        principal, found = scene.principal, scene.found
         if answered.outcome is None:
             status = found.status if isinstance(found, TaskRow) else "submitted"
             return accepted_answer(found.id, status, "log", _HOME, replayed=answered.replayed)
@@ -138,7 +180,7 @@ class Controlling:
         if refusal in _UNKNOWN:
             raise NotFoundError
         if refusal is not None:
-            raise RefusedError(f"To {action.name} the task is not possible: {_WHY.get(refusal, refusal)}.")
+            raise RefusedError(f"{what} is not possible: {_WHY.get(refusal, refusal)}.")
         return json_answer(task_view(await self._lookup.task(principal, found.id)), 200, answered.headers)
 
 
@@ -155,16 +197,3 @@ async def _read_command(
         return control.model_copy(update={"reason": said.code, "error": error}), body
     result = said.result if isinstance(said, CompleteRequest) else None
     return control.model_copy(update={"reason": said.reason, "result": result}), body
-
-
-def _event(found: TaskRow | Recent, control: TaskControl, key: Key | None, trail: Trail) -> Event[EventData]:
-    return Event.first(
-        control,
-        source=SOURCE,
-        tenant=found.tenant,
-        owner=found.owner,
-        task_id=found.id,
-        session_id=found.session_id if isinstance(found, TaskRow) else None,
-        event_id=key.event_id if key else new_id(),
-        traceparent=trail.traceparent,
-    )

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, JsonValue
 
 from events.base import JsonObject
-from events.task import Kind, Priority, Status
+from events.task import DependencyType, Kind, Priority, Status
 
 Facade = Literal["pending", "processing", "completed", "failed", "cancelled"]
 
@@ -93,10 +93,11 @@ class TaskError(BaseModel):
 
 
 class Dependency(BaseModel):
-    """A task that must end before this one begins."""
+    """A task that must begin or end first, and before what of this one."""
 
     task_id: UUID
     required: bool = True
+    type: DependencyType = "finish_to_start"
 
 
 class Task(BaseModel):
@@ -127,6 +128,77 @@ class Task(BaseModel):
     processing_time_ms: int | None
     version: int
     cursor: str | None
+
+
+class TaskNode(BaseModel):
+    """A task as a tree or a graph shows it: what it is and where it stands; the whole of it has its own path."""
+
+    task_id: UUID
+    parent_id: UUID | None
+    kind: Kind
+    priority: Priority
+    title: str
+    status: Status
+    reason: str | None
+    waiting_for: str | None
+    agent_id: str | None
+    attempt: int
+    estimate: JsonObject | None
+    depends_on: list[Dependency]
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None
+
+
+class TaskTree(TaskNode):
+    """A task with all that descends from it, the oldest first."""
+
+    subtasks: list["TaskTree"]
+
+
+class TaskWithSubtasks(Task):
+    """GET /api/v1/tasks/{task_id}?include_subtasks=true."""
+
+    subtasks: list[TaskTree]
+
+
+class DependencyEdge(BaseModel):
+    """`task_id` depends on `depends_on`; `met`: it holds nothing back (any more)."""
+
+    task_id: UUID
+    depends_on: UUID
+    type: DependencyType
+    required: bool
+    met: bool
+
+
+class DependencyGraph(BaseModel):
+    """What a task depends on, directly or not, and what depends on it so; of each at most 512 tasks, else `truncated`.
+
+    `can_start`, `can_finish`: nothing that it depends on keeps it from beginning, or from ending. `blocked_by`,
+    `held_by`: what does. `critical_path`: the tasks that take longest one after the other, if their time is known.
+    """
+
+    task_id: UUID
+    can_start: bool
+    can_finish: bool
+    blocked_by: list[UUID]
+    held_by: list[UUID]
+    nodes: list[TaskNode]
+    edges: list[DependencyEdge]
+    critical_path: list[UUID] | None
+    critical_path_hours: float | None
+    truncated: bool
+
+
+class TaskStats(BaseModel):
+    """How many tasks there are by status and by kind; of more than 100,000 the newest (`truncated`)."""
+
+    total: int
+    open: int
+    by_status: dict[Status, int]
+    by_kind: dict[Kind, int]
+    truncated: bool
 
 
 class TaskPage(BaseModel):

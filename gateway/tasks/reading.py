@@ -17,12 +17,13 @@ from gateway.live.frames import make_frame, read_envelope
 from gateway.live.rooms import Room
 from gateway.live.sse import Streams
 from gateway.tasks.lookup import Lookup, parsed_id
-from gateway.tasks.models import FacadeTask, History, Task, TaskPage
+from gateway.tasks.models import FacadeTask, History, Task, TaskPage, TaskWithSubtasks
 from gateway.tasks.requests import PriorityFilter, priority_of
-from gateway.tasks.views import decode_place, facade_view, is_shown, page_view, task_view
+from gateway.tasks.views import decode_place, facade_view, is_shown, page_view, task_view, tree_view
+from storage.families import descendants
 from storage.log import LogEntry, Whose, entries
 from storage.reading import Database
-from storage.tasks import TaskFilter, list_tasks
+from storage.tasks import TaskFilter, TaskRow, list_tasks
 
 TaskId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -55,7 +56,11 @@ class Reading:
         get("/api/v1/tasks", summary="Your tasks, newest first", responses={200: {"model": TaskPage}, **many})(
             self.tasks
         )
-        get("/api/v1/tasks/{task_id}", summary="One task", responses={200: {"model": Task}, **one})(self.task)
+        get(
+            "/api/v1/tasks/{task_id}",
+            summary="One task",
+            responses={200: {"model": TaskWithSubtasks | Task}, **one},
+        )(self.task)
         get("/api/v1/tasks/{task_id}/events", summary="A task's history", responses={200: {"model": History}, **one})(
             self.events
         )
@@ -71,9 +76,22 @@ class Reading:
         """Statuses are pending, processing, completed, failed, cancelled."""
         return json_answer(facade_view(await self._lookup.task(await self._reader(request), parsed_id(task_id))))
 
-    async def task(self, request: Request, task_id: TaskId) -> Response:
+    async def task(
+        self,
+        request: Request,
+        task_id: TaskId,
+        *,
+        include_subtasks: Annotated[bool, Query(description="With all that descends from it")] = False,
+    ) -> Response:
         """The canonical shape."""
-        return json_answer(task_view(await self._lookup.task(await self._reader(request), parsed_id(task_id))))
+        found = await self._lookup.task(await self._reader(request), parsed_id(task_id))
+        if not include_subtasks:
+            return json_answer(task_view(found))
+        below: object = []
+        if isinstance(found, TaskRow):
+            family = await descendants(self._engine, found.tenant, found.owner, found.id)
+            below = tree_view(found.id, family)["subtasks"]
+        return json_answer({**task_view(found), "subtasks": below})
 
     async def tasks(
         self,

@@ -14,7 +14,7 @@ from pydantic import (
 from events.agent import Tier
 from events.base import JsonObject
 from events.ids import Name
-from events.task import CODE, Budget, Dependency, Priority, Routing, TaskContext, TaskSpec
+from events.task import CODE, Budget, Dependency, DependencyType, Priority, Routing, TaskContext, TaskSpec
 from gateway.http.values import Moment, Whole
 
 _PRIORITIES: dict[str | int, Priority] = {
@@ -118,11 +118,28 @@ class SubmitRequest(_Body):
         )
 
 
+DependencyWord = Literal[
+    "finish_to_start", "start_to_start", "finish_to_finish", "start_to_finish", "FS", "SS", "FF", "SF"
+]
+"""What of the other task must come first, and before what of this one; both spellings are in use."""
+_TYPES: dict[str, DependencyType] = {
+    "FS": "finish_to_start",
+    "SS": "start_to_start",
+    "FF": "finish_to_finish",
+    "SF": "start_to_finish",
+}
+
+
 class DependencyBody(_Body):
-    """A task of yours that must end first; unless `required` is false, end well."""
+    """A task of yours that must begin or end first; unless `required` is false, end well."""
 
     task_id: UUID
-    required: bool = True
+    required: bool = Field(default=True, validation_alias=AliasChoices("required", "is_required"))
+    type: DependencyWord = Field(default="finish_to_start", validation_alias=AliasChoices("type", "dependency_type"))
+
+    def dependency(self) -> Dependency:
+        """As the events have it."""
+        return Dependency(task_id=self.task_id, required=self.required, type=_TYPES.get(self.type) or self.type)
 
 
 class RoutingBody(_Body):
@@ -188,6 +205,27 @@ class TaskRequest(_Body):
         )
 
 
+StatusWord = Literal[
+    "submitted",
+    "pending",
+    "waiting",
+    "blocked",
+    "ready",
+    "assigned",
+    "running",
+    "in_progress",
+    "paused",
+    "succeeded",
+    "completed",
+    "partial",
+    "failed",
+    "timed_out",
+    "cancelled",
+    "skipped",
+]
+"""Every status that either document knows; most of them no command makes a task enter."""
+
+
 class ControlRequest(_Body):
     """The optional body of a command about a task."""
 
@@ -208,10 +246,20 @@ class FailRequest(_Body):
     message: str = Field(default="The task was ended by its owner.", min_length=1, max_length=1_000)
 
 
+class StatusRequest(_Body):
+    """The status that a task is to have, in our words or the source document's, and what goes with it."""
+
+    status: StatusWord
+    reason: str | None = Field(default=None, max_length=500)
+    result: JsonObject | None = None
+    code: str = Field(default="failed_by_owner", pattern=rf"^{CODE}$")
+    message: str = Field(default="The task was ended by its owner.", min_length=1, max_length=1_000)
+
+
 def _dependency(given: UUID | DependencyBody) -> Dependency:
     if isinstance(given, UUID):
         return Dependency(task_id=given)
-    return Dependency(task_id=given.task_id, required=given.required)
+    return given.dependency()
 
 
 def _context(given: str | ContextBody | None) -> TaskContext:

@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from events.base import JsonObject
 from events.cursor import InvalidCursorError
-from events.task import Status
+from events.task import DEPENDENCIES, Status
 from gateway.tasks.lookup import Recent
+from storage.families import TaskNode
 from storage.log import LogEntry
 from storage.tasks import Place, TaskRow
 
@@ -52,7 +54,7 @@ def task_view(task: TaskRow | Recent) -> View:
         "detail": task.detail,
         "waiting_for": _waiting_for(task),
         "parent_id": task.parent_id,
-        "depends_on": task.spec.get("depends_on") or [],
+        "depends_on": [_FS | one for one in task.depends_on or ()],
         "effects_done": task.effects_done,
         "agent_id": task.agent_id,
         "run_id": task.run_id,
@@ -99,6 +101,37 @@ def page_view(tasks: Sequence[TaskRow], limit: int) -> View:
     return {"items": [task_view(task) for task in shown], "next_cursor": following}
 
 
+def node_view(node: TaskNode) -> View:
+    """A task as trees and graphs show it."""
+    return {
+        "task_id": node.id,
+        "parent_id": node.parent_id,
+        "kind": node.kind,
+        "priority": node.priority,
+        "title": node.title,
+        "status": node.status,
+        "reason": node.reason,
+        "waiting_for": _waiting_for(node),
+        "agent_id": node.agent_id,
+        "attempt": node.attempt,
+        "estimate": node.estimate,
+        "depends_on": [_FS | one for one in node.depends_on or ()],
+        "created_at": node.created_at,
+        "updated_at": node.updated_at,
+        "finished_at": node.finished_at,
+    }
+
+
+def tree_view(root: UUID, nodes: Sequence[TaskNode]) -> View:
+    """The task and all that descends from it, from their nodes in any order."""
+    below: dict[UUID, list[View]] = {node.id: [] for node in nodes}
+    made = {node.id: {**node_view(node), "subtasks": below[node.id]} for node in nodes}
+    for node in nodes:
+        if node.id != root and node.parent_id in below:
+            below[node.parent_id].append(made[node.id])
+    return made[root]
+
+
 def encode_place(place: Place) -> str:
     """The keyset cursor of a list: opaque to clients."""
     text = json.dumps([place.created_at.isoformat(), str(place.id)])
@@ -124,6 +157,8 @@ def is_shown(entry: LogEntry) -> bool:
 
 
 _NEXT = {"submitted": "verdict", "assigned": "start of the agent", "paused": "resume"}
+_FS: JsonObject = {"type": "finish_to_start"}
+"""What a dependency is if it does not say so: older ones do not."""
 _UNROUTED = {"no_capability", "all_busy", "all_open"}
 
 _EMPTY: View = dict.fromkeys(
@@ -145,9 +180,9 @@ def _verdict(task: TaskRow) -> View | None:
     return {"decision": task.decision, "findings": task.findings or [], "reason": task.verdict_reason}
 
 
-def _waiting_for(task: TaskRow) -> str | None:
+def _waiting_for(task: TaskRow | TaskNode) -> str | None:
     """What must happen before the task moves on, and where that is known, which one."""
-    if task.status == "waiting":
+    if task.status == "waiting" or (task.status == "running" and task.reason == DEPENDENCIES):
         return f"{task.reason}: {task.detail}" if task.detail else task.reason
     if task.status == "ready":
         return f"agent: {task.reason}" if task.reason in _UNROUTED else "agent"

@@ -1,0 +1,112 @@
+"""Who depends on whom, as a graph: what of it is met, what holds a task back, and which way through takes longest."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
+from uuid import UUID
+
+from events.dependency import ASKS_START, HOLDS_START, Standing, has_begun, standing
+from events.task import Dependency
+from gateway.tasks.views import View, node_view
+from storage.families import Relatives, TaskNode
+
+_Moment = tuple[UUID, bool]
+"""A task and whether its end is meant."""
+
+
+def graph_view(one: UUID, found: Relatives) -> View:
+    """As GET /api/v1/tasks/{id}/dependencies has it."""
+    nodes = {node.id: node for node in found.nodes}
+    task = nodes[one]
+    asked = [(dependency, _standing(task, dependency, nodes)) for dependency in _dependencies(task)]
+    before = [dependency for dependency, found in asked if found == "broken" or _holds(dependency, found, start=True)]
+    at_end = [dependency for dependency, found in asked if found == "broken" or _holds(dependency, found, start=False)]
+    path, hours = critical_path(found.nodes)
+    return {
+        "task_id": one,
+        "can_start": not before,
+        "can_finish": not at_end,
+        "blocked_by": _ids(before),
+        "held_by": _ids(at_end),
+        "nodes": [node_view(node) for node in found.nodes],
+        "edges": [edge for node in found.nodes for edge in _edges(node, nodes)],
+        "critical_path": path,
+        "critical_path_hours": hours,
+        "truncated": found.truncated,
+    }
+
+
+def critical_path(nodes: Sequence[TaskNode]) -> tuple[list[UUID] | None, float | None]:
+    """The tasks, in order, that together take longest, and how many hours; None if nothing says how long any takes.
+
+    What counts is the time that tasks take, not how many follow one another.
+    """
+    hours = {node.id: _hours(node) for node in nodes}
+    if not any(hours.values()):
+        return None, None
+    before = dict(_befores(nodes))
+    longest: dict[_Moment, tuple[float, _Moment | None]] = {}
+    try:
+        for moment in TopologicalSorter(before).static_order():
+            own = (moment[0], False)
+            times = {one: longest[one][0] + (hours[one[0]] if one == own else 0.0) for one in before[moment]}
+            last = max(times, key=lambda one: times[one], default=None)
+            longest[moment] = (times[last] if last is not None else 0.0, last)
+    except CycleError:  # of tasks that were refused for it
+        return None, None
+    at: _Moment | None = max(longest, key=lambda moment: longest[moment][0])
+    total, path = max(took for took, _ in longest.values()), list[UUID]()
+    while at is not None:
+        last = longest[at][1]
+        path += [at[0]] if last == (at[0], False) else []
+        at = last
+    return path[::-1], round(total, 4)
+
+
+def _befores(nodes: Sequence[TaskNode]) -> Iterator[tuple[_Moment, list[_Moment]]]:
+    """Each start and each end, with what comes before it."""
+    known = {node.id for node in nodes}
+    for node in nodes:
+        held: dict[bool, list[_Moment]] = {False: [], True: [(node.id, False)]}
+        for one in _dependencies(node):
+            if one.task_id in known:
+                held[one.type not in HOLDS_START].append((one.task_id, one.type not in ASKS_START))
+        yield from (((node.id, is_end), before) for is_end, before in held.items())
+
+
+def _hours(node: TaskNode) -> float:
+    """What it is expected to take, or what its runs have taken."""
+    estimate = node.estimate or {}
+    named = [estimate.get(name) for name in ("optimistic", "likely", "pessimistic")]
+    three = [float(hours) for hours in named if isinstance(hours, int | float)]
+    if len(three) == len(named):
+        return (three[0] + 4 * three[1] + three[2]) / 6
+    return (node.ms or 0.0) / 3_600_000
+
+
+def _edges(node: TaskNode, nodes: Mapping[UUID, TaskNode]) -> Iterator[View]:
+    for one in _dependencies(node):
+        if one.task_id in nodes:
+            met = _standing(node, one, nodes) == "met"
+            named: View = {"task_id": node.id, "depends_on": one.task_id}
+            yield {**named, "type": one.type, "required": one.required, "met": met}
+
+
+def _standing(task: TaskNode, dependency: Dependency, nodes: Mapping[UUID, TaskNode]) -> Standing:
+    """As the keeper's gate has it; of a task that is nobody's to see nothing can be hoped for."""
+    other = nodes.get(dependency.task_id)
+    status, reason = ("failed", None) if other is None else (other.status, other.reason)
+    begun = str(dependency.task_id) in (task.begun or ()) or has_begun(status, reason)
+    return standing(dependency, status, begun=begun)
+
+
+def _holds(dependency: Dependency, found: Standing, *, start: bool) -> bool:
+    return found == "unmet" and (dependency.type in HOLDS_START) == start
+
+
+def _dependencies(node: TaskNode) -> Iterator[Dependency]:
+    for one in node.depends_on or ():
+        yield Dependency.model_validate(one)
+
+
+def _ids(dependencies: Sequence[Dependency]) -> list[UUID]:
+    return list(dict.fromkeys(one.task_id for one in dependencies))
