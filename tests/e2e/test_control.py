@@ -62,6 +62,10 @@ class Owner:
         assert found is not None
         return found
 
+    async def waits(self, task: str, what: str) -> Json | None:
+        found = await self.task(task)
+        return found if found["waiting_for"] == what else None
+
     async def run_ended(self, task: str, attempt: int = 1) -> str:
         """The outcome of a run, as soon as its agent's last word is in the log."""
 
@@ -232,3 +236,20 @@ async def test_a_chain_of_tasks_runs_in_order_and_says_what_it_waits_for(owner: 
     await owner.until(third, "succeeded")
     ended = [str((await owner.task(one))["finished_at"]) for one in (first, second, third)]
     assert ended == sorted(ended)
+
+
+async def test_an_end_waits_for_another_while_its_agent_is_free(owner: Owner) -> None:
+    other = await owner.submit(hold=True)
+    task = await owner.submit(depends_on=[{"task_id": other, "type": "FF"}])
+    found = await eventually(lambda: owner.waits(task, f"dependencies: {other}"), within=20)
+    assert found is not None
+    assert (found["status"], found["result"] is not None, await owner.run_status(task)) == (
+        "running",
+        True,
+        "succeeded",
+    )
+    assert (await owner.http.get("/api/v1/agents/extractive")).json()["current_tasks"] == 0
+    await owner.command(other, "start")
+    ended = await owner.until(task, "succeeded")
+    assert (ended["reason"], ended["result"]) == ("dependencies_met", found["result"])
+    await eventually(lambda: owner.told(task, ["ready", "assigned", "running", "running", "succeeded"]))

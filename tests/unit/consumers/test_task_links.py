@@ -6,9 +6,13 @@ import pytest
 
 from consumers.keeper.state import Course
 from consumers.keeper.world import RefusedError
+from consumers.router.heard import ops_of
 from events.dependency import ASKS_START, HOLDS_START
 from events.run import RunProgress, Usage
+from events.streams import ROUTER
 from events.task import RUN_HAS_ENDED, DependencyType, TaskError, TaskRunning
+from storage.live.heard import release
+from storage.live.view import member_of
 from tests.unit.consumers.test_task import LEGAL, event, facts, fold, task_in
 from tests.unit.consumers.test_task_course import Book
 
@@ -263,3 +267,11 @@ def test_every_event_is_legal_or_refused_where_an_end_is_held_back(name: str) ->
         7 + len(entered),
     )
     assert after.course.held == (None if entered else "partial")
+
+
+def test_the_router_hears_that_the_agent_is_free_and_of_no_other_start(book: Book) -> None:
+    assert [one for one in ROUTER.filters if ".running" in one] == [f"bus.*.task.{RUN_HAS_ENDED}.*"]
+    task = held(book, book.submit(), FF, "partial")
+    begun, ended = [event for event in book.announced if isinstance(event.data, TaskRunning)]
+    assert ops_of(begun) == []
+    assert ops_of(ended) == [release(member_of(task, 1), "p", ended.id, is_over=True)]
