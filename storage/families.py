@@ -38,7 +38,7 @@ MOST_DESCENDANTS = 256
 """As many as the keeper lets come from one task."""
 MOST_NODES = 512
 """Tasks of a graph, in each direction."""
-MOST_COUNTED = 100_000
+MOST_COUNTED = 10_000
 _TITLE = 200
 
 
@@ -102,7 +102,7 @@ async def relatives(engine: AsyncEngine, tenant: str, owner: str, one: UUID) -> 
 
 
 async def counts(engine: AsyncEngine, tenant: str, owner: str | None) -> list[tuple[str, str, int]]:
-    """Status, kind and number of the newest 100,001 tasks of an owner, or of the tenant."""
+    """Status, kind and number of the newest 10,001 tasks of an owner, or of the tenant."""
     whose = [task.c.tenant == tenant, *([] if owner is None else [task.c.owner == owner])]
     newest = (
         select(task.c.status, task.c.kind)

@@ -98,6 +98,8 @@ def _course_text(course: Course) -> str | None:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, UUID):  # the database driver's own class, which orjson does not know
+        return str(value)
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     raise TypeError

@@ -192,7 +192,7 @@ class DependencyGraph(BaseModel):
 
 
 class TaskStats(BaseModel):
-    """How many tasks there are by status and by kind; of more than 100,000 the newest (`truncated`)."""
+    """How many tasks there are by status and by kind; of more than 10,000 the newest (`truncated`)."""
 
     total: int
     open: int

@@ -40,6 +40,9 @@ async def eventful(bus: Bus) -> None:
     changed = {"task_id": later.taskid, "action": "add_dependency", "by": "o", "dependency": tied[1]}
     await bus.say(later, TaskControl.model_validate(changed))
     await bus.say(held, checked(held))
+    await bus.folded()
+    await led.stop()
+    led = await bus.keeper()  # it finds them in the database
     for cause in (other, held):
         for data in (checked(cause), decided(cause), started(cause))[cause is held :]:
             await bus.say(cause, data)
@@ -47,6 +50,7 @@ async def eventful(bus: Bus) -> None:
     await (await bus.publisher.send_bytes("bus.t.task.submitted.0", b"{", "garbage"))
     await bus.folded()
     await led.stop()
+    assert await bus.database.fetchval("SELECT course->>'held' FROM task WHERE id = $1", held.taskid) == "succeeded"
 
 
 async def shared(bus: Bus) -> None:

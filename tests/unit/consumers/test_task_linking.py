@@ -4,7 +4,10 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from asyncpg.pgproto.pgproto import UUID as Read  # noqa: N811 - a subclass of its own
 
+from consumers.keeper.rows import steered_row
+from consumers.keeper.state import Course
 from events.ids import new_id
 from events.task import TaskError
 from tests.unit.consumers.test_task_course import Book
@@ -128,3 +131,10 @@ def test_a_deadline_still_ends_who_waits(book: Book) -> None:
     assert add(book, task, book.submit()) == "applied"
     assert book.command(task, "time_out") == "applied"
     assert book.status(task) == "timed_out"
+
+
+def test_ids_that_came_out_of_the_database_can_go_back_into_it(book: Book) -> None:
+    task = book.task(book.submit())
+    read = Read(str(new_id()))  # as the driver makes them
+    named = task._replace(course=Course(dependants=(read,), starters=(read,), begun=(read,)))
+    assert str(steered_row(named)[1]).count(str(read)) == 3
