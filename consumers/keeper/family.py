@@ -84,10 +84,18 @@ def _dependency_refusal(
         if other.status not in FOR_GOOD and len(other.course.dependants) >= MAX_DEPENDANTS:
             return "too_many_dependants", f"{MAX_DEPENDANTS} tasks wait for {other.id} already; no more may."
     # Nobody who is open waits for a task that was not there yet: only what has ancestors can be waited for already.
-    goals = {waits.end_of(one.id) for one in ancestors(world, parent)} if parent is not None else set()
-    if goals and waits.lead_to(world, map(waits.asked_by, data.spec.depends_on), goals):
+    if parent is not None and _is_ring(world, data, parent):
         return "cycle", "The task would wait for itself."
     return None
+
+
+def _is_ring(world: World, data: TaskSubmitted, parent: TaskState) -> bool:
+    """Whether what it depends on waits for it: for its end, as all above it do, or for the moment that is held back."""
+    ends = {waits.end_of(one) for one in (data.task_id, *(task.id for task in ancestors(world, parent)))}
+    asked: dict[waits.Moment, list[waits.Moment]] = {}
+    for dependency in data.spec.depends_on:
+        asked.setdefault(waits.held_by(data.task_id, dependency), []).append(waits.asked_by(dependency))
+    return any(waits.lead_to(world, moments, ends | {held}) for held, moments in asked.items())
 
 
 def adopt(world: World, data: TaskSubmitted, task: TaskState) -> TaskState:
