@@ -69,11 +69,15 @@ def _named(control: TaskControl, task: TaskState) -> Dependency:
 
 
 def _refuse_cycle(world: World, task: TaskState, dependency: Dependency) -> None:
+    if dependency.task_id == task.id:
+        raise RefusedError("cycle")
+    if task.parent_id is None and not task.course.dependants:
+        return  # nobody waits for it
     parent = world.get(TaskState, task.parent_id) if task.parent_id is not None else None
     above = family.ancestors(world, parent) if parent is not None else ()
     goals = {waits.end_of(task.id), waits.held_by(task.id, dependency), *(waits.end_of(one.id) for one in above)}
     found = waits.lead_to(world, [waits.asked_by(dependency)], goals)
-    if dependency.task_id == task.id or found:
+    if found:
         raise RefusedError("cycle")
     if found is None:
         raise RefusedError("too_far")

@@ -40,9 +40,9 @@ WANTED = (
     *(f"1.1.R{number}" for number in range(1, 9)),
     *(f"000.5-{number}" for number in range(1, 14)),
     *("1.2.S1", "1.2.DEP", "REF.TC", "INF", "1.3.R3", "3.1.EAP", "VP-1", "VP-2", "2.4.C-1"),
-    *(f"2.2.D-{number}" for number in (1, 2, 3, 4, 12, 25)),
-    *(f"002.5-{number}" for number in (1, 2, 6, 7, 8, 9)),
-    *("O.5 reflex", "O.5 dependencies"),
+    *(f"2.2.D-{number}" for number in (1, 2, 3, 4, 12, 19, 21, 22, 25)),
+    *(f"002.5-{number}" for number in (1, 2, 5, 6, 7, 8, 9)),
+    *("O.5 reflex", "O.5 dependencies", "002.2 dependencies", "2.2.A-21", "2.2.A-22", "2.2.F-2"),
 )
 
 

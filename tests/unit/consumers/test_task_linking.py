@@ -12,6 +12,7 @@ from events.ids import new_id
 from events.task import TaskError
 from tests.unit.consumers.test_task_course import Book
 from tests.unit.consumers.test_task_links import FF, FS, LINKS, SF, SS
+from tests.unit.consumers.test_task_queues import queue_behind
 
 
 @pytest.fixture
@@ -138,3 +139,11 @@ def test_ids_that_came_out_of_the_database_can_go_back_into_it(book: Book) -> No
     read = Read(str(new_id()))  # as the driver makes them
     named = task._replace(course=Course(dependants=(read,), starters=(read,), begun=(read,)))
     assert str(steered_row(named)[1]).count(str(read)) == 3
+
+
+def test_who_is_too_far_away_to_be_sure_is_refused_unless_nobody_waits(book: Book) -> None:
+    last = queue_behind(book, book.submit(), 1_100)[-1]
+    task = book.submit()
+    other = book.submit(depends_on=[{"task_id": task}])
+    assert add(book, task, last) == "refused:too_far"
+    assert add(book, other, last) == "applied"
