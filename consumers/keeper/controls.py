@@ -51,7 +51,7 @@ def after(control: TaskControl, task: TaskState, at: datetime) -> TaskState:
     """
     if control.action == "start":
         return steer(task, hold=False)
-    if control.dependency is not None:
+    if control.action in linking.ACTIONS:
         return linking.after(control, task)
     if control.action == "resume" or (control.action == "replay" and not has_attempts_left(task)):
         task = steer(task, granted=task.course.granted + 1)

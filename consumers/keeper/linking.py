@@ -8,6 +8,7 @@ from consumers.keeper.world import Effect, RefusedError, World
 from events.dependency import has_begun, standing
 from events.task import DEPENDENCIES, Dependency, TaskControl
 
+ACTIONS = ("add_dependency", "remove_dependency")
 _WAITS_FOR = (VERDICT, gate.HOLD, DEPENDENCIES)
 
 

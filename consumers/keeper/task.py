@@ -140,7 +140,7 @@ def evolve(world: World, event: Event[EventData], at: datetime) -> None:
     _note_fact(world, data, at)
     after = _noted(data, task, at)
     world.put(task.id, after if after.deadline_at == task.deadline_at else family.within_parent(world, after))
-    if isinstance(data, TaskControl) and data.dependency is not None:
+    if isinstance(data, TaskControl) and data.action in linking.ACTIONS:
         linking.note(world, data, after)
 
 

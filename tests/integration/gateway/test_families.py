@@ -165,6 +165,18 @@ async def test_the_graph_shows_both_directions_over_any_number_of_tasks(mine: Ta
     ]
 
 
+async def test_of_too_many_tasks_the_nearest_are_shown_in_either_direction(
+    mine: Tasks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("storage.families.MOST_NODES", 1)
+    chain = [await mine.make()]
+    for _ in range(3):
+        chain.append(await mine.make(depends_on=[chain[-1]]))
+    for place, shown in ((1, chain[:3]), (2, chain[1:])):
+        graph = await mine.get(f"{chain[place]}/dependencies")
+        assert (ids(graph["nodes"]), graph["truncated"]) == (shown, True)
+
+
 async def test_a_dependency_is_added_and_removed_until_the_task_is_ready(mine: Tasks) -> None:
     first, second = await mine.make(), await mine.make()
     task = await mine.make(depends_on=[first])
