@@ -8,10 +8,10 @@ from consumers.keeper import controls
 from consumers.keeper.rebuild import rebuild
 from consumers.keeper.world import Effect
 from deploy.local.server import Server
-from events import ContextChange, Event, TaskControl
+from events import ContextChange, Event, EventData, TaskControl
 from events.context import ContextOp
 from events.ids import new_id
-from tests.support.running_keeper import Bus, a_bus, checked, decided, finished, started
+from tests.support.running_keeper import Bus, Led, a_bus, checked, decided, finished, started
 
 
 @pytest.fixture
@@ -34,23 +34,29 @@ async def eventful(bus: Bus) -> None:
         await bus.say(failing, data)
     await bus.say(failing, finished(failing, "failed", output={"text": "\0", "n": 10**30}))
     await shared(bus)
-    other = await bus.submit()
-    tied = [{"task_id": other.taskid, "type": one} for one in ("start_to_start", "finish_to_finish")]
-    held, later = await bus.submit(depends_on=tied), await bus.submit(depends_on=tied[:1], hold=True)
-    changed = {"task_id": later.taskid, "action": "add_dependency", "by": "o", "dependency": tied[1]}
-    await bus.say(later, TaskControl.model_validate(changed))
-    await bus.say(held, checked(held))
-    await bus.folded()
-    await led.stop()
-    led = await bus.keeper()  # it finds them in the database
-    for cause in (other, held):
-        for data in (checked(cause), decided(cause), started(cause))[cause is held :]:
-            await bus.say(cause, data)
-    await bus.say(held, finished(held))
+    led, held = await tied(bus, led)
     await (await bus.publisher.send_bytes("bus.t.task.submitted.0", b"{", "garbage"))
     await bus.folded()
     await led.stop()
     assert await bus.database.fetchval("SELECT course->>'held' FROM task WHERE id = $1", held.taskid) == "succeeded"
+
+
+async def tied(bus: Bus, led: Led) -> tuple[Led, Event[EventData]]:
+    """One task whose end waits for another and one whose start does; a later keeper finds them in the database."""
+    other = await bus.submit()
+    links = [{"task_id": other.taskid, "type": one} for one in ("start_to_start", "finish_to_finish")]
+    held, later = await bus.submit(depends_on=links), await bus.submit(depends_on=links[:1], hold=True)
+    changed = {"task_id": later.taskid, "action": "add_dependency", "by": "o", "dependency": links[1]}
+    await bus.say(later, TaskControl.model_validate(changed))
+    await bus.say(held, checked(held))
+    await bus.folded()
+    await led.stop()
+    led = await bus.keeper()
+    for cause in (other, held):
+        for data in (checked(cause), decided(cause), started(cause))[cause is held :]:
+            await bus.say(cause, data)
+    await bus.say(held, finished(held))
+    return led, held
 
 
 async def shared(bus: Bus) -> None:
