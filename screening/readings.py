@@ -39,7 +39,7 @@ class Reader:
 
     def __init__(self, rules: tuple[Rule, ...]) -> None:
         self._names = list(_GATES)
-        self._matcher = Matcher(rules, _kind_of, _GATES.values())
+        self._matcher = Matcher(rules, _kind_of, _GATES.values(), disguises.BRIEF)
         self._encodings = Gate(enumerate(encodings.GATES.values()))
         self._characters = Characters()
 

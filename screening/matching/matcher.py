@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -75,10 +75,17 @@ Ranges = tuple[tuple[int, int], ...]
 class Matcher:
     """All rules and the extra gates of normalisation behind a few `re2.Set`s.
 
-    Rules are of kinds (a number of each, by `kind_of`), and `candidates` gives those of the kinds asked for.
+    Rules are of kinds (a number of each, by `kind_of`), and `candidates` gives those of the kinds asked for. Of the
+    `extra` gates those that are `brief` are not looked for in texts of more bytes than is said there.
     """
 
-    def __init__(self, rules: Iterable[Rule], kind_of: Callable[[Rule], int], extra: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        kind_of: Callable[[Rule], int],
+        extra: Iterable[str] = (),
+        brief: Mapping[str, int] | None = None,
+    ) -> None:
         self._rules: dict[tuple[int, int], list[Gated]] = {}
         gates: dict[str, int] = {}
         for name in extra:
@@ -92,9 +99,15 @@ class Matcher:
             used.setdefault(kind_of(rule), set()).update(numbers)
         every = list(enumerate(gates))
         self._gate = Gate(every, _RUNS, _COUNTING)
-        self._survey = Survey(every, self._gate, _RUNS, _COUNTING)
+        brief = brief or {}
+        self._brief = max(brief.values(), default=SHORT)
+        lasting = [one for one in every if one[1] not in brief]
+        self._long = Gate(lasting, _RUNS, _COUNTING)
+        self._survey = Survey(lasting, self._long, _RUNS, _COUNTING)
         self._by_kind = {
-            kind: Gate([one for one in every if one[0] in numbers or (kind and one[0] < self.extra)], _RUNS, _COUNTING)
+            kind: Gate(
+                [one for one in lasting if one[0] in numbers or (kind and one[0] < self.extra)], _RUNS, _COUNTING
+            )
             for kind, numbers in used.items()
         }
         self._exact = {
@@ -116,7 +129,9 @@ class Matcher:
         size = _CHUNK if len(text) < VERY_LONG else 4 * _CHUNK
         parts = [(start, min(len(text), start + size + _MARGIN)) for start in range(0, len(text), size)]
         if max(len(text), hidden_in) < VERY_LONG:
-            gate = self._by_kind[kinds[0]] if len(kinds) == 1 else self._gate
+            gate = (
+                self._gate if len(text) <= self._brief else self._by_kind[kinds[0]] if len(kinds) == 1 else self._long
+            )
             hits = gate.places([text[first:last] for first, last in parts])
         else:
             starts, ends = np.array(parts, np.int64).T

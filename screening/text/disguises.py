@@ -16,6 +16,8 @@ GATES = {
     "spaced": spacing.GATE,
     "apart": spacing.ANY_GATE,
 }
+BRIEF = {spacing.ANY_GATE: spacing.WHOLE}
+"""The gates of what is only undone in short texts, and up to how many bytes: longer ones need not be read for them."""
 _LEET_WORD = Pattern(r"(?i)[a-z][013457@$!]+[a-z]|\b[013457@$!]+[a-z]{4}")
 _ANY_LEET = Pattern(r"(?i)[a-z][013457@$!+]+[a-z]|\b[013457@$!]+[a-z]{2}|[a-z][013457@$!]{2}")
 _NEAR, _AROUND, _STRETCH = 48, 80, 2000

@@ -15,7 +15,7 @@ GATE = r"\b\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]"
 ANY_GATE = r"(?i)[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9]"
 _SPACED = Pattern(r"\b\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b){4,}(?:[ ._*|/~-]{2,6}\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b)+)*")
 _APART = Pattern(r"[\p{L}\p{N}$@](?:[^\p{L}\p{N}$@]{1,6}[\p{L}\p{N}$@]){4,}")
-_RUNS, _WHOLE = 64, 6000
+_RUNS, WHOLE = 64, 6000
 _LETTER = np.array([chr(code).isalnum() or chr(code) in "$@" for code in range(0x3000)])
 _BLANK = np.array([chr(code).isspace() for code in range(0x3002)])
 _ENDS = np.array([ord(char) for char in ".,;:!?"], np.uint32)
@@ -29,7 +29,7 @@ def closed(view: View, *, spaced: bool) -> Iterator[View]:
     Its name is `squashed` where no gap tells the words from each other, and in a long text: it has many stretches.
     """
     size = len(view.raw)
-    if size > _WHOLE:
+    if size > WHOLE:
         for _, run in zip(range(_RUNS), _SPACED.spans(view.raw) if spaced else (), strict=False):
             yield replace(_joined(view, [run], *run), name="squashed")
     elif runs := [run for _, run in zip(range(_RUNS), _runs(view.raw), strict=False)]:
