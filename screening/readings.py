@@ -66,7 +66,7 @@ class Reader:
             clear = folded
             readings = [self._unfolded(base, mixed=disguise.mixed > 0)]
             rules, hits = self._matcher.candidates(clear.raw, _INJECTIONS)
-            scored = disguise.mixed > 0 or self._characters.is_marked(base.text)
+            scored = disguise.mixed > 0 or self._characters.is_marked(base)
             readings.append(Reading(clear, rules, scored=scored))
         if hits:
             gates = {self._names[index] for index in hits}
@@ -134,7 +134,7 @@ class Reader:
         yield view if inner.text == view.text else view.through(inner)
         folded = None if inner.raw.isascii() else self._characters.folded(inner, look_alikes=disguise.mixed > 0)
         if folded:
-            meant = disguise.mixed or self._characters.is_marked(inner.text)
+            meant = disguise.mixed or self._characters.is_marked(inner)
             yield replace(view.through(folded), name="alike" if meant else "folded")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from screening.matching.pattern import Pattern
+from screening.text.foreign import Foreign, pieced
 from screening.text.growth import Growth, Widths
 from screening.text.hiding import CONTROLS, INVISIBLE, SELECTORS, TAGS, Codes, hidden, smuggled
 from screening.text.letters import look_alikes, unaccented
@@ -98,33 +98,56 @@ class Characters:
         controlled = len(raw.translate(None, CONTROLS)) < len(raw)
         if text.isascii() and not controlled:
             return View(text, raw=raw), Disguise()
+        few = None if controlled else Foreign.few(raw)
+        if few and (read := self._sparse(text, few)):
+            return read
         codes = _codes(text)
         places = np.flatnonzero(self._vanishing[np.minimum(codes, 127)] if controlled else codes > 127)
         foreign = codes[places]
-        traits = self._traits[foreign]
-        if not (traits & _KNOWN).all():
-            self._learn(foreign[(traits & _KNOWN) == 0])
-            traits = self._traits[foreign]
-        mixed = bool((traits & _LETTER).any())
-        widths: Widths = (traits >> _WIDTH).astype(np.uint8, copy=False)
-        target = self._target[foreign]
-        tags = self._told(foreign, target, widths)
+        target, widths, disguise = self._meant(foreign)
         first = codes.copy()
         first[places] = target
         if (widths == 1).all():
             result = text if (target == foreign).all() else _text(first)
-            return View(result), Disguise(tags=tags, mixed=_count(_MIXED, result) if mixed else 0)
+            return self._told(View(result), disguise)
         if widths.sum(dtype=np.int64) > _GROWTH * len(codes):
             widths = np.minimum(widths, 1, dtype=np.uint8)  # made to swell: the first character of each form must do
         result, origin = self._grown(codes, first, places, widths)
-        disguise = Disguise(
-            tags=tags,
-            invisible=hidden(codes, places[widths == 0]),
-            mixed=_count(_MIXED, result) if mixed else 0,
-        )
-        return View(result, origin=origin), disguise
+        return self._told(View(result, origin=origin), replace(disguise, invisible=hidden(codes, places[widths == 0])))
 
-    def _told(self, foreign: Codes, target: Codes, widths: Widths) -> int:
+    def _sparse(self, text: str, few: Foreign) -> tuple[View, Disguise] | None:
+        """As `base`, of a long text with few characters that are not ASCII; None where many of them become others."""
+        target, widths, disguise = self._meant(few.codes)
+        changed = np.flatnonzero((widths != 1) | (target != few.codes)).tolist()
+        if len(changed) > _SEVERAL:
+            return None
+        if not changed:
+            return self._told(View(text, raw=few.raw), disguise)
+        forms = [chr(target[i]) if widths[i] == 1 else self._long.get(int(few.codes[i]), "") for i in changed]
+        raw = few.replaced(zip(changed, forms, strict=True))
+        if (widths == 1).all():
+            return self._told(View(raw.decode(), raw=raw), disguise)
+        origin = pieced(len(text), few.places[changed].tolist(), list(map(len, forms)))
+        gone = few.places[widths == 0]
+        invisible = hidden(_codes(text), gone) if len(gone) else 0
+        return self._told(View(raw.decode(), origin=origin, raw=raw), replace(disguise, invisible=invisible))
+
+    def _meant(self, foreign: Codes) -> tuple[Codes, Widths, Disguise]:
+        """What characters stand for: the first of each form, and how many it has; `mixed` where letters may be."""
+        traits = self._traits[foreign]
+        if not (traits & _KNOWN).all():
+            self._learn(foreign[(traits & _KNOWN) == 0])
+            traits = self._traits[foreign]
+        widths: Widths = (traits >> _WIDTH).astype(np.uint8, copy=False)
+        target = self._target[foreign]
+        tags = self._tagged(foreign, target, widths)
+        return target, widths, Disguise(tags=tags, mixed=int((traits & _LETTER).any()))
+
+    def _told(self, view: View, disguise: Disguise) -> tuple[View, Disguise]:
+        """With the words of mixed scripts counted, where there can be any."""
+        return view, replace(disguise, mixed=_count(_MIXED, view.raw)) if disguise.mixed else disguise
+
+    def _tagged(self, foreign: Codes, target: Codes, widths: Widths) -> int:
         """Make visible what variation selectors spell; how many characters of hidden text there are with the tags."""
         if not len(foreign) or foreign.max() < TAGS.start:
             return 0
@@ -144,16 +167,13 @@ class Characters:
 
     def _pieced(self, codes: Codes, text: str, places: list[int]) -> tuple[str, Offsets]:
         """As `_filled`, put together from what is between the few characters that became several, or none."""
+        forms = [self._long.get(code, "") for code in codes[places].tolist()]
         parts: list[str] = []
-        origin: list[Offsets] = []
         position = 0
-        for place in places:
-            code = int(codes[place])
-            form = self._long.get(code, "")
+        for place, form in zip(places, forms, strict=True):
             parts += (text[position:place], form)
-            origin += (np.arange(position, place), np.full(len(form), place))
             position = place + 1
-        return "".join((*parts, text[position:])), np.concatenate((*origin, np.arange(position, len(text))))
+        return "".join((*parts, text[position:])), pieced(len(text), places, list(map(len, forms)))
 
     def _learn(self, unknown: Codes) -> None:
         """Look up the forms of characters not met before; two threads may do the same work, with the same result."""
@@ -185,6 +205,14 @@ class Characters:
 
     def folded(self, view: View, *, look_alikes: bool) -> View | None:
         """The reading without accents, and with look-alikes of other scripts as Latin letters; None when the same."""
+        if not look_alikes and (few := Foreign.few(view.raw)):
+            target = self._accents[few.codes]
+            changed = np.flatnonzero(target != few.codes).tolist()
+            if not changed:
+                return None
+            if len(changed) <= _SEVERAL:
+                raw = few.replaced((number, chr(target[number])) for number in changed)
+                return View(raw.decode(), "folded", view.origin, view.until, view.span, raw)
         codes = _codes(view.text)
         places = np.flatnonzero(codes > 127)
         foreign = codes[places]
@@ -197,11 +225,12 @@ class Characters:
             _lowered(folded, places)
         return View(_text(folded), "folded", view.origin, view.until, view.span)
 
-    def is_marked(self, text: str) -> bool:
+    def is_marked(self, view: View) -> bool:
         """Whether so many of the letters have marks that it is no language: more than two of five."""
-        codes = _codes(text)
-        marked = np.count_nonzero(self._accents[codes] != codes)
-        return bool(5 * marked > 2 * (marked + np.count_nonzero(_is_letter(codes))))
+        few = Foreign.few(view.raw)
+        codes = few.codes if few else _codes(view.text)
+        marked = int(np.count_nonzero(self._accents[codes] != codes))
+        return marked > 0 and 5 * marked > 2 * (marked + _letters(view.raw))
 
 
 def _lowered(folded: Codes, places: Offsets) -> None:
@@ -212,8 +241,9 @@ def _lowered(folded: Codes, places: Offsets) -> None:
         folded[places[(before >= ord("a")) & (before <= ord("z"))]] = ord("l")
 
 
-def _is_letter(codes: Codes) -> NDArray[np.bool_]:
-    return np.asarray(((codes | 0x20) >= ord("a")) & ((codes | 0x20) <= ord("z")))
+def _letters(raw: bytes) -> int:
+    """How many letters are ASCII."""
+    return int(np.count_nonzero((np.frombuffer(raw, np.uint8) | 0x20) - np.uint8(ord("a")) < 26))
 
 
 def _codes(text: str) -> Codes:
@@ -230,9 +260,9 @@ def _table(mapping: dict[int, str]) -> Codes:
     return table
 
 
-def _count(pattern: Pattern, text: str) -> int:
+def _count(pattern: Pattern, raw: bytes) -> int:
     count = 0
-    for _ in pattern.spans(text.encode("utf-8", "replace")):
+    for _ in pattern.spans(raw):
         count += 1
         if count == _MOST:
             break
