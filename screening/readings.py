@@ -63,9 +63,10 @@ class Reader:
             rules, hits = self._matcher.candidates(base.raw, _DATA, _INJECTIONS)
             readings = [Reading(base, rules)]
         else:
-            clear = folded
-            readings = [self._unfolded(base, mixed=disguise.mixed > 0)]
-            rules, hits = self._matcher.candidates(clear.raw, _INJECTIONS)
+            clear = folded  # with mixed scripts the text as it stands is read for injections in what is not Latin
+            kinds = (_DATA, _INJECTIONS) if disguise.mixed else (_DATA,)
+            data, rules, hits = self._matcher.candidates_of_both(base.raw, kinds, clear.raw, _INJECTIONS)
+            readings = [Reading(base, data, scored=not disguise.mixed)]
             scored = disguise.mixed > 0 or self._characters.is_marked(base)
             readings.append(Reading(clear, rules, scored=scored))
         if hits:
@@ -74,11 +75,6 @@ class Reader:
             if clear is not base and not disguise.mixed and "leet" in gates:  # accents count to the classifier
                 readings += (Reading(view, []) for view in islice(disguises.undisguised(base, {"leet"}), _ACCENTED))
         return readings, disguise
-
-    def _unfolded(self, base: View, *, mixed: bool) -> Reading:
-        """The text as it stands, for data; with mixed scripts for injections too, in what is not Latin."""
-        kinds = (_DATA, _INJECTIONS) if mixed else (_DATA,)
-        return Reading(base, self._matcher.candidates(base.raw, *kinds)[0], scored=not mixed)
 
     def _uncover(self, clear: View, gates: set[str], readings: list[Reading], disguise: Disguise) -> Disguise:
         """Add what is under the disguises whose gates were hit; says so when there was too much of it."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from screening.matching.gate import Gate
 from screening.matching.pattern import Pattern
@@ -13,7 +14,7 @@ from screening.matching.survey import Survey
 from screening.rules import Rule
 
 SHORT, _CHUNK, _MARGIN, VERY_LONG = 4096, 2048, 400, 200_000
-_SHARED = 3
+_SHARED = 2
 _EDGE = r"(?:\b|_)"
 _RUNS, _COUNTING = ("]{12}", "]{16}", "]{17}", "]{22}", "[01]{8}", "0x["), ("]{", "\\d")
 
@@ -70,6 +71,7 @@ class Candidate:
 Gated = tuple[CompiledRule, int | None]
 """A rule, and the number of its second gate."""
 Ranges = tuple[tuple[int, int], ...]
+Places = NDArray[np.int64]
 
 
 class Matcher:
@@ -126,8 +128,7 @@ class Matcher:
             found = self._gate.hits(text)
             rules = [rule for kind in kinds for rule in self._in_short(text, found, kind)]
             return rules, {index for index in found if index < self.extra}
-        size = _CHUNK if len(text) < VERY_LONG else 4 * _CHUNK
-        parts = [(start, min(len(text), start + size + _MARGIN)) for start in range(0, len(text), size)]
+        parts = _parts(len(text))
         if max(len(text), hidden_in) < VERY_LONG:
             gate = (
                 self._gate if len(text) <= self._brief else self._by_kind[kinds[0]] if len(kinds) == 1 else self._long
@@ -138,6 +139,30 @@ class Matcher:
             hits = self._survey.places(text, starts, ends)
         rules = [rule for kind in kinds for rule in self._worth_running(text, hits, parts, kind)]
         return rules, {index for index in hits if index < self.extra}
+
+    def candidates_of_both(
+        self, text: bytes, kinds: Sequence[int], other: bytes, kind: int
+    ) -> tuple[list[Candidate], list[Candidate], set[int]]:
+        """As `candidates` of a text, and of another that says the same with other letters, character by character.
+
+        What is ASCII is the same in both, so that of a long text with little else most is read once.
+        """
+        parts = _parts(len(text))
+        foreign = [number for number, (first, last) in enumerate(parts) if not text[first:last].isascii()]
+        if not self._brief < len(text) < VERY_LONG or 2 * len(foreign) > len(parts):
+            return self.candidates(text, *kinds)[0], *self.candidates(other, kind)
+        moved = [(first, last) for first, last in _moved(np.array(parts, np.int64), text, other).tolist()]
+        excerpts = [text[first:last] for first, last in parts]
+        found = self._long.places(excerpts + [other[slice(*moved[number])] for number in foreign])
+        of_both = [*range(len(parts)), *foreign]
+        hits = {index: [number for number in numbers if number < len(parts)] for index, numbers in found.items()}
+        there = {
+            index: sorted(of_both[number] for number in numbers if number >= len(parts) or number not in foreign)
+            for index, numbers in found.items()
+        }
+        rules = [rule for one in kinds for rule in self._worth_running(text, hits, parts, one)]
+        more = list(self._worth_running(other, there, moved, kind))
+        return rules, more, {index for index, numbers in there.items() if numbers and index < self.extra}
 
     def candidates_of_short(self, texts: Sequence[bytes], *kinds: int) -> list[list[Candidate]]:
         """As `candidates`, of many short texts at once and without new automata."""
@@ -172,7 +197,7 @@ class Matcher:
     ) -> Iterator[Candidate]:
         """Rule by rule the parts in which its gates were hit; neighbours are joined."""
         for index, numbers in hits.items():
-            if (kind, index) not in self._rules:
+            if not numbers or (kind, index) not in self._rules:
                 continue
             joined = _joined(numbers, parts)
             for rule, also in self._matching(text, (kind, index), joined):
@@ -180,6 +205,20 @@ class Matcher:
                     yield Candidate(rule, joined)
                 elif both := sorted(set(numbers) & set(hits.get(also, ()))):
                     yield Candidate(rule, _joined(both, parts))
+
+
+def _parts(length: int) -> list[tuple[int, int]]:
+    """The parts of so many bytes that are read one by one."""
+    size = _CHUNK if length < VERY_LONG else 4 * _CHUNK
+    return [(start, min(length, start + size + _MARGIN)) for start in range(0, length, size)]
+
+
+def _moved(places: Places, text: bytes, other: bytes) -> Places:
+    """Where places in a text are in another of as many characters; within a character it is the next one's."""
+    inner, others = (np.flatnonzero((np.frombuffer(raw, np.uint8) & 0xC0) == 0x80) for raw in (text, other))
+    characters = places - np.searchsorted(inner, places)
+    moved: Places = characters + np.searchsorted(others - np.arange(1, len(others) + 1), characters)
+    return moved
 
 
 def _joined(numbers: list[int], parts: list[tuple[int, int]]) -> Ranges:
