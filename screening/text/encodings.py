@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 import codecs
 from collections.abc import Callable, Iterator
@@ -107,7 +106,7 @@ def _from_base64(blob: bytes) -> str | None:
     if len(compact) % 4 == 1:
         compact = compact[:-1]
     try:
-        return readable(base64.b64decode(compact + b"=" * (-len(compact) % 4)))
+        return readable(binascii.a2b_base64(compact + b"=" * (-len(compact) % 4)))
     except binascii.Error:
         return None
 
