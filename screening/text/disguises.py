@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from screening.matching.pattern import Pattern
-from screening.text import spacing
+from screening.text import spacing, splitting
 from screening.text.leetspeak import unleeted
 from screening.text.views import View
 
@@ -15,8 +15,9 @@ GATES = {
     "leet": r"(?i)[a-z][013457@$!]+[a-z]",
     "spaced": spacing.GATE,
     "apart": spacing.ANY_GATE,
+    "split": splitting.GATE,
 }
-BRIEF = {spacing.ANY_GATE: spacing.WHOLE}
+BRIEF = {spacing.ANY_GATE: spacing.WHOLE, splitting.GATE: splitting.WHOLE}
 """The gates of what is only undone in short texts, and up to how many bytes: longer ones need not be read for them."""
 _LEET_WORD = Pattern(r"(?i)[a-z][013457@$!]+[a-z]|\b[013457@$!]+[a-z]{4}")
 _ANY_LEET = Pattern(r"(?i)[a-z][013457@$!+]+[a-z]|\b[013457@$!]+[a-z]{2}|[a-z][013457@$!]{2}")
@@ -30,6 +31,8 @@ def undisguised(view: View, gates: set[str]) -> Iterator[View]:
         yield from _unleeted(view)
     if gates & {"spaced", "apart"}:
         yield from spacing.closed(view, spaced="spaced" in gates)
+    if "split" in gates:
+        yield from splitting.mended(view)
 
 
 def _unleeted(view: View) -> Iterator[View]:

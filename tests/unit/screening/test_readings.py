@@ -91,6 +91,8 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "small Cherokee letters": lambda t: t.translate(str.maketrans("acdegjlmprtvw", "ꭺꮯꭰꭼᏻꭻꮮꮇꮲꭱꭲꮩꮃ".replace("ᏻ", "Ꮆ"))),
     "nothing but Cyrillic": lambda t: t.lower().translate(str.maketrans("abcdegilmnoprstuvy", "аЬсԁеɡіӏмпоргѕтυѵу")),
     "flags apart": lambda t: " ".join(chr(0x1F1E6 + ord(c) - 97) if c.isalpha() else c for c in t.lower()),
+    "words in two": lambda t: " ".join(f"{word[: len(word) // 2]}-{word[len(word) // 2 :]}" for word in t.split()),
+    "words broken": lambda t: " ".join(f"{word[:3]}-\n{word[3:]}" if len(word) > 6 else word for word in t.split()),
     "variation selectors": lambda t: "".join(chr(0xE0100 + ord(c) - 16) for c in t),
 }
 
