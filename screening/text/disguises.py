@@ -21,6 +21,7 @@ BRIEF = {spacing.ANY_GATE: spacing.WHOLE, splitting.GATE: splitting.WHOLE}
 """The gates of what is only undone in short texts, and up to how many bytes: longer ones need not be read for them."""
 _LEET_WORD = Pattern(r"(?i)[a-z][013457@$!]+[a-z]|\b[013457@$!]+[a-z]{4}")
 _ANY_LEET = Pattern(r"(?i)[a-z][013457@$!+]+[a-z]|\b[013457@$!]+[a-z]{2}|[a-z][013457@$!]{2}")
+_A_DIGIT = Pattern(r"(?i)[a-z][013457@$!]+[a-z]")
 _NEAR, _AROUND, _STRETCH = 48, 80, 2000
 _WIDE, _FEW, _SHORT = 100, 3, 160
 
@@ -30,7 +31,10 @@ def undisguised(view: View, gates: set[str]) -> Iterator[View]:
     if "leet" in gates:
         yield from _unleeted(view)
     if gates & {"spaced", "apart"}:
-        yield from spacing.closed(view, spaced="spaced" in gates)
+        for closed in spacing.closed(view, spaced="spaced" in gates):
+            yield closed
+            if _A_DIGIT.found(closed.raw):
+                yield from _unleeted(closed)
     if "split" in gates:
         yield from splitting.mended(view)
 

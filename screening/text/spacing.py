@@ -12,7 +12,11 @@ from screening.matching.pattern import Pattern
 from screening.text.views import Offsets, View
 
 GATE = r"\b\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]\p{L}[ ._*|/~-]"
-ANY_GATE = r"(?i)[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9]{1,2}[a-z][^a-z0-9]"
+_GAP = "[^a-z0-9]{1,2}"
+ANY_GATE = (
+    rf"(?i)[a-z]{_GAP}[a-z]{_GAP}[a-z]{_GAP}[a-z][^a-z0-9]"
+    rf"|[^a-z0-9][a-z]{_GAP}[013457@$]{_GAP}[a-z]{_GAP}[a-z0-9@$][^a-z0-9]"
+)
 _SPACED = Pattern(r"\b\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b){4,}(?:[ ._*|/~-]{2,6}\p{L}(?:[ ._*|/~-]{1,2}\p{L}\b)+)*")
 _APART = Pattern(r"[\p{L}\p{N}$@](?:[^\p{L}\p{N}$@]{1,6}[\p{L}\p{N}$@]){4,}")
 _RUNS, WHOLE = 64, 6000

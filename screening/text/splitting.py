@@ -38,6 +38,7 @@ def _split(marks: str) -> Pattern:
 
 
 _CUT_STEM = Pattern(r"(?i)\b(?:" + "|".join(cut for stem in _STEMS for cut in _cut(stem)) + ")")
+_RAW = {mark: mark.encode() for mark in _MARKS}
 _SPLIT = {mark: _split(rf"[{mark}]") for mark in _MARKS}
 _SPLIT_BY_ANY = _split(_ONE)
 _BROKEN = Pattern(r"\pL+(?:-\r?\n[ \t]*\pL+)+")
@@ -69,7 +70,7 @@ def mended(view: View) -> Iterator[View]:
 def _frequent(raw: bytes, least: int, marks: str) -> Iterator[str]:
     """Those of the marks that so many words have in their midst."""
     for mark in marks:
-        if raw.count(mark.encode()) >= least and sum(1 for _ in islice(_SPLIT[mark].spans(raw), least)) == least:
+        if raw.count(_RAW[mark]) >= least and sum(1 for _ in islice(_SPLIT[mark].spans(raw), least)) == least:
             yield mark
 
 
