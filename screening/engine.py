@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
@@ -25,6 +24,7 @@ from screening.rules import Rule, load
 from screening.text.characters import Disguise
 from screening.text.views import View
 from screening.validators import VALIDATORS
+from screening.version import version_of_code
 
 _CANDIDATE = 256
 _LONG = 50_000
@@ -50,11 +50,11 @@ class Screener:
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or Policy.load()
-        rules, self.rules_version = load()
+        rules, version = load()
+        self.rules_version = f"{version}-{version_of_code()}"
         self._reader = Reader(rules)
         self._classifier = Classifier()
         self.familiar = Familiar()
-        self.rules_version += "-" + hashlib.sha256(self._classifier.raw).hexdigest()[:6]
         self._severities = {rule.id: rule.severity for rule in rules}
         self.types = frozenset(rule.type for rule in rules)
         for rule in rules:

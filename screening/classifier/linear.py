@@ -145,9 +145,7 @@ class Classifier:
     """Gives a text the logit of being an injection; 0 is the flag threshold, found on sources held out of training."""
 
     def __init__(self) -> None:
-        raw = (resources.files("screening") / "data" / "classifier.json").read_bytes()
-        artefact: Artefact = json.loads(raw)
-        self.raw = raw
+        artefact: Artefact = json.loads((resources.files("screening") / "data" / "classifier.json").read_bytes())
         self._cues = Cues()
         names = self._cues.names
         if list(artefact["cues"]) != names:

@@ -1,8 +1,14 @@
 """What is remembered of a text is found again for the same text, checks and rules, and for nothing else."""
 
+import re
+from pathlib import Path
+
+import pytest
+
 from screening.cached import CachedScreener, key_of
 from screening.engine import Screener
 from screening.model import EVERYTHING, Checks
+from screening.version import version_of_code
 
 SECRET = b"k" * 32
 LONG = "The report says that all is well. " * 150
@@ -41,3 +47,21 @@ async def test_fault_8_what_other_rules_found_is_not_taken_over(screener: Screen
     newer.rules_version = "newer"
     readers = [CachedScreener(one, store, SECRET) for one in (screener, screener, newer)]
     assert [(await one.examine(LONG, whose="acme"))[1] for one in readers] == [False, True, False]
+
+
+@pytest.mark.parametrize("name", ["engine.py", "text/letters.py", "data/confusables.tsv", "data/classifier.json"])
+def test_other_code_or_data_has_another_version(tmp_path: Path, name: str) -> None:
+    changed = tmp_path / name
+    changed.parent.mkdir(exist_ok=True)
+    changed.write_text("a")
+    first = version_of_code(tmp_path)
+    changed.write_text("b")
+    assert version_of_code(tmp_path) != first
+
+
+def test_what_is_asked_after_the_text_was_read_has_no_part_in_the_version(tmp_path: Path, screener: Screener) -> None:
+    empty = version_of_code(tmp_path)
+    for name in ("policy.yaml", "engine.pyc", "notes.md"):
+        (tmp_path / name).write_text("a")
+    assert version_of_code(tmp_path) == empty
+    assert re.fullmatch(r"[0-9a-f]{12}-[0-9a-f]{6}", screener.rules_version)
