@@ -66,7 +66,8 @@ class Reader:
             clear = folded  # with mixed scripts the text as it stands is read for injections in what is not Latin
             kinds = (_DATA, _INJECTIONS) if disguise.mixed else (_DATA,)
             data, rules, hits = self._matcher.candidates_of_both(base.raw, kinds, clear.raw, _INJECTIONS)
-            readings = [Reading(base, data, scored=not disguise.mixed)]
+            meant = not disguise.mixed or self._characters.is_foreign(base)
+            readings = [Reading(base, data, scored=meant)]
             scored = disguise.mixed > 0 or self._characters.is_marked(base)
             readings.append(Reading(clear, rules, scored=scored))
         if hits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -33,11 +34,12 @@ _BOXED = f"(?:{_BOX} ?){{3}}{_BOX}|[\\x{{250}}-\\x{{2AF}}\\x{{1D00}}-\\x{{1D7F}}
 _DISUSED = r"[\x{261}\x{475}\x{501}\x{51B}\x{51D}]"
 """Letters that look Latin and that hardly any language writes: between Cyrillic ones they are there to be misread."""
 _MIXED = Pattern(rf"[A-Za-z]{_OTHER}|{_OTHER}[A-Za-z]|{_BOXED}|\p{{Cyrillic}}{_DISUSED}|{_DISUSED}\p{{Cyrillic}}")
+_FOREIGN_WORD = Pattern(f"{_OTHER}{{4,}}")
 _PARENTHESIZED = (*range(0x249C, 0x24B6), *range(0x1F110, 0x1F12A))
 _AS_IT_IS = {0x3F9: "\u03f9"}
 """A sigma without its look: NFKC knows what it means, a reader sees a C."""
 _KNOWN, _LETTER, _WIDTH = 1, 2, 2
-_MOST = 8
+_MOST, _BEGINNING = 8, 8_000
 
 
 def _forms(chars: str) -> list[str]:
@@ -225,6 +227,11 @@ class Characters:
             _lowered(folded, places)
         return View(_text(folded), "folded", view.origin, view.until, view.span)
 
+    def is_foreign(self, view: View) -> bool:
+        """Whether words of another script are twice as many as places where scripts mix: it is meant as it stands."""
+        beginning = view.raw[:_BEGINNING]
+        return _count(_FOREIGN_WORD, beginning, _BEGINNING) >= 2 * _count(_MIXED, beginning, _BEGINNING)
+
     def is_marked(self, view: View) -> bool:
         """Whether so many of the letters have marks that it is no language: more than two of five."""
         few = Foreign.few(view.raw)
@@ -260,10 +267,5 @@ def _table(mapping: dict[int, str]) -> Codes:
     return table
 
 
-def _count(pattern: Pattern, raw: bytes) -> int:
-    count = 0
-    for _ in pattern.spans(raw):
-        count += 1
-        if count == _MOST:
-            break
-    return count
+def _count(pattern: Pattern, raw: bytes, most: int = _MOST) -> int:
+    return sum(1 for _ in islice(pattern.spans(raw), most))
