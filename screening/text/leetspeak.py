@@ -16,10 +16,7 @@ _ENDING = {"@": "a", "$": "s", "+": "t", "|": "l", "\u20ac": "e"}
 _BETWEEN = {"2": "z"}
 _WITHIN = {"!": "i", "(": "c", "<": "c", "\xa3": "l", "\xa1": "i", "\xa2": "c"}
 _BRACKETS = {"(": ")", "<": ">"}
-_NUMBER = 3
-_COUNTING = [ord(char) for char in ":/%"]
-_LISTING = [ord(char) for char in ".)"]
-_VOWELS, _CONSONANTS = [ord(char) for char in "034@"], [ord(char) for char in "156789!$+|(<"]
+_NUMBER, _CODES = 3, 0x3000
 _L_BETWEEN = {
     " ": "iaeouy", "i": " iadeouwy", "a": " iabcefhjkopstuvwy", "b": "iaeouy", "c": "iaeouy", "d": "iey",
     "e": " iacdefhkmopsuvwy", "f": "akouy", "g": "iaeouy", "h": "auwy", "j": "dy", "k": "aeuy", "m": " ey", "n": "iy",
@@ -30,7 +27,7 @@ _L_BETWEEN = {
 
 
 def _table(letters: dict[str, str]) -> Codes:
-    table = np.arange(0x3000, dtype=np.uint32)
+    table = np.arange(_CODES, dtype=np.uint32)
     table[[ord(char) for char in letters]] = [ord(letter) for letter in letters.values()]
     return table
 
@@ -47,32 +44,54 @@ def _likelier() -> Flags:
 
 
 _LETTERS = _table(_DIGITS | _ENDING | _WITHIN | _BETWEEN)
-_IS_DIGIT, _IS_ENDING, _IS_WITHIN = (_table(kind) != np.arange(0x3000) for kind in (_DIGITS, _ENDING, _WITHIN))
 _IS_L = _likelier()
-_SENTENCE = np.zeros(0x3000, np.bool_)
+_LETTER, _DIGIT, _STANDS, _EDGE, _INNER, _VOWEL, _CONSONANT, _COUNTS, _LISTS, _TELLS = (1 << bit for bit in range(10))
+
+
+def _kinds() -> NDArray[np.uint16]:
+    """What each code can be, as bits; beyond the table all are letters."""
+    table = np.zeros(_CODES, np.uint16)
+    table[0xC0:] = _LETTER
+    table[[*range(ord("a"), ord("z") + 1), *range(ord("A"), ord("Z") + 1)]] = _LETTER
+    table[[ord(char) for char in _ENDING | _WITHIN]] = 0
+    for bits, chars in (
+        (_DIGIT, "0123456789"), (_STANDS, "".join(_DIGITS)), (_EDGE, "".join(_ENDING)), (_INNER, "".join(_WITHIN)),
+        (_VOWEL, "034@"), (_CONSONANT, "156789!$+|(<"), (_COUNTS, ":/%"), (_LISTS, ".)"), (_TELLS, "@|"),
+    ):  # fmt: skip
+        table[[ord(char) for char in chars]] |= bits
+    return table
+
+
+_KINDS = _kinds()
+_SENTENCE = np.zeros(_CODES, np.bool_)
 _SENTENCE[[ord(char) for char in ".!?\n"]] = True
 
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """The stretches of what can be in a word, as places in a text, and which characters are letters as they stand."""
+    """The stretches of what can be in a word, as places in a text."""
 
-    codes: Codes
-    letter: Flags
     starts: Numbers
     ends: Numbers
+    length: int
+
+    @classmethod
+    def of(cls, word: Flags) -> _Words:
+        edges = np.flatnonzero(np.diff(word.view(np.int8), prepend=np.int8(0), append=np.int8(0)))
+        return cls(edges[::2], edges[1::2], len(word))
 
     def count(self, flags: Flags) -> Numbers:
         """In each word so many of the characters for which the flag is set."""
-        total = np.append(0, np.cumsum(flags))
-        return np.asarray(total[self.ends] - total[self.starts])
+        places = np.flatnonzero(flags)
+        found: Numbers = np.searchsorted(places, self.ends) - np.searchsorted(places, self.starts)
+        return found
 
     def spread(self, chosen: Flags) -> Flags:
         """The characters of the chosen words."""
-        change = np.zeros(len(self.codes) + 1, np.int8)
+        change = np.zeros(self.length + 1, np.int8)
         change[self.starts[chosen]] = 1
         change[self.ends[chosen]] = -1
-        return np.asarray(np.cumsum(change[:-1]) > 0)
+        return np.cumsum(change[:-1], dtype=np.int8).view(np.bool_)
 
 
 def unleeted(text: str) -> str:
@@ -82,70 +101,76 @@ def unleeted(text: str) -> str:
     a mark that is not within a word. A one is an i or an l by what the text has else, or by its neighbours.
     """
     codes = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
-    low = np.minimum(codes, 0x2FFF)
-    ending = _IS_ENDING[low] | _unclosed(text, codes)
-    letter = (((codes | 0x20) >= ord("a")) & ((codes | 0x20) <= ord("z"))) | ((codes >= 0xC0) & ~_IS_ENDING[low])
-    digit = (codes >= ord("0")) & (codes <= ord("9"))
-    word = letter | digit | ending
-    opening = np.append(True, codes[:-1] <= ord(" "))
-    before = np.append(False, (word | _IS_WITHIN[low])[:-1]) | (opening & (codes != ord("(")) & (codes != ord("<")))
-    after = np.append(word[1:], False)
-    after |= np.append(_IS_WITHIN[low][1:] & after[1:], False)
-    beside = np.append(False, (word | _IS_WITHIN[low] | (codes == ord("'")))[:-1]) | after
-    alone = (codes == ord("@")) & opening
-    meant = _IS_DIGIT[low] | (ending & (beside | alone)) | (_IS_WITHIN[low] & after & before)
-    meant |= (codes == ord("2")) & np.append(False, word[:-1]) & np.append(word[1:], False)
-    word |= meant
-    edges = np.flatnonzero(np.diff(word.astype(np.int8), prepend=np.int8(0), append=np.int8(0)))
-    words = _Words(codes, letter, edges[::2], edges[1::2])
-    heavy = _is_heavy(words, meant & _IS_DIGIT[low])
-    meant &= ~_numbers(words, ending, heavy=heavy)
-    if heavy:
+    low = np.minimum(codes, _CODES - 1)
+    kinds = _KINDS[low]
+    for opening, closing in _BRACKETS.items():
+        if _is_unclosed(text, opening, closing):
+            kinds[codes == ord(opening)] |= _EDGE
+    word, meant = _within_words(codes, kinds)
+    words = _Words.of(word)
+    lettered = words.count(kinds & _LETTER != 0) > 0
+    heavy = _is_heavy(words, meant & (kinds & _STANDS != 0), lettered)
+    meant &= ~words.spread(_numbers(words, codes, kinds, heavy=heavy) & ~lettered)
+    if heavy and "!" in text:
         meant |= _exclaimed(codes, word)
     result = np.where(meant, _LETTERS[low], codes)
-    ones = meant & (codes == ord("1"))
-    if ones.any():
-        result[ones & _ells(text, result, ones)] = ord("l")
+    ones = np.flatnonzero(meant & (codes == ord("1")))
+    if len(ones):
+        result[ones[_ells(text, result, ones)]] = ord("l")
     capital = meant & _capitals(codes, word)
     result[capital] -= 0x20
     return str(result.astype("<u4").data, "utf-32-le", "replace")
 
 
-def _unclosed(text: str, codes: Codes) -> Flags:
-    """Brackets in a text in which more are opened than closed: they can stand for a letter at the edge of a word."""
-    found = np.zeros(len(codes), np.bool_)
-    for opening, closing in _BRACKETS.items():
-        count = text.count(closing)
-        if text.count(opening) > count + (count > 0):
-            found |= codes == ord(opening)
-    return found
+def _is_unclosed(text: str, opening: str, closing: str) -> bool:
+    """Whether more brackets are opened than closed: then they can stand for a letter at the edge of a word."""
+    count = text.count(opening)
+    return count > 0 and count > (closed := text.count(closing)) + (closed > 0)
 
 
-def _is_heavy(words: _Words, digits: Flags) -> bool:
+def _within_words(codes: Codes, kinds: NDArray[np.uint16]) -> tuple[Flags, Flags]:
+    """What is in words, and what of it stands for a letter."""
+    edge, inner = kinds & _EDGE != 0, kinds & _INNER != 0
+    word = kinds & (_LETTER | _DIGIT | _EDGE) != 0
+    blank = codes <= ord(" ")
+    opening = _behind(blank, first=True)
+    both = word | inner
+    before = _behind(both) | (opening & (codes != ord("(")) & (codes != ord("<")))
+    after = _ahead(word)
+    after[:-1] |= inner[1:] & after[1:]
+    beside = _behind(both | (codes == ord("'"))) | after
+    meant = (kinds & _STANDS != 0) | (edge & (beside | (opening & (codes == ord("@"))))) | (inner & after & before)
+    meant |= (codes == ord("2")) & _behind(word) & _ahead(word)
+    word |= meant
+    return word, meant
+
+
+def _is_heavy(words: _Words, digits: Flags, lettered: Flags) -> bool:
     """Whether of three words and more in which there are letters half have digits for others."""
-    lettered = words.count(words.letter) > 0
-    return int(lettered.sum()) >= _NUMBER and 2 * int((words.count(digits)[lettered] > 0).sum()) >= int(lettered.sum())
+    number = int(np.count_nonzero(lettered))
+    return number >= _NUMBER and 2 * int(np.count_nonzero(words.count(digits)[lettered])) >= number
 
 
-def _numbers(words: _Words, ending: Flags, *, heavy: bool) -> Flags:
-    """Which characters are of a word of three and more that has no letter, or of a part of a time, a share or a list.
+def _numbers(words: _Words, codes: Codes, kinds: NDArray[np.uint16], *, heavy: bool) -> Flags:
+    """Which words are, if they have no letter, a number of three digits, or a part of a time, a share or a list.
 
     Marks within it make it a word all the same, and so do vowels and consonants in a text full of leetspeak.
     """
-    codes, starts, ends = words.codes, words.starts, words.ends
-    behind, front = np.append(codes, 0)[ends], np.append(0, codes)[starts]
-    opens = (front == 0) | (front == ord("\n"))
-    counted = np.isin(behind, _COUNTING) | np.isin(front, _COUNTING) | (opens & np.isin(behind, _LISTING))
-    inner = (ending | (codes == ord("!"))) & (codes != ord("+"))
-    inner[starts[ends > starts]] = False
+    starts, ends = words.starts, words.ends
+    behind, front = np.append(kinds, np.uint16(0))[ends], np.append(np.uint16(0), kinds)[starts]
+    opens = np.append(np.uint32(0), codes)[starts]
+    opens = (opens == 0) | (opens == ord("\n"))
+    counted = ((behind | front) & _COUNTS != 0) | (opens & (behind & _LISTS != 0))
+    inner = (kinds & _EDGE != 0) | (codes == ord("!"))
+    inner &= codes != ord("+")
+    inner[starts] = False
     inner[ends - 1] = False
-    told = words.count(inner | np.isin(codes, [ord("@"), ord("|")])) > 0
+    told = words.count(inner | (kinds & _TELLS != 0)) > 0
     if heavy:
-        vowels, others = words.count(np.isin(codes, _VOWELS)), words.count(np.isin(codes, _CONSONANTS))
+        vowels, others = words.count(kinds & _VOWEL != 0), words.count(kinds & _CONSONANT != 0)
         round_ = (codes[ends - 1] == ord("0")) & (codes[np.maximum(ends - 2, 0)] == ord("0"))
         told |= (vowels > 0) & (others > 0) & (vowels + others == ends - starts) & ~round_
-    plain = words.count(words.letter) == 0
-    return words.spread(plain & (counted | ((ends - starts >= _NUMBER) & ~told)))
+    return np.asarray(counted | ((ends - starts >= _NUMBER) & ~told))
 
 
 def _exclaimed(codes: Codes, word: Flags) -> Flags:
@@ -153,12 +178,11 @@ def _exclaimed(codes: Codes, word: Flags) -> Flags:
     padded = np.concatenate(([32, 32], codes, [32]))
     here, after, before, front = padded[2:-1] == ord("!"), padded[3:], padded[1:-2], padded[:-3]
     alone = (before <= ord(" ")) & (after <= ord(" "))
-    inside = np.append(word[1:], False)
-    a = np.isin(before, [ord(char) for char in "aA4@"]) & (front <= ord(" ")) & ~inside
-    return np.asarray(here & (alone | a))
+    a = (before | 0x20 == ord("a")) | (before == ord("4")) | (before == ord("@"))
+    return np.asarray(here & (alone | (a & (front <= ord(" ")) & ~_ahead(word))))
 
 
-def _ells(text: str, result: Codes, ones: Flags) -> Flags:
+def _ells(text: str, result: Codes, ones: Numbers) -> Flags:
     """Which ones are an l: none or all where the text has hardly another i or l, else by the letters beside them.
 
     A word of one behind an a is a machine.
@@ -166,29 +190,48 @@ def _ells(text: str, result: Codes, ones: Flags) -> Flags:
     i_stands = text.count("i") + text.count("!")
     l_stands = text.count("l") + text.count("|")
     if l_stands > 0 and 4 * (i_stands - (l_stands > 1)) <= l_stands:
-        return np.asarray(np.append(ones[1:], False) | np.append(False, ones[:-1]))
+        close = np.diff(ones) == 1
+        return np.asarray(np.append(False, close) | np.append(close, False))
     if i_stands > _NUMBER + 8 * l_stands:
         return np.ones(len(ones), np.bool_)
-    lower = result | 0x20
-    kinds = np.where((lower >= ord("a")) & (lower <= ord("z")), lower & 0x1F, 0)
-    before, after = np.append(0, kinds[:-1]), np.append(kinds[1:], 0)
-    machine = (before == 1) & (after == 0) & (np.append([0, 0], kinds[:-2]) == 0)
-    return np.asarray(_IS_L[before, after] & ~machine)
+    beside = np.concatenate(([32, 32], result, [32]))
+    far, before, after = (_letter_number(beside[ones + step]) for step in (0, 1, 3))
+    return np.asarray(_IS_L[before, after] & ~((before == 1) & (after == 0) & (far == 0)))
+
+
+def _letter_number(codes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """1 for an a, in any case, to 26 for a z, and 0 for anything else."""
+    lower = codes | 0x20
+    return np.where((lower >= ord("a")) & (lower <= ord("z")), lower & 0x1F, 0)
+
+
+def _behind(flags: Flags, *, first: bool = False) -> Flags:
+    """For each place whether the flag of the one before it is set."""
+    moved = np.empty_like(flags)
+    moved[:1], moved[1:] = first, flags[:-1]
+    return moved
+
+
+def _ahead(flags: Flags) -> Flags:
+    """For each place whether the flag of the one after it is set."""
+    moved = np.empty_like(flags)
+    moved[-1:], moved[:-1] = False, flags[1:]
+    return moved
 
 
 def _capitals(codes: Codes, word: Flags) -> Flags:
     """Which letters would be capitals: between or behind capitals, and where a sentence begins."""
     upper = (codes >= ord("A")) & (codes <= ord("Z"))
     lower = (codes >= ord("a")) & (codes <= ord("z"))
-    there = np.where(upper | lower | ~word, np.arange(len(codes)), -1)
-    last = np.maximum.accumulate(there)
-    following = np.where(there < 0, len(codes), there)
-    following = np.minimum.accumulate(following[::-1])[::-1]
+    every, length = np.arange(len(codes)), len(codes)
+    known = upper | lower | ~word
+    last = np.maximum.accumulate(np.where(known, every, -1))
+    following = np.minimum.accumulate(np.where(known, every, length)[::-1])[::-1]
+    there, next_ = following < length, np.minimum(following, length - 1)
     behind = (last >= 0) & upper[np.maximum(last, 0)]
-    ahead = upper[np.minimum(following, len(codes) - 1)] & (following < len(codes))
-    small = lower[np.minimum(following, len(codes) - 1)] & (following < len(codes))
-    solid = np.where(codes <= ord(" "), -1, np.arange(len(codes)))
+    ahead, small = upper[next_] & there, lower[next_] & there
+    solid = np.where(codes <= ord(" "), -1, every)
     previous = np.append(-1, np.maximum.accumulate(solid)[:-1])
-    opens = np.append(True, ~word[:-1])
+    opens = ~_behind(word)
     begins = opens & ((previous < 0) | _SENTENCE[np.minimum(codes[np.maximum(previous, 0)], 0x2FFF)])
     return np.asarray(begins | (behind & ~small) | (ahead & ~lower[np.maximum(last, 0)] & ~small))
