@@ -27,6 +27,13 @@ def _rot13(text: str) -> str:
 
 
 _LEET = str.maketrans("aeiost", "431057")
+_HEAVY_LEET = str.maketrans("abegilostABEGILOST", "483911057483911057")
+
+
+def _in_pieces(text: str) -> str:
+    return " ".join(f"{word[: len(word) // 2]}-{word[len(word) // 2 :]}" if word[3:] else word for word in text.split())
+
+
 DISGUISES: dict[str, Callable[[str], str]] = {
     "base64": lambda t: base64.b64encode(t.encode()).decode(),
     "hex": lambda t: t.encode().hex(),
@@ -37,6 +44,8 @@ DISGUISES: dict[str, Callable[[str], str]] = {
     "homoglyphs": lambda t: t.translate(_ALIKE),
     "zero-width": "\u200b".join,
     "leetspeak": lambda t: t.translate(_LEET),
+    "heavy leetspeak": lambda t: t.translate(_HEAVY_LEET),
+    "words in pieces": _in_pieces,
     "full-width": lambda t: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in t),
     "Unicode tags": lambda t: "".join(chr(0xE0000 + ord(c)) if " " <= c <= "~" else c for c in t),
     "URL-quoted": urllib.parse.quote,
