@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 from screening.matching.syntax import end_of, flattened, split
 
@@ -10,6 +11,7 @@ _ALIKE = ("\u017f", "k")
 """Letters that are an s and a k when case is nothing."""
 
 
+@cache
 def apart(pattern: str) -> tuple[str | None, str | None]:
     """The pattern of RE2 in two: what may match ASCII, and what never does; None where there is nothing of it."""
     flags = "(?i)" if pattern.startswith("(?i)") else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import islice
 
 import numpy as np
@@ -33,14 +34,14 @@ def _cut(stem: str) -> Iterator[str]:
         yield f"{stem[:place]}{_ONE}{_BREAK}{rest}"
 
 
+@cache
 def _split(marks: str) -> Pattern:
+    """Finds words with these marks between letters; most of the marks are never met so often that it is made."""
     return Pattern(rf"\pL+(?:{marks}{_BREAK}\pL+)+")
 
 
 _CUT_STEM = Pattern(r"(?i)\b(?:" + "|".join(cut for stem in _STEMS for cut in _cut(stem)) + ")")
 _RAW = {mark: mark.encode() for mark in _MARKS}
-_SPLIT = {mark: _split(rf"[{mark}]") for mark in _MARKS}
-_SPLIT_BY_ANY = _split(_ONE)
 _BROKEN = Pattern(r"\pL+(?:-\r?\n[ \t]*\pL+)+")
 _MARK = Pattern(_ONE + _BREAK)
 
@@ -54,7 +55,7 @@ def mended(view: View) -> Iterator[View]:
     if len(raw) > WHOLE:
         return
     if sum(1 for _ in islice(_CUT_STEM.spans(raw), _TELLING)) == _TELLING:
-        yield _without(view, list(_SPLIT_BY_ANY.spans(raw)))
+        yield _without(view, list(_split(_ONE).spans(raw)))
         return
     least = _FEW if len(raw) > _SHORT else _FEW - 1
     broken = list(_BROKEN.spans(raw)) if raw.count(b"-\n") + raw.count(b"-\r") >= least - 1 else []
@@ -63,14 +64,14 @@ def mended(view: View) -> Iterator[View]:
     words = raw.count(b" ") + raw.count(b"\n") + 1
     is_code = _CODE * (len(raw) - len(raw.translate(None, _SYMBOLS))) > words
     for mark in _frequent(raw, max(least, words // _SHARE), _HYPHENS if is_code else _MARKS):
-        if (spans := list(_SPLIT[mark].spans(raw))) != broken:
+        if (spans := list(_split(f"[{mark}]").spans(raw))) != broken:
             yield _without(view, spans)
 
 
 def _frequent(raw: bytes, least: int, marks: str) -> Iterator[str]:
     """Those of the marks that so many words have in their midst."""
     for mark in marks:
-        if raw.count(_RAW[mark]) >= least and sum(1 for _ in islice(_SPLIT[mark].spans(raw), least)) == least:
+        if raw.count(_RAW[mark]) >= least and sum(1 for _ in islice(_split(f"[{mark}]").spans(raw), least)) == least:
             yield mark
 
 
