@@ -55,7 +55,7 @@ class Report:
     recoveries: list[tuple[float, str]] = field(default_factory=list)
     drained_in: float = 0.0
     took: float = 0.0
-    refused: Counter[int] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
     rebuilt_the_same: bool = True
     stuck: list[str] = field(default_factory=list)
 

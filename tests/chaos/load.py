@@ -38,7 +38,7 @@ class Request:
 
 
 class Client:
-    """One owner. `refused` counts other answers by status (0: none came); `wrong` are answers that must not be.
+    """One owner. `refused` counts other answers by status and code; `wrong` are answers that must not be.
 
     `forged` are requests under whose key another body was accepted as well: wrong, unless the log lost the first.
     """
@@ -47,7 +47,7 @@ class Client:
         self.owner = owner
         self.live = live
         self.requests: list[Request] = []
-        self.refused: dict[int, int] = {}
+        self.refused: dict[str, int] = {}
         self.wrong: list[str] = []
         self.forged: list[Request] = []
         self.others: list[Client] = []
@@ -96,7 +96,7 @@ class Client:
                 request.durability = request.durability or str(body["durability"])
                 request.accepted_at = time.monotonic()
                 return
-            self._count(status)
+            self._count(status, body)
             if status and status < httpx.codes.INTERNAL_SERVER_ERROR and status != httpx.codes.TOO_MANY_REQUESTS:
                 self.wrong.append(f"{status} for a good request")
                 return
@@ -128,7 +128,7 @@ class Client:
             status, body = await send()
             if status and status < httpx.codes.INTERNAL_SERVER_ERROR and status != httpx.codes.TOO_MANY_REQUESTS:
                 return status, body
-            self._count(status)
+            self._count(status, body)
             await asyncio.sleep(_AGAIN_AFTER)
 
     async def _post(self, path: str, body: dict[str, str], key: str) -> tuple[int, dict[str, JsonValue]]:
@@ -146,5 +146,6 @@ class Client:
             return 0, {}
         return answer.status_code, answer.json() if answer.content else {}
 
-    def _count(self, status: int) -> None:
-        self.refused[status] = self.refused.get(status, 0) + 1
+    def _count(self, status: int, body: dict[str, JsonValue]) -> None:
+        answer = f"{status} {body.get('code', '')}".rstrip() if status else "none"
+        self.refused[answer] = self.refused.get(answer, 0) + 1

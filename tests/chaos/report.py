@@ -17,7 +17,7 @@ _TABLE = (
 def lines(report: Report) -> list[str]:
     """The figures, then every problem with its first examples."""
     plan, verdict, faults = report.plan, report.verdict, report.faults
-    answers = ", ".join(f"{status or 'none'}: {count}" for status, count in sorted(report.refused.items()))
+    answers = ", ".join(f"{answer}: {count}" for answer, count in sorted(report.refused.items()))
     kinds = ", ".join(f"{name} {count}" for name, count in sorted(faults.items()))
     told = [
         f"seed {plan.seed}, sweep {_on(plan.sweep)}, {report.took:.0f} s",
