@@ -120,8 +120,9 @@ class RefinementSocket(CompatSocket):
         return self._perhaps_end()
 
     def _note(self, frame: Frame, data: Data) -> Iterator[Fields]:
+        """A task's states come in order, and a proposal's; those of the two in any."""
         if frame.is_state:
-            self._over = self._has_proposal = False
+            self._over = False
             self._awaits_proposal = frame.event in _WELL and data.get("kind") == "refinement"
             self._failure = _error(frame.event, data) if frame.is_final and frame.event not in _WELL else None
         elif frame.event in SETTLED:
