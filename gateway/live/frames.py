@@ -51,10 +51,11 @@ class Frame:
     that a receiver's own members can be put in front without encoding the rest again.
     """
 
-    __slots__ = ("_made", "_streamed", "cursor", "event", "ids", "is_final", "is_state", "keys", "size", "tail")
+    __slots__ = ("_made", "_streamed", "cursor", "event", "ids", "is_final", "is_state", "keys", "size", "tail", "was")
 
-    def __init__(self, envelope: Envelope, cursor: Cursor, tail: bytes) -> None:
+    def __init__(self, envelope: Envelope, cursor: Cursor, tail: bytes, was: tuple[Cursor, ...] = ()) -> None:
         self.cursor = cursor
+        self.was = was
         self.event = envelope.event
         self.ids = envelope.ids
         self.keys = keys_of(envelope.event, envelope.tenant, envelope.owner, envelope.ids)
@@ -104,8 +105,9 @@ def read_envelope(body: bytes) -> Envelope | None:
         return None
 
 
-def make_frame(envelope: Envelope, cursor: Cursor, stored_at: datetime) -> Frame:
-    """Encode an event once for all its receivers. `stored_at` stands in for an event without a time.
+def make_frame(envelope: Envelope, cursor: Cursor, stored_at: datetime, was: tuple[Cursor, ...] = ()) -> Frame:
+    """Encode an event once for all its receivers. `stored_at` stands in for an event without a time; `was` are its
+    places in logs that are lost.
 
     Raises TypeError for data that is nested deeper than 250 levels: no consumer of ours reads that either.
     """
@@ -120,7 +122,7 @@ def make_frame(envelope: Envelope, cursor: Cursor, stored_at: datetime) -> Frame
         "subject": attributes.get("subject"),
         "data": data,
     }
-    return Frame(envelope, cursor, orjson.dumps(shown)[1:])
+    return Frame(envelope, cursor, orjson.dumps(shown)[1:], was)
 
 
 def text_message(payload: bytes) -> bytes:

@@ -2,6 +2,7 @@
 
 Each event is decoded once, and encoded once however many receive it. An event that is published twice is shown
 once: the latest ids are remembered (read from the database when the hub starts, and from the stream what it has not).
+One that was shown, lost with the log before it was kept, and published again is shown to those who had not seen it.
 """
 
 import asyncio
@@ -55,7 +56,8 @@ class Hub:
         self._lag = lag
         self._metrics = metrics
         self._rooms: dict[str, set[Subscription]] = {}
-        self._shown: OrderedDict[Identity, None] = OrderedDict()
+        self._shown: OrderedDict[Identity, Cursor] = OrderedDict()
+        self._lost: OrderedDict[Identity, tuple[Cursor, ...]] = OrderedDict()
         self._restart = asyncio.Event()
         self._opened = asyncio.Event()
         self.endings = Endings()
@@ -166,12 +168,14 @@ class Hub:
         What the keeper has not folded yet, or the database cannot say, is left to be read from the stream.
         """
         latest: list[Identified] = []
+        first = Cursor(self.position.epoch, 0)
         try:
             latest = await self._latest_ids(self.position, _REMEMBERED_FROM_BEFORE)
+            self._lose(first, await self._latest_ids(first, 1))
         except StoreUnavailableError:
             log.warning("hub_starts_without_latest_ids")
         for found in latest:
-            self._is_new(found.identity)
+            self._remember(found.identity, found.place)
         folded = latest[-1].place if latest else Cursor("", 0)
         known = folded.seq if folded.epoch == self.position.epoch else 0
         return max(known, self.position.seq - _REMEMBERED)
@@ -198,10 +202,11 @@ class Hub:
             self._skip(item)
             return
         envelope = read_envelope(item.body)
-        is_new = envelope is not None and self._is_new(envelope.identity)
+        place = Cursor(self.position.epoch, item.seq)
+        is_new = envelope is not None and self._is_new(envelope.identity, place)
         if item.seq <= self.position.seq:
             return  # from before the hub's place: read to be remembered
-        self.position = Cursor(self.position.epoch, item.seq)
+        self.position = place
         self._shown_last = item.mark
         self._lag.seen(item.seq)
         if envelope is not None and is_new:
@@ -217,17 +222,32 @@ class Hub:
         self.on_hole(Cursor(at.epoch, max(hole.first_seq, at.seq + 1)), Cursor(at.epoch, hole.last_seq))
         self._restart.set()
 
-    def _is_new(self, identity: Identity) -> bool:
+    def was(self, identity: Identity) -> tuple[Cursor, ...]:
+        """The places of an event in logs that are lost."""
+        return self._lost.get(identity, ())
+
+    def _lose(self, first: Cursor, kept: list[Identified]) -> None:
+        """What was shown and is lost unkept may be published again, and is new: no history has it for who comes now."""
+        end = kept[0].place if kept else Cursor("", 0)
+        for identity in [one for one, place in self._shown.items() if end < place < first]:
+            self._lost[identity] = (*self.was(identity), self._shown.pop(identity))
+        while len(self._lost) > _REMEMBERED:
+            self._lost.popitem(last=False)
+
+    def _is_new(self, identity: Identity, place: Cursor) -> bool:
         if identity in self._shown:
             return False
-        self._shown[identity] = None
+        self._remember(identity, place)
+        return True
+
+    def _remember(self, identity: Identity, place: Cursor) -> None:
+        self._shown[identity] = place
         if len(self._shown) > _REMEMBERED:
             self._shown.popitem(last=False)
-        return True
 
     def _show(self, envelope: Envelope, item: Delivery) -> None:
         try:
-            frame = make_frame(envelope, self.position, item.time)
+            frame = make_frame(envelope, self.position, item.time, self.was(envelope.identity))
         except TypeError:
             log.warning("event_not_shown", seq=item.seq)
             self.recent.passed(self.position)

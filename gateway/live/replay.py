@@ -123,7 +123,7 @@ class Replayer:
         breaks = self._hub.breaks
         start = self._hub.position if after is None else after
         lost = after is not None and await self._is_lost(after)
-        subscription.sent = start
+        subscription.begin(start)
         shown = {"from": _shown(start), "recovered": after is not None and not lost}
         subscription.say("subscribed", shown, cursor=start)
         if lost:
@@ -142,7 +142,7 @@ class Replayer:
     async def _catch_up(self, subscription: Subscription, breaks: int, *, whole: bool = False) -> None:
         """Go on from `sent` until live; `breaks` is when a gap was last looked for.
 
-        `whole`: all that is kept was asked for, over every epoch and hole.
+        `whole`: all that is kept was asked for, over every epoch and hole up to what is in memory.
         """
         while subscription.state == "behind":
             await subscription.room_to_write()
@@ -151,6 +151,7 @@ class Replayer:
                 if not whole and await self._is_lost(subscription.sent):
                     await self._snapshot(subscription)
             elif self._hub.recent.holds(subscription.sent):
+                whole = False  # from here on it has seen what is not kept yet, and may be lost
                 await self._write_recent(subscription)
             elif self._is_ahead(subscription.sent):
                 await asyncio.sleep(_RETRY / 10)
@@ -189,7 +190,7 @@ class Replayer:
             page = await entries(self._engine, whose(room), subscription.sent, until, _PAGE)
         async with self._writing:
             frames = (
-                make_frame(envelope, Cursor(entry.epoch, entry.seq), entry.time)
+                make_frame(envelope, Cursor(entry.epoch, entry.seq), entry.time, self._hub.was(envelope.identity))
                 for entry in page
                 if is_shown(entry) and (envelope := read_envelope(entry.body)) is not None
             )
@@ -248,7 +249,7 @@ class Replayer:
         subscription.say("gap", {"from": _shown(subscription.sent), "to": _shown(snapshot.place)})
         told = {"cursor": str(snapshot.place), "data": snapshot.data}
         subscription.say("snapshot", told, cursor=snapshot.place)
-        subscription.sent = snapshot.place
+        subscription.begin(snapshot.place)
         subscription.task_ended = snapshot.ended
 
 

@@ -18,6 +18,7 @@ LARGE = 128 * 1024
 """Bytes of an event that is not written to all its live readers in one go: others would wait for that."""
 
 _MAX_HEARD = 256
+_MAX_SEEN = 8
 
 
 class Encoding(Protocol):
@@ -41,13 +42,15 @@ class Subscription:
 
     __slots__ = (
         *("_encoding", "_end_said", "_heard", "_lag", "_outlet", "deltas", "on_behind", "room"),
-        *("sent", "state", "task_ended"),
+        *("_seen", "_since", "sent", "state", "task_ended"),
     )
 
     def __init__(self, room: Room, outlet: Outlet, encoding: Encoding, *, deltas: bool = True) -> None:
         self.room = room
         self.state: Literal["behind", "live", "over"] = "behind"
         self.sent = Cursor("", 0)
+        self._since = Cursor("", 0)
+        self._seen: tuple[tuple[Cursor, Cursor], ...] = ()
         self.deltas = deltas and room.has_deltas
         self.task_ended = False
         self.on_behind: Callable[[Subscription], None] = lambda _: None
@@ -78,7 +81,7 @@ class Subscription:
     def write(self, frame: Frame) -> None:
         """Send a frame; it follows `sent`."""
         self.sent = frame.cursor
-        data = self._encoding.event(frame)
+        data = self._encoded(frame)
         if data:
             self._outlet.put(data, frame.cursor)
         if frame.is_state:
@@ -86,7 +89,7 @@ class Subscription:
 
     def write_all(self, frames: Sequence[Frame]) -> None:
         """Send frames that follow `sent`, as one piece: what a reader missed costs a system call and not one each."""
-        encoded = [data for frame in frames if (data := self._encoding.event(frame))]
+        encoded = [data for frame in frames if (data := self._encoded(frame))]
         self.sent = frames[-1].cursor
         if encoded:
             self._outlet.put(b"".join(encoded), self.sent)
@@ -95,6 +98,13 @@ class Subscription:
         for frame in frames:
             if frame.is_state:
                 self._note_state(frame)
+
+    def _encoded(self, frame: Frame) -> bytes | None:
+        """Nothing for what it saw before a gap."""
+        seen = (
+            was for was in frame.was for since, until in self._seen if since < was <= until and was.epoch == until.epoch
+        )
+        return None if any(seen) else self._encoding.event(frame)
 
     def _note_state(self, frame: Frame) -> None:
         if self.room.kind != "task":
@@ -148,6 +158,11 @@ class Subscription:
             self.hear(execution, saying)
         if self.task_ended:
             self._say_end()
+
+    def begin(self, place: Cursor) -> None:
+        """What follows this place comes next: the first, or one behind a gap that it was told of."""
+        self._seen = (*self._seen, (self._since, self.sent))[-_MAX_SEEN:]
+        self._since = self.sent = place
 
     def skipped(self, place: Cursor) -> None:
         """Nothing of this room lies between `sent` and here."""

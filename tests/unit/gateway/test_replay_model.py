@@ -51,6 +51,8 @@ class World:
     rows: list[tuple[Cursor, str]] = field(default_factory=list)
     gaps: list[tuple[str, int, int]] = field(default_factory=list)
     made: int = 0
+    lost: set[str] = field(default_factory=set)
+    to_repeat: list[str] = field(default_factory=list)
     folded: int = 0
     read: int = 1
 
@@ -89,10 +91,12 @@ class World:
         return snapshot
 
     async def publish(self) -> None:
-        """A new event, or one that the stream holds already once more."""
+        """A new event, one that the stream holds already once more, or one that was lost before it was kept."""
         repeated = self.stream and self.rng.random() < 0.15
         self.made += not repeated
         name = self.rng.choice(list(self.stream.values())) if repeated else f"{self.rng.choice(OWNERS)}-{self.made}"
+        if self.to_repeat and self.rng.random() < 0.5:
+            name = self.to_repeat.pop(0)
         self.last_seq += 1
         self.stream[self.last_seq] = name
 
@@ -143,7 +147,11 @@ class World:
             del self.stream[self.rng.choice(free)]
 
     async def wipe(self) -> None:
-        """The stream is lost; the keeper begins an epoch, the hub reads it."""
+        """The stream is lost; the keeper begins an epoch, the hub reads it; what was lost is published again."""
+        known = {name for _, name in self.rows}
+        unread = [name for name in dict.fromkeys((*self.to_repeat, *self.stream.values())) if name not in known]
+        self.to_repeat = unread
+        self.lost |= set(unread)
         self.epoch = chr(ord(self.epoch) + 1)
         self.stream.clear()
         self.last_seq = self.folded = 0
@@ -244,15 +252,18 @@ def check(reader: Reader, world: World) -> None:
             parts.append((place, []))
         elif "!" not in what:
             parts[-1][1].append((place, name))
+    before: set[str] = set()
     for number, (start, shown) in enumerate(parts):
         is_last = number == len(parts) - 1
         end = world.hub.position if is_last else (shown[-1][0] if shown else start)
-        wanted = [(place, name) for place, name in kept if start < place <= end]
-        found = [one for one in shown if is_last or one in wanted]  # what was lost may have been seen
-        assert found == wanted, (number, start, end)
+        there = [(place, name) for place, name in kept if start < place <= end]
+        found = [one for one in shown if is_last or one in there]  # what was lost may have been seen
+        assert found == [one for one in there if one in found or one[1] not in before], (number, start, end)
         assert [place for place, _ in shown] == sorted({place for place, _ in shown})
-    names = [name for _, shown in parts for _, name in shown]
-    assert len(names) == len(set(names))
+        names = {name for _, name in shown}
+        assert len(names) == len(shown)
+        assert names & before <= world.lost  # only what was lost comes again, and behind a gap
+        before |= names
 
 
 @asynccontextmanager
