@@ -92,6 +92,8 @@ class Door:
             return Receipt(event, None, None, replayed=False)
         if isinstance(event.data, RunFinished):
             await self._previews.end(event, event.data.execution_id)
+        if (first := await self._kept(arrival)) is not None:
+            return _receipt(event, first.outcome, first.at, replayed=True)
         if isinstance(event.data, TaskSubmitted):
             self._acceptor.refuse_if_overloaded()
         accepted, first = await self._compared(await self._accept(event, arrival), arrival)
@@ -118,12 +120,22 @@ class Door:
         if accepted.outcome is None or (accepted.outcome != DUPLICATE and accepted.first_seq is None):
             return accepted, None
         try:
-            known = await settled(self._engine, SOURCE, str(arrival.event_id))
+            return accepted, await self._committed(arrival)
         except StoreUnavailableError:
             return replace(accepted, outcome=None), None
+
+    async def _kept(self, arrival: Arrival) -> Settled | None:
+        """The same event as it was committed before: NATS knows its repeats for two minutes only."""
+        try:
+            return await self._committed(arrival) if self._commits.store_answers else None
+        except StoreUnavailableError:
+            return None
+
+    async def _committed(self, arrival: Arrival) -> Settled | None:
+        known = await settled(self._engine, SOURCE, str(arrival.event_id))
         if known is not None:
             _must_say_the_same(known.body, arrival)
-        return accepted, known
+        return known
 
     async def _is_repeat(self, arrival: Arrival, accepted: Accepted) -> bool:
         """Whether the log had this event before; then it must say the same."""

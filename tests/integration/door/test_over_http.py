@@ -11,6 +11,7 @@ import pytest
 from cloudevents.core.bindings.http import HTTPMessage, to_binary_event, to_structured_event
 from cloudevents.core.v1.event import CloudEvent
 
+from gateway.bus import Bus
 from tests.support.doorstep import CONTROL, SUBMITTED, Doorstep, Json, event
 from tests.support.running_gateway import token
 
@@ -57,6 +58,19 @@ async def test_both_modes_say_the_same(doorstep: Doorstep) -> None:
         second = await send(http, to_binary_event(of_the_sdk("twice")))
     assert (second.status_code, second.json()) == (202, first.json())
     assert second.headers["idempotency-replayed"] == "true"
+
+
+async def test_what_is_committed_is_not_published_again_however_late_it_is_repeated(
+    doorstep: Doorstep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with doorstep.http() as http:
+        first = await send(http, to_structured_event(of_the_sdk("late")))
+        monkeypatch.setattr(Bus, "publish", None)  # NATS would know the repeat for two minutes only
+        second = await send(http, to_structured_event(of_the_sdk("late")))
+        other = CloudEvent(of_the_sdk("late").get_attributes(), {"spec": {"prompt": "Summarise: it snowed."}})
+        third = await send(http, to_structured_event(other))
+    assert (second.status_code, second.json(), second.headers["idempotency-replayed"]) == (202, first.json(), "true")
+    assert (third.status_code, third.json()["code"]) == (409, "idempotency_conflict")
 
 
 async def test_curl_publishes(doorstep: Doorstep) -> None:

@@ -137,7 +137,7 @@ class Assigned:
 async def test_at_the_door_deltas_are_redacted_and_end_with_the_run(agent: Agent) -> None:
     acceptor = AsyncMock()
     rules = Rules([FactRule(payload, Assigned(agent)) for payload in (RunDelta, RunFinished)])
-    rest = {"bus": Mock(), "commits": Mock(), "engine": Mock(), "recents": Mock()}
+    rest = {"bus": Mock(), "commits": Mock(store_answers=False), "engine": Mock(), "recents": Mock()}
     door = Door(rules=rules, acceptor=acceptor, previews=agent.previews, **rest)
 
     async def sends(data: EventData) -> None:
