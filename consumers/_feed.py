@@ -8,11 +8,11 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from consumers._origins import Origin, Origins
 from consumers._pause import Pause
 from consumers._runtime import Flow, FlowHandler, Slots, Worker
 from consumers._suspects import SUSPECT_FROM, Suspects, deliveries_of
 from consumers._time_slices import TimeSlices
+from producers.origins import Origin, Origins
 from producers.publisher import Publisher
 from producers.pull import Pull
 
@@ -47,7 +47,7 @@ class Feed:
         self._at_once = _FLOW_BATCH if isinstance(consumer, Flow) else _SLOTS_BATCH
         self._durable = consumer.durable
         self._pause = pause or Pause(client, consumer.durable)
-        self._origins = Origins(client, consumer.durable)
+        self._origins = Origins(client, consumer.durable.stream, consumer.durable.name)
         self._worker = Worker(client, consumer.durable, publisher, self._pause, self._still_ours)
         self._window = self._durable.slots or _FLOW_WINDOW
         self._held = 0
@@ -148,7 +148,7 @@ class Feed:
             del self._working[id(message)]
 
     async def _still_ours(self, message: Msg) -> bool:
-        """Whether it may be settled: not when the durable it came from was made anew since (see `_origins.py`)."""
+        """Whether it may be settled: not when the durable it came from was made anew since (producers/origins.py)."""
         return await self._origins.still(self._working[id(message)][2], patience=self._durable.ack_wait)
 
     async def _still(self, origins: Sequence[Origin]) -> set[Origin]:

@@ -5,6 +5,7 @@ the message only; it is stored in a stream, since as a plain message it would be
 """
 
 import asyncio
+from functools import partial
 
 import structlog
 from nats.aio.client import Client
@@ -20,6 +21,7 @@ from events.codec import decode
 from events.errors import GanglionError, InvalidEventError
 from events.ids import Name
 from events.streams import BUS, UNDERTAKER
+from producers.origins import Origin, Origins
 from producers.publisher import Publisher
 from producers.pull import Pull
 
@@ -48,33 +50,39 @@ class Undertaker:
     def __init__(self, client: Client, publisher: Publisher) -> None:
         self._client = client
         self._publisher = publisher
+        self._origins = Origins(client, UNDERTAKER.stream, UNDERTAKER.name)
 
     async def run(self) -> None:
         """Read advisories until cancelled."""
-        while True:
-            async with Pull(self._client, UNDERTAKER.stream, UNDERTAKER.name, window=_WINDOW) as pull:
-                while messages := await pull.take(_WINDOW):
-                    for message in messages:
-                        await self._settle(message)
-                    await pull.back(len(messages))
-            await asyncio.sleep(_AGAIN_AFTER)
-
-    async def _settle(self, message: Msg) -> None:
         try:
-            advisory = Advisory.model_validate_json(message.data)
-            await self._bury(advisory)
-            await message.ack()
+            while True:
+                async with Pull(self._client, UNDERTAKER.stream, UNDERTAKER.name, window=_WINDOW) as pull:
+                    await self._origins.begin(pull)
+                    while messages := await pull.take(_WINDOW):
+                        origin = self._origins.of(pull, messages)
+                        for message in messages:
+                            await self._take(message, origin)
+                        await pull.back(len(messages))
+                await asyncio.sleep(_AGAIN_AFTER)
+        finally:
+            self._origins.stop()
+
+    async def _take(self, message: Msg, origin: Origin) -> None:
+        """Bury what an advisory is about, and settle it; what is not settled comes back after ack_wait."""
+        settle = message.ack
+        try:
+            await self._bury(Advisory.model_validate_json(message.data))
         except ValidationError:
-            await message.term()
+            settle = message.term
         except (GanglionError, NatsError, TimeoutError, OSError) as error:
             log.warning("burial_failed", error=type(error).__name__)
-            await self._delay(message)
-
-    async def _delay(self, message: Msg) -> None:
+            settle = partial(message.nak, delay=_RETRY)
+        if not await self._origins.still(origin, patience=UNDERTAKER.ack_wait):
+            return
         try:
-            await message.nak(delay=_RETRY)
-        except NatsError as error:
-            log.debug("delay_failed", error=type(error).__name__)  # it comes back after ack_wait
+            await settle()
+        except (NatsError, OSError) as error:
+            log.debug("not_settled", error=type(error).__name__)
 
     async def _bury(self, advisory: Advisory) -> None:
         found = await self._find(advisory)

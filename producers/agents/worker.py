@@ -17,6 +17,7 @@ from producers.agents.line import Line, Lines
 from producers.agents.registering import Registration
 from producers.agents.run import BEAT, DRAINED, Handler, Run
 from producers.agents.work import Task
+from producers.origins import Origin, Origins
 from producers.pull import Pull
 from producers.sdk.errors import ProducerError
 
@@ -26,6 +27,8 @@ ACK, IN_PROGRESS = b"+ACK", b"+WPI"
 _ALIVE_EVERY = 8.0
 """Seconds; WORK gives an assignment again after 30 s of silence."""
 _AGAIN_AFTER = 1.0
+_PATIENCE = 2.0
+"""Seconds in which the server has to say whether the queue is still that of an assignment which is to be settled."""
 
 
 class Worker:
@@ -45,11 +48,12 @@ class Worker:
         self._slots = slots
         self._beat = beat
         self._runs: dict[UUID, Run] = {}
-        self._messages: dict[UUID, Msg] = {}
+        self._messages: dict[UUID, tuple[Msg, Origin]] = {}
         self._working: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Event()
         self._beats = 0
         self._pull: Pull | None = None
+        self._origins: Origins | None = None
         self._lines = Lines(gateway_url, nats_url, registration, self._on_stop)
 
     async def run(self, *, grace: float) -> None:
@@ -81,18 +85,21 @@ class Worker:
         while True:
             line = await self._lines.current()
             async with Pull(line.client, WORK.name, queue, window=self._slots - len(self._working)) as pull:
-                self._pull = pull
+                self._pull, self._origins = pull, Origins(line.client, WORK.name, queue)
                 cutting = asyncio.create_task(_lose_when_cut(line, pull))
                 try:
+                    await self._origins.begin(pull)
                     while messages := await pull.take():
+                        origin = self._origins.of(pull, messages)
                         for message in messages:
-                            await self._take(message)
+                            await self._take(message, origin)
                 finally:
+                    self._origins.stop()
                     cutting.cancel()
             if not line.cut.is_set():
                 await asyncio.sleep(_AGAIN_AFTER)  # the queue is being made, or the server is busy
 
-    async def _take(self, message: Msg) -> None:
+    async def _take(self, message: Msg, origin: Origin) -> None:
         """Begin an assignment; one that is in hand already has come again over a new line."""
         try:
             data = decode(message.data, message.headers).data
@@ -100,15 +107,15 @@ class Worker:
             log.warning("assignment_unreadable", detail=error.detail)
             data = None
         if not isinstance(data, WorkAssigned):
-            await self._lines.settle(message, ACK)
+            await self._settle(message, origin, ACK, patience=_PATIENCE)
             await self._give_back()
             return
         if data.run_id in self._runs:
-            self._messages[data.run_id] = message
+            self._messages[data.run_id] = message, origin
             await self._give_back()
             return
         run = self._runs[data.run_id] = Run(self._lines, Task.of(data), beat=self._beat)
-        self._messages[data.run_id] = message
+        self._messages[data.run_id] = message, origin
         task = asyncio.create_task(self._work(data.run_id, run))
         self._working.add(task)
         task.add_done_callback(self._working.discard)
@@ -121,8 +128,13 @@ class Worker:
                 await run.do(self._handler)
         finally:
             del self._runs[run_id]
-            await self._lines.settle(self._messages.pop(run_id), ACK)
+            await self._settle(*self._messages.pop(run_id), ACK, patience=_PATIENCE)
             await self._give_back()
+
+    async def _settle(self, message: Msg, origin: Origin, word: bytes, *, patience: float = 0.0) -> None:
+        """Say so to the queue, if it is the one that the assignment is of (producers/origins.py)."""
+        if self._origins is not None and await self._origins.still(origin, patience=patience):
+            await self._lines.settle(message, word)
 
     async def _give_back(self) -> None:
         if self._pull is not None:
@@ -138,8 +150,8 @@ class Worker:
         """Tell the queue that what is in hand is worked on."""
         while True:
             await asyncio.sleep(_ALIVE_EVERY)
-            for message in list(self._messages.values()):
-                await self._lines.settle(message, IN_PROGRESS)
+            for message, origin in list(self._messages.values()):
+                await self._settle(message, origin, IN_PROGRESS)
 
     async def _live(self) -> None:
         """Say that the agent lives, at once and then as often as it was told to."""

@@ -10,10 +10,10 @@ from nats.aio.msg import Msg
 from nats.errors import ConnectionClosedError
 
 from consumers._feed import Feed
-from consumers._origins import Origin, Origins
 from consumers._runtime import Flow
 from events import Event, EventData, TaskSubmitted
 from events.streams import Durable
+from producers.origins import Origin, Origins
 from producers.publisher import Publisher
 from producers.pull import Pull
 

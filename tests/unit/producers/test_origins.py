@@ -8,8 +8,8 @@ from typing import cast
 import pytest
 from nats.aio.client import Client
 
-from consumers._origins import Origin, Origins
 from events.streams import REFLEX
+from producers.origins import Origin, Origins
 from producers.pull import Pull
 
 
@@ -18,7 +18,7 @@ async def test_one_that_waited_in_vain_has_waited_for_all_of_its_pull(monkeypatc
         raise TimeoutError
 
     monkeypatch.setattr(Origins, "_ask", silent)
-    origins = Origins(cast("Client", SimpleNamespace(stats={"reconnects": 0})), REFLEX)
+    origins = Origins(cast("Client", SimpleNamespace(stats={"reconnects": 0})), REFLEX.stream, REFLEX.name)
     origin = Origin(cast("Pull", None), datetime.now(UTC))
     assert not await origins.still(origin)
     assert origin.made is not None  # who only looked does not give up for those who wait

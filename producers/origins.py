@@ -15,7 +15,6 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
-from events.streams import Durable
 from producers.pull import Pull
 
 log = structlog.get_logger()
@@ -41,9 +40,10 @@ class Origins:
     Where it may have told nobody (the pull was lost, the connection was another, all was silent), it is asked.
     """
 
-    def __init__(self, client: Client, durable: Durable) -> None:
+    def __init__(self, client: Client, stream: str, consumer: str) -> None:
         self._client = client
-        self._durable = durable
+        self._stream = stream
+        self._consumer = consumer
         self._now: Origin | None = None
         self._counted = 0
         self._learning: asyncio.Task[None] | None = None
@@ -87,7 +87,7 @@ class Origins:
             try:
                 return origin.made == await self._made_now()
             except Exception as error:  # noqa: BLE001  # uvloop raises a RuntimeError of its own; what is not known is left
-                log.debug("durable_unknown", consumer=self._durable.name, error=type(error).__name__)
+                log.debug("durable_unknown", consumer=self._consumer, error=type(error).__name__)
             if asyncio.get_running_loop().time() >= until:
                 if patience:
                     origin.made = None  # who came by the same pull need not wait as long once more
@@ -131,7 +131,7 @@ class Origins:
     async def _ask(self) -> datetime | None:
         js = self._client.jetstream(timeout=_ANSWER_WITHIN)
         try:
-            info = await js.consumer_info(self._durable.stream, self._durable.name)
+            info = await js.consumer_info(self._stream, self._consumer)
         except NotFoundError:
             return None
         made: datetime = info.created
