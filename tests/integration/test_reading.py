@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncGenerator
 from typing import TypeVar
+from uuid import uuid4
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import BigInteger, Select, String, bindparam, func, select
+from sqlalchemy import BigInteger, Select, String, bindparam, func, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
 from events.errors import StoreUnavailableError
 from storage.database import DatabaseSettings
 from storage.reading import Database, create_engine, fetch, one_moment
+from storage.tasks import find_task
 
 T = TypeVar("T")
 
@@ -63,3 +65,14 @@ async def test_a_server_that_is_not_there_is_an_absence() -> None:
     with pytest.raises(StoreUnavailableError):
         await fetch(nowhere, select(func.now()))
     await nowhere.dispose()
+
+
+async def test_no_plan_is_kept_from_when_the_tables_were_small(database_url: str) -> None:
+    engine = create_engine(DatabaseSettings(database_url=SecretStr(database_url), database_pool_size=1))
+    for _ in range(10):  # from the sixth on Postgres would go by one plan for all
+        await find_task(engine, uuid4())
+    plans = "SELECT sum(generic_plans)::int, sum(custom_plans)::int FROM pg_prepared_statements WHERE statement LIKE "
+    async with engine.connect() as connection:
+        counted = (await connection.execute(text(plans + "'SELECT task.%'"))).one()
+    await engine.dispose()
+    assert tuple(counted) == (0, 10)
