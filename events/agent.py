@@ -11,6 +11,8 @@ from events.ids import Name, checked_name
 Tier = Literal["elite", "advanced", "competent", "trainee", "degraded"]
 LoadLevel = Literal["idle", "optimal", "high", "critical", "overloaded"]
 Breaker = Literal["closed", "open", "half_open"]
+NOT_HEARD_OF = "not_heard_of"
+"""Why an agent is offline, or gone, that fell silent."""
 AgentStatus = Literal["active", "draining", "offline", "gone"]
 
 EVERYONE = "_"

@@ -25,7 +25,7 @@ from events.base import JsonObject
 from events.process import configure_logs
 from producers.agents.context import Context
 from producers.agents.errors import AgentError, NotMineError, SupersededError
-from producers.agents.registering import Offer, register
+from producers.agents.registering import Offer, fell_silent, register
 from producers.agents.run import BEAT, Handler
 from producers.agents.work import Result, Returned, Task
 from producers.agents.worker import Worker
@@ -115,9 +115,19 @@ class Agent:
         settings = AgentSettings()
         url, token, nats_url = self._place
         url, token = url or settings.url, token or settings.token.get_secret_value()
+        while True:
+            try:
+                return await self._work(self._handler, url, token, nats_url or settings.nats_url)
+            except SupersededError:
+                if not await fell_silent(url, token, self._offer.name):
+                    raise
+                log.warning("agent_was_gone", agent=self._offer.name)
+
+    async def _work(self, handler: Handler, url: str, token: Token, nats_url: str | None) -> None:
+        """As one registration, until drained. Raises SupersededError."""
         registration = await register(url, token, self._offer)
-        where = nats_url or settings.nats_url or registration.connection.url
-        self._worker = Worker(self._handler, registration, url, where, slots=self._slots, beat=self._beat)
+        where = nats_url or registration.connection.url
+        self._worker = Worker(handler, registration, url, where, slots=self._slots, beat=self._beat)
         log.info("agent_registered", agent=registration.agent_id, tenant=registration.tenant, slots=self._slots)
         if self._told_to_drain:
             self._worker.drain()

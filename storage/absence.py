@@ -16,6 +16,11 @@ WHERE status = 'draining' AND NOT EXISTS (
   SELECT FROM task t WHERE t.finished_at IS NULL AND t.status IN ('assigned', 'running') AND t.course->'held' IS NULL
   AND t.agent_id = a.agent_id AND t.tenant = a.tenant)
 LIMIT 256"""
+# From when it went offline it has as long to be heard of again, however long nobody could hear of anyone.
+_LOST = """
+SELECT tenant, agent_id, owner, version, heartbeat_at FROM agent
+WHERE status = 'offline' AND outside AND heartbeat_at < now() - make_interval(secs => $1)
+  AND updated_at < now() - make_interval(secs => $2) LIMIT 256"""
 # In the order of storage.janitor.Due. Who does not begin for as long as others may be silent counts as silent. What is
 # held back from ending is in nobody's hands.
 ABANDONED = """
@@ -44,6 +49,12 @@ async def silent_agents(connection: "asyncpg.Connection[asyncpg.Record]", after:
     """Agents that were not heard of for so many seconds. Raises StoreUnavailableError."""
     with store_faults():
         return [Absent(**row) for row in await connection.fetch(_SILENT, after)]
+
+
+async def lost_agents(connection: "asyncpg.Connection[asyncpg.Record]", after: float, offline: float) -> list[Absent]:
+    """Outside agents not heard of for `after` seconds and offline for so many of them. Raises StoreUnavailableError."""
+    with store_faults():
+        return [Absent(**row) for row in await connection.fetch(_LOST, after, offline)]
 
 
 async def drained_agents(connection: "asyncpg.Connection[asyncpg.Record]") -> list[Absent]:

@@ -161,6 +161,10 @@ class JanitorStore:
         """Agents that were not heard of for so many seconds."""
         return await absence.silent_agents(self._connection, after)
 
+    async def lost_agents(self, after: float, offline: float) -> list[absence.Absent]:
+        """Outside agents not heard of for `after` seconds, of which they were offline for so many."""
+        return await absence.lost_agents(self._connection, after, offline)
+
     async def drained_agents(self) -> list[absence.Absent]:
         """Agents that are leaving and have nothing left in hand."""
         return await absence.drained_agents(self._connection)

@@ -16,6 +16,7 @@ from consumers.keeper.world import Aggregate, Effect, Key, RefusedError, World
 from events.agent import (
     AGENT_STATES,
     EVERYONE,
+    NOT_HEARD_OF,
     AgentChanged,
     AgentDeregistered,
     AgentEntered,
@@ -75,7 +76,7 @@ def _lead_to(_: EventData, __: AgentState, ___: str) -> AgentEntered | None:
 @_lead_to.register
 def _heard(beat: AgentHeartbeat, agent: AgentState, source: str) -> AgentEntered | None:
     if beat.status == "offline":
-        reason = "not_heard_of" if source == JANITOR else "said_so"
+        reason = NOT_HEARD_OF if source == JANITOR else "said_so"
         return None if agent.status == "offline" else _enter(agent, "offline", since=agent, reason=reason)
     if agent.status != "offline":
         return None
@@ -83,7 +84,9 @@ def _heard(beat: AgentHeartbeat, agent: AgentState, source: str) -> AgentEntered
 
 
 @_lead_to.register
-def _leaves(command: AgentDeregistered, agent: AgentState, _: str) -> AgentEntered | None:
+def _leaves(command: AgentDeregistered, agent: AgentState, source: str) -> AgentEntered | None:
+    if source == JANITOR and command.reason == NOT_HEARD_OF and agent.status != "offline":
+        return None  # it was heard of just before
     if not command.drain:
         return _enter(agent, "gone", since=agent, reason=command.reason or "deregistered")
     return None if agent.draining else _enter(agent, "draining", since=agent, reason=command.reason or "draining")

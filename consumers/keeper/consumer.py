@@ -13,7 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from consumers._runtime import Resources, Service
 from consumers._time_slices import TimeSlices
 from consumers.keeper.epoch import settle_epoch
-from consumers.keeper.janitor import SILENT_AFTER, Janitor
+from consumers.keeper.janitor import GONE_AFTER, SILENT_AFTER, Janitor
 from consumers.keeper.lease import Lease
 from consumers.keeper.metrics import LEADING
 from consumers.keeper.term import LogShortenedError, ReconnectedError, Term
@@ -49,13 +49,15 @@ class NotDurableError(Exception):
 class KeeperSettings(BaseSettings):
     """`GANGLION_SWEEP=off` leaves the sweep out, for campaigns that must not be saved by it.
 
-    `GANGLION_SILENT_AFTER`: seconds without a sign of life after which an agent is offline and its runs are lost.
+    `GANGLION_SILENT_AFTER`: seconds without a sign of life after which an agent is offline and its runs are lost;
+    `GANGLION_GONE_AFTER`: after which one of outside is deregistered.
     """
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_")
 
     sweep: bool = True
     silent_after: float = SILENT_AFTER
+    gone_after: float = GONE_AFTER
 
 
 class Keeper:
@@ -121,7 +123,12 @@ class Keeper:
         log.info("keeper_leads", holder=self.holder, epoch=position.epoch, position=position.seq)
         settings = self._settings
         clockwork = Janitor(
-            self._client, janitor, self._publisher, sweeping=settings.sweep, silent_after=settings.silent_after
+            self._client,
+            janitor,
+            self._publisher,
+            sweeping=settings.sweep,
+            silent_after=settings.silent_after,
+            gone_after=settings.gone_after,
         )
         self.term = Term(
             client=self._client,

@@ -35,6 +35,7 @@ SOURCE = "/janitor"
 TICK = 1.0
 SWEEP_EVERY = 5.0
 SILENT_AFTER = 90.0
+GONE_AFTER = 300.0
 LATE = 10.0
 """Seconds that the tables may be behind the log where somebody is judged silent; a quarter of the silence at most."""
 
@@ -51,6 +52,7 @@ class Janitor:
     publisher: Publisher
     sweeping: bool = True
     silent_after: float = SILENT_AFTER
+    gone_after: float = GONE_AFTER
     resent: int = 0
     _sweep: Sweep = field(init=False)
     _level: Level = field(init=False)
@@ -89,7 +91,7 @@ class Janitor:
         for due in await self.store.due(self.silent_after):
             if is_level or due.why != "silent":
                 await self.publisher.send(_event_for(due))
-        for absence in await absences(self.store, self.silent_after) if is_level else ():
+        for absence in await absences(self.store, self.silent_after, self.gone_after) if is_level else ():
             await self.publisher.send(absence)
         for proposal in await self.store.due_proposals():
             await self.publisher.send(_expiry(proposal))

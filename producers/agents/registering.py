@@ -7,6 +7,7 @@ import httpx
 import structlog
 from pydantic import BaseModel, ConfigDict
 
+from events.agent import NOT_HEARD_OF
 from events.base import JsonObject
 from producers.sdk.errors import ProducerError, RefusedError, TryAgainError
 from producers.sdk.pauses import Pauses
@@ -90,6 +91,18 @@ async def is_good(url: str, registration: Registration) -> bool | None:
     except httpx.HTTPError:
         return None
     return {204: True, 401: False, 404: False}.get(answer.status_code)
+
+
+async def fell_silent(url: str, token: Token, name: str) -> bool:
+    """Whether the agent was deregistered only because nothing was heard of it; not if that cannot be read."""
+    headers = {"Authorization": f"Bearer {text_of(token)}"}
+    try:
+        async with httpx.AsyncClient(base_url=url.rstrip("/"), trust_env=False, timeout=5.0) as client:
+            answer = await client.get(f"{_AGENTS}/{name}", headers=headers)
+    except httpx.HTTPError:
+        return False
+    found = _problem(answer) if answer.status_code == httpx.codes.OK else {}
+    return (found.get("status"), found.get("reason")) == ("gone", NOT_HEARD_OF)
 
 
 _JSON = {"Content-Type": "application/json"}

@@ -19,7 +19,7 @@ from producers.agents.run import BEAT, DRAINED, Handler, Run
 from producers.agents.work import Task
 from producers.origins import Origin, Origins
 from producers.pull import Pull
-from producers.sdk.errors import ProducerError
+from producers.sdk.errors import ProducerError, RefusedError
 
 log = structlog.get_logger()
 
@@ -27,12 +27,13 @@ ACK, IN_PROGRESS = b"+ACK", b"+WPI"
 _ALIVE_EVERY = 8.0
 """Seconds; WORK gives an assignment again after 30 s of silence."""
 _AGAIN_AFTER = 1.0
+_NOT_REGISTERED = 404
 _PATIENCE = 2.0
 """Seconds in which the server has to say whether the queue is still that of an assignment which is to be settled."""
 
 
 class Worker:
-    """Works until told to drain. Raises SupersededError when another process has taken the agent's name."""
+    """Works until told to drain. Raises SupersededError when another process has its name, or nobody."""
 
     def __init__(
         self,
@@ -172,6 +173,8 @@ class Worker:
         except SupersededError:
             raise
         except ProducerError as error:
+            if isinstance(error, RefusedError) and error.status == _NOT_REGISTERED:  # it was, or had no line
+                raise SupersededError("this agent is not registered any more") from error
             log.warning("heartbeat_refused", error=str(error))
 
     async def _leave(self, grace: float) -> None:

@@ -5,9 +5,11 @@ from collections.abc import AsyncGenerator, Sequence
 import pytest
 from pydantic import SecretStr
 
+from consumers.keeper.absence import SOURCE as JANITOR
 from consumers.keeper.janitor import Janitor
 from deploy.local.server import Server
 from events import Event, EventData, TaskError
+from events.agent import NOT_HEARD_OF, AgentDeregistered
 from storage.database import DatabaseSettings
 from storage.janitor import JanitorStore
 from storage.keeper import Position
@@ -105,6 +107,27 @@ async def test_the_runs_of_an_agent_that_falls_silent_go_to_others(bus: Bus) -> 
     assert await attempt(bus, waiting) == (2, "run_lost")
     await bus.publisher.publish(about(heartbeat()))
     await becomes(bus, "active")
+
+
+async def test_an_agent_that_stays_silent_is_gone_for_good_unless_it_has_just_come_back(bus: Bus) -> None:
+    await age(bus, "agent", "heartbeat_at")
+    await becomes(bus, "offline")
+    silent = "UPDATE agent SET heartbeat_at = now() - interval '301 s'"
+    await bus.database.execute(f"{silent}, updated_at = now() - interval '205 s'")
+    assert await said_by_the_clock(bus) == []  # nobody could be heard before: it has as long to come back as all others
+    lost = AgentDeregistered(agent_id=NAME, by=JANITOR, reason=NOT_HEARD_OF)
+    await bus.publisher.publish(about(heartbeat()))
+    await becomes(bus, "active")
+    await bus.publisher.publish(about(lost).model_copy(update={"source": JANITOR}))
+    await bus.folded()
+    await becomes(bus, "active")
+    await age(bus, "agent", "heartbeat_at")
+    await becomes(bus, "offline")
+    await bus.database.execute(f"{silent}, updated_at = now() - interval '211 s'")
+    await becomes(bus, "gone")
+    found = await bus.database.fetchrow("SELECT reason, token_hash FROM agent")
+    assert found is not None
+    assert tuple(found) == (NOT_HEARD_OF, None)
 
 
 async def test_what_an_agent_does_not_begin_within_its_silence_goes_to_others(bus: Bus) -> None:

@@ -9,6 +9,8 @@ import pytest
 from pydantic import JsonValue
 from structlog.testing import capture_logs
 
+from events.agent import NOT_HEARD_OF, AgentDeregistered
+from events.base import Event
 from producers.agent import Agent, AgentError, Context, Result, Task
 from producers.agents.line import Line
 from tests.support.agency import Agency
@@ -318,4 +320,19 @@ async def test_who_registers_the_name_again_takes_over_and_the_other_ends(
     await connected(await agency.start(NAME, shout))
     with pytest.raises(Exception, match="token is not taken"):
         await asyncio.wait_for(serving, 20)
+    assert (await agency.becomes(alice, await agency.submit(alice), "succeeded"))["agent_id"] == NAME
+
+
+async def test_who_was_gone_for_its_silence_registers_again(agency: Agency, alice: httpx.AsyncClient) -> None:
+    await connected(await agency.start(NAME, shout, beat=0.1))
+    gone = AgentDeregistered(agent_id=NAME, by="/janitor", reason=NOT_HEARD_OF)
+    said = Event.first(gone, source="/gateway", tenant="acme", owner="registrar")
+    await agency.doorstep.bus.publisher.publish(said)
+
+    async def is_back() -> bool:
+        found = (await alice.get(f"/api/v1/agents/{NAME}")).json()
+        return (found["status"], found["reason"]) == ("active", "registered")
+
+    await agency.doorstep.bus.folded()
+    await eventually(is_back, within=15)
     assert (await agency.becomes(alice, await agency.submit(alice), "succeeded"))["agent_id"] == NAME
