@@ -42,6 +42,7 @@ from gateway.lag import Lag
 from gateway.live.admission import Admission
 from gateway.live.guests import Guests
 from gateway.live.hub import Hub
+from gateway.live.places import MOST, Places
 from gateway.live.previews import Previews
 from gateway.live.replay import Replayer
 from gateway.live.snapshots import Snapshots
@@ -75,13 +76,17 @@ from storage.verdicts import CacheSettings
 
 
 class HttpSettings(BaseSettings):
-    """`GANGLION_HOST`, `GANGLION_PORT`, `GANGLION_ALLOWED_ORIGINS` (JSON list of origins for CORS and WebSocket)."""
+    """`GANGLION_HOST`, `GANGLION_PORT`, `GANGLION_ALLOWED_ORIGINS` (JSON list of origins for CORS and WebSocket).
+
+    `GANGLION_MAX_OPEN`: sockets and streams that one user may have open at one gateway.
+    """
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_")
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=0, le=65_535)
     allowed_origins: tuple[str, ...] = ()
+    max_open: int = Field(default=MOST, ge=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,7 @@ class Gateway:
     sockets: Sockets
     streams: Streams
     waiting: Waiting
+    places: Places
 
     async def drain(self) -> None:
         """Answer who waits, and send subscribers away in good order: `drain`, close 1012, come back with `after`."""
@@ -138,8 +144,9 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     lookup = Lookup(engine, recents)
     admission = Admission(authenticator, lookup, engine)
     replayer = Replayer(engine, hub, commits, Snapshots(engine))
-    streams, waiting = Streams(replayer, metrics), Waiting(hub, replayer)
-    sockets = Sockets(metrics, settings.http.allowed_origins)
+    places = Places(settings.http.max_open)
+    streams, waiting = Streams(replayer, metrics, places), Waiting(hub, replayer)
+    sockets = Sockets(metrics, settings.http.allowed_origins, places)
     live = LiveSockets(sockets, admission, replayer)
     submitting = Submitting(
         authenticator=authenticator,
@@ -242,7 +249,7 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         app.router.routes.extend(router.routes)
     posts = {SUBMIT.path: submitting.submit, CREATE.path: submitting.create, **outside.hot()}
     fast_path = FastPath(app, posts, live.serve)
-    return Gateway(Edge(_with_cors(fast_path, settings.http), metrics), hub, sockets, streams, waiting)
+    return Gateway(Edge(_with_cors(fast_path, settings.http), metrics), hub, sockets, streams, waiting, places)
 
 
 def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

@@ -12,6 +12,7 @@ from starlette.requests import HTTPConnection
 from gateway.auth.bearer import Principal
 from gateway.errors import UnauthorizedError
 from gateway.live.outlet import STALLED_AFTER
+from gateway.live.places import Places
 from gateway.live.protocol import WireOutlet
 from gateway.metrics import Metrics
 
@@ -29,6 +30,7 @@ class Connection(ABC):
         self.outlet = outlet
         self.beaten_at = asyncio.get_running_loop().time()
         self.principal: Principal | None = None
+        self.places: Places | None = None
         self._expiry: asyncio.TimerHandle | None = None
 
     @property
@@ -39,7 +41,9 @@ class Connection(ABC):
         return self.principal
 
     def admit(self, principal: Principal) -> None:
-        """Serve this caller until its token expires."""
+        """Serve this caller until its token expires. Raises TooManyOpenError."""
+        if self.principal is None and self.places is not None:
+            self.places.take(principal)
         self.principal = principal
         self.forget()
         loop = asyncio.get_running_loop()
@@ -63,8 +67,9 @@ class Connection(ABC):
 class Sockets:
     """Every open connection."""
 
-    def __init__(self, metrics: Metrics, allowed_origins: tuple[str, ...]) -> None:
+    def __init__(self, metrics: Metrics, allowed_origins: tuple[str, ...], places: Places | None = None) -> None:
         self._metrics = metrics
+        self._places = places or Places()
         self._allowed_origins = frozenset(allowed_origins)
         self._open: set[Connection] = set()
         self._draining = False
@@ -83,12 +88,15 @@ class Sockets:
     @contextmanager
     def open(self, connection: Connection) -> Iterator[None]:
         """Count the connection, keep it alive and drain it while the block runs."""
+        connection.places = self._places
         self._open.add(connection)
         self._metrics.sockets.inc()
         try:
             yield
         finally:
             self._open.discard(connection)
+            if connection.principal is not None:
+                self._places.give_back(connection.principal)
             self._metrics.sockets.dec()
             closing = connection.outlet.closing
             if closing is not None and closing.code == 4408:

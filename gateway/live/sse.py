@@ -13,6 +13,7 @@ from gateway.encoding import to_json
 from gateway.http.protocol import Line, line_of
 from gateway.live.frames import Frame
 from gateway.live.outlet import STALLED_AFTER, Closing, QueueOutlet
+from gateway.live.places import Places
 from gateway.live.replay import Replayer
 from gateway.live.rooms import Room
 from gateway.live.speech import Saying, delta_fields
@@ -51,8 +52,9 @@ class EventStream:
 class Streams:
     """Serves SSE responses, sends away who reads nothing, and ends them before a restart."""
 
-    def __init__(self, replayer: Replayer, metrics: Metrics) -> None:
+    def __init__(self, replayer: Replayer, metrics: Metrics, places: Places | None = None) -> None:
         self._replayer = replayer
+        self._places = places or Places()
         self._metrics = metrics
         self._open: dict[QueueOutlet, Line] = {}
 
@@ -64,7 +66,11 @@ class Streams:
     def response(
         self, request: Request, principal: Principal, room: Room, after: Cursor | None, *, ended: bool = False
     ) -> StreamingResponse:
-        """The stream of a room: a task's ends after a final state, any at the token's expiry or for a slow reader."""
+        """The stream of a room: a task's ends after a final state, any at the token's expiry or for a slow reader.
+
+        Raises TooManyOpenError.
+        """
+        self._places.refuse_if_full(principal)
         frames = self._frames(line_of(request), principal, room, after, ended=ended)
         return StreamingResponse(frames, media_type="text/event-stream", headers=HEADERS)
 
@@ -108,7 +114,7 @@ class Streams:
         expiry = asyncio.get_running_loop().call_later(principal.seconds_left(), outlet.close, 4401, "token_expired")
         self._replayer.start(subscription, after, ended=ended)
         try:
-            with self.held(outlet, line):
+            with self._places.taken(principal), self.held(outlet, line):
                 yield b"retry: 1000\n\n"
                 while not (encoding.ended and outlet.empty):
                     item = await next_frame(outlet)
