@@ -29,6 +29,8 @@ class Service(BaseModel):
     restart: str
     command: list[str] = []
     environment: dict[str, str] = {}
+    passed_on: set[str] = set()
+    logging: dict[str, object] = {}
     healthcheck: dict[str, object] = {}
     depends_on: dict[str, dict[str, str]] = {}
     ports: list[str] = []
@@ -38,6 +40,9 @@ class Service(BaseModel):
 def services() -> dict[str, Service]:
     """The services, with anchors and merges resolved."""
     parsed = yaml.safe_load((ROOT / "compose.yaml").read_text())
+    for service in parsed["services"].values():
+        service["passed_on"] = {name for name, value in service.get("environment", {}).items() if value is None}
+        service["environment"] = {name: value for name, value in service.get("environment", {}).items() if value}
     return TypeAdapter(dict[str, Service]).validate_python(parsed["services"])
 
 
@@ -182,3 +187,16 @@ def test_dotenv_draws_all_that_compose_asks_for() -> None:
     drawn = [dict(line.split("=", 1) for line in dotenv().splitlines()) for _ in range(2)]
     assert asked == set(drawn[0])
     assert not set(drawn[0].values()) & set(drawn[1].values())
+
+
+def test_the_model_and_the_collector_of_the_operator_are_passed_on(services: dict[str, Service]) -> None:
+    passed = {"LLM_BASE_URL", "LLM_MODEL", "LLM_API_KEY", "OTEL_EXPORTER_OTLP_ENDPOINT"}
+    assert {name: service.passed_on for name, service in services.items() if service.passed_on} == {
+        "consumers": passed,
+        "engine": passed,
+    }
+
+
+def test_no_log_grows_without_a_bound(services: dict[str, Service]) -> None:
+    bounded = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5"}}
+    assert {name: service.logging for name, service in services.items()} == dict.fromkeys(services, bounded)
