@@ -2,7 +2,11 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
+
+from pydantic import ValidationError
 
 from consumers._execution import Execution
 from consumers.runner.encodable import encodable, utf8
@@ -22,6 +26,21 @@ class BudgetExceededError(PermanentError):
     """The run spent more than the task may cost."""
 
     code = "budget_exceeded"
+
+
+class RefusedWordsError(PermanentError):
+    """What the agent said was refused."""
+
+    code = "invalid_request"
+
+
+@contextmanager
+def _said_well() -> Iterator[None]:
+    """What no fact can say fails the run for good: it would be said again by the next attempt."""
+    try:
+        yield
+    except ValidationError as error:
+        raise RefusedWordsError from error
 
 
 class Report:
@@ -74,8 +93,8 @@ class Report:
     ) -> None:
         """See `Reporter.used`."""
         await self._room.wait()
-        self._put(
-            RunToolCalled(
+        with _said_well():
+            called = RunToolCalled(
                 **self._names,
                 seq=self._next("tool"),
                 tool=utf8(tool),
@@ -83,12 +102,14 @@ class Report:
                 result=None if result is None else encodable(result),
                 status=status,
             )
-        )
+        self._put(called)
 
     async def progress(self, note: str | None = None, percent: float | None = None) -> None:
         """See `Reporter.progress`."""
         await self._room.wait()
-        self._put(self.beat(note, percent))
+        with _said_well():
+            beat = self.beat(note, percent)
+        self._put(beat)
 
     def spent(self, tokens: int = 0, cost_usd: float = 0.0) -> None:
         """See `Reporter.spent`."""

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from consumers._execution import Execution
-from consumers.runner.report import BudgetExceededError, Report
+from consumers.runner.report import BudgetExceededError, RefusedWordsError, Report
 from events import Budget, RunDelta, RunProgress, RunToolCalled
 from events.ids import new_id
 
@@ -93,3 +93,11 @@ async def test_spending_more_than_the_task_may_cost_is_an_error(spent: dict[str,
     report.spent(tokens=50)
     with pytest.raises(BudgetExceededError):
         report.spent(**spent)  # type: ignore[arg-type]  # one of the two
+
+
+async def test_what_no_fact_can_say_fails_for_good() -> None:
+    report = a_report()
+    with pytest.raises(RefusedWordsError) as refused:
+        await report.progress("done twice over", percent=200)
+    assert (refused.value.code, refused.value.retryable) == ("invalid_request", False)
+    assert report.take() == []
