@@ -131,6 +131,8 @@ class Commits:
         await asyncio.shield(self._moved)
 
     def _move(self, place: Cursor) -> None:
+        if place.epoch < self.at.epoch:
+            return  # of a keeper that does not know yet that it leads no more
         renewed = place.epoch != self.at.epoch
         began = not self.has_begun
         self.at = place
