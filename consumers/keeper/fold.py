@@ -91,7 +91,9 @@ def presumed_new(inbound: Iterable[Inbound]) -> Iterable[Key]:
     """
     for item in inbound:
         event = item.event
-        if event is not None and event.taskid and isinstance(event.data, TaskSubmitted) and event.resendof is None:
+        if event is None or item.own or event.resendof is not None:
+            continue
+        if event.taskid and isinstance(event.data, TaskSubmitted):
             yield Key(TaskState, event.taskid)
 
 

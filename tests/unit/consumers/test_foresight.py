@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from consumers.keeper.fold import Fold, Inbound
+from consumers.keeper.fold import Fold, Inbound, presumed_new
 from consumers.keeper.loading import AT_A_TIME, Foresight
 from consumers.keeper.state import TaskState
 from consumers.keeper.workflow_rows import proposal_row, workflow_row
 from consumers.keeper.workflow_state import ProposalState, WorkflowState
 from consumers.keeper.world import Key, MissingStateError, World
-from events import Event, EventData, ProposalDecide, WorkflowControl
+from events import Event, EventData, ProposalDecide, TaskSpec, TaskSubmitted, WorkflowControl
 from events.codec import encode
 from events.ids import new_id
 from producers.reader import Delivery
@@ -83,3 +83,14 @@ async def test_many_states_are_loaded_in_parts_between_which_the_lease_can_be_ke
     await foresight.load(wanted)
     assert kept.asked == [AT_A_TIME, AT_A_TIME, 1]
     assert set(foresight.states) == set(wanted)
+
+
+def test_a_task_that_the_keeper_itself_asks_for_is_not_taken_for_a_new_one() -> None:
+    """It may be forgotten since, and what is said of it in the same batch must find it."""
+    task = new_id()
+    data = TaskSubmitted(task_id=task, spec=TaskSpec(prompt="x"))
+    asked = [
+        Event.first(data, source=source, tenant="t", owner="o", task_id=task) for source in ("/gateway", "/keeper")
+    ]
+    new = [list(presumed_new([Inbound(Delivery(1, 0, "", encode(one), None), one)])) for one in asked]
+    assert new == [[Key(TaskState, task)], []]
