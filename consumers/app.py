@@ -18,7 +18,18 @@ from faststream.nats import NatsBroker
 from faststream.nats.security import NatsUserPassword
 from nats.aio.client import ErrorCallback
 
-from consumers import dispatch, engine_cleanup, keeper, proposals, reflex, router, runner, spec_engine, undertaker
+from consumers import (
+    dispatch,
+    engine_cleanup,
+    keeper,
+    planner,
+    proposals,
+    reflex,
+    router,
+    runner,
+    spec_engine,
+    undertaker,
+)
 from consumers._feed import Feed
 from consumers._guard import Known, OutputGuard
 from consumers._runtime import Consumer, Resources, Service, Slots
@@ -41,6 +52,7 @@ CONSUMERS: dict[str, Callable[[Resources], Consumer]] = {
     "engine_cleanup": engine_cleanup.build,
     "dispatch": dispatch.build,
     "keeper": keeper.build,
+    "planner": planner.build,
     "proposals": proposals.build,
     "reflex": reflex.build,
     "router": router.build,

@@ -17,7 +17,9 @@ from events.agent import (
 )
 from events.base import CATALOGUE, MAX_HOPS, TYPE_PREFIX, Event, EventData, JsonObject
 from events.context import ContextChange, ContextChanged, ContextEvent
+from events.estimate import Estimate
 from events.message import MessageAppended, Role
+from events.plan import Edge, PlanOptions, Step, TaskDecompose, TaskDecomposed, TaskUndecomposed
 from events.proposal import (
     PROPOSAL_EVENTS,
     Decision,
@@ -127,6 +129,8 @@ __all__ = [
     "ControlAction",
     "Decision",
     "Dependency",
+    "Edge",
+    "Estimate",
     "Event",
     "EventData",
     "File",
@@ -137,6 +141,7 @@ __all__ = [
     "LetterReplay",
     "MessageAppended",
     "Outcome",
+    "PlanOptions",
     "Priority",
     "ProposalApproved",
     "ProposalDecide",
@@ -172,6 +177,7 @@ __all__ = [
     "SessionUpdated",
     "Snapshot",
     "Status",
+    "Step",
     "SystemAlert",
     "SystemEvent",
     "SystemHealth",
@@ -181,6 +187,8 @@ __all__ = [
     "TaskChecked",
     "TaskContext",
     "TaskControl",
+    "TaskDecompose",
+    "TaskDecomposed",
     "TaskEntered",
     "TaskError",
     "TaskEvent",
@@ -195,6 +203,7 @@ __all__ = [
     "TaskSucceeded",
     "TaskTimedOut",
     "TaskUnchecked",
+    "TaskUndecomposed",
     "TaskWaiting",
     "Usage",
     "WorkAssigned",

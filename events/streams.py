@@ -5,6 +5,7 @@ from typing import Literal
 
 from events.agent import AGENT_STATES, PRESENCE_EVENTS, AgentActive, AgentChanged, AgentGone, AgentHeartbeat
 from events.base import EventData
+from events.plan import TaskDecompose, TaskDecomposed, TaskUndecomposed
 from events.proposal import (
     ProposalApproved,
     ProposalExpired,
@@ -136,11 +137,22 @@ ENGINE_CLEANUP = Durable(
     max_deliver=1_000,
     slots=32,
 )
+PLANNER = Durable("planner", (TaskDecompose,), outputs=(TaskDecomposed, TaskUndecomposed))
 PROPOSALS = Durable("proposals", (ProposalExtracting,), outputs=(ProposalExtracted,))
 UNDERTAKER = Durable(
     "undertaker", (), stream=ADVISORY.name, subjects=(f"{MAX_DELIVERIES}.{BUS.name}.>",), max_deliver=1_000
 )
-DURABLES: tuple[Durable, ...] = (REFLEX, ROUTER, DISPATCH, RUNNER, SPEC_ENGINE, ENGINE_CLEANUP, PROPOSALS, UNDERTAKER)
+DURABLES: tuple[Durable, ...] = (
+    REFLEX,
+    ROUTER,
+    DISPATCH,
+    RUNNER,
+    SPEC_ENGINE,
+    ENGINE_CLEANUP,
+    PLANNER,
+    PROPOSALS,
+    UNDERTAKER,
+)
 
 EPOCH_KEY = "ganglion_epoch"
 """Where BUS keeps its epoch token in the stream's metadata (DESIGN 4)."""

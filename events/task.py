@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from events.agent import ENGINE_AGENT, Tier, is_outside
 from events.base import EventData, JsonObject
+from events.estimate import Estimate
 from events.ids import Name
 from events.session import SessionSpec
 
@@ -99,7 +100,10 @@ class Routing(_Part):
 
 
 class TaskSpec(_Part):
-    """What is asked for, in the words of its owner."""
+    """What is asked for, in the words of its owner.
+
+    Of a plan: `steps` are the tasks that it was divided into, `builds_on` those whose results its agent is given.
+    """
 
     kind: Kind = "goal"
     prompt: str
@@ -116,6 +120,10 @@ class TaskSpec(_Part):
     depends_on: tuple[Dependency, ...] = ()
     hold: bool = False
     workflow_id: UUID | None = None
+    task_type: Name | None = None
+    estimate: Estimate | None = None
+    steps: tuple[UUID, ...] | None = None
+    builds_on: tuple[UUID, ...] | None = None
 
 
 CODE = r"[A-Za-z0-9_.-]{1,64}"

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from events.base import CATALOGUE, EventData
+from events.plan import TaskDecomposed, TaskUndecomposed
 from events.proposal import ProposalExtracted
 from events.route import RouteDecided, RouteFailed
 from events.run import RunDelta, RunFiles, RunProgress, RunStarted, RunToolCalled
@@ -28,7 +29,9 @@ _API = "$JS.API"
 
 Payloads = Iterable[type[EventData]]
 
-_NEVER_OF_THE_GATEWAY: Payloads = (TaskChecked, TaskUnchecked, RouteDecided, RouteFailed, ProposalExtracted)
+_NEVER_OF_THE_GATEWAY: Payloads = (
+    *(TaskChecked, TaskUnchecked, TaskDecomposed, TaskUndecomposed, RouteDecided, RouteFailed, ProposalExtracted),
+)
 """Facts that a consumer of ours states; state events are the keeper's and the router's."""
 _NEVER_OF_THE_KEEPER: Payloads = (*_NEVER_OF_THE_GATEWAY, RunStarted, RunProgress, RunFiles, RunDelta, RunToolCalled)
 

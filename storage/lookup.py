@@ -17,6 +17,7 @@ from storage.database import DatabaseSettings
 from storage.faults import store_faults
 from storage.placeholders import names_by_tag
 from storage.specifications import BaseFiles, LeftFiles, find_base, find_left
+from storage.steps import StepResult, find_capabilities, find_results
 
 _QUERY = """
 SELECT id, tenant, owner, session_id, status, attempt, agent_id, run_id, execution_id, spec::text, redacted::text
@@ -82,6 +83,12 @@ class Lookup(Protocol):
     async def contexts(self, tenant: str, owner: str, ids: Sequence[UUID]) -> Mapping[UUID, SharedContext]:
         """Those of the named contexts that are this owner's and there still. Raises StoreUnavailableError."""
 
+    async def capabilities(self, tenant: str) -> frozenset[str]:
+        """What the agents that work for a tenant can do together. Raises StoreUnavailableError."""
+
+    async def results(self, steps: Sequence[UUID]) -> Sequence[StepResult]:
+        """How these tasks ended, in this order. Raises StoreUnavailableError."""
+
 
 class UnreadableTaskError(PermanentError):
     """What a task's row says is not what this program keeps there."""
@@ -139,6 +146,14 @@ class PostgresLookup:
     async def contexts(self, tenant: str, owner: str, ids: Sequence[UUID]) -> Mapping[UUID, SharedContext]:
         """Those of the named contexts that are this owner's and there still. Raises StoreUnavailableError."""
         return await read_contexts(self._pool, tenant, owner, ids)
+
+    async def capabilities(self, tenant: str) -> frozenset[str]:
+        """What the agents that work for a tenant can do together. Raises StoreUnavailableError."""
+        return await find_capabilities(self._pool, tenant)
+
+    async def results(self, steps: Sequence[UUID]) -> Sequence[StepResult]:
+        """How these tasks ended, in this order. Raises StoreUnavailableError."""
+        return await find_results(self._pool, steps)
 
     async def placeholders(self, tenant: str, session: str) -> dict[str, str]:
         """The session's placeholders by the tags of what they stand for. Raises StoreUnavailableError."""

@@ -5,10 +5,13 @@ from collections.abc import AsyncGenerator
 
 import asyncpg
 import pytest
+from pydantic import SecretStr
 
 from consumers.keeper.agent_state import AgentState
 from deploy.local.server import Server
 from events import EVERYONE, AgentChanged, EventData
+from storage.database import DatabaseSettings
+from storage.lookup import PostgresLookup
 from storage.models import agent
 from storage.unnest import columns_of
 from tests.support.accounting import assert_accounted
@@ -125,3 +128,13 @@ async def test_what_the_router_makes_of_an_agent_is_kept(bus: Bus) -> None:
     found = await row(bus)
     shown = [found[name] for name in ("tier", "quality", "load_level", "breaker", "available", "in_flight")]
     assert shown == ["elite", 0.97, "high", "open", False, 4]
+
+
+async def test_a_planner_learns_what_the_active_agents_of_a_tenant_and_ours_can_do(bus: Bus, database_url: str) -> None:
+    await said(bus, offer_of_ours(capabilities={"ours": 1.0}), tenant=EVERYONE)
+    await said(bus, offer(capabilities={"theirs": 1.0}), tenant="another")
+    await said(bus, offer(capabilities={"one": 1.0, "two": 0.5}))
+    await said(bus, offer("AGENT-TWO", capabilities={"gone": 1.0}))
+    await said(bus, leaving("AGENT-TWO"))
+    async with PostgresLookup(DatabaseSettings(database_url=SecretStr(database_url))) as lookup:
+        assert await lookup.capabilities("t") == {"ours", "one", "two"}

@@ -109,7 +109,7 @@ def may_say(role: str, payload: type[EventData], subject: str) -> bool:
 
 
 _RUN = {"started", "progress", "files", "delta", "tool_called"}
-_FACTS = {"checked", "unchecked", "decided", "extracted", *_RUN}
+_FACTS = {"checked", "unchecked", "decided", "decomposed", "undecomposed", "extracted", *_RUN}
 ROUTE_FAILED = "io.ganglion.route.failed.v1"
 
 

@@ -6,6 +6,7 @@ from uuid import UUID
 from storage.contexts import SharedContext
 from storage.lookup import Line, TaskView
 from storage.specifications import BaseFiles, LeftFiles
+from storage.steps import StepResult
 
 
 class NoLookup:
@@ -25,3 +26,9 @@ class NoLookup:
 
     async def contexts(self, tenant: str, owner: str, ids: Sequence[UUID]) -> Mapping[UUID, SharedContext]:
         raise AssertionError(tenant, owner, ids)
+
+    async def capabilities(self, tenant: str) -> frozenset[str]:
+        raise AssertionError(tenant)
+
+    async def results(self, steps: Sequence[UUID]) -> Sequence[StepResult]:
+        raise AssertionError(steps)

@@ -15,6 +15,7 @@ from events.codec import encode, headers_for
 from events.ids import new_id, run_id
 from storage.contexts import SharedContext
 from storage.lookup import Line, TaskView
+from storage.steps import StepResult
 
 
 class Endless:
@@ -61,6 +62,12 @@ class OneTask:
 
     async def contexts(self, *_: object) -> dict[UUID, SharedContext]:
         return {}
+
+    async def capabilities(self, _: str) -> frozenset[str]:
+        return frozenset()
+
+    async def results(self, _: Sequence[UUID]) -> Sequence[StepResult]:
+        return ()
 
 
 def state(kind: type[TaskEntered], task_id: UUID, attempt: int = 1) -> Event[EventData]:
