@@ -43,6 +43,7 @@ TASK_FOLD = (
     *TASK_LIFE,
 )
 TASK_STEERED = ("deadline_at", "course", "effects_done", *TASK_LIFE)
+TASK_PLANNED = ("spec", *TASK_STEERED)
 _OF_SPEC = "spec->'budget' AS budget, spec->'depends_on' AS depends_on"
 LOG_COLUMNS = columns_of(event_log)
 RUN_COLUMNS = columns_of(run)
@@ -101,6 +102,7 @@ PARTS: dict[str, Part] = {
     "sent": inserted(outbox),
     "changed": Part(task, ("id", *TASK_LIFE), updates=True),
     "steered": Part(task, ("id", *TASK_STEERED), updates=True),
+    "planned": Part(task, ("id", *TASK_PLANNED), updates=True),
     "texts": inserted(blob, _ONCE),
     "workflows": upserted(workflow),
     "published": inserted(workflow_version, _ONCE),

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from consumers.keeper import family, gate, linking, turns
+from consumers.keeper import family, gate, linking, planning, turns
 from consumers.keeper.entering import enter, steer
 from consumers.keeper.state import SpecState, TaskState
 from consumers.keeper.submission import DEFAULT_DEADLINE, VERDICT, awaits_verdict, was_refused
@@ -93,8 +93,8 @@ def _resume(_: TaskControl, task: TaskState, __: Scene) -> list[Effect]:
 def _retry(control: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
     if control.attempt is not None and control.attempt != task.attempt:
         raise RefusedError("stale_retry")
-    if awaits_verdict(task) and task.status == "waiting":
-        return _ask_for_verdict(task, scene)
+    if task.status == "waiting" and task.reason in _ASKED_AGAIN:
+        return _ASKED_AGAIN[task.reason](task, scene)
     is_due = task.status == "waiting" and task.reason == "retry"
     if not is_due and task.status not in ("failed", "timed_out"):
         raise RefusedError("not_retryable")
@@ -121,6 +121,14 @@ def _ask_for_verdict(task: TaskState, scene: Scene) -> list[Effect]:
     again = TaskSubmitted(task_id=task.id, spec=asked.spec)
     waiting = enter(task, "waiting", reason=VERDICT, due_at=scene.at + VERDICT_WITHIN)
     return [waiting, Effect(again, None, About(task.owner, task.session_id, task.id))]
+
+
+def _ask_for_plan(task: TaskState, scene: Scene) -> list[Effect]:
+    return planning.asked_again(task, scene.at)
+
+
+_ASKED_AGAIN = {VERDICT: _ask_for_verdict, gate.PLANNING: _ask_for_plan}
+"""What a waiting task waits for, and may have got lost."""
 
 
 def _complete(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:

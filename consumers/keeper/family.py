@@ -45,12 +45,31 @@ def relatives(data: TaskSubmitted) -> Iterator[Key]:
         yield Key(TaskState, dependency.task_id)
 
 
+def awaited(world: World, task: TaskState) -> TaskState:
+    """A newborn task; one that its parent waits for is born with that, whatever becomes of it."""
+    parent = world.get(TaskState, task.parent_id) if task.parent_id is not None else None
+    if parent is None or not _waits_for(parent, task):
+        return task
+    return steer(task, dependants=(task.parent_id,))
+
+
+def _waits_for(task: TaskState, other: TaskState) -> bool:
+    return any(dependency.task_id == other.id for dependency in task.depends_on)
+
+
 def kin(task: State) -> Iterator[Key]:
     """The tasks that an open one waits for, and those that its end may end or wake."""
     if isinstance(task, TaskState) and task.status not in FINAL:
         yield from (Key(TaskState, one) for one in (task.parent_id, task.root_id) if one is not None)
         yield from (Key(TaskState, dependency.task_id) for dependency in task.depends_on)
         yield from followed(task)
+
+
+def has_room(world: World, task: TaskState, more: int, generations: int) -> bool:
+    """Whether so many more tasks may come from this one, in so many generations."""
+    root = world.get(TaskState, task.root_id) if task.root_id is not None else task
+    family = root.course.family if root is not None else 0
+    return family + more <= MAX_FAMILY and task.hopcount + generations <= MAX_HOPS
 
 
 def refusal(world: World, event: Event[EventData], data: TaskSubmitted) -> tuple[str, str] | None:
@@ -65,7 +84,7 @@ def refusal(world: World, event: Event[EventData], data: TaskSubmitted) -> tuple
         return "parent_ended", "The parent task has ended already."
     if parent is not None and _is_too_large(world, parent):
         return "loop_detected", f"More than {MAX_FAMILY} tasks, or {MAX_HOPS} generations, come from one task."
-    if len(spec.depends_on) > MAX_DEPENDENCIES:
+    if len(spec.depends_on) > MAX_DEPENDENCIES + len(spec.steps or ()):
         return "too_many_dependencies", f"A task may depend on {MAX_DEPENDENCIES} others at most."
     return _dependency_refusal(world, event, data, parent)
 
@@ -75,9 +94,12 @@ def _dependency_refusal(
 ) -> tuple[str, str] | None:
     if not data.spec.depends_on:
         return None
+    steps = set(data.spec.steps or ())  # they are born right behind it
     for dependency in data.spec.depends_on:
         if dependency.task_id == data.task_id:
             return "cycle", "The task would wait for itself."
+        if dependency.task_id in steps:
+            continue
         other = world.get(TaskState, dependency.task_id)
         if other is None or not _same_owner(other, event):
             return "unknown_dependency", "There is no such task of yours to depend on."
@@ -212,11 +234,15 @@ def followed(task: TaskState) -> Iterator[Key]:
 
 
 def followers(world: World, task: TaskState, status: Status) -> list[Effect]:
-    """What the end of a task does to others: its children may end with it, who waits for it goes on or is skipped."""
-    effects: list[Effect] = []
-    if status in _ENDS_CHILDREN:
-        open_children = [child for child in _named(world, task.course.children) if child.status not in FINAL]
-        effects += [enter(child, "cancelled", reason="parent_cancelled") for child in open_children]
+    """What the end of a task does to others: who waits for it goes on or is skipped, and its children may end with it.
+
+    A step of its plan always does: nobody else has use for it.
+    """
+    effects = [
+        enter(child, "cancelled", reason="parent_cancelled" if status in _ENDS_CHILDREN else "parent_ended")
+        for child in _named(world, task.course.children)
+        if child.status not in FINAL and (status in _ENDS_CHILDREN or _waits_for(task, child))
+    ]
     ending = {effect.about.task_id for effect in effects}
     for waiting in _named(world, task.course.dependants):
         if waiting.id not in ending:

@@ -14,6 +14,7 @@ from events.base import CATALOGUE, Event, EventData
 from events.codec import decode, encode
 from events.errors import InvalidEventError, UnknownEventTypeError
 from events.message import MessageAppended
+from events.plan import TaskDecompose
 from events.proposal import ProposalEntered
 from events.subjects import subject_of
 from events.task import TaskControl, TaskEntered, TaskSubmitted
@@ -212,9 +213,17 @@ class Fold:
             if effect.about.task_id != event.taskid:  # a queue of tasks is no loop
                 caused = caused.model_copy(update={"hopcount": 1})
             self.publish(caused)
-            # What is asked for again is a reactor's and new to nobody here; what is left for later is folded then.
-            if not isinstance(effect.data, TaskSubmitted | TaskControl):
+            if not self._is_for_others(effect):
                 yield caused
+
+    def _is_for_others(self, effect: Effect) -> bool:
+        """What is asked for again is a reactor's and new to nobody here; what is left for later is folded then.
+
+        Only a step of a plan is asked for the first time: it is born here, in the same commit as the others.
+        """
+        if isinstance(effect.data, TaskSubmitted):
+            return self.world.get(TaskState, effect.data.task_id) is not None
+        return isinstance(effect.data, TaskControl | TaskDecompose)
 
     def _is_overtaken(self, effect: Effect) -> bool:
         """Whether the task has moved since: another effect of the same cause ended it, or let it go on."""

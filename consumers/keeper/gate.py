@@ -6,6 +6,7 @@ skipped, who has begun fails.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -17,7 +18,9 @@ from events.base import JsonObject
 from events.dependency import HOLDS_START, has_begun, standing
 from events.task import DEPENDENCIES, DEPENDENCIES_MET, Dependency, Status, TaskError
 
-HOLD = "hold"
+HOLD, PLANNING = "hold", "planning"
+PLAN_WITHIN = timedelta(seconds=60)
+"""After so long without a plan it is asked for again."""
 
 _NOTHING: Mapping[UUID, Status] = {}
 _NAMED = 10
@@ -42,15 +45,22 @@ def pass_or_wait(
     unmet, broken = _look(world, task, task.depends_on, entering)
     if broken is not None:
         return enter(task, "skipped", reason=_BROKEN.code, detail=str(broken), error=_BROKEN)
+    if task.course.asked is not None:
+        return enter(task, "waiting", attempt=attempt, reason=PLANNING, due_at=task.updated_at + PLAN_WITHIN)
     if task.course.hold:
         return enter(task, "waiting", attempt=attempt, reason=HOLD)
     before = [dependency.task_id for dependency in unmet if dependency.type in HOLDS_START]
     if before:
-        return enter(task, "waiting", attempt=attempt, reason=DEPENDENCIES, detail=_listed(before))
+        return wait_for(task, before, attempt=attempt)
     held = next((why for gate in GATES if (why := gate(world, task)) is not None), None)
     if held is not None:
         return enter(task, "waiting", attempt=attempt, reason=held)
     return enter(task, "ready", attempt=max(1, attempt), reason=reason)
+
+
+def wait_for(task: TaskState, others: Iterable[UUID], *, attempt: int) -> Effect:
+    """`waiting` for these tasks."""
+    return enter(task, "waiting", attempt=attempt, reason=DEPENDENCIES, detail=_listed([*others]))
 
 
 def kept_from_ending(

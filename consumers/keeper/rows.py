@@ -137,6 +137,11 @@ def steered_row(task: TaskState) -> Row:
     return (task.deadline_at, _course_text(task.course), task.effects_done, *life_row(task))
 
 
+def planned_row(task: TaskState) -> Row:
+    """The same with what was asked for, in the order of `storage.parts.TASK_PLANNED`."""
+    return (json_text(task.planned), *steered_row(task))
+
+
 def task_row(task: TaskState) -> Row:
     """A whole new row, in the order of `storage.keeper.TASK_COLUMNS`."""
     birth = task.birth

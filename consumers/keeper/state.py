@@ -34,7 +34,8 @@ class Course(NamedTuple):
     attempts beyond the three, by resuming or replaying. `tokens`, `cost_usd`, `ms`: spent by attempts that have ended.
     `left`: its last run was ended by somebody else's word, and what became of it is still to be heard. `held`: its run
     has ended so, and it may not end before others have begun or ended. `begun`: those that were seen to begin, where it
-    asks no more. `linked`: what it depends on, once that was changed.
+    asks no more. `linked`: what it depends on, once that was changed. `asked`: the plan that is to
+    come, and `divided`: it has come, or the task is a step that has steps itself.
     """
 
     hold: bool = False
@@ -47,6 +48,8 @@ class Course(NamedTuple):
     cost_usd: float = 0.0
     ms: float = 0.0
     left: bool = False
+    asked: JsonObject | None = None
+    divided: bool = False
     held: Literal["succeeded", "partial"] | None = None
     begun: tuple[UUID, ...] = ()
     linked: tuple[Dependency, ...] | None = None
@@ -55,7 +58,8 @@ class Course(NamedTuple):
 class TaskState(NamedTuple):
     """One task between two events. `birth` is set only while the row is not in the database yet.
 
-    `steered`: the deadline, `course` or `effects_done` may differ from the row's.
+    `steered`: the deadline, `course` or `effects_done` may differ from the row's. `planned`: what was asked for, as a
+    plan has changed it, while the row does not say so yet.
     """
 
     id: UUID
@@ -92,3 +96,4 @@ class TaskState(NamedTuple):
     effects_done: bool | None = None
     steered: bool = False
     birth: Birth | None = None
+    planned: TaskSpec | None = None

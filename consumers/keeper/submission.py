@@ -49,7 +49,7 @@ def born(data: TaskSubmitted, world: World, event: Event[EventData], at: datetim
         hopcount=hopcount,
         budget=spec.budget,
         depends_on=spec.depends_on,
-        course=Course(hold=True) if spec.hold else Course(),
+        course=Course(hold=True) if spec.hold else Course(divided=True) if spec.steps else Course(),
         birth=Birth(
             spec=spec,
             idempotency_key=data.idempotency_key,

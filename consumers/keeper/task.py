@@ -9,11 +9,12 @@ from datetime import datetime
 from functools import singledispatch
 from operator import itemgetter
 
-from consumers.keeper import controls, family, linking, runs, submission
+from consumers.keeper import controls, family, linking, planning, runs, submission
 from consumers.keeper.controls import MAX_ATTEMPTS
 from consumers.keeper.entering import enter, entered, fail
 from consumers.keeper.rows import (
     life_row,
+    planned_row,
     run_row,
     spec_of,
     state_of,
@@ -26,6 +27,7 @@ from consumers.keeper.state import SpecState, TaskState
 from consumers.keeper.world import Aggregate, Effect, Key, RefusedError, State, World
 from events import ids
 from events.base import MAX_HOPS, Event, EventData
+from events.plan import TaskDecompose, TaskDecomposed, TaskUndecomposed
 from events.route import RouteDecided, RouteEvent, RouteFailed
 from events.run import RunDelayed, RunEvent, RunFiles, RunFinished, RunProgress, RunStarted, RunToolCalled
 from events.task import FINAL, TaskChecked, TaskControl, TaskEntered, TaskEvent, TaskSubmitted, TaskUnchecked
@@ -40,6 +42,8 @@ def touches(event: Event[EventData]) -> Iterable[Key]:
         yield Key(TaskState, event.taskid)
     if isinstance(event.data, TaskSubmitted):
         yield from family.relatives(event.data)
+    elif isinstance(event.data, TaskDecomposed):
+        yield from planning.touches(event.data)
 
 
 def decide(world: World, event: Event[EventData], at: datetime) -> Sequence[Effect]:
@@ -121,6 +125,21 @@ def _run_finished(run: RunFinished, task: TaskState, world: World, at: datetime)
 
 
 @_lead_to.register
+def _asked_for_plan(data: TaskDecompose, task: TaskState, world: World, at: datetime) -> list[Effect]:
+    return planning.asked(data, task, world, at)
+
+
+@_lead_to.register
+def _divided(data: TaskDecomposed, task: TaskState, world: World, _: datetime) -> list[Effect]:
+    return planning.divided(data, task, world)
+
+
+@_lead_to.register
+def _undivided(data: TaskUndecomposed, task: TaskState, world: World, _: datetime) -> list[Effect]:
+    return planning.undivided(data, task, world)
+
+
+@_lead_to.register
 def _controlled(control: TaskControl, task: TaskState, world: World, at: datetime) -> list[Effect]:
     return controls.controlled(control, task, world, at)
 
@@ -138,14 +157,14 @@ def evolve(world: World, event: Event[EventData], at: datetime) -> None:
         family.note_begin(world, task, data)
         return
     _note_fact(world, data, at)
-    after = _noted(data, task, at)
+    after = planning.with_steps(data, task, world) if isinstance(data, TaskDecomposed) else _noted(data, task, at)
     world.put(task.id, after if after.deadline_at == task.deadline_at else family.within_parent(world, after))
     if isinstance(data, TaskControl) and data.action in linking.ACTIONS:
         linking.note(world, data, after)
 
 
 def _put_born(world: World, event: Event[EventData], data: TaskSubmitted, at: datetime) -> None:
-    task = submission.born(data, world, event, at)
+    task = family.awaited(world, submission.born(data, world, event, at))
     if family.refusal(world, event, data) is None:
         task = family.adopt(world, data, task)
     world.put(task.id, task)
@@ -203,6 +222,16 @@ def _run_finished_row(run: RunFinished, task: TaskState, _: datetime) -> TaskSta
 
 
 @_noted.register
+def _asked_row(data: TaskDecompose, task: TaskState, _: datetime) -> TaskState:
+    return planning.noted(data, task)
+
+
+@_noted.register
+def _undivided_row(_: TaskUndecomposed, task: TaskState, __: datetime) -> TaskState:
+    return planning.without_plan(task)
+
+
+@_noted.register
 def _controlled_row(control: TaskControl, task: TaskState, at: datetime) -> TaskState:
     return controls.after(control, task, at)
 
@@ -212,6 +241,8 @@ def _row_of(task: State) -> tuple[str, Row]:
         raise TypeError
     if task.birth is not None:
         return "born", task_row(task)
+    if task.planned is not None:
+        return "planned", (task.id, *planned_row(task))
     return ("steered", (task.id, *steered_row(task))) if task.steered else ("changed", (task.id, *life_row(task)))
 
 

@@ -301,7 +301,7 @@ class Term:
                 continue
             self._open_tasks.pop(key, None)
             if task.finished_at is None:
-                self._open_tasks[key] = task._replace(birth=None, steered=False)
+                self._open_tasks[key] = task._replace(birth=None, steered=False, planned=None)
         while len(self._open_tasks) > _OPEN_TASKS:
             self._open_tasks.popitem(last=False)
 

@@ -6,11 +6,14 @@ import pytest
 
 from consumers.keeper.sweep import AT_ONCE, Sweep
 from deploy.local.server import Server
+from events.ids import new_id
+from events.plan import TaskDecompose
 from events.route import RouteFailed
 from events.streams import BUS, ROUTER
 from producers.topology import drift
 from storage.janitor import JanitorStore
 from storage.keeper import Position
+from tests.support.eventually import eventually
 from tests.support.running_keeper import Bus, a_bus, checked, decided, epoch, started
 
 SILENT, STUCK, UNROUTABLE = 90.0, 15.0, 300.0
@@ -136,3 +139,21 @@ async def test_a_silent_agent_and_a_passed_deadline_are_due_and_a_finished_task_
     assert [due.why for due in await store.due(SILENT)] == ["deadline"]
     await bus.database.execute("UPDATE task SET finished_at = now()")
     assert await store.due(SILENT) == []
+
+
+async def test_a_plan_that_does_not_come_is_asked_for_again(bus: Bus) -> None:
+    cause = await bus.submit(hold=True)
+    assert cause.taskid is not None
+    await bus.say(cause, checked(cause))
+    await bus.say(cause, TaskDecompose(task_id=cause.taskid, plan_id=new_id(), by="o"))
+    await bus.folded()
+    await _age(bus, 1, "due_at")
+
+    async def asked() -> bool:
+        found = [event for _, event in await bus.stream() if str(event["type"]) == TaskDecompose.event_type]
+        assert [event["source"] for event in found] == ["/consumers/test", "/keeper"]
+        assert found[0]["data"] == found[1]["data"]
+        return True
+
+    await eventually(asked)
+    assert await bus.status(cause.taskid) == "waiting"

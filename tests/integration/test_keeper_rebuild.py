@@ -7,8 +7,9 @@ import pytest
 from consumers.keeper import controls
 from consumers.keeper.rebuild import rebuild
 from consumers.keeper.world import Effect
+from consumers.planner.plan import Asked, make
 from deploy.local.server import Server
-from events import ContextChange, Event, EventData, TaskControl
+from events import ContextChange, Event, EventData, PlanOptions, TaskChecked, TaskControl, TaskDecompose, TaskSpec
 from events.context import ContextOp
 from events.ids import new_id
 from tests.support.running_keeper import Bus, Led, a_bus, checked, decided, finished, started
@@ -21,7 +22,7 @@ async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[B
 
 
 async def eventful(bus: Bus) -> None:
-    """Tasks that ended well, badly, twice over and by poison, contexts, and two that wait for another."""
+    """Tasks that ended well, badly, twice over and by poison, one divided, contexts, and two that wait for another."""
     led = await bus.keeper()
     good, poisoned, cancelled, failing = [await bus.submit(f"{name}\0") for name in "abcd"]
     await bus.run_through(good)
@@ -39,6 +40,7 @@ async def eventful(bus: Bus) -> None:
     await bus.folded()
     await led.stop()
     assert await bus.database.fetchval("SELECT course->>'held' FROM task WHERE id = $1", held.taskid) == "succeeded"
+    await divided(bus)
 
 
 async def tied(bus: Bus, led: Led) -> tuple[Led, Event[EventData]]:
@@ -74,6 +76,30 @@ async def shared(bus: Bus) -> None:
         ContextChange(context_id=one, action="delete", by="o"),
     ):
         await bus.publisher.publish(Event.first(data, source="/gateway", tenant="t", owner="o"))
+
+
+async def divided(bus: Bus) -> None:
+    """A task, its plan, and its first step, each under a keeper that finds in the database what came before."""
+    spec = TaskSpec(prompt="Prepare the party.", hold=True)
+    task = await bus.submit(spec.prompt, hold=True)
+    assert task.taskid is not None
+    plan = make(Asked(task.taskid, new_id(), spec, PlanOptions()))
+    asked = TaskDecompose(task_id=task.taskid, plan_id=plan.plan_id, by="o")
+    for said in ((checked(task), asked), (plan,)):
+        led = await bus.keeper()
+        for data in said:
+            await bus.say(task, data)
+        await bus.folded()
+        await led.stop()
+    led = await bus.keeper()
+    first = plan.children[0].task_id
+    verdict = TaskChecked(task_id=first, decision="allow", rules_version="1")
+    step = Event.first(verdict, source="/consumers/reflex", tenant=task.tenantid, owner=task.ownerid, task_id=first)
+    await bus.publisher.publish(step)
+    await bus.enters(first, "ready")
+    assert await bus.status(task.taskid) == "waiting"
+    await bus.folded()
+    await led.stop()
 
 
 async def test_the_log_gives_the_rows_that_are_there(bus: Bus) -> None:

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from consumers.keeper.rows import life_row, state_of, steered_row, task_row
+from consumers.keeper.rows import life_row, planned_row, state_of, steered_row, task_row
 from consumers.keeper.state import Birth, Course, TaskState
 from events import STATE_EVENTS, Budget, Dependency, Routing, TaskError, TaskSpec
 from events.errors import LeaseLostError
 from events.task import DependencyType
 from storage.keeper import Changes, KeeperStore, Position
 from storage.models import task
-from storage.parts import TASK_COLUMNS, TASK_FOLD, TASK_LIFE, TASK_STEERED
+from storage.parts import TASK_COLUMNS, TASK_FOLD, TASK_LIFE, TASK_PLANNED, TASK_STEERED
 from storage.unnest import columns_of
 from tests.support.payloads import INSTANTS, JSON, NAMES, TEXT
 
@@ -65,11 +65,14 @@ COURSES = st.builds(
     granted=st.integers(0, 9),
     ms=st.floats(0, 10**6),
     left=st.booleans(),
+    asked=st.none() | st.just({"plan_id": str(uuid4()), "by": "o", "options": {"max_depth": 3}}),
+    divided=st.booleans(),
     starters=st.lists(st.uuids(), max_size=2).map(tuple),
     begun=st.lists(st.uuids(), max_size=2).map(tuple),
     held=st.sampled_from([None, "succeeded", "partial"]),
     linked=st.none() | LINKS,
 )
+PLANNED = TaskSpec(prompt="x", budget=Budget(max_tokens=7), depends_on=(Dependency(task_id=uuid4()),))
 TASKS = st.builds(
     TaskState,
     id=st.uuids(),
@@ -112,6 +115,7 @@ TASKS = st.builds(
     effects_done=st.none() | st.booleans(),
     steered=st.sampled_from([False]),
     birth=BIRTHS,
+    planned=st.none(),
 ).map(with_spec)
 
 
@@ -167,12 +171,19 @@ async def test_what_was_written_is_what_is_read(store: KeeperStore) -> None:
         ]
         await write(Changes({"steered": [(one.id, *steered_row(one)) for one in steered]}))
         assert await read(batch) == steered
+        planned = [
+            one._replace(budget=PLANNED.budget, depends_on=PLANNED.depends_on, course=one.course._replace(linked=None))
+            for one in steered
+        ]
+        rows = [(one.id, *planned_row(one._replace(planned=PLANNED))) for one in planned]
+        await write(Changes({"planned": rows}))
+        assert await read(batch) == planned
     await store.close()
 
 
 def test_the_columns_and_the_fields_are_the_same() -> None:
     """`state_of` takes a row by name, `life_row` and `task_row` give one by place."""
-    assert set(TASK_FOLD) == set(TaskState._fields) - {"birth", "steered", "budget", "depends_on"}
+    assert set(TASK_FOLD) == set(TaskState._fields) - {"birth", "steered", "planned", "budget", "depends_on"}
     assert columns_of(task) == TASK_COLUMNS
     assert TASK_COLUMNS[-len(TASK_LIFE) :] == TASK_LIFE
     newborn = TaskState(
@@ -196,6 +207,8 @@ def test_the_columns_and_the_fields_are_the_same() -> None:
     assert (row["created_at"], row["updated_at"]) == (AT, AT + timedelta(1))
     assert dict(zip(TASK_LIFE, life_row(newborn), strict=True)).items() <= row.items()
     assert dict(zip(TASK_STEERED, steered_row(newborn), strict=True)).items() <= row.items()
+    planned = newborn._replace(planned=TaskSpec(prompt="x"))
+    assert dict(zip(TASK_PLANNED, planned_row(planned), strict=True)).items() <= row.items()
 
 
 _RUN_OUT = "UPDATE keeper SET until = now() - interval '1 second'"

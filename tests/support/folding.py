@@ -82,7 +82,9 @@ class Story:
         if isinstance(state, TaskState):
             if state.birth is not None:
                 self.states[Key(SpecState, state.id)] = SpecState(state.id, state.birth.spec)
-            state = state._replace(birth=None, steered=False)
+            if state.planned is not None:
+                self.states[Key(SpecState, state.id)] = SpecState(state.id, state.planned)
+            state = state._replace(birth=None, steered=False, planned=None)
         self.states[key] = state
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from consumers.keeper.context_state import ContextState, context_of, context_row
 from consumers.keeper.fold import Fold, Inbound
-from consumers.keeper.state import TaskState
+from consumers.keeper.state import SpecState, TaskState
 from consumers.keeper.workflow_rows import proposal_of, proposal_row, workflow_of, workflow_row
 from consumers.keeper.workflow_state import ProposalState, WorkflowState, digests, proposal_id
 from consumers.keeper.world import Key, MissingStateError, State, World
@@ -75,6 +75,8 @@ class Ledger:
 
     def _keep(self, fold: Fold) -> str:
         for key, state in fold.world.changed():
+            if isinstance(state, TaskState) and (spec := state.planned or (state.birth and state.birth.spec)):
+                self.states[Key(SpecState, state.id)] = SpecState(state.id, spec)
             self.states[key] = stored(state)
         for part, rows in fold.finish().rows.items():
             kept = self.rows.setdefault(part, {})
@@ -222,6 +224,6 @@ def stored(state: State) -> State:
     elif isinstance(state, ContextState):
         back = context_of(dict(zip(columns_of(context), context_row(state)[1], strict=True)))
     elif isinstance(state, TaskState):
-        return state._replace(birth=None, steered=False)
+        return state._replace(birth=None, steered=False, planned=None)
     assert back == state
     return back

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from consumers.keeper.state import SpecState, TaskState
 from consumers.keeper.task import MAX_ATTEMPTS, decide, evolve
 from consumers.keeper.world import Key, RefusedError, World
+from consumers.planner.plan import Asked, make
 from events import (
     FINAL,
     STATE_EVENTS,
@@ -18,6 +19,7 @@ from events import (
     ControlAction,
     Event,
     EventData,
+    PlanOptions,
     RouteDecided,
     RouteFailed,
     RunFinished,
@@ -27,25 +29,28 @@ from events import (
     Status,
     TaskChecked,
     TaskControl,
+    TaskDecompose,
     TaskEntered,
     TaskError,
     TaskSpec,
     TaskSubmitted,
     TaskUnchecked,
+    TaskUndecomposed,
 )
 from events.ids import derived_id, run_id
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 TASK = UUID("0192f0c1-0000-7000-8000-000000000001")
+PLAN = make(Asked(TASK, derived_id("plan"), TaskSpec(prompt="x"), PlanOptions()))
 EXECUTION, OTHER = derived_id("execution"), derived_id("other execution")
 STATUSES: tuple[Status, ...] = get_args(Status)
 
-# O.3; besides, a dead letter or a deadline ends whatever is open, its owner may say that it is done, and what never
-# had a verdict waits for one when it is retried.
+# O.3; besides, a dead letter or a deadline ends whatever is open, its owner may say that it is done, what never
+# had a verdict waits for one when it is retried, and what is to be divided waits for its plan.
 LEGAL: dict[Status, set[Status]] = {
     "submitted": {"blocked", "waiting", "ready", "cancelled", "failed", "timed_out"},
     "waiting": {"blocked", "waiting", "ready", "skipped", "cancelled", "failed", "timed_out", "succeeded"},
-    "ready": {"assigned", "cancelled", "failed", "timed_out", "succeeded"},
+    "ready": {"assigned", "waiting", "cancelled", "failed", "timed_out", "succeeded"},
     "assigned": {"running", "ready", "cancelled", "timed_out", "failed", "succeeded"},
     "running": {"succeeded", "partial", "failed", "timed_out", "cancelled", "paused", "ready", "waiting"},
     "paused": {"ready", "cancelled", "failed", "timed_out", "succeeded"},
@@ -77,7 +82,11 @@ def facts(attempt: int = 1, execution: UUID = EXECUTION, agent: str = "extractiv
         f"checked {decision}": TaskChecked.model_validate({"task_id": TASK, "decision": decision, "rules_version": "1"})
         for decision in ("allow", "redact", "block")
     }
+    unplanned = TaskError(code="budget_too_small", message="It does not go round.")
     return {
+        "decompose": TaskDecompose(task_id=TASK, plan_id=PLAN.plan_id, by="o"),
+        "decomposed": PLAN,
+        "undecomposed": TaskUndecomposed(task_id=TASK, plan_id=PLAN.plan_id, error=unplanned),
         "submitted": TaskSubmitted(task_id=TASK, spec=TaskSpec(prompt="x")),
         "unchecked": TaskUnchecked(task_id=TASK, reason="reflex_away", retry_after=5),
         "decided": RouteDecided(task_id=TASK, attempt=attempt, agent_id=agent, score=1.0, reason="only one"),
@@ -137,14 +146,17 @@ def task_in(status: Status, attempt: int = 1) -> TaskState:
 def fold(task: TaskState | None, cause: Event[EventData], at: datetime = AT) -> tuple[TaskState | None, list[Status]]:
     """As the keeper folds: what was decided is folded before anything else. Raises RefusedError."""
     spec = SpecState(TASK, TaskSpec(prompt="x"))
-    world = World({Key(TaskState, TASK): task, Key(SpecState, TASK): spec})
+    waited_for = {one.task_id for one in task.depends_on} if task is not None else set()
+    steps = {step.task_id: task_in("submitted")._replace(id=step.task_id) for step in PLAN.children}
+    known = {Key(TaskState, one): step if one in waited_for else None for one, step in steps.items()}
+    world = World({Key(TaskState, TASK): task, Key(SpecState, TASK): spec, **known})
     effects = decide(world, cause, at)
     evolve(world, cause, at)
     for index, effect in enumerate(effects):
         caused = cause.caused(
             effect.data, source="/keeper", index=index, time=at, version=effect.version, about=effect.about
         )
-        if not isinstance(effect.data, TaskSubmitted):
+        if not isinstance(effect.data, TaskSubmitted | TaskDecompose):
             evolve(world, caused, at)
     entered = [effect.data for effect in effects if isinstance(effect.data, TaskEntered)]
     return world.get(TaskState, TASK), [data.status for data in entered]
