@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 
 from consumers._references import References
 from consumers._runtime import Flow, Output, Resources
+from consumers._steps import steps_of
 from consumers._stops import STOPPING_SUBJECTS
 from events import ids
 from events.agent import AgentActive, AgentGone, is_outside
@@ -25,7 +26,7 @@ from events.streams import DISPATCH
 from events.subjects import subject_of
 from events.task import TaskAssigned, TaskEntered
 from events.texts import with_texts
-from events.work import WorkAssigned, WorkContext, WorkStopped
+from events.work import StepDone, WorkAssigned, WorkContext, WorkStopped
 from producers.work_queues import WorkQueues
 from storage.lookup import Lookup, TaskView
 
@@ -67,7 +68,8 @@ class Dispatch:
         if task.attempt != data.attempt or task.status != "assigned" or task.agent_id != agent_id:
             return ()
         await self._queues.ensure(event.tenantid, agent_id)
-        return [work_of(task, agent_id, await self._references.of(task))]
+        steps = await steps_of(task.spec, self._lookup)
+        return [work_of(task, agent_id, await self._references.of(task), steps)]
 
 
 class Stops:
@@ -117,8 +119,12 @@ class Purge:
             await asyncio.sleep(_LOOK_EVERY)
 
 
-def work_of(task: TaskView, agent_id: str, contexts: tuple[WorkContext, ...] = ()) -> WorkAssigned:
-    """What the agent may see of a task: every text as policy redacts it, and the contexts that it refers to."""
+def work_of(
+    task: TaskView, agent_id: str, contexts: tuple[WorkContext, ...] = (), steps: tuple[StepDone, ...] = ()
+) -> WorkAssigned:
+    """What the agent may see of a task: every text as policy redacts it, the contexts that it refers to, and what the
+    steps that it builds on have brought.
+    """
     spec = with_texts(task.spec, task.redacted)
     return WorkAssigned(
         task_id=task.id,
@@ -136,6 +142,7 @@ def work_of(task: TaskView, agent_id: str, contexts: tuple[WorkContext, ...] = (
         priority=spec.priority,
         deadline_at=spec.deadline_at,
         contexts=contexts,
+        steps=steps or None,
     )
 
 

@@ -39,8 +39,23 @@ class WorkContext(BaseModel):
     note: str | None = None
 
 
+class StepDone(BaseModel):
+    """How a step of the task ended: what a person reads of its result, `truncated` if that is not all."""
+
+    model_config = ConfigDict(frozen=True)
+
+    task_id: UUID
+    step: str
+    status: str
+    text: str
+    truncated: bool | None = None
+
+
 class WorkAssigned(EventData, aggregate="work", name="assigned"):
-    """One attempt at a task, on `work.<tenant>.<agent>`; every text in it is as policy redacts it."""
+    """One attempt at a task, on `work.<tenant>.<agent>`; every text in it is as policy redacts it.
+
+    `steps`: the results that the task builds on, if it is in a plan: of its own steps, or of those before it.
+    """
 
     subject_root: ClassVar[str] = "work"
 
@@ -59,6 +74,7 @@ class WorkAssigned(EventData, aggregate="work", name="assigned"):
     priority: Priority = "normal"
     deadline_at: datetime | None = None
     contexts: tuple[WorkContext, ...] = ()
+    steps: tuple[StepDone, ...] | None = None
 
     @property
     def subject_id(self) -> str:

@@ -6,6 +6,7 @@ from typing import Literal, Protocol
 from events.base import JsonObject
 from events.message import Role
 from events.task import Kind
+from events.work import StepDone
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +21,8 @@ class Said:
 class Work:
     """What the agent may see: the request with what policy redacts already replaced, and what was said before it.
 
-    `history` is in the order of the conversation, without the prompt itself; only a turn has one.
+    `history` is in the order of the conversation, without the prompt itself; only a turn has one. `steps`: the
+    results that it builds on, if it is in a plan.
     """
 
     prompt: str
@@ -28,6 +30,7 @@ class Work:
     acceptance_criteria: tuple[str, ...] = ()
     kind: Kind = "goal"
     history: tuple[Said, ...] = ()
+    steps: tuple[StepDone, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

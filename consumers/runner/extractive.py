@@ -1,8 +1,8 @@
 """The offline agent: it answers by extraction, deterministically, and says that no model was asked.
 
-A turn of a conversation is answered from the conversation; any other work from its own text. There, sentences are
-ranked by the weight of their words (how often the text uses them, function words aside), the first ones a little
-more; acceptance criteria are matched by the words they share.
+A turn of a conversation is answered from the conversation; any other work from its own text, with the results of the
+steps that it builds on beside that. Sentences are ranked by the weight of their words (how often the text uses them,
+function words aside), the first ones a little more; acceptance criteria are matched by the words they share.
 """
 
 from collections import Counter
@@ -43,6 +43,8 @@ class ExtractiveAgent:
             "acceptance": [_criterion(criterion, sentences) for criterion in work.acceptance_criteria],
             "note": NOTE,
         }
+        if work.steps:
+            output["steps"] = [{"step": one.step, "status": one.status, "text": one.text} for one in work.steps]
         return Answer(output)
 
 

@@ -10,6 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_random
 
 from consumers._breaker import Breaker, BreakerOpenError
+from consumers._steps import as_text
 from consumers.runner.agent import Answer, Reporter, Said, Work
 from consumers.runner.completions import (
     SERVER_FAULTS,
@@ -175,6 +176,8 @@ def messages_for(work: Work, system_prompt: str) -> list[Said]:
     asked = work.prompt
     if work.context:
         asked = f"{asked}\n\nContext:\n{work.context}"
+    if work.steps:
+        asked = f"{asked}\n\nThese steps are done. Build on their results:\n\n{as_text(work.steps)}"
     if work.acceptance_criteria:
         asked += "\n\nThe answer must:\n" + "\n".join(f"- {criterion}" for criterion in work.acceptance_criteria)
     before = [said for said in work.history if said.role in ("user", "assistant")]

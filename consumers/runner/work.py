@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 from consumers._references import References, as_text
+from consumers._steps import steps_of
 from consumers.runner.agent import Agent, Said, Work
 from consumers.runner.history import BYTES_A_TOKEN, newest_that_fit
 from events.task import TURN_SECONDS
@@ -26,6 +27,7 @@ async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
         acceptance_criteria=spec.acceptance_criteria,
         kind=spec.kind,
         history=history,
+        steps=await steps_of(spec, lookup) if spec.builds_on else (),
     )
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from events.base import JsonObject
 from events.task import Budget, Kind, Priority, TaskContext
-from events.work import WorkAssigned, WorkContext
+from events.work import StepDone, WorkAssigned, WorkContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,7 @@ class Task:
     """One attempt at a task; every text in it is as policy lets an agent see it. `run_id` recognises a repeat.
 
     `contexts` are those that its references name (`context:ID`), as they were when it was handed out.
+    `steps`: the results that it builds on, if it is in a plan: of its own steps, or of those before it.
     """
 
     id: UUID
@@ -33,6 +34,7 @@ class Task:
     priority: Priority
     deadline_at: datetime | None
     contexts: tuple[WorkContext, ...] = ()
+    steps: tuple[StepDone, ...] = ()
 
     @classmethod
     def of(cls, assigned: WorkAssigned) -> Self:
@@ -52,6 +54,7 @@ class Task:
             priority=assigned.priority,
             deadline_at=assigned.deadline_at,
             contexts=assigned.contexts,
+            steps=assigned.steps or (),
         )
 
 
