@@ -230,7 +230,9 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     for routes in (Streaming(admission, streams), outside, dead_letters, reflex, health):
         app.router.routes.extend(routes.router().routes)
     for router in (
-        *task_routes(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine, streams=streams),
+        *task_routes(
+            authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine, streams=streams, hub=hub
+        ),
         description_router(),
         workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics, hub=hub),
         session_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics),

@@ -4,8 +4,10 @@ from fastapi import APIRouter
 
 from gateway.accept import Acceptor
 from gateway.auth.bearer import Authenticator
+from gateway.live.hub import Hub
 from gateway.live.sse import Streams
 from gateway.tasks.controlling import Controlling
+from gateway.tasks.decomposing import Decomposing
 from gateway.tasks.families import Families
 from gateway.tasks.lookup import Lookup
 from gateway.tasks.reading import Reading
@@ -14,10 +16,11 @@ from storage.reading import Database
 
 
 def task_routes(
-    *, authenticator: Authenticator, acceptor: Acceptor, lookup: Lookup, engine: Database, streams: Streams
+    *, authenticator: Authenticator, acceptor: Acceptor, lookup: Lookup, engine: Database, streams: Streams, hub: Hub
 ) -> list[APIRouter]:
     """In the order in which their paths are to be tried."""
     controlling = Controlling(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine)
+    decomposing = Decomposing(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine, hub=hub)
     families = Families(authenticator=authenticator, lookup=lookup, engine=engine)
     reading = Reading(authenticator=authenticator, lookup=lookup, engine=engine, streams=streams)
-    return [part.router() for part in (families, reading, controlling, Steering(controlling))]
+    return [part.router() for part in (families, reading, controlling, decomposing, Steering(controlling))]

@@ -7,7 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, JsonValue
 
 from events.base import JsonObject
-from events.task import DependencyType, Kind, Priority, Status
+from events.estimate import Level
+from events.task import Budget, DependencyType, Kind, Priority, Status
 
 Facade = Literal["pending", "processing", "completed", "failed", "cancelled"]
 
@@ -100,8 +101,22 @@ class Dependency(BaseModel):
     type: DependencyType = "finish_to_start"
 
 
+class Estimate(BaseModel):
+    """Hours: three points, what is expected of them, how complex that makes the work, and how sure that is."""
+
+    optimistic: float
+    likely: float
+    pessimistic: float
+    expected_hours: float
+    level: Level
+    confidence: float
+
+
 class Task(BaseModel):
-    """GET /api/v1/tasks/{task_id}; `cursor` is the place in the log to subscribe after."""
+    """GET /api/v1/tasks/{task_id}; `cursor` is the place in the log to subscribe after.
+
+    `children`: how many steps it was divided into, if it was.
+    """
 
     task_id: UUID
     kind: Kind
@@ -114,6 +129,8 @@ class Task(BaseModel):
     waiting_for: str | None
     parent_id: UUID | None
     depends_on: list[Dependency]
+    estimate: Estimate | None
+    children: int | None
     effects_done: bool | None
     agent_id: str | None
     run_id: UUID | None
@@ -128,6 +145,47 @@ class Task(BaseModel):
     processing_time_ms: int | None
     version: int
     cursor: str | None
+
+
+class PlannedStep(BaseModel):
+    """One step: a task below the one that was divided, or below another step. Time in hours, cost in US dollars."""
+
+    task_id: UUID
+    parent_id: UUID
+    step: str
+    description: str
+    arm: str
+    required_capabilities: list[str]
+    priority: Priority | None
+    estimate: Estimate
+    estimated_time: float
+    estimated_cost: float
+    budget: Budget
+
+
+class PlannedEdge(BaseModel):
+    """`after` waits for `before`."""
+
+    before: UUID
+    after: UUID
+    type: DependencyType
+    required: bool
+
+
+class Plan(BaseModel):
+    """What a task was divided into; `critical_path`: the chain of its steps that takes longest."""
+
+    task_id: UUID
+    plan_id: UUID
+    estimate: Estimate
+    children: list[PlannedStep]
+    edges: list[PlannedEdge]
+    templates: list[str]
+    rules: list[str]
+    strategies: list[str]
+    total_hours: float
+    critical_path: list[UUID]
+    critical_hours: float
 
 
 class TaskNode(BaseModel):

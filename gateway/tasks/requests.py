@@ -13,7 +13,9 @@ from pydantic import (
 
 from events.agent import Tier
 from events.base import JsonObject
+from events.estimate import MAX_HOURS, MIN_HOURS, of_hours
 from events.ids import Name
+from events.plan import MAX_DEPTH, PlanOptions
 from events.task import CODE, Budget, Dependency, DependencyType, Priority, Routing, TaskContext, TaskSpec
 from gateway.http.values import Moment, Whole
 
@@ -163,13 +165,16 @@ class RoutingBody(_Body):
 
 
 class TaskRequest(_Body):
-    """The body of POST /api/v1/tasks; `goal` is taken for `prompt`, a text for `context`."""
+    """The body of POST /api/v1/tasks.
+
+    `goal` and `description` are taken for `prompt`, `parent_task_id` for `parent_id`, a text for `context`.
+    """
 
     prompt: str = Field(
         min_length=1,
         max_length=100_000,
         pattern=_NOT_BLANK,
-        validation_alias=AliasChoices("prompt", "goal"),
+        validation_alias=AliasChoices("prompt", "goal", "description"),
         examples=["Summarise the incident notes"],
     )
     context: Annotated[str, Field(max_length=100_000)] | ContextBody | None = None
@@ -181,9 +186,11 @@ class TaskRequest(_Body):
     routing: RoutingBody | None = None
     metadata: JsonObject = Field(default_factory=dict)
     deadline_at: Moment | None = None
-    parent_id: UUID | None = None
+    parent_id: UUID | None = Field(default=None, validation_alias=AliasChoices("parent_id", "parent_task_id"))
     depends_on: list[UUID | DependencyBody] = Field(default_factory=list, max_length=64)
     hold: bool = False
+    task_type: Name | None = None
+    estimated_hours: float | None = Field(default=None, ge=MIN_HOURS, le=MAX_HOURS)
 
     def spec(self) -> TaskSpec:
         """The task this asks for."""
@@ -202,7 +209,23 @@ class TaskRequest(_Body):
             parent_id=self.parent_id,
             depends_on=tuple(map(_dependency, self.depends_on)),
             hold=self.hold,
+            task_type=self.task_type,
+            estimate=of_hours(self.estimated_hours) if self.estimated_hours is not None else None,
         )
+
+
+class DecomposeRequest(_Body):
+    """The optional body of `decompose`: how deep, and by which knowledge. `template` names one that is to be used."""
+
+    max_depth: Whole = Field(default=3, ge=1, le=MAX_DEPTH)
+    apply_templates: bool = True
+    apply_rules: bool = True
+    template: Name | None = None
+    task_type: Name | None = None
+
+    def options(self) -> PlanOptions:
+        """As the events have it."""
+        return PlanOptions.model_validate(self.model_dump())
 
 
 StatusWord = Literal[

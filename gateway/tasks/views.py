@@ -9,8 +9,10 @@ from uuid import UUID
 
 from events.base import JsonObject
 from events.cursor import InvalidCursorError
+from events.estimate import Estimate
 from events.task import DEPENDENCIES, Status
 from gateway.tasks.lookup import Recent
+from gateway.tasks.plans import estimate_view
 from storage.families import TaskNode
 from storage.log import LogEntry
 from storage.tasks import Place, TaskRow
@@ -54,6 +56,8 @@ def task_view(task: TaskRow | Recent) -> View:
         "detail": task.detail,
         "waiting_for": _waiting_for(task),
         "parent_id": task.parent_id,
+        "estimate": _estimate(task.spec),
+        "children": _children(task.spec),
         "depends_on": [_FS | one for one in task.depends_on or ()],
         "effects_done": task.effects_done,
         "agent_id": task.agent_id,
@@ -164,7 +168,7 @@ _UNROUTED = {"no_capability", "all_busy", "all_open"}
 _EMPTY: View = dict.fromkeys(
     (
         *("session_id", "reason", "detail", "agent_id", "run_id", "result", "error", "verdict"),
-        *("parent_id", "effects_done"),
+        *("parent_id", "effects_done", "estimate", "children"),
         *("deadline_at", "finished_at", "processing_time_ms", "cursor"),
     )
 ) | {"attempt": 0, "version": 0, "waiting_for": "verdict", "depends_on": []}
@@ -172,6 +176,16 @@ _EMPTY: View = dict.fromkeys(
 
 def _common(task: TaskRow | Recent) -> View:
     return {"task_id": task.id, "kind": task.kind, "priority": task.priority, "created_at": task.created_at}
+
+
+def _estimate(spec: JsonObject) -> View | None:
+    found = spec.get("estimate")
+    return None if found is None else estimate_view(Estimate.model_validate(found))
+
+
+def _children(spec: JsonObject) -> int | None:
+    steps = spec.get("steps")
+    return len(steps) if isinstance(steps, list) else None
 
 
 def _verdict(task: TaskRow) -> View | None:

@@ -238,6 +238,23 @@ async def test_a_chain_of_tasks_runs_in_order_and_says_what_it_waits_for(owner: 
     assert ended == sorted(ended)
 
 
+async def test_a_divided_task_puts_the_results_of_its_steps_together(owner: Owner) -> None:
+    task = await owner.submit(hold=True)
+    await owner.until(task, "waiting")
+    answer = await owner.http.post(f"/api/v1/tasks/{task}/decompose", headers={"Prefer": "wait=20"})
+    assert answer.status_code == httpx.codes.OK, answer.text
+    plan = answer.json()
+    found = await owner.until(task, "succeeded")
+    result = found["result"]
+    assert isinstance(result, dict)
+    steps = result["steps"]
+    assert isinstance(steps, list)
+    assert [one["step"] for one in steps if isinstance(one, dict)] == [step["step"] for step in plan["children"]]
+    for step in plan["children"]:
+        done = await owner.task(step["task_id"])
+        assert (done["status"], done["parent_id"]) == ("succeeded", task)
+
+
 async def test_an_end_waits_for_another_while_its_agent_is_free(owner: Owner) -> None:
     other = await owner.submit(hold=True)
     task = await owner.submit(depends_on=[{"task_id": other, "type": "FF"}])

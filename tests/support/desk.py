@@ -1,4 +1,7 @@
-"""Where refinements are asked for and decided: real gateway, keeper and proposals consumer; the test is the engine."""
+"""Where refinements are asked for and decided, and tasks divided: real gateway, keeper, proposals consumer and planner.
+
+The test is the engine, and every agent.
+"""
 
 import asyncio
 import contextlib
@@ -14,11 +17,12 @@ from pydantic import JsonValue
 
 from consumers._feed import Feed
 from consumers._runtime import Flow
+from consumers.planner.consumer import Planner
 from consumers.proposals import Proposals
 from events import Event, EventData, File, RouteDecided, RunFiles, RunFinished, RunStarted, Snapshot, TaskChecked
 from events.files import digest_of
 from events.ids import derived_id, new_id, run_id
-from events.streams import PROPOSALS
+from events.streams import PLANNER, PROPOSALS
 from storage.database import DatabaseSettings
 from storage.lookup import PostgresLookup
 from tests.support.eventually import eventually
@@ -172,7 +176,7 @@ async def a_desk(nats_url: str, database_url: str) -> AsyncGenerator[Desk]:
     async with a_bus(nats_url, database_url) as bus:
         keeper = await bus.keeper()
         async with (
-            _extracting(bus, database_url),
+            _reacting(bus, database_url),
             running_gateway(settings_for(nats_url, database_url)) as gateway,
             gateway.client() as alice,
         ):
@@ -184,17 +188,19 @@ async def a_desk(nats_url: str, database_url: str) -> AsyncGenerator[Desk]:
 
 
 @asynccontextmanager
-async def _extracting(bus: Bus, database_url: str) -> AsyncGenerator[None]:
+async def _reacting(bus: Bus, database_url: str) -> AsyncGenerator[None]:
+    """What reacts to the keeper and is not played by the test."""
     settings = DatabaseSettings.model_validate({"database_url": database_url})
     async with PostgresLookup(settings) as lookup:
-        feed = Feed(bus.client, bus.publisher, Flow(PROPOSALS, Proposals(lookup).extract))
-        running = asyncio.create_task(feed.run())
+        flows = (Flow(PROPOSALS, Proposals(lookup).extract), Flow(PLANNER, Planner(lookup).plan))
+        running = [asyncio.create_task(Feed(bus.client, bus.publisher, flow).run()) for flow in flows]
         try:
             yield
         finally:
-            running.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await running
+            for one in running:
+                one.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await one
 
 
 async def _hears(client: httpx.AsyncClient) -> bool:

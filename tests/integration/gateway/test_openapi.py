@@ -39,6 +39,7 @@ async def test_the_document_covers_every_route(alice: httpx.AsyncClient) -> None
         *((method, "/api/v1/events") for method in ("post", "options")),
         *(("get", path) for path in ("/schemas", "/schemas/{name}/v1")),
         *(("post", f"/api/v1/tasks/{{task_id}}/{action.name}") for action in ACTIONS),
+        ("post", "/api/v1/tasks/{task_id}/decompose"),
         *(("get", f"/api/v1/tasks/{path}") for path in ("stats", "{task_id}/subtasks", "{task_id}/tree")),
         *(("post", f"/api/v1/tasks/{{task_id}}/{path}") for path in ("status", "dependencies")),
         ("get", "/api/v1/tasks/{task_id}/dependencies"),

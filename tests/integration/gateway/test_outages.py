@@ -159,6 +159,8 @@ async def test_without_a_keeper_work_is_taken_for_a_while_and_then_shed(
         assert answer is not None
         assert answer.json()["code"] == "overloaded"
         assert int(answer.headers["retry-after"]) >= 1
+        divided = await client.post(f"/api/v1/tasks/{first.json()['task_id']}/decompose")
+        assert (divided.status_code, divided.json()["code"]) == (503, "overloaded")
         bus = BusSettings(nats_url=SecretStr(servers.nats_url))
         async with Connection(bus, "test") as nats, FakeKeeper(nats, servers.database_url):
             await eventually(lambda: kept_twice(client), within=10)

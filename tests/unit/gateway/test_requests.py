@@ -1,14 +1,16 @@
 """What a body may hold, beyond what the OpenAPI tests try."""
 
 import json
+from uuid import uuid4
 
 import pytest
 
+from events.plan import PlanOptions
 from events.task import TaskContext
 from gateway.errors import InvalidBodyError
 from gateway.http.bodies import read_body
 from gateway.sessions.requests import CreateSessionRequest
-from gateway.tasks.requests import SubmitRequest, TaskRequest, priority_of
+from gateway.tasks.requests import DecomposeRequest, SubmitRequest, TaskRequest, priority_of
 
 Asked = SubmitRequest | TaskRequest | CreateSessionRequest
 BODIES: list[tuple[type[Asked], dict[str, str]]] = [
@@ -100,3 +102,24 @@ def test_both_spellings_of_a_task_are_taken(said: dict[str, object], meant: Task
     """Requirements O.2: `goal` or `prompt`; a text for a context, or its parts."""
     spec = read_body(TaskRequest, json.dumps(said).encode()).spec()
     assert (spec.prompt, spec.context) == ("Sum it.", meant)
+
+
+def test_the_words_of_another_document_are_taken_too() -> None:
+    """Requirements 002.2: description, parent_task_id, task_type, estimated_hours from 0.1 to 1,000."""
+    parent = str(uuid4())
+    said = {"description": "Sum it.", "parent_task_id": parent, "task_type": "backend", "estimated_hours": 21}
+    spec = read_body(TaskRequest, json.dumps(said).encode()).spec()
+    assert (spec.prompt, str(spec.parent_id), spec.task_type) == ("Sum it.", parent, "backend")
+    assert spec.estimate is not None
+    assert (spec.estimate.likely, spec.estimate.level) == (21, "expert")
+    for hours in (0.09, 1_000.1):
+        with pytest.raises(InvalidBodyError):
+            read_body(TaskRequest, json.dumps({"prompt": "x", "estimated_hours": hours}).encode())
+
+
+def test_how_a_task_is_divided_has_bounds_and_defaults() -> None:
+    """Requirements 2.2.A-20."""
+    assert DecomposeRequest().options() == PlanOptions(max_depth=3, apply_templates=True, apply_rules=True)
+    for wrong in ({"max_depth": 0}, {"max_depth": 6}, {"apply_rules": "yes"}, {"template": "no name"}, {"depth": 1}):
+        with pytest.raises(InvalidBodyError):
+            read_body(DecomposeRequest, json.dumps(wrong).encode())

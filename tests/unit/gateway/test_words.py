@@ -2,14 +2,16 @@
 
 from datetime import UTC, datetime
 from typing import get_args
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from events.base import Event, EventData
 from events.codec import encode
 from events.cursor import Cursor
+from events.estimate import Estimate
 from events.ids import derived_id
+from events.plan import TaskDecomposed
 from events.task import STATE_EVENTS, Status
 from gateway.compat.words import TASK_STATUS, translated
 from gateway.live.frames import make_frame, read_envelope
@@ -24,6 +26,11 @@ def told(kind: str, came_from: Status, status: Status, **data: object) -> list[t
     payload = STATE_EVENTS[status].model_validate(
         {"task_id": task_id, "kind": "goal", "from_status": came_from, "version": 2, "attempt": 1, **data}
     )
+    return heard(kind, payload, task_id)
+
+
+def heard(kind: str, payload: EventData, task_id: UUID) -> list[tuple[str, dict[str, object]]]:
+    """What who follows a room of this kind hears of an event about the task."""
     session = str(derived_id(task_id, "session"))
     event: Event[EventData] = Event.first(
         payload, source="/consumers/keeper", tenant="acme", owner="alice", task_id=task_id, session_id=session
@@ -54,6 +61,14 @@ def test_of_dependencies_hears_only_who_follows_a_task_that_waited_for_some(reas
     assert [kind for kind, _ in told("task", "waiting", "ready", reason=reason)] == ["task.status_changed"]
     met = told("task", "waiting", "ready", reason="dependencies_met")
     assert [kind for kind, _ in met] == ["task.dependency_satisfied", "task.status_changed"]
+
+
+def test_who_follows_a_task_hears_its_plan() -> None:
+    task_id = uuid4()
+    hours = Estimate(optimistic=1, likely=2, pessimistic=3, confidence=0.5)
+    plan = TaskDecomposed(task_id=task_id, plan_id=uuid4(), estimate=hours, children=(), total_hours=2.0)
+    ((kind, said),) = heard("task", plan, task_id)
+    assert (kind, said["task_id"], said["total_hours"]) == ("task.decomposed", str(task_id), 2.0)
 
 
 def test_every_state_of_a_task_has_the_second_documents_word() -> None:
