@@ -7,6 +7,7 @@ from events.base import Event, EventData, JsonObject
 from events.codec import decode
 from events.cursor import Cursor
 from events.errors import GanglionError, OutcomeUnknownError, StoreUnavailableError
+from events.plan import TaskDecompose
 from events.run import RunDelta, RunFinished
 from events.task import TaskSubmitted
 from gateway.accept import SOURCE, Accepted, Acceptor
@@ -94,7 +95,7 @@ class Door:
             await self._previews.end(event, event.data.execution_id)
         if (first := await self._kept(arrival)) is not None:
             return _receipt(event, first.outcome, first.at, replayed=True)
-        if isinstance(event.data, TaskSubmitted):
+        if isinstance(event.data, TaskSubmitted | TaskDecompose):
             self._acceptor.refuse_if_overloaded()
         accepted, first = await self._compared(await self._accept(event, arrival), arrival)
         if first is not None:

@@ -6,6 +6,8 @@ from uuid import UUID
 from pydantic import BaseModel, Field
 
 from events.base import Event, EventData
+from events.ids import derived_id
+from events.plan import TaskDecompose
 from events.task import TaskControl, TaskSubmitted
 from gateway.accept import SOURCE
 from gateway.auth.bearer import WRITE
@@ -13,7 +15,7 @@ from gateway.auth.sender import Kind
 from gateway.door.arrival import Arrival
 from gateway.door.rules import Said, read_said
 from gateway.tasks.lookup import Lookup
-from gateway.tasks.requests import TaskRequest
+from gateway.tasks.requests import DecomposeRequest, TaskRequest
 from storage.tasks import TaskRow
 
 
@@ -29,6 +31,12 @@ class ControlByProducer(Said):
     task_id: UUID
     action: Literal["start", "cancel", "pause", "resume", "retry"]
     reason: str | None = Field(default=None, max_length=500)
+
+
+class DecomposeByProducer(DecomposeRequest):
+    """A task that is to be divided; the rest is the body of POST /api/v1/tasks/{task_id}/decompose."""
+
+    task_id: UUID
 
 
 class SubmittingRule:
@@ -71,6 +79,27 @@ class ControllingRule:
         said = read_said(ControlByProducer, arrival)
         found = await self._lookup.task(arrival.sender.principal, said.task_id)
         data = TaskControl(task_id=found.id, action=said.action, by=arrival.sender.name, reason=said.reason)
+        session_id = found.session_id if isinstance(found, TaskRow) else None
+        return stamped(arrival, data, owner=found.owner, task_id=found.id, session_id=session_id)
+
+
+class DecomposingRule:
+    """task.decompose: on the sender's own tasks, or with scope admin on any of the tenant's."""
+
+    payload: type[EventData] = TaskDecompose
+    said: type[BaseModel] = DecomposeByProducer
+    who: Kind = "user"
+    scope: str | None = WRITE
+
+    def __init__(self, lookup: Lookup) -> None:
+        self._lookup = lookup
+
+    async def admit(self, arrival: Arrival) -> Event[EventData]:
+        """As POST /api/v1/tasks/{task_id}/decompose would make it. Raises NotFoundError."""
+        said = read_said(DecomposeByProducer, arrival)
+        found = await self._lookup.task(arrival.sender.principal, said.task_id)
+        plan_id = derived_id(arrival.event_id, "plan")
+        data = TaskDecompose(task_id=found.id, plan_id=plan_id, by=arrival.sender.name, options=said.options())
         session_id = found.session_id if isinstance(found, TaskRow) else None
         return stamped(arrival, data, owner=found.owner, task_id=found.id, session_id=session_id)
 
