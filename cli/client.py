@@ -57,6 +57,16 @@ class Gateway:
         """Stop a task."""
         return await self._send("POST", f"/api/v1/tasks/{task_id}/cancel")
 
+    async def decompose(self, task_id: UUID, options: Document, *, wait: int) -> Document:
+        """Divide a task into steps: the plan, or a 202's body if it did not come within `wait` seconds."""
+        return await self._send(
+            "POST",
+            f"/api/v1/tasks/{task_id}/decompose",
+            json=options,
+            headers={"Prefer": f"wait={wait}"},
+            within=_TIMEOUT + wait,
+        )
+
     async def letters(self, filters: Mapping[str, str]) -> Document:
         """One page of dead letters, oldest first: `{items, next_cursor}`."""
         return await self._send("GET", "/api/v1/dlq", params=filters)

@@ -1,16 +1,19 @@
-"""`ganglion tasks`: look at tasks, and stop them."""
+"""`ganglion tasks`: look at tasks, divide them, and stop them."""
 
 from typing import Annotated
 from uuid import UUID
 
 import typer
+from pydantic import JsonValue
 
 from cli.client import Document, Gateway
 from cli.session import Session, run
 from cli.summary import exit_code, first_line, outcome, status_of
+from events.plan import MAX_DEPTH
 
-app = typer.Typer(help="List, show and cancel tasks.", no_args_is_help=True)
+app = typer.Typer(help="List, show, divide and cancel tasks.", no_args_is_help=True)
 
+_PLANNED_WITHIN = 30
 _COLUMNS = ("id", "status", "priority", "agent", "created", "result")
 
 
@@ -42,6 +45,20 @@ def cancel_task(context: typer.Context, task_id: UUID) -> None:
     run(_cancel(Session.of(context), task_id))
 
 
+@app.command("decompose")
+def decompose_task(
+    context: typer.Context,
+    task_id: UUID,
+    depth: Annotated[int, typer.Option(min=1, max=MAX_DEPTH, help="Over how many levels.")] = 3,
+    template: Annotated[str | None, typer.Option(help="A template that is to be used.")] = None,
+) -> None:
+    """Divide a task that has not begun into steps, and show the plan."""
+    options: Document = {"max_depth": depth}
+    if template is not None:
+        options["template"] = template
+    run(_decompose(Session.of(context), task_id, options))
+
+
 async def _list(session: Session, filters: dict[str, str]) -> int:
     async with Gateway(session.place) as gateway:
         page = await gateway.tasks(filters)
@@ -71,6 +88,26 @@ async def _cancel(session: Session, task_id: UUID) -> int:
         session.output.document(answer)
     else:
         session.output.line(f"{task_id} {status_of(answer)}")
+    return 0
+
+
+async def _decompose(session: Session, task_id: UUID, options: Document) -> int:
+    async with Gateway(session.place) as gateway:
+        plan = await gateway.decompose(task_id, options, wait=_PLANNED_WITHIN)
+    if session.output.is_json:
+        session.output.document(plan)
+        return 0
+    steps = plan.get("children")
+    if not isinstance(steps, list):
+        session.output.line(f"{task_id} {status_of(plan)}: the plan is not there yet")
+        return 0
+    names: dict[JsonValue, str] = {}
+    for step in steps:
+        if isinstance(step, dict):
+            above = names.get(step["parent_id"])
+            name = names[step["task_id"]] = f"{above}/{step['step']}" if above else str(step["step"])
+            session.output.line(f"{step['task_id']}  {step['estimated_time']:>8} h  {name}")
+    session.output.line(f"{plan['total_hours']} h in all, {plan['critical_hours']} h one after the other")
     return 0
 
 

@@ -88,6 +88,20 @@ async def test_a_finished_task_can_be_listed_and_shown_but_not_cancelled(stack: 
     assert "409" in refused.err
 
 
+async def test_a_task_on_hold_can_be_divided_and_its_plan_is_shown(stack: Supervised, tmp_path: Path) -> None:
+    request = tmp_path / "request.json"
+    request.write_text(json.dumps({"prompt": "Move the cold store.", "hold": True, "estimated_hours": 2.5}))
+    task_id = str((await ganglion(stack.home, "-o", "json", "submit", "-f", str(request))).documents[0]["task_id"])
+    done = await ganglion(stack.home, "tasks", "decompose", task_id)
+    assert done.code == 0, done.err
+    *steps, sums = done.out.splitlines()
+    assert [line.split()[-1] for line in steps] == ["analysis", "design", "implementation", "testing", "review"]
+    assert sums.startswith("2.5833 h in all")
+    again = await ganglion(stack.home, "tasks", "decompose", task_id)
+    assert again.code == 1
+    assert "409" in again.err
+
+
 async def test_an_unknown_task_is_one_line_on_standard_error(stack: Supervised) -> None:
     done = await ganglion(stack.home, "tasks", "get", str(uuid4()))
     assert (done.code, done.out) == (1, "")
