@@ -43,6 +43,9 @@ WANTED = (
     *(f"2.2.D-{number}" for number in (1, 2, 3, 4, 12, 19, 21, 22, 25)),
     *(f"002.5-{number}" for number in (1, 2, 5, 6, 7, 8, 9)),
     *("O.5 reflex", "O.5 dependencies", "002.2 dependencies", "2.2.A-21", "2.2.A-22", "2.2.F-2"),
+    *("O.5 decomposition", "O.4 task.decompose", "O.4 task.decomposed"),
+    *("1.3.R1", "2.2.A-19", "2.2.A-20", "2.2.A-21", "2.2.D-20", "2.2.E-1", "002.5-3", "002.5-4", "002.5-5"),
+    *(f"002.3 {part}" for part in ("PERT", "complexity", "capabilities", "templates", "rules", "strategies")),
 )
 
 
