@@ -63,6 +63,7 @@ class TaskNode:
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None
+    divided: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ _ELSEWHERE = {
     "begun": task.c.course["begun"],
     "ms": task.c.course["ms"],
     "estimate": task.c.spec["estimate"],
+    "divided": task.c.course["divided"],
 }
 _SHOWN = [shown.name for shown in fields(TaskNode)]
 _NODE = [_ELSEWHERE[name].label(name) if name in _ELSEWHERE else task.c[name] for name in _SHOWN]

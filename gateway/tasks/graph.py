@@ -74,8 +74,8 @@ def _befores(nodes: Sequence[TaskNode]) -> Iterator[tuple[_Moment, list[_Moment]
 
 
 def _hours(node: TaskNode) -> float:
-    """What it is expected to take, or what its runs have taken."""
-    estimate = node.estimate or {}
+    """What it is expected to take, or what its runs have taken; of a divided task the steps take that."""
+    estimate = {} if node.divided else node.estimate or {}
     named = [estimate.get(name) for name in ("optimistic", "likely", "pessimistic")]
     three = [float(hours) for hours in named if isinstance(hours, int | float)]
     if len(three) == len(named):

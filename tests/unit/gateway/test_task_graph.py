@@ -47,6 +47,11 @@ def test_fault_5_the_critical_path_is_the_longest_by_time_and_not_by_number() ->
     assert found == ([named("long"), named("end")], 11)
 
 
+def test_the_hours_of_a_divided_task_are_those_of_its_steps_and_count_once() -> None:
+    nodes = [node("a", hours=4), node("b", "a", hours=3), node("whole", "a", "b", hours=7, divided=True)]
+    assert critical_path(nodes) == ([named("a"), named("b")], 7)
+
+
 def test_who_starts_together_does_not_wait_for_the_others_time() -> None:
     nodes = [node("a", hours=4), node("b", "a:start_to_start", "a:finish_to_finish", hours=3), node("c", "b", hours=1)]
     assert critical_path(nodes) == ([named("a"), named("c")], 5)
