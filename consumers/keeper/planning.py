@@ -40,7 +40,7 @@ def asked(data: TaskDecompose, task: TaskState, world: World, at: datetime) -> l
     if task.course.asked is not None or task.course.divided:
         raise RefusedError("already_decomposed")
     if task.status not in _NOT_BEGUN or task.attempt > 1 or task.reason == "retry":
-        raise RefusedError("already_begun")
+        raise RefusedError("has_begun")
     if not family.has_room(world, task, MAX_STEPS, data.options.max_depth):
         raise RefusedError("family_too_large")
     return [] if awaits_verdict(task) else [_waiting(task, at)]

@@ -45,7 +45,7 @@ _LOOKS_AFTER = (0.01, 0.02, 0.04, 0.08, 0.15)
 """Seconds between looks for the plan, the last one repeats: it takes a few hundredths of a second."""
 _WHY = {
     "already_decomposed": "It was divided already.",
-    "already_begun": "An agent has it, or had it: only a task that has not begun can be divided.",
+    "has_begun": "An agent has it, or had it: only a task that has not begun can be divided.",
     "not_decomposable": "Turns of a conversation and refinements are not divided.",
     "family_too_large": "Too many tasks, or generations of them, come from one already.",
     "plan_not_asked": "Another plan was asked for meanwhile.",

@@ -197,7 +197,7 @@ def test_who_has_begun_or_ended_is_not_divided(desk: Desk) -> None:
     desk.finish(retried, "failed", error={"code": "x", "message": "No.", "retryable": True})
     assert desk.reason(retried) == ("waiting", "retry")
     found = [desk.ask(task)[0] for task in (begun, ended, retried)]
-    assert found == ["refused:already_begun", "refused:task_final", "refused:already_begun"]
+    assert found == ["refused:has_begun", "refused:task_final", "refused:has_begun"]
 
 
 def test_a_plan_that_comes_after_the_task_was_taken_leaves_no_step_behind(desk: Desk) -> None:
@@ -205,7 +205,7 @@ def test_a_plan_that_comes_after_the_task_was_taken_leaves_no_step_behind(desk: 
     desk.check(task)
     desk.assign(task)
     outcome, plan = desk.ask(task)
-    assert outcome == "refused:already_begun"
+    assert outcome == "refused:has_begun"
     made = desk.plan(task, plan)
     assert desk.fact(task, made, "/consumers/planner") == "refused:plan_not_asked"
     assert desk.submissions() == []
