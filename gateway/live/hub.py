@@ -182,12 +182,12 @@ class Hub:
 
     async def _follow(self, reader: Reader) -> None:
         restarted = asyncio.create_task(self._restart.wait())
+        reading: asyncio.Task[list[Delivery | Hole]] | None = None
         try:
             while not self._restart.is_set():
                 reading = asyncio.create_task(reader.batch())
                 await asyncio.wait((reading, restarted), return_when=asyncio.FIRST_COMPLETED)
                 if not reading.done():
-                    reading.cancel()
                     return
                 for item in await reading:
                     self._take(item)
@@ -196,6 +196,8 @@ class Hub:
                         await asyncio.sleep(0)
         finally:
             restarted.cancel()
+            if reading is not None:
+                reading.cancel()  # or it would take the end of the reader for a loss, and read on
 
     def _take(self, item: Delivery | Hole) -> None:
         if isinstance(item, Hole):

@@ -1,7 +1,9 @@
 """The hub goes on behind whatever lies on the bus."""
 
+import asyncio
 import time
 from datetime import UTC, datetime
+from typing import cast
 
 import orjson
 import pytest
@@ -15,7 +17,7 @@ from gateway.live.rooms import Room
 from gateway.live.subscription import Subscription
 from gateway.live.ws import JsonFrames
 from gateway.metrics import Metrics
-from producers.reader import Delivery
+from producers.reader import Delivery, Hole, Reader
 from storage.log import Identified
 
 STAMP = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1e9)
@@ -66,3 +68,29 @@ async def test_what_nobody_can_be_shown_is_passed_over(body: bytes) -> None:
     made._take(delivery(2, orjson.dumps({**GOOD, "id": "2"})))
     assert (outlet.last, outlet.empty) == (Cursor("e", 2), False)
     assert reader.state == "live"
+
+
+class Silent:
+    """A reader of a log to which nothing is added."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.given_up = asyncio.Event()
+
+    async def batch(self) -> list[Delivery | Hole]:
+        self.asked.set()
+        try:
+            return await asyncio.Future[list[Delivery | Hole]]()
+        finally:
+            self.given_up.set()
+
+
+async def test_who_ends_the_hub_ends_its_reading_too_before_the_reader_is_closed() -> None:
+    silent = Silent()
+    following = asyncio.create_task(hub()._follow(cast("Reader", silent)))
+    async with asyncio.timeout(5):
+        await silent.asked.wait()
+        following.cancel()
+        await silent.given_up.wait()
+        await asyncio.gather(following, return_exceptions=True)
+    assert following.cancelled()
