@@ -101,10 +101,12 @@ class Subscription:
 
     def _encoded(self, frame: Frame) -> bytes | None:
         """Nothing for what it saw before a gap."""
-        seen = (
-            was for was in frame.was for since, until in self._seen if since < was <= until and was.epoch == until.epoch
+        return None if frame.was and self._saw(frame.was) else self._encoding.event(frame)
+
+    def _saw(self, places: Sequence[Cursor]) -> bool:
+        return any(
+            since < place <= until and place.epoch == until.epoch for place in places for since, until in self._seen
         )
-        return None if any(seen) else self._encoding.event(frame)
 
     def _note_state(self, frame: Frame) -> None:
         if self.room.kind != "task":
