@@ -31,6 +31,10 @@ def _pairs(host: str) -> bool:
     return len(host) == 23 and all(len(group) == 2 for group in host.split(":"))
 
 
+_BEHIND = 60
+"""Characters behind the colon in which a path begins, if it is one."""
+
+
 def email(text: str) -> int:
     """A mailbox whose parts have the lengths of RFC 5321 and whose labels can exist (IDN included).
 
@@ -43,7 +47,7 @@ def email(text: str) -> int:
     domain, _, behind = rest.partition(":")
     domain = domain.rstrip("_")
     labels = domain.split(".")
-    if not 1 <= len(local) <= 64 or len(domain) > 253 or len(labels) < 2 or "/" in behind:
+    if not 1 <= len(local) <= 64 or len(domain) > 253 or len(labels) < 2 or "/" in behind[:_BEHIND]:
         return 0
     if local[0] == "." or local[-1] == "." or ".." in local or labels[-1].isdigit() or labels[-1].lower() in _PICTURES:
         return 0
