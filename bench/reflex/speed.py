@@ -6,7 +6,7 @@ import json
 import random
 import string
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -62,6 +62,16 @@ def by_length(corpora: Path, screener: Screener) -> str:
     return "\n".join(lines)
 
 
+_ALPHABETS: dict[str, Sequence[str]] = {
+    "Arabic mailboxes": [*map(chr, range(0x620, 0x64B)), " ", ".", "@"],
+    "Cyrillic, quotes, mailboxes": [*map(chr, range(0x410, 0x450)), " ", '"', "@", "."],
+    "assignments": ["password", "token", "=", ":", " ", '"', "abc1", "\n", "is "],
+    "hexadecimal digits": "0123456789abcdef:- ",
+    "full width": [*map(chr, range(0xFF01, 0xFF5E)), "\u3000"],
+}
+"""What is drawn at random from few signs: each sign is one that some rule waits for."""
+
+
 def hostile(corpora: Path, screener: Screener, size: int = 1_000_000) -> str:
     """Each kind of hostile text at half a million and a million characters, the slowest ten.
 
@@ -74,6 +84,8 @@ def hostile(corpora: Path, screener: Screener, size: int = 1_000_000) -> str:
     }
     makers["random printable"] = lambda n: "".join(rng.choices(string.printable, k=n))
     makers["random Unicode"] = lambda n: "".join(chr(rng.randrange(32, 0x3000)) for _ in range(n))
+    for name, alphabet in _ALPHABETS.items():
+        makers[name] = lambda n, alphabet=alphabet: "".join(rng.choices(alphabet, k=n))[:n]  # type: ignore[misc]  # as above
     texts = [json.loads(line)["text"] for line in (corpora / "injection_dev.jsonl").read_bytes().splitlines()]
     words = " ".join(texts).split()
     makers["shuffled words of prompts"] = lambda n: " ".join(rng.choices(words, k=n // 5))[:n]
