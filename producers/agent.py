@@ -96,7 +96,7 @@ class Agent:
         self._beat = beat
         self._handler: Handler | None = None
         self._worker: Worker | None = None
-        self._told_to_drain = False
+        self._leaving = asyncio.Event()
 
     def handler(self, function: Handler) -> Handler:
         """Make this the function that does the work; it is called with a Task and a Context."""
@@ -125,17 +125,19 @@ class Agent:
 
     async def _work(self, handler: Handler, url: str, token: Token, nats_url: str | None) -> None:
         """As one registration, until drained. Raises SupersededError."""
-        registration = await register(url, token, self._offer)
+        registration = await register(url, token, self._offer, self._leaving)
+        if registration is None:
+            return
         where = nats_url or registration.connection.url
         self._worker = Worker(handler, registration, url, where, slots=self._slots, beat=self._beat)
         log.info("agent_registered", agent=registration.agent_id, tenant=registration.tenant, slots=self._slots)
-        if self._told_to_drain:
+        if self._leaving.is_set():
             self._worker.drain()
         await self._worker.run(grace=self._grace)
 
     def drain(self) -> None:
         """Take nothing new, end what is in hand, deregister."""
-        self._told_to_drain = True
+        self._leaving.set()
         if self._worker is not None:
             self._worker.drain()
 

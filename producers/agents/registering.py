@@ -1,6 +1,7 @@
 """Registering over HTTP: the name and what it can do, for a token and the way to the work."""
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 
 import httpx
@@ -56,19 +57,24 @@ class Registration(BaseModel):
         return self.connection.user.partition(".")[0]
 
 
-async def register(url: str, token: Token, offer: Offer) -> Registration:
-    """Register, and go on trying while Ganglion is away, and say so. Raises RefusedError."""
+async def register(url: str, token: Token, offer: Offer, leaving: asyncio.Event) -> Registration | None:
+    """Register, trying on while Ganglion is away; None if `leaving` came first. Raises ProducerError."""
     if not url.lower().startswith(("http://", "https://")):
         raise ProducerError(f"an agent's URL begins with http:// or https://, not as {url!r}")
+    if token == "":
+        raise ProducerError("an agent needs a token with the scope agents:write: GANGLION_TOKEN is empty")
     pauses = Pauses()
     async with httpx.AsyncClient(base_url=url.rstrip("/"), trust_env=False, timeout=10.0) as client:
-        while True:
+        while not leaving.is_set():
             try:
                 return await _registered(client, token, offer)
             except (httpx.HTTPError, TryAgainError) as error:
                 why = error.why if isinstance(error, TryAgainError) else type(error).__name__
                 log.info("agent_not_registered", url=url, why=why)
-            await asyncio.sleep(pauses.next())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pauses.next()):
+                    await leaving.wait()
+    return None
 
 
 async def _registered(client: httpx.AsyncClient, token: Token, offer: Offer) -> Registration:
