@@ -40,7 +40,12 @@ async def test_stopping_finishes_what_is_in_hand_and_takes_no_more(bus: Bus) -> 
     go_on.set()
     await asyncio.wait_for(running, 10)
     assert len(await others(bus)) == 1
-    assert (await bus.client.jetstream().consumer_info("BUS", "probe")).num_ack_pending == 0
+    await eventually(lambda: _is_settled(bus))
+
+
+async def _is_settled(bus: Bus) -> bool:
+    """Whether the server has taken the acknowledgement in, and has given out nothing more."""
+    return not (await bus.client.jetstream().consumer_info("BUS", "probe")).num_ack_pending
 
 
 async def test_what_waits_for_its_turn_when_it_is_stopped_is_left_to_others(bus: Bus) -> None:

@@ -36,8 +36,9 @@ async def test_what_was_shown_and_is_lost_before_the_keeper_read_it_is_announced
     first = await leading(led)
     settings = settings_for(led.nats_url, led.database_url)
     async with running_gateway(settings) as gateway, Follower(gateway.url, token("o", tenant="t")) as follower:
-        await led.submit("kept")
+        kept = await led.submit("kept")
         await led.folded()
+        await eventually(lambda: _seen(follower, kept), within=15)  # without a keeper nobody catches up any more
         before = await epoch(led)
         await first.stop()
         async with set_back(module_nats_server, state_folder / "copy"):
