@@ -26,11 +26,10 @@ from gateway.auth.bearer import Authenticator, Principal, bearer
 from gateway.commands import KEPT, Answered, Commands
 from gateway.errors import NotFoundError, UnauthorizedError
 from gateway.http.answers import json_answer
-from gateway.http.bodies import read_body, read_json
+from gateway.http.bodies import read_body, read_json, read_optional
 from gateway.http.documentation import problems, request_body
-from gateway.http.preferences import Key, read_key
+from gateway.http.preferences import IdempotencyKey, Key, read_key
 from gateway.trail import Trail
-from gateway.workflows.bodies import IdempotencyKey, read_optional
 from storage.agents import AgentRow, find_agent, hash_of, verify_agent
 from storage.reading import Database
 

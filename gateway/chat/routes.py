@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
@@ -25,7 +25,7 @@ from gateway.errors import InvalidBodyError, faults_of_parameters
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
-from gateway.http.preferences import read_key, wants_stream
+from gateway.http.preferences import IdempotencyKey, read_key, wants_stream
 from gateway.http.protocol import Line, line_of
 from gateway.live.sse import HEADERS, Streams
 from gateway.trail import Trail
@@ -39,7 +39,6 @@ _TOLD: dict[Durability, str] = {
 User = Annotated[str, Path(max_length=64, description="The token's `sub`")]
 ConversationId = Annotated[str, Path(max_length=64)]
 Skip = Annotated[int, Query(ge=0, le=1_000_000)]
-IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 
 
 class ChatRoute(APIRoute):

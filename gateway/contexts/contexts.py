@@ -19,8 +19,7 @@ from gateway.contexts.views import context_view
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import HEADERS, problems, request_body
-from gateway.http.preferences import read_key
-from gateway.workflows.bodies import IdempotencyKey
+from gateway.http.preferences import IdempotencyKey, read_key
 from storage.contexts import find_context
 from storage.reading import Database
 

@@ -27,11 +27,10 @@ from gateway.contexts.models import Context, ContextDiff, ContextHistory, Merged
 from gateway.contexts.requests import MergeRequest, PromoteRequest, ShareRequest
 from gateway.contexts.views import context_view, diff_view, history_view
 from gateway.http.answers import json_answer
-from gateway.http.bodies import read_body, read_json
+from gateway.http.bodies import read_body, read_json, read_optional
 from gateway.http.documentation import request_body
-from gateway.http.preferences import read_key
+from gateway.http.preferences import IdempotencyKey, read_key
 from gateway.tasks.reading import Limit
-from gateway.workflows.bodies import IdempotencyKey, read_optional
 from storage.contexts import list_changes
 from storage.reading import Database
 

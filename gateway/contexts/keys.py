@@ -17,8 +17,7 @@ from gateway.contexts.models import ContextValue
 from gateway.contexts.requests import PLACE, KeyRequest
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
-from gateway.http.preferences import Key, read_key
-from gateway.workflows.bodies import IdempotencyKey
+from gateway.http.preferences import IdempotencyKey, Key, read_key
 from storage.contexts import ContextRow
 
 _KEY = f"{ONE}/keys/{{path:path}}"

@@ -29,6 +29,14 @@ BODY_WITHIN = 30.0
 """Seconds that a body has to come to its end."""
 
 
+async def read_optional(request: Request, model: type[B]) -> tuple[B, bytes]:
+    """The body, or the model's defaults if there is none. Raises as `read_json` and `read_body` do."""
+    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
+        return model(), b""
+    _, body = await read_json(request)
+    return read_body(model, body), body
+
+
 async def read_json(request: Request) -> tuple[object, bytes]:
     """The parsed body and its bytes.
 

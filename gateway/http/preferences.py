@@ -4,8 +4,10 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from typing import Annotated
 from uuid import UUID
 
+from fastapi import Header
 from starlette.requests import Request
 
 from events.ids import derived_id
@@ -13,6 +15,16 @@ from gateway.auth.bearer import Principal
 from gateway.errors import Fault, InvalidBodyError
 
 MAX_WAIT = 60
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$", description="A repeat gets the first answer"),
+]
+"""For the document of a route: `read_key` reads it from the request."""
+Prefer = Annotated[
+    str | None, Header(description="`wait=N`: answer 200 if it has come within N (at most 60) seconds (RFC 7240)")
+]
+"""Likewise, for `read_wait`."""
 
 _WAIT = re.compile(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,18})\"?\s*(?=$|[,;])", re.IGNORECASE)
 _STREAM = re.compile(r"(?:^|,)\s*text/event-stream\s*(;[^,]*)?(?=$|,)", re.IGNORECASE)

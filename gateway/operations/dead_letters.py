@@ -27,10 +27,9 @@ from gateway.commits import APPLIED, DUPLICATE
 from gateway.errors import IdempotencyConflictError, LetterGoneError, NotFoundError
 from gateway.http.answers import json_answer
 from gateway.http.documentation import problems
-from gateway.http.preferences import Key, read_key
+from gateway.http.preferences import IdempotencyKey, Key, read_key
 from gateway.operations.dead_letter_models import Letter, LetterPage, Replayed
 from gateway.trail import Trail
-from gateway.workflows.bodies import IdempotencyKey
 from producers.letters import Kept
 from storage.log import settled
 from storage.reading import Database

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -16,7 +16,7 @@ from gateway.commands import KEPT
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
-from gateway.http.preferences import read_key
+from gateway.http.preferences import IdempotencyKey, read_key
 from gateway.sessions.acting import Body, Command, Done, Sessions
 from gateway.sessions.bulk import Bulk
 from gateway.sessions.creating import Creating
@@ -49,7 +49,6 @@ ACTIONS: tuple[tuple[ControlAction, type[Body], str], ...] = (
 )
 
 SessionId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 Handler = Callable[..., Awaitable[Response]]
 _TEXT = r"^[^\x00]+$"
 """What a database can look for: it keeps no NUL."""

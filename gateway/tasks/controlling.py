@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Path
+from fastapi import APIRouter, Depends, Path
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,7 +20,7 @@ from gateway.errors import NotFoundError, RefusedError, TaskFinalError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
-from gateway.http.preferences import Key, read_key
+from gateway.http.preferences import IdempotencyKey, Key, read_key
 from gateway.tasks.accepted import accepted_answer
 from gateway.tasks.lookup import Lookup, Recent, parsed_id
 from gateway.tasks.models import CancelAccepted, Task
@@ -147,9 +147,7 @@ class Controlling:
         async def handle(
             request: Request,
             task_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})],
-            idempotency_key: Annotated[  # noqa: ARG001 - read from the request; named here for the document
-                str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")
-            ] = None,
+            idempotency_key: IdempotencyKey = None,  # noqa: ARG001 - read from the request; named here for the document
         ) -> Response:
             return await self._act(action, request, task_id)
 

@@ -24,8 +24,9 @@ from gateway.commands import Answered, Commands
 from gateway.commits import APPLIED
 from gateway.errors import NotFoundError, RefusedError, TaskFinalError
 from gateway.http.answers import json_answer
+from gateway.http.bodies import read_optional
 from gateway.http.documentation import problems, request_body
-from gateway.http.preferences import read_key, read_wait
+from gateway.http.preferences import IdempotencyKey, Prefer, read_key, read_wait
 from gateway.live.hub import Hub
 from gateway.tasks.accepted import accepted_answer
 from gateway.tasks.lookup import Lookup, Recent, parsed_id
@@ -33,7 +34,6 @@ from gateway.tasks.models import CancelAccepted, Plan
 from gateway.tasks.plans import plan_view
 from gateway.tasks.requests import DecomposeRequest
 from gateway.trail import Trail
-from gateway.workflows.bodies import IdempotencyKey, Prefer, read_optional
 from storage.log import settled
 from storage.reading import Database
 from storage.tasks import TaskRow

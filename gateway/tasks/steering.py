@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, Path
+from fastapi import APIRouter, Depends, Path
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response
@@ -11,6 +11,7 @@ from events.task import ControlAction, Dependency, TaskControl, TaskError
 from gateway.errors import RefusedError
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
+from gateway.http.preferences import IdempotencyKey
 from gateway.tasks.controlling import Controlling, Scene
 from gateway.tasks.lookup import parsed_id
 from gateway.tasks.models import CancelAccepted, Task
@@ -22,7 +23,6 @@ from storage.tasks import TaskRow
 _STATUS = "/api/v1/tasks/{task_id}/status"
 _DEPENDENCIES = "/api/v1/tasks/{task_id}/dependencies"
 _DEPENDENCY = "/api/v1/tasks/{task_id}/dependencies/{other_id}"
-KeyText = Annotated[str | None, Header(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")]
 
 
 class Steering:
@@ -60,7 +60,7 @@ class Steering:
         self,
         request: Request,
         task_id: TaskId,
-        idempotency_key: KeyText = None,  # noqa: ARG002 - read from the request; named here for the document
+        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named here for the document
     ) -> Response:
         """By the command that leads there from where the task is; 409 if none does, with those that do."""
         scene = await self._controlling.scene(request, task_id)
@@ -81,7 +81,7 @@ class Steering:
         self,
         request: Request,
         task_id: TaskId,
-        idempotency_key: KeyText = None,  # noqa: ARG002 - as above
+        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - as above
     ) -> Response:
         """Only while the task is not ready yet. What would make tasks wait for one another in a ring is refused."""
         scene = await self._controlling.scene(request, task_id)
@@ -93,7 +93,7 @@ class Steering:
         request: Request,
         task_id: TaskId,
         other_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})],
-        idempotency_key: KeyText = None,  # noqa: ARG002 - as above
+        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - as above
     ) -> Response:
         """In any way, and only while the task is not ready yet."""
         scene = await self._controlling.scene(request, task_id)

@@ -16,13 +16,12 @@ from gateway.auth.bearer import READ, WRITE, Principal
 from gateway.commands import KEPT, Answered, Commands
 from gateway.errors import StaleDigestError
 from gateway.http.answers import json_answer
-from gateway.http.bodies import read_body, read_json
+from gateway.http.bodies import read_body, read_json, read_optional
 from gateway.http.documentation import problems, request_body
-from gateway.http.preferences import Key, read_key
+from gateway.http.preferences import IdempotencyKey, Key, read_key
 from gateway.tasks.lookup import parsed_id
 from gateway.trail import Trail
 from gateway.workflows.access import Access
-from gateway.workflows.bodies import IdempotencyKey, read_optional
 from gateway.workflows.errors import not_ready, proposal_refusal
 from gateway.workflows.models import Approved, Grant, GrantList, Kept, Rejected
 from gateway.workflows.proposals import HOME, ONE, ProposalId

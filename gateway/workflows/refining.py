@@ -22,12 +22,11 @@ from gateway.errors import UnansweredError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
-from gateway.http.preferences import Key, read_key, read_wait
+from gateway.http.preferences import IdempotencyKey, Key, Prefer, read_key, read_wait
 from gateway.metrics import Metrics
 from gateway.trail import Trail
 from gateway.workflows.access import Access
 from gateway.workflows.awaiting import Awaiting
-from gateway.workflows.bodies import IdempotencyKey, Prefer
 from gateway.workflows.models import Proposal, RefinementAccepted
 from gateway.workflows.requests import RefinementRequest
 from gateway.workflows.workflows import HOME, WorkflowId

@@ -16,14 +16,13 @@ from gateway.auth.bearer import READ, WRITE, Principal
 from gateway.commands import KEPT, Answered, Commands
 from gateway.errors import NotFoundError
 from gateway.http.answers import json_answer
-from gateway.http.bodies import read_body, read_json
+from gateway.http.bodies import read_body, read_json, read_optional
 from gateway.http.documentation import problems, request_body
-from gateway.http.preferences import Key, read_key
+from gateway.http.preferences import IdempotencyKey, Key, read_key
 from gateway.tasks.reading import Limit, PlaceText
 from gateway.tasks.views import decode_place
 from gateway.trail import Trail
 from gateway.workflows.access import Access
-from gateway.workflows.bodies import IdempotencyKey, read_optional
 from gateway.workflows.errors import workflow_refusal
 from gateway.workflows.models import Draft, Kept, Version, VersionPage, Workflow, WorkflowPage
 from gateway.workflows.requests import PublishRequest, WorkflowRequest
