@@ -14,7 +14,7 @@ from events.base import JsonObject
 from events.context import referred_context
 from events.task import TaskSpec
 from events.texts import replace_texts, texts_in
-from events.work import WorkContext
+from events.work import MAX_WORK, WorkContext
 from screening.engine import Screener
 from screening.model import Verdict
 from screening.sealing import kind_of
@@ -26,8 +26,6 @@ MAX_CONTEXTS = 10
 """Contexts that one task brings along."""
 MAX_BYTES = 262_144
 """Of all of them together."""
-_MAX_WORK = 900_000
-"""Bytes of a request with its contexts: they travel in one message."""
 _DATA = "data"
 
 _UNKNOWN = "There is no such context."
@@ -54,7 +52,7 @@ class References:
         wanted = [*named.values()][:MAX_CONTEXTS]
         found = await self._lookup.contexts(task.tenant, task.owner, wanted)
         shown: list[WorkContext] = []
-        room = min(MAX_BYTES, _MAX_WORK - _size_of(task.spec))
+        room = min(MAX_BYTES, MAX_WORK - _size_of(task.spec))
         for ref, one in named.items():
             context = found.get(one)
             size = len(to_json(context.data)) if context is not None else 0

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from pydantic_core import to_json
 
 from events.task import TaskSpec
-from events.work import StepDone
+from events.work import MAX_WORK, StepDone
 from storage.lookup import Lookup
 from storage.steps import StepResult
 
 MAX_BYTES = 100_000
 """Of all results together, as JSON has them; each step has an equal part of that."""
-_MAX_WORK = 900_000
-"""Bytes of a request with its results: they travel in one message."""
 
 
 async def steps_of(spec: TaskSpec, lookup: Lookup) -> tuple[StepDone, ...]:
@@ -20,7 +18,7 @@ async def steps_of(spec: TaskSpec, lookup: Lookup) -> tuple[StepDone, ...]:
     if not spec.builds_on:
         return ()
     found = await lookup.results(spec.builds_on)
-    room = max(0, min(MAX_BYTES, _MAX_WORK - len(spec.model_dump_json())))
+    room = max(0, min(MAX_BYTES, MAX_WORK - len(spec.model_dump_json())))
     return tuple(_done(one, room // len(spec.builds_on)) for one in found)
 
 

@@ -22,6 +22,10 @@ def work_durable(tenant: str, agent_id: str) -> str:
     return f"{tenant}~{agent_id}"
 
 
+MAX_WORK = 900_000
+"""Bytes of a request with contexts, or with results of steps, that go along: all travel in one message of 1 MiB."""
+
+
 def stop_subject(tenant: str, agent_id: str) -> str:
     """Core NATS: which of its runs an agent must stop at once (events.work.WorkStopped)."""
     return f"ctl.{tenant}.{agent_id}"

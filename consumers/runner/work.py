@@ -12,7 +12,8 @@ from storage.lookup import Lookup, TaskView
 
 
 async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
-    """The work of one task: with the contexts that it refers to; a turn comes with what was said before it.
+    """The work of one task: with the contexts that it refers to and the results of the steps that it builds on; a turn
+    comes with what was said before it.
 
     Raises StoreUnavailableError.
     """
@@ -27,7 +28,7 @@ async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
         acceptance_criteria=spec.acceptance_criteria,
         kind=spec.kind,
         history=history,
-        steps=await steps_of(spec, lookup) if spec.builds_on else (),
+        steps=await steps_of(spec, lookup),
     )
 
 
