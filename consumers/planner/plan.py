@@ -7,10 +7,10 @@ from uuid import UUID
 
 from consumers.planner import estimate as estimating
 from consumers.planner import patterns
-from consumers.planner.graph import critical_path
 from consumers.planner.knowledge import Phase
 from consumers.planner.patterns import Pattern
 from consumers.planner.purse import TooSmallError, divided
+from events.critical import critical_path
 from events.estimate import Estimate, is_above
 from events.ids import derived_id
 from events.plan import MAX_STEPS, Edge, PlanOptions, Step, TaskDecomposed

@@ -1,16 +1,15 @@
 """Who depends on whom, as a graph: what of it is met, what holds a task back, and which way through takes longest."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
+from graphlib import CycleError
 from uuid import UUID
 
-from events.dependency import ASKS_START, HOLDS_START, Standing, has_begun, standing
+from events import critical
+from events.dependency import HOLDS_START, Standing, has_begun, standing
+from events.plan import Edge
 from events.task import Dependency
 from gateway.tasks.views import View, node_view
 from storage.families import Relatives, TaskNode
-
-_Moment = tuple[UUID, bool]
-"""A task and whether its end is meant."""
 
 
 def graph_view(one: UUID, found: Relatives) -> View:
@@ -36,41 +35,20 @@ def graph_view(one: UUID, found: Relatives) -> View:
 
 
 def critical_path(nodes: Sequence[TaskNode]) -> tuple[list[UUID] | None, float | None]:
-    """The tasks, in order, that together take longest, and how many hours; None if nothing says how long any takes.
-
-    What counts is the time that tasks take, not how many follow one another.
-    """
+    """The tasks, in order, that together take longest, and how many hours; None if nothing says how long any takes."""
     hours = {node.id: _hours(node) for node in nodes}
     if not any(hours.values()):
         return None, None
-    before = dict(_befores(nodes))
-    longest: dict[_Moment, tuple[float, _Moment | None]] = {}
+    edges = [
+        Edge(before=one.task_id, after=node.id, type=one.type, required=one.required)
+        for node in nodes
+        for one in _dependencies(node)
+    ]
     try:
-        for moment in TopologicalSorter(before).static_order():
-            own = (moment[0], False)
-            times = {one: longest[one][0] + (hours[one[0]] if one == own else 0.0) for one in before[moment]}
-            last = max(times, key=lambda one: times[one], default=None)
-            longest[moment] = (times[last] if last is not None else 0.0, last)
+        found = critical.critical_path(hours, edges)
     except CycleError:  # of tasks that were refused for it
         return None, None
-    at: _Moment | None = max(longest, key=lambda moment: longest[moment][0])
-    total, path = max(took for took, _ in longest.values()), list[UUID]()
-    while at is not None:
-        last = longest[at][1]
-        path += [at[0]] if last == (at[0], False) else []
-        at = last
-    return path[::-1], round(total, 4)
-
-
-def _befores(nodes: Sequence[TaskNode]) -> Iterator[tuple[_Moment, list[_Moment]]]:
-    """Each start and each end, with what comes before it."""
-    known = {node.id for node in nodes}
-    for node in nodes:
-        held: dict[bool, list[_Moment]] = {False: [], True: [(node.id, False)]}
-        for one in _dependencies(node):
-            if one.task_id in known:
-                held[one.type not in HOLDS_START].append((one.task_id, one.type not in ASKS_START))
-        yield from (((node.id, is_end), before) for is_end, before in held.items())
+    return [*found.path], found.hours
 
 
 def _hours(node: TaskNode) -> float:

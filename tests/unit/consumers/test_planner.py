@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consumers.planner import capabilities, estimate, patterns
-from consumers.planner.graph import critical_path
 from consumers.planner.knowledge import load
 from consumers.planner.plan import Asked, UnplannableError, make
 from consumers.planner.purse import TooSmallError, divided
 from events import Budget, Edge, Estimate, PlanOptions, Step, TaskDecomposed, TaskSpec
+from events.critical import critical_path
 from events.estimate import LEVELS, is_above, of_hours
 from events.ids import derived_id, new_id
 
