@@ -6,6 +6,7 @@ from uuid import UUID
 
 from events import critical
 from events.dependency import HOLDS_START, Standing, has_begun, standing
+from events.estimate import Estimate
 from events.plan import Edge
 from events.task import Dependency
 from gateway.tasks.views import View, node_view
@@ -53,12 +54,9 @@ def critical_path(nodes: Sequence[TaskNode]) -> tuple[list[UUID] | None, float |
 
 def _hours(node: TaskNode) -> float:
     """What it is expected to take, or what its runs have taken; of a divided task the steps take that."""
-    estimate = {} if node.divided else node.estimate or {}
-    named = [estimate.get(name) for name in ("optimistic", "likely", "pessimistic")]
-    three = [float(hours) for hours in named if isinstance(hours, int | float)]
-    if len(three) == len(named):
-        return (three[0] + 4 * three[1] + three[2]) / 6
-    return (node.ms or 0.0) / 3_600_000
+    if node.estimate is None or node.divided:
+        return (node.ms or 0.0) / 3_600_000
+    return Estimate.model_validate(node.estimate).expected
 
 
 def _edges(node: TaskNode, nodes: Mapping[UUID, TaskNode]) -> Iterator[View]:

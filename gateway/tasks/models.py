@@ -201,7 +201,7 @@ class TaskNode(BaseModel):
     waiting_for: str | None
     agent_id: str | None
     attempt: int
-    estimate: JsonObject | None
+    estimate: Estimate | None
     depends_on: list[Dependency]
     created_at: datetime
     updated_at: datetime

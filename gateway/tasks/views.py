@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from pydantic import JsonValue
+
 from events.base import JsonObject
 from events.cursor import InvalidCursorError
 from events.estimate import Estimate
@@ -56,7 +58,7 @@ def task_view(task: TaskRow | Recent) -> View:
         "detail": task.detail,
         "waiting_for": _waiting_for(task),
         "parent_id": task.parent_id,
-        "estimate": _estimate(task.spec),
+        "estimate": _estimate(task.spec.get("estimate")),
         "children": _children(task.spec),
         "depends_on": [_FS | one for one in task.depends_on or ()],
         "effects_done": task.effects_done,
@@ -118,7 +120,7 @@ def node_view(node: TaskNode) -> View:
         "waiting_for": _waiting_for(node),
         "agent_id": node.agent_id,
         "attempt": node.attempt,
-        "estimate": node.estimate,
+        "estimate": _estimate(node.estimate),
         "depends_on": [_FS | one for one in node.depends_on or ()],
         "created_at": node.created_at,
         "updated_at": node.updated_at,
@@ -178,8 +180,7 @@ def _common(task: TaskRow | Recent) -> View:
     return {"task_id": task.id, "kind": task.kind, "priority": task.priority, "created_at": task.created_at}
 
 
-def _estimate(spec: JsonObject) -> View | None:
-    found = spec.get("estimate")
+def _estimate(found: JsonValue) -> View | None:
     return None if found is None else estimate_view(Estimate.model_validate(found))
 
 

@@ -27,7 +27,7 @@ def node(name: str, *depends_on: str, hours: float | None = None, status: str = 
     for one in depends_on:
         other, _, kind = one.partition(":")
         links.append({"task_id": str(named(other)), "required": True, **({"type": kind} if kind else {})})
-    three: JsonObject = dict.fromkeys(("optimistic", "likely", "pessimistic"), hours)
+    three: JsonObject = {**dict.fromkeys(("optimistic", "likely", "pessimistic"), hours), "confidence": 0.8}
     values: dict[str, object] = dict.fromkeys(
         ("parent_id", "reason", "detail", "agent_id", "begun", "ms", "finished_at")
     )
