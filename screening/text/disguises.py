@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 import numpy as np
 
@@ -24,6 +25,7 @@ _ANY_LEET = Pattern(r"(?i)[a-z][013457@$!+]+[a-z]|\b[013457@$!]+[a-z]{2}|[a-z][0
 _A_DIGIT = Pattern(r"(?i)[a-z][013457@$!]+[a-z]")
 _NEAR, _AROUND, _STRETCH = 48, 80, 2000
 _WIDE, _FEW, _SHORT = 100, 3, 160
+_STRETCHES, _SAMPLE = 240, 80
 
 
 def undisguised(view: View, gates: set[str]) -> Iterator[View]:
@@ -40,13 +42,20 @@ def undisguised(view: View, gates: set[str]) -> Iterator[View]:
 
 
 def _unleeted(view: View) -> Iterator[View]:
-    """One reading for each stretch with three or more words in leetspeak close to each other: two in a short text."""
-    for start, end in _stretches(view.raw):
+    """One reading for each stretch with three or more words in leetspeak close to each other: two in a short text.
+
+    Of more than 240 the first 80 and the word that there was too much: it is refused whatever the others say.
+    """
+    stretches = list(islice(_stretches(view.raw), _STRETCHES + 1))
+    cut = len(stretches) > _STRETCHES
+    for start, end in stretches[:_SAMPLE] if cut else stretches:
         first, last = view.original(start, end)
         part = view.raw[start:end].decode("utf-8", "ignore")
         text = unleeted(part)
         origin = first + np.arange(len(text)) if last - first == len(text) else None
         yield View(text, "unleet", origin, span=None if origin is not None else (first, last))
+    if cut:
+        yield View("", "cut")
 
 
 def _stretches(raw: bytes) -> Iterator[tuple[int, int]]:
