@@ -145,15 +145,16 @@ class Matcher:
     ) -> tuple[list[Candidate], list[Candidate], set[int]]:
         """As `candidates` of a text, and of another that says the same with other letters, character by character.
 
-        What is ASCII is the same in both, so that of a long text with little else most is read once.
+        What is the same in both, as all that is ASCII, is read once in a long text with little else.
         """
         parts = _parts(len(text))
-        foreign = [number for number, (first, last) in enumerate(parts) if not text[first:last].isascii()]
-        if not self._brief < len(text) < VERY_LONG or 2 * len(foreign) > len(parts):
+        excerpts = [text[first:last] for first, last in parts]
+        if not self._brief < len(text) < VERY_LONG or 2 * sum(map(bytes.isascii, excerpts)) < len(parts):
             return self.candidates(text, *kinds)[0], *self.candidates(other, kind)
         moved = [(first, last) for first, last in _moved(np.array(parts, np.int64), text, other).tolist()]
-        excerpts = [text[first:last] for first, last in parts]
-        found = self._long.places(excerpts + [other[slice(*moved[number])] for number in foreign])
+        others = [other[first:last] for first, last in moved]
+        foreign = [number for number, pair in enumerate(zip(excerpts, others, strict=True)) if pair[0] != pair[1]]
+        found = self._long.places(excerpts + [others[number] for number in foreign])
         of_both = [*range(len(parts)), *foreign]
         hits = {index: [number for number in numbers if number < len(parts)] for index, numbers in found.items()}
         there = {
