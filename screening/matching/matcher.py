@@ -153,8 +153,8 @@ class Matcher:
             return self.candidates(text, *kinds)[0], *self.candidates(other, kind)
         moved = [(first, last) for first, last in _moved(np.array(parts, np.int64), text, other).tolist()]
         others = [other[first:last] for first, last in moved]
-        foreign = [number for number, pair in enumerate(zip(excerpts, others, strict=True)) if pair[0] != pair[1]]
-        found = self._long.places(excerpts + [others[number] for number in foreign])
+        foreign = {number: part for number, part in enumerate(others) if part != excerpts[number]}
+        found = self._long.places(excerpts + list(foreign.values()))
         of_both = [*range(len(parts)), *foreign]
         hits = {index: [number for number in numbers if number < len(parts)] for index, numbers in found.items()}
         there = {
