@@ -3,12 +3,11 @@
 from dataclasses import dataclass, replace
 from uuid import UUID
 
-from events.base import Event, EventData
+from events.base import Event
 from events.errors import GanglionError, OutcomeUnknownError, StoreUnavailableError
-from events.ids import derived_id, new_id
 from events.session import SessionSpec
 from events.task import FINAL, TURN_SECONDS, Budget, TaskSpec, TaskSubmitted
-from gateway.accept import SOURCE, Acceptor, Durability
+from gateway.accept import Acceptor, Durability
 from gateway.auth.bearer import Principal
 from gateway.chat.models import ChatRequest
 from gateway.commands import Commands
@@ -17,6 +16,7 @@ from gateway.errors import UnansweredError
 from gateway.http.preferences import Key
 from gateway.live.rooms import Room
 from gateway.metrics import Metrics
+from gateway.tasks.asking import submission
 from gateway.trail import Trail
 from storage.reading import Database
 from storage.tasks import TaskRow, find_task
@@ -29,12 +29,20 @@ class Turn:
     """One message: whose it is, its task and its conversation; after `accept` how well it is kept."""
 
     principal: Principal
-    task_id: UUID
-    conversation_id: str
-    event: Event[EventData]
+    event: Event[TaskSubmitted]
     key: Key | None
     durability: Durability = "log+database"
     replayed: bool = False
+
+    @property
+    def task_id(self) -> UUID:
+        """Its task."""
+        return self.event.data.task_id
+
+    @property
+    def conversation_id(self) -> str:
+        """Where it is said."""
+        return str(self.event.sessionid)
 
     @property
     def room(self) -> Room:
@@ -49,26 +57,16 @@ class Turn:
 
 def make_turn(principal: Principal, asked: ChatRequest, key: Key | None, trail: Trail) -> Turn:
     """The turn that a request asks for; the first one of a conversation opens it."""
-    task_id = key.subject_id if key else new_id()
-    conversation_id = asked.conversation_id or str(derived_id(task_id, "session"))
-    data = TaskSubmitted(
-        task_id=task_id,
-        spec=TaskSpec(kind="turn", prompt=asked.message, budget=_BUDGET),
-        session=None if asked.conversation_id else SessionSpec(kind="chat"),
-        idempotency_key=key.value if key else None,
-        body_sha256=key.body_sha256 if key else None,
-    )
-    event = Event.first(
-        data,
-        source=SOURCE,
+    event = submission(
+        TaskSpec(kind="turn", prompt=asked.message, budget=_BUDGET),
+        key,
+        trail,
         tenant=principal.tenant,
         owner=principal.owner,
-        task_id=task_id,
-        session_id=conversation_id,
-        event_id=key.event_id if key else None,
-        traceparent=trail.traceparent,
+        session=None if asked.conversation_id else SessionSpec(kind="chat"),
+        session_id=asked.conversation_id,
     )
-    return Turn(principal, task_id, conversation_id, event, key)
+    return Turn(principal, event, key)
 
 
 class Turns:

@@ -3,11 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from events.base import Event
 from events.errors import OutcomeUnknownError
-from events.ids import derived_id, new_id
-from events.task import TaskSubmitted
-from gateway.accept import SOURCE, Acceptor
+from gateway.accept import Acceptor
 from gateway.auth.bearer import Principal
 from gateway.commands import Commands
 from gateway.errors import Fault, ForbiddenError, InvalidBodyError, NotFoundError, UnansweredError
@@ -17,6 +14,7 @@ from gateway.metrics import Metrics
 from gateway.sessions.acting import Sessions
 from gateway.sessions.requests import CreateSessionRequest
 from gateway.sessions.view import session_payload
+from gateway.tasks.asking import submission
 from gateway.trail import Trail
 
 
@@ -44,26 +42,9 @@ class Creating:
         if asked.parent_session_id is not None:
             await self._find_parent(principal, asked.parent_session_id)
         self._acceptor.refuse_if_overloaded()
-        task_id = key.subject_id if key else new_id()
-        session_id = str(derived_id(task_id, "session"))
-        spec = asked.task()
-        data = TaskSubmitted(
-            task_id=task_id,
-            spec=spec,
-            session=asked.session(),
-            idempotency_key=key.value if key else None,
-            body_sha256=key.body_sha256 if key else None,
-        )
-        event = Event.first(
-            data,
-            source=SOURCE,
-            tenant=principal.tenant,
-            owner=principal.owner,
-            task_id=task_id,
-            session_id=session_id,
-            event_id=key.event_id if key else None,
-            traceparent=Trail.of(request.scope).traceparent,
-        )
+        spec, trail = asked.task(), Trail.of(request.scope)
+        event = submission(spec, key, trail, tenant=principal.tenant, owner=principal.owner, session=asked.session())
+        task_id, session_id = event.data.task_id, str(event.sessionid)
         try:
             answered = await self._commands.ask(event, key)
         except OutcomeUnknownError as error:

@@ -9,12 +9,11 @@ from uuid import UUID
 from starlette.requests import Request
 from starlette.responses import Response
 
-from events.base import Event, EventData
+from events.base import Event
 from events.codec import decode
 from events.errors import GanglionError, OutcomeUnknownError, StoreUnavailableError
-from events.ids import new_id
 from events.task import TaskSpec, TaskSubmitted
-from gateway.accept import SOURCE, Accepted, Acceptor
+from gateway.accept import Accepted, Acceptor
 from gateway.auth.bearer import WRITE, Authenticator, Principal, bearer
 from gateway.bus import Bus
 from gateway.commits import APPLIED, DUPLICATE
@@ -25,6 +24,7 @@ from gateway.http.preferences import Key, read_key, read_wait
 from gateway.live.hub import Hub
 from gateway.metrics import Metrics
 from gateway.tasks.accepted import accepted_answer, fingerprint_of
+from gateway.tasks.asking import submission
 from gateway.tasks.lookup import Lookup, Recent, Recents
 from gateway.tasks.requests import SubmitRequest, TaskRequest
 from gateway.tasks.views import View, facade_status, facade_view, task_view
@@ -87,7 +87,7 @@ class Submitting:
         spec = door.read(body)
         key = read_key(request, principal, door.path, body)
         wait = read_wait(request)
-        event = _event(principal, spec, key, Trail.of(request.scope))
+        event = submission(spec, key, Trail.of(request.scope), tenant=principal.tenant, owner=principal.owner)
         task_id = event.data.task_id
         if not wait:
             answer, _ = await self._accept(event, key, door)
@@ -219,26 +219,6 @@ async def _comes(final: asyncio.Future[None], within: float) -> bool:
     except TimeoutError:
         return False
     return True
-
-
-def _event(principal: Principal, spec: TaskSpec, key: Key | None, trail: Trail) -> Event[TaskSubmitted]:
-    task_id = key.subject_id if key else new_id()
-    data = TaskSubmitted.model_construct(
-        task_id=task_id,
-        spec=spec,
-        idempotency_key=key.value if key else None,
-        body_sha256=key.body_sha256 if key else None,
-    )
-    event: Event[EventData] = Event.first(
-        data,
-        source=SOURCE,
-        tenant=principal.tenant,
-        owner=principal.owner,
-        task_id=task_id,
-        event_id=key.event_id if key else None,
-        traceparent=trail.traceparent,
-    )
-    return event  # type: ignore[return-value]  # the payload is the TaskSubmitted from above
 
 
 def _refuse_bugs(accepted: Accepted) -> None:

@@ -10,12 +10,12 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from events.base import Event, EventData, JsonObject
+from events.base import Event, JsonObject
 from events.errors import OutcomeUnknownError
-from events.ids import derived_id, new_id
+from events.ids import derived_id
 from events.session import SessionSpec
 from events.task import Budget, TaskContext, TaskSpec, TaskSubmitted
-from gateway.accept import SOURCE, Acceptor
+from gateway.accept import Acceptor
 from gateway.auth.bearer import WRITE
 from gateway.commands import Commands
 from gateway.errors import UnansweredError
@@ -24,6 +24,7 @@ from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
 from gateway.http.preferences import IdempotencyKey, Key, Prefer, read_key, read_wait
 from gateway.metrics import Metrics
+from gateway.tasks.asking import submission
 from gateway.trail import Trail
 from gateway.workflows.access import Access
 from gateway.workflows.awaiting import Awaiting
@@ -120,14 +121,14 @@ class Refining:
         seconds = read_wait(request)
         if not seconds:
             return await self._take(row, asked, event, key)
-        with self._awaiting.of(_task_of(event)) as ends:
+        with self._awaiting.of(event.data.task_id) as ends:
             accepted = await self._take(row, asked, event, key)
             return await self._awaiting.answer(accepted, ends, principal, seconds)
 
     async def _take(
-        self, row: WorkflowRow, asked: RefinementRequest, event: Event[EventData], key: Key | None
+        self, row: WorkflowRow, asked: RefinementRequest, event: Event[TaskSubmitted], key: Key | None
     ) -> Response:
-        task_id = _task_of(event)
+        task_id = event.data.task_id
         try:
             answered = await self._commands.ask(event, key)
         except OutcomeUnknownError as error:
@@ -149,13 +150,7 @@ class Refining:
         return json_answer(accepted, 202, {"Location": f"/api/proposals/{proposal_id}", **answered.headers})
 
 
-def _task_of(event: Event[EventData]) -> UUID:
-    assert event.taskid is not None  # noqa: S101 - stamped below
-    return event.taskid
-
-
-def _event(row: WorkflowRow, asked: RefinementRequest, key: Key | None, trail: Trail) -> Event[EventData]:
-    task_id = key.subject_id if key else new_id()
+def _event(row: WorkflowRow, asked: RefinementRequest, key: Key | None, trail: Trail) -> Event[TaskSubmitted]:
     context: JsonObject = {
         name: value
         for name, value in (
@@ -164,26 +159,12 @@ def _event(row: WorkflowRow, asked: RefinementRequest, key: Key | None, trail: T
         )
         if value is not None
     }
-    data = TaskSubmitted(
-        task_id=task_id,
-        spec=TaskSpec(
-            kind="refinement",
-            prompt=asked.instructions,
-            context=TaskContext(data=context or None),
-            workflow_id=row.id,
-            budget=_BUDGET,
-        ),
-        session=SessionSpec(kind="workflow", title=row.name),
-        idempotency_key=key.value if key else None,
-        body_sha256=key.body_sha256 if key else None,
+    spec = TaskSpec(
+        kind="refinement",
+        prompt=asked.instructions,
+        context=TaskContext(data=context or None),
+        workflow_id=row.id,
+        budget=_BUDGET,
     )
-    return Event.first(
-        data,
-        source=SOURCE,
-        tenant=row.tenant,
-        owner=row.owner,
-        task_id=task_id,
-        session_id=str(row.id),
-        event_id=key.event_id if key else None,
-        traceparent=trail.traceparent,
-    )
+    session = SessionSpec(kind="workflow", title=row.name)
+    return submission(spec, key, trail, tenant=row.tenant, owner=row.owner, session=session, session_id=str(row.id))
