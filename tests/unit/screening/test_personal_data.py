@@ -115,3 +115,15 @@ def test_a_longer_telephone_number_does_not_hide_a_social_security_number(screen
         assert types(screener, text) == {"ssn"}, text
         assert screener.screen({"goal": text}, kind="goal", tenant="t").decision == "block"
     assert types(screener, "BG80 BNBG 9661 1020 3456 78") == {"iban"}
+
+
+def test_much_source_with_colons_is_no_volume_of_addresses(screener: Screener) -> None:
+    source = "std::vector<face::bad> dead(std::forward<std::decay_t<F>>(f), std::chrono::seconds(1));\n"
+    assert screener.screen({"goal": source * 900}, kind="goal", tenant="acme").decision == "allow"
+
+
+@pytest.mark.parametrize(
+    "text", ["src IPv6:ab::ab:2001:0:ab:fe80)", '"IPv6:fe80::b834:ab:fe80:0"', "IPv6:::ab:fe80:b7b0:1"]
+)
+def test_an_address_is_found_behind_its_label(screener: Screener, text: str) -> None:
+    assert [found.type for found in screener.data_findings(text)] == ["ipv6"]
