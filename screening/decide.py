@@ -27,17 +27,23 @@ def injection_blockers(findings: Iterable[Finding], profile: Profile) -> list[Fi
 
 
 def _unread(findings: Iterable[Finding], profile: Profile) -> list[Finding]:
-    """The findings that say that not all was read: what policy redacts or blocks may stand there."""
-    if not profile.acts_on_data:
-        return []
-    return [f for f in findings if f.type == TOO_MUCH]
+    """The findings that say that not all was read, where policy does more than note what may stand there.
+
+    Of one kind of data that is only noted there can be any number.
+    """
+    unread = [f for f in findings if f.type == TOO_MUCH]
+    return [
+        f
+        for f in unread
+        if (profile.acts_on_data if f.severity == "critical" else profile.pii.of(f.severity) != "flag")
+    ]
 
 
 def decide(findings: Iterable[Finding], profile: Profile) -> tuple[Decision, list[Finding]]:
     """The decision and the findings that carry it."""
     found = list(findings)
     noting = profile.injection.action == "flag"
-    injected = _unread(found, profile) if noting else injection_blockers(found, profile)
+    injected = (not noting and injection_blockers(found, profile)) or _unread(found, profile)
     if injected:
         return "block", injected
     data = [(f, action_of(f, profile)) for f in found if f.family in DATA_FAMILIES]

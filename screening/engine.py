@@ -5,37 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
-from itertools import islice
 
 from screening.classifier.linear import Classifier
-from screening.context.identifiers import in_identifier
-from screening.context.sentences import excused
 from screening.familiar import Familiar
 from screening.fields import examine_fields
 from screening.judgement import judge
 from screening.keyed import with_keys, without_keys
-from screening.matching.matcher import Candidate, CompiledRule
-from screening.matching.pattern import Pattern
-from screening.model import EVERYTHING, RANK, TOO_MUCH, Checks, Examination, Finding, Severity, Verdict, lowered
+from screening.matches import findings_of
+from screening.matching.matcher import Candidate
+from screening.model import EVERYTHING, RANK, TOO_MUCH, Checks, Examination, Finding, Verdict
 from screening.policy import Policy
 from screening.readings import DATA_FAMILIES, Reader, Reading
 from screening.redaction import Placeholders, replace
 from screening.rules import Rule, load
 from screening.text.characters import Disguise
-from screening.text.views import View
-from screening.validators import VALIDATORS
 from screening.version import version_of_code
 
-_CANDIDATE = 256
 _LONG = 50_000
 _READ = 12
-_ENOUGH = 200
 _MUCH_SURER = 0.12
 _FLOOR = {"critical": 0.97, "high": 0.6, "medium": 0.0, "low": 0.0}
 _BONUS = {"critical": 6.0, "high": 4.0, "medium": 1.0, "low": 0.0}
-_DIGIT_OR_LETTER = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:")
-_WORD = _DIGIT_OR_LETTER | set(b"_")
-_HEX_OR_COLON = frozenset(bytes([byte]) for byte in b"0123456789abcdefABCDEF:")
 
 
 class RuleError(ValueError):
@@ -73,7 +63,7 @@ class Screener:
                 for reading in self._reader.read(text)[0]
                 for candidate in reading.rules
                 if candidate.compiled.rule.id == rule.id
-                for _ in _matches(candidate, reading.view, "")
+                for _ in findings_of(candidate, reading.view, "")
             )
             if found != wanted:
                 raise RuleError(f"rule {rule.id} {'misses' if wanted else 'finds'} its example {text!r}")
@@ -102,7 +92,7 @@ class Screener:
     def data_findings(self, text: str) -> list[Finding]:
         """Personal data and secrets of any severity in one text; `too_much_to_check` among them says: not all."""
         readings, disguise = self._reader.read_for_data(text)
-        found = [f for reading in readings for rule in reading.rules for f in _matches(rule, reading.view, "")]
+        found = [f for reading in readings for rule in reading.rules for f in findings_of(rule, reading.view, "")]
         if disguise.exhausting:
             found += _disguised(Disguise(exhausting=True), "", len(text))
         return resolved(found)
@@ -113,7 +103,7 @@ class Screener:
         for reading, rule in _gravest_first(readings):
             if len(text) > _LONG and rule.compiled.rule.family not in DATA_FAMILIES and _is_grave(found):
                 break  # it is blocked whatever else is in it
-            found += _matches(rule, reading.view, field)
+            found += findings_of(rule, reading.view, field)
         return resolved([*found, *_disguised(disguise, field, len(text))]), readings
 
     def _score(self, found: list[Finding], readings: list[Reading]) -> float:
@@ -169,41 +159,6 @@ def _is_grave(found: list[Finding]) -> bool:
     return any(f.severity == "critical" and f.family not in DATA_FAMILIES for f in found)
 
 
-def _matches(candidate: Candidate, view: View, field: str) -> Iterator[Finding]:
-    """The findings of one rule in one view, validated and weighed by their context."""
-    compiled, rule = candidate.compiled, candidate.compiled.rule
-    spans = candidate.spans(view.raw)
-    if rule.at_least > 1:
-        several = list(islice(spans, _ENOUGH))
-        if len(several) < rule.at_least:
-            return
-        spans = iter(several)
-    accepted_so_far = tried = counted = 0
-    while (span := next(spans, None)) is not None:
-        if span[0] >= counted:  # what begins within a refused one counts as one with it
-            tried, counted = tried + 1, span[1]
-        if tried > rule.tries:
-            yield Finding("obfuscation", TOO_MUCH, "critical", field, *view.original(*span), 0.5, rule.id)
-            return
-        if accepted_so_far > _ENOUGH and rule.family not in DATA_FAMILIES:
-            return
-        accepted = _accepted(compiled, view.raw, *span)
-        if accepted is None:
-            spans = candidate.spans(view.raw, span[0] + 1) if rule.nested else spans
-            continue
-        start, end = accepted
-        if end < span[1]:  # another can begin in what it took too much
-            spans = candidate.spans(view.raw, end)
-        confidence = _confidence(compiled, view.raw, start, end)
-        if confidence is None or (rule.family == "pii" and in_identifier(view.raw, start, end)):
-            continue
-        accepted_so_far += 1
-        yield Finding(
-            rule.family, rule.type, _severity(compiled, view.raw, start, end), field,
-            *view.original(start, end), confidence, rule.id,
-        )  # fmt: skip
-
-
 def _disguised(disguise: Disguise, field: str, length: int) -> Iterator[Finding]:
     """Hiding text is a finding of its own, whatever the text says."""
     if disguise.tags >= 4:
@@ -216,56 +171,6 @@ def _disguised(disguise: Disguise, field: str, length: int) -> Iterator[Finding]
         yield Finding("obfuscation", TOO_MUCH, "critical", field, 0, length, 0.5, "any.obfuscation.volume")
     if disguise.mixed >= 4:
         yield Finding("obfuscation", "mixed_scripts", "medium", field, 0, length, 0.7, "any.obfuscation.scripts")
-
-
-def _accepted(compiled: CompiledRule, raw: bytes, start: int, end: int) -> tuple[int, int] | None:
-    """What of a candidate is the match, in the eyes of its neighbours and its validator."""
-    rule = compiled.rule
-    if compiled.edged:  # an underscore stood for the boundary
-        start, end = start + (raw[start : start + 1] == b"_"), end - (raw[end - 1 : end] == b"_")
-    if rule.bounded and not _bounded(raw, start, end, _DIGIT_OR_LETTER if compiled.edged else _WORD):
-        return None
-    if not rule.validator:
-        return start, end
-    accepted = VALIDATORS[rule.validator](raw[start : min(end, start + _CANDIDATE)].decode("utf-8", "ignore"))
-    return (start, start + accepted if accepted > 1 else end) if accepted else None
-
-
-def _bounded(raw: bytes, start: int, end: int, word: frozenset[int]) -> bool:
-    if start and raw[start - 1] in word and raw[start - 1 : start] != b":":
-        return False
-    after = raw[end : end + 2]
-    if after[:1] == b":":
-        return after[1:] not in _HEX_OR_COLON
-    return not after or not (after[0] in word or (after[:1] == b"." and after[1:].isdigit()))
-
-
-def _confidence(compiled: CompiledRule, raw: bytes, start: int, end: int) -> float | None:
-    rule = compiled.rule
-    low, high = max(0, start - rule.window), min(len(raw), end + rule.window)
-    if compiled.not_cue and _rejected(compiled.not_cue, raw, (low, start, end), data=rule.family in DATA_FAMILIES):
-        return None
-    if compiled.cue and compiled.cue.found(raw, low, high):
-        return rule.cued
-    return None if rule.cue_required else rule.confidence
-
-
-def _rejected(not_cue: Pattern, raw: bytes, places: tuple[int, int, int], *, data: bool) -> bool:
-    """Whether the words that reject a match stand before data, or are part of an order.
-
-    Words in another sentence reject no order: else one about somebody's dog would hide every order behind it.
-    """
-    low, start, end = places
-    if data:
-        return not_cue.found(raw[low : start + 1])  # for which its first character is the end of the text
-    return any(last > start for _, last in not_cue.spans(raw, low, end))
-
-
-def _severity(compiled: CompiledRule, raw: bytes, start: int, end: int) -> Severity:
-    rule = compiled.rule
-    if rule.family in DATA_FAMILIES or not excused(raw, start, end):
-        return rule.severity
-    return lowered(rule.severity)
 
 
 def resolved(findings: list[Finding]) -> list[Finding]:
