@@ -177,7 +177,7 @@ def resolved(findings: list[Finding]) -> list[Finding]:
     """Overlaps settled within data and within injections: the longest wins, then the most severe, then the surest.
 
     But longer data hides none that is more severe and much surer: digits in front make no telephone number of a social
-    security number.
+    security number. Of data that only overlap both stay: an address behind a card's number makes no address of both.
     """
     if len(findings) < 2:
         return findings
@@ -185,23 +185,34 @@ def resolved(findings: list[Finding]) -> list[Finding]:
     for data in (True, False):
         group = [f for f in findings if (f.family in DATA_FAMILIES) == data]
         group.sort(key=lambda f: (f.start, -f.end))
-        kept += _without_overlaps(group, same_family=not data)
+        kept += _without_overlaps(group, data=data)
     return kept
 
 
-def _without_overlaps(group: list[Finding], *, same_family: bool) -> list[Finding]:
+def _without_overlaps(group: list[Finding], *, data: bool) -> list[Finding]:
     kept: list[Finding] = []
     for finding in group:
         rival = next(
             (i for i in range(len(kept) - 1, max(-1, len(kept) - 8), -1)
-             if kept[i].end > finding.start and (not same_family or kept[i].family == finding.family)),
+             if kept[i].end > finding.start and (data or kept[i].family == finding.family)),
             None,
         )  # fmt: skip
         if rival is None:
             kept.append(finding)
-        elif _prevails(finding, kept[rival]):
-            kept[rival] = finding
+            continue
+        other = kept[rival]
+        if _prevails(finding, other):
+            kept[rival : rival + 1] = [other, finding] if data and _sticks_out(other, finding) else [finding]
+        elif data and _sticks_out(finding, other):
+            kept.append(finding)
     return kept
+
+
+def _sticks_out(beaten: Finding, winner: Finding) -> bool:
+    """Whether beaten data is something of its own beside the winner; a secret is that all around it, too."""
+    if winner.start <= beaten.start and beaten.end <= winner.end:
+        return False
+    return beaten.family == "secret" or beaten.start > winner.start or beaten.end < winner.end
 
 
 def _prevails(finding: Finding, rival: Finding) -> bool:

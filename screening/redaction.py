@@ -57,13 +57,14 @@ class Placeholders:
 
 
 def replace(text: str, findings: Iterable[Finding], names: Placeholders) -> str:
-    """`text` with each finding's span replaced; findings are of this text and do not overlap."""
+    """`text` with each finding's span replaced; what two of them share is the first's, and the rest the second's."""
     parts: list[str] = []
     position = 0
-    for finding in sorted(findings, key=lambda item: item.start):
-        if finding.start < position:
+    for finding in sorted(findings, key=lambda found: (found.start, found.end)):
+        first = max(finding.start, position)
+        if finding.end <= first:
             continue
-        parts += (text[position : finding.start], names.name(finding.type, text[finding.start : finding.end]))
+        parts += (text[position:first], names.name(finding.type, text[first : finding.end]))
         position = finding.end
     parts.append(text[position:])
     return "".join(parts)

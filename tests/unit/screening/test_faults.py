@@ -183,6 +183,23 @@ def test_fault_10_no_other_check_digits_make_an_iban(screener: Screener) -> None
     assert [text[9:11] for text in found if any(f.type == "iban" for f in screener.data_findings(text))] == ["89"]
 
 
+@pytest.mark.parametrize(
+    ("text", "types"),
+    [
+        ("4111 1111 1111 1111-'ann@example.com", {"credit_card", "email"}),
+        ("+1 (415) 555-0132, X9613851N", {"phone", "national_id"}),
+        ("pwd=Abc123!::2221000000000009", {"password", "credit_card"}),
+    ],
+)
+def test_fault_10_what_overlaps_hides_nothing_that_sticks_out_of_it(
+    screener: Screener, text: str, types: set[str]
+) -> None:
+    verdict = goal(screener, text)
+    assert verdict.decision == "block"
+    assert {finding.type for finding in verdict.findings} == types
+    assert screener.redact(text).translate(str.maketrans("", "", "[]_ ,")).isalnum(), "names, and nothing of the values"
+
+
 def test_fault_11_tenants_are_told_apart_by_the_policy(screener: Screener) -> None:
     text = {"goal": "my ssn is 536-90-4399"}
     assert screener.screen(text, kind="goal", tenant="a").decision == "block"
