@@ -43,7 +43,7 @@ class OutputGuard:
         """The same handler with its outputs screened."""
 
         async def guarded(event: Event[EventData]) -> AsyncGenerator[EventData]:
-            speech = Speech(self._outgoing.screener)
+            speech = Speech(self._outgoing.screener, event.tenantid)
             async with aclosing(_with_pauses(handler(event), speech)) as outputs:
                 async for output in outputs:
                     for said in _said(speech, output):

@@ -65,9 +65,11 @@ class CachedScreener:
         profile = self.screener.policy.profile(tenant=tenant, kind=kind)
         texts = {field: text[: profile.max_chars] for field, text in fields.items()}
         examined: dict[str, Examination] = {}
+        checks = Checks(patterns=profile.patterns)
         for bundle in bundles(with_keys(texts)):
-            examined |= await self._read(bundle, tenant)
-        return judge(fields, without_keys(texts, examined), profile, self.screener.rules_version)
+            examined |= await self._read(bundle, tenant, checks)
+        digest = self.screener.digest(tenant)
+        return judge(fields, without_keys(texts, examined), profile, self.screener.rules_version, digest=digest)
 
     async def examine(
         self, text: str, checks: Checks = EVERYTHING, *, whose: str, cached: bool = True
@@ -89,10 +91,11 @@ class CachedScreener:
         await store.put(key, dumped(found, self._secret, key), FOUND_SECONDS if found.findings else CLEAN_SECONDS)
         return found, False
 
-    async def _read(self, bundle: Bundle, tenant: str) -> dict[str, Examination]:
-        whole, _ = await self.examine(bundle.text, whose=tenant)
-        dealt = bundle.deal_out(whole, self.screener.examine)
-        self.screener.familiar.remember(dict(bundle.parts), dealt)
+    async def _read(self, bundle: Bundle, tenant: str, checks: Checks) -> dict[str, Examination]:
+        whole, _ = await self.examine(bundle.text, checks, whose=tenant)
+        dealt = bundle.deal_out(whole, self.screener.examine, checks)
+        if checks == EVERYTHING:
+            self.screener.familiar.remember(dict(bundle.parts), dealt)
         return dealt
 
     async def _examine(self, text: str, checks: Checks) -> Examination:
@@ -103,7 +106,7 @@ class CachedScreener:
 
 def key_of(secret: bytes, whose: str, text: str, checks: Checks, rules_version: str) -> str:
     """The key of one examination: other people, other text, other checks, other rules, other key."""
-    head = f"{rules_version}\0{checks.data:d}{checks.injections:d}\0{whose}\0".encode()
+    head = f"{rules_version}\0{checks.data:d}{checks.injections:d}{checks.patterns}\0{whose}\0".encode()
     return hmac.new(secret, head + text.encode("utf-8", "surrogatepass"), "sha256").hexdigest()
 
 

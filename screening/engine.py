@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
+from functools import partial
 
 from screening.classifier.linear import Classifier
 from screening.familiar import Familiar
 from screening.fields import examine_fields
 from screening.judgement import judge
 from screening.keyed import with_keys, without_keys
+from screening.kinds import PatternSet, left_out
 from screening.matches import findings_of
 from screening.matching.matcher import Candidate
 from screening.model import EVERYTHING, RANK, TOO_MUCH, Checks, Examination, Finding, Verdict
 from screening.policy import Policy
 from screening.readings import DATA_FAMILIES, Reader, Reading
-from screening.redaction import Placeholders, replace
+from screening.redaction import Digest, StandIns, replace
 from screening.rules import Rule, load
+from screening.sealing import Sealer, own_digest
 from screening.text.characters import Disguise
 from screening.version import version_of_code
 
@@ -35,11 +38,13 @@ class RuleError(ValueError):
 class Screener:
     """Screens the text fields of one request against the rules and the policy.
 
-    Construction compiles every rule and proves it on its examples; raises RuleError when one fails.
+    Construction compiles every rule and proves it on its examples; raises RuleError when one fails. Without a sealer
+    the hashes that a policy may ask for are this process's own.
     """
 
-    def __init__(self, policy: Policy | None = None) -> None:
+    def __init__(self, policy: Policy | None = None, sealer: Sealer | None = None) -> None:
         self.policy = policy or Policy.load()
+        self.sealer = sealer
         rules, version = load()
         self.rules_version = f"{version}-{version_of_code()}"
         self._reader = Reader(rules)
@@ -55,6 +60,16 @@ class Screener:
         other = copy(self)
         other.policy = policy
         return other
+
+    def with_keys_of(self, sealer: Sealer) -> Screener:
+        """The same rules with other keys to hash with; costs nothing."""
+        other = copy(self)
+        other.sealer = sealer
+        return other
+
+    def digest(self, tenant: str) -> Digest:
+        """What the values of a tenant are hashed with where policy says so."""
+        return partial(self.sealer.digest, tenant) if self.sealer else own_digest
 
     def _prove(self, rule: Rule) -> None:
         for text, wanted in [(t, True) for t in rule.examples.match] + [(t, False) for t in rule.examples.no_match]:
@@ -76,34 +91,42 @@ class Screener:
         """
         profile = self.policy.profile(tenant=tenant, kind=kind)
         texts = {field: text[: profile.max_chars] for field, text in fields.items()}
-        examined = without_keys(texts, examine_fields(self.examine, with_keys(texts)))
-        return judge(fields, examined, profile, self.rules_version)
+        checks = Checks(patterns=profile.patterns)
+        examined = without_keys(texts, examine_fields(self.examine, with_keys(texts), checks))
+        return judge(fields, examined, profile, self.rules_version, digest=self.digest(tenant))
 
     def examine(self, text: str, checks: Checks = EVERYTHING) -> Examination:
         """What is in one text, for `judge`; the same text and checks give the same under one `rules_version`."""
         if not checks.injections:
-            return Examination(tuple(self.data_findings(text)))
-        findings, readings = self._field("", text)
+            return Examination(tuple(self.data_findings(text, checks.patterns)))
+        findings, readings = self._field("", text, left_out(checks.patterns))
         score = self._score(findings, readings)
         if not checks.data:
             findings = [found for found in findings if found.family not in DATA_FAMILIES]
         return Examination(tuple(findings), score)
 
-    def data_findings(self, text: str) -> list[Finding]:
+    def data_findings(self, text: str, patterns: PatternSet = "relaxed") -> list[Finding]:
         """Personal data and secrets of any severity in one text; `too_much_to_check` among them says: not all."""
+        unwanted = left_out(patterns)
         readings, disguise = self._reader.read_for_data(text)
-        found = [f for reading in readings for rule in reading.rules for f in findings_of(rule, reading.view, "")]
+        chosen = ((view.view, rule) for view in readings for rule in view.rules)
+        found = [
+            f for view, one in chosen if one.compiled.rule.type not in unwanted for f in findings_of(one, view, "")
+        ]
         if disguise.exhausting:
             found += _disguised(Disguise(exhausting=True), "", len(text))
         return resolved(found)
 
-    def _field(self, field: str, text: str) -> tuple[list[Finding], list[Reading]]:
+    def _field(
+        self, field: str, text: str, unwanted: frozenset[str] = frozenset()
+    ) -> tuple[list[Finding], list[Reading]]:
         readings, disguise = self._reader.read(text)
         found: list[Finding] = []
         for reading, rule in _gravest_first(readings):
             if len(text) > _LONG and rule.compiled.rule.family not in DATA_FAMILIES and _is_grave(found):
                 break  # it is blocked whatever else is in it
-            found += findings_of(rule, reading.view, field)
+            if rule.compiled.rule.type not in unwanted:
+                found += findings_of(rule, reading.view, field)
         return resolved([*found, *_disguised(disguise, field, len(text))]), readings
 
     def _score(self, found: list[Finding], readings: list[Reading]) -> float:
@@ -141,7 +164,7 @@ class Screener:
         findings = self.data_findings(text)
         if any(found.type == TOO_MUCH for found in findings):
             return "[WITHHELD]"
-        return replace(text, (found for found in findings if found.family in DATA_FAMILIES), Placeholders())
+        return replace(text, (found for found in findings if found.family in DATA_FAMILIES), StandIns())
 
 
 def _gravest_first(readings: list[Reading]) -> list[tuple[Reading, Candidate]]:

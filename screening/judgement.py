@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from screening.decide import action_of, decide, reason
 from screening.model import RANK, TOO_MUCH, Examination, Finding, Severity, Verdict
+from screening.placeholders import Placeholders
 from screening.policy import Profile
 from screening.readings import DATA_FAMILIES
-from screening.redaction import Placeholders
+from screening.redaction import Digest, StandIns
 from screening.redaction import replace as redact
 
 
@@ -21,10 +22,11 @@ def judge(
     *,
     engine: str = "builtin",
     names: Placeholders | None = None,
+    digest: Digest | None = None,
 ) -> Verdict:
     """The verdict of `profile` on texts and what was found in them (`examined` by field, of at most `max_chars`).
 
-    `names` are the placeholders to use, new ones by default.
+    `names` are the placeholders to use, new ones by default; `digest` is what the tenant's values are hashed with.
     """
     findings: list[Finding] = []
     for field, what in examined.items():
@@ -37,7 +39,9 @@ def judge(
     kept = tuple(_foremost(findings, profile.max_findings))
     truncated = len(findings) > len(kept) or max(map(len, fields.values()), default=0) > profile.max_chars
     verdict = Verdict("allow", kept, None, rules_version, engine, truncated, injection_score=score)
-    return _decided(verdict, findings, fields, profile, names) if kept else verdict
+    if not kept:
+        return verdict
+    return _decided(verdict, findings, fields, profile, StandIns(profile.redaction, names, digest))
 
 
 def _decided(
@@ -45,7 +49,7 @@ def _decided(
     findings: list[Finding],
     fields: Mapping[str, str],
     profile: Profile,
-    names: Placeholders | None,
+    instead: StandIns,
 ) -> Verdict:
     """The decision on all findings: what is left out of the report is redacted all the same."""
     decision, carrying = decide(findings, profile)
@@ -54,13 +58,16 @@ def _decided(
         return told
     if profile.audit:
         return replace(told, would=decision)
-    names = names or Placeholders()
-    texts = _redacted(fields, findings, profile, names, everything=decision == "block")
-    return replace(told, decision=decision, redacted=texts or None, placeholders=names.values() or None)
+    texts = _redacted(fields, findings, profile, instead, everything=decision == "block")
+    return replace(told, decision=decision, redacted=texts or None, placeholders=instead.names.values() or None)
 
 
 def treated(
-    texts: Mapping[str, str], examined: Mapping[str, Examination], profile: Profile, names: Placeholders
+    texts: Mapping[str, str],
+    examined: Mapping[str, Examination],
+    profile: Profile,
+    names: Placeholders,
+    digest: Digest | None = None,
 ) -> dict[str, str]:
     """What to show instead of texts that nobody has waited to have judged: each by itself redacted or withheld."""
     result: dict[str, str] = {}
@@ -68,7 +75,7 @@ def treated(
         few = len(texts[field]) <= profile.max_chars
         if few and not what.findings and what.score < profile.injection.flag_score:
             continue
-        verdict = judge({field: texts[field]}, {field: what}, profile, "", names=names)
+        verdict = judge({field: texts[field]}, {field: what}, profile, "", names=names, digest=digest)
         if verdict.decision == "block" and any(f.family not in DATA_FAMILIES for f in _carrying(verdict, profile)):
             result[field] = f"[withheld: {verdict.reason}]"
         elif verdict.redacted:
@@ -104,7 +111,7 @@ def _redacted(
     fields: Mapping[str, str],
     findings: list[Finding],
     profile: Profile,
-    names: Placeholders,
+    instead: StandIns,
     *,
     everything: bool,
 ) -> dict[str, str]:
@@ -114,5 +121,5 @@ def _redacted(
             chosen.setdefault(found.field, []).append(found)
     if chosen:
         for text in fields.values():
-            names.spare(text)
-    return {field: redact(fields[field], spans, names) for field, spans in chosen.items()}
+            instead.names.spare(text)
+    return {field: redact(fields[field], spans, instead) for field, spans in chosen.items()}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from screening.kinds import PatternSet
+
 Severity = Literal["critical", "high", "medium", "low"]
 Decision = Literal["allow", "redact", "block"]
 OTHER = "other"
@@ -42,10 +44,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What to look for: personal data and secrets, injections, or both."""
+    """What to look for: personal data of one of the sets and secrets, injections, or both."""
 
     data: bool = True
     injections: bool = True
+    patterns: PatternSet = "relaxed"
 
 
 EVERYTHING = Checks()

@@ -19,9 +19,9 @@ from screening.engine import Screener
 from screening.fields import examine_fields
 from screening.judgement import judge, treated
 from screening.keyed import with_keys, without_keys
-from screening.model import Examination, Finding
+from screening.model import EVERYTHING, Checks, Examination, Finding
+from screening.placeholders import Placeholders
 from screening.policy import Profile
-from screening.redaction import Placeholders
 from screening.sealing import Sealer, kind_of
 
 _MOST = 50
@@ -52,19 +52,21 @@ class Outgoing:
             return None
         kind = "files" if isinstance(data, RunFiles) else "output"
         profile = self.screener.policy.profile(tenant=tenant, kind=kind)
-        examined = self._examined({at: text[: profile.max_chars] for at, text in texts.items()})
+        checks = Checks(patterns=profile.patterns)
+        examined = self._examined({at: text[: profile.max_chars] for at, text in texts.items()}, checks)
         verdict = judge(texts, examined, profile, self.screener.rules_version)
         if not verdict.findings and not verdict.truncated:
             return None
         return Concern(texts, examined, profile, notes(verdict.findings[:_MOST]))
 
-    def _examined(self, texts: dict[str, str]) -> dict[str, Examination]:
+    def _examined(self, texts: dict[str, str], checks: Checks) -> dict[str, Examination]:
         """What is in each text; what is said twice, or quotes what was harmless a moment ago, is read once."""
         familiar = self.screener.familiar
         fresh, examined, same = familiar.split(with_keys(texts))
         if fresh:
-            read = examine_fields(self.screener.examine, fresh)
-            familiar.remember(fresh, read)
+            read = examine_fields(self.screener.examine, fresh, checks)
+            if checks == EVERYTHING:
+                familiar.remember(fresh, read)
             examined |= read
         return without_keys(texts, examined | {field: examined[first] for field, first in same.items()})
 
@@ -72,7 +74,8 @@ class Outgoing:
         """The fact as it may be shown, with the findings in it."""
         changes: dict[str, object] = {"findings": concern.notes}
         if not isinstance(data, RunFiles):
-            new = treated(concern.texts, concern.examined, concern.profile, names)
+            digest = self.screener.digest(tenant)
+            new = treated(concern.texts, concern.examined, concern.profile, names, digest)
             changes |= _changes(data, new) if new else {}
             changes["sealed"] = self.sealed(names, tenant=tenant, session=session) if new else None
         return data.model_copy(update=changes)

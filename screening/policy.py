@@ -5,15 +5,17 @@ from __future__ import annotations
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 from yaml import YAMLError
 
 from screening.documents import parsed, said_twice
+from screening.kinds import SECRETS, DataType, PatternSet
 from screening.model import SEVERITIES, Severity
 
 Action = Literal["block", "redact", "flag"]
+Strategy = Literal["token", "mask", "hash", "partial", "remove"]
 
 KINDS = ("goal", "subtask", "turn", "refinement", "upload", "output", "files")
 """What texts are for: tasks of four kinds, other commands, and what agents bring back."""
@@ -45,6 +47,28 @@ class SeverityActions(_Part):
         return action
 
 
+class Redaction(_Part):
+    """What stands where data was redacted; `types` says it for single types, `strategy` for all others.
+
+    `token`: a placeholder that lasts a session and can be opened again. `mask`: asterisks. `hash`: the same for equal
+    values of a tenant, under a key of its own. `partial`: the end of a number, the domain of an address, asterisks for
+    what has no such part. `remove`: nothing.
+    """
+
+    strategy: Strategy = "token"
+    types: dict[DataType, Strategy] = {}
+
+    def model_post_init(self, _context: object, /) -> None:
+        """No part of a secret is shown."""
+        if open_secrets := sorted(kind for kind, how in self.types.items() if how == "partial" and kind in SECRETS):
+            raise ValueError(f"no part of a secret may be shown: {', '.join(open_secrets)}")
+
+    def of(self, kind: str) -> Strategy:
+        """The strategy for one type; a type may be none of ours."""
+        found: Strategy | None = cast("dict[str, Strategy]", self.types).get(kind)
+        return found or self.strategy
+
+
 class InjectionPolicy(_Part):
     """Thresholds of the decision on instructions that are not the user's to give.
 
@@ -73,6 +97,8 @@ class Profile(_Part):
     pii: SeverityActions = SeverityActions()
     secrets: SeverityActions = SeverityActions()
     injection: InjectionPolicy = InjectionPolicy()
+    redaction: Redaction = Redaction()
+    patterns: PatternSet = "relaxed"
     max_findings: int = Field(200, ge=1, le=1000)
     max_chars: int = Field(1_000_000, ge=1000)
 

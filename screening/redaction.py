@@ -1,62 +1,55 @@
-"""Replace what was found by placeholders that stay the same for the same value, and keep what they stand for."""
+"""What stands in a text where data was redacted: a placeholder, asterisks, a keyed hash, a part of it, or nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import string
+from collections.abc import Callable, Iterable
 
+from screening.kinds import DATA_TYPES, SECRETS
 from screening.model import Finding
+from screening.placeholders import Placeholders
+from screening.policy import Redaction
+from screening.sealing import own_digest
 
-_LONGEST = 48
-"""Characters of a name; what is longer in brackets is none of ours."""
+Digest = Callable[[str, str], str]
+"""Of a kind and a value, in hexadecimal: the same for the same, and nobody without the key can guess values by it."""
+
+_STAR = "*"
+_SECRET = _STAR * 8
+"""How long a secret is tells something of it."""
+_GAPS = frozenset(" -.+()")
+_DIGITS = frozenset(string.digits)
+_ALPHANUMERIC = _DIGITS | frozenset(string.ascii_letters)
+_LAST = {"credit_card": (4, 13), "iban": (4, 15), "bank_account": (4, 8), "phone": (2, 7)}
+"""Of which numbers how many marks are shown, the last ones, if there are how many at least."""
 
 
-class Placeholders:
-    """Names by value: the first e-mail address becomes `[EMAIL_1]`, and so does each repetition of it.
+class StandIns:
+    """Says what to put for each value as the policy has it; `names` are the session's placeholders.
 
-    `known` are names given before, by what `tag` makes of kind and value: a session's own numbers go on from there.
+    Without a `digest` hashes are this process's own.
     """
 
-    def __init__(self, known: Mapping[str, str] | None = None, tag: Callable[[str, str], str] | None = None) -> None:
-        self._known = known or {}
-        self._tag = tag
-        self._names: dict[tuple[str, str], str] = {}
-        self._counts: dict[str, int] = {}
-        for name in self._known.values():
-            self._is_taken(name)
+    def __init__(
+        self, how: Redaction | None = None, names: Placeholders | None = None, digest: Digest | None = None
+    ) -> None:
+        self._how = how or Redaction()
+        self.names = names or Placeholders()
+        self._digest = digest or own_digest
 
-    def name(self, kind: str, value: str) -> str:
-        """The placeholder of one value, in brackets as it stands in a text."""
-        key = (kind.upper(), value)
-        found = self._names.get(key)
-        if found is None:
-            found = self._names[key] = self._given(*key) or self._next(key[0])
-        return f"[{found}]"
-
-    def spare(self, text: str) -> None:
-        """Give no value a name that stands in the text already: it is quoted, and means what it meant."""
-        for part in text.split("[")[1:]:
-            name, bracket, _ = part[:_LONGEST].partition("]")
-            if bracket:
-                self._is_taken(name)
-
-    def values(self) -> dict[str, str]:
-        """What each placeholder (without brackets) stands for: to be sealed at once, never to be kept or logged."""
-        return {name: value for (_, value), name in self._names.items()}
-
-    def _is_taken(self, name: str) -> None:
-        kind, _, number = name.rpartition("_")
-        if number.isascii() and number.isdecimal():
-            self._counts[kind] = max(self._counts.get(kind, 0), int(number))
-
-    def _given(self, kind: str, value: str) -> str | None:
-        return self._known.get(self._tag(kind, value)) if self._tag else None
-
-    def _next(self, kind: str) -> str:
-        number = self._counts[kind] = self._counts.get(kind, 0) + 1
-        return f"{kind}_{number}"
+    def of(self, kind: str, value: str) -> str:
+        """What stands for one value of a kind."""
+        strategy = self._how.of(kind)
+        if strategy == "token":
+            return self.names.name(kind, value)
+        if strategy == "remove":
+            return ""
+        if strategy == "hash":
+            return f"[{kind.upper()}#h{self._digest(kind, value)}]"
+        return (_part(kind, value) if strategy == "partial" else None) or _masked(kind, value)
 
 
-def replace(text: str, findings: Iterable[Finding], names: Placeholders) -> str:
+def replace(text: str, findings: Iterable[Finding], instead: StandIns) -> str:
     """`text` with each finding's span replaced; what two of them share is the first's, and the rest the second's."""
     parts: list[str] = []
     position = 0
@@ -64,7 +57,42 @@ def replace(text: str, findings: Iterable[Finding], names: Placeholders) -> str:
         first = max(finding.start, position)
         if finding.end <= first:
             continue
-        parts += (text[position:first], names.name(finding.type, text[first : finding.end]))
+        parts += (text[position:first], instead.of(finding.type, text[first : finding.end]))
         position = finding.end
     parts.append(text[position:])
     return "".join(parts)
+
+
+def _masked(kind: str, value: str) -> str:
+    """Of a kind that is none of ours, nobody knows that it is no secret."""
+    return _STAR * len(value) if kind in DATA_TYPES - SECRETS else _SECRET
+
+
+def _part(kind: str, value: str) -> str | None:
+    """A little of the value that identifies nobody, the rest in asterisks; None for kinds that have no such part.
+
+    Only of a value that stands there plainly: of one in base64 the last four characters are not its last four digits.
+    """
+    if kind in _LAST:
+        marks = _ALPHANUMERIC if kind == "iban" else _DIGITS
+        return _last(value, marks, *_LAST[kind])
+    if kind == "email":
+        local, _, domain = value.rpartition("@")
+        plain = local and "." in domain and all(char in _ALPHANUMERIC or char in "-." for char in domain)
+        return f"{_STAR * len(local)}@{domain}" if plain else None
+    if kind == "ipv4":
+        first, *others = value.split(".")
+        return ".".join([first, *(_STAR * len(others))]) if len(others) == 3 and _DIGITS.issuperset(first) else None
+    return None
+
+
+def _last(value: str, marks: frozenset[str], shown: int, least: int) -> str | None:
+    """The last of the marks, the others as asterisks, what stands between them as it is."""
+    hidden = sum(char in marks for char in value) - shown
+    if hidden < least - shown or not all(char in marks or char in _GAPS for char in value):
+        return None
+    result: list[str] = []
+    for char in value:
+        result.append(_STAR if char in marks and hidden > 0 else char)
+        hidden -= char in marks
+    return "".join(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from events.run import RunDelta
 from screening.engine import Screener
-from screening.redaction import Placeholders
+from screening.redaction import StandIns
 from screening.stream import StreamRedactor
 
 PAUSE = 0.15
@@ -12,10 +12,11 @@ PAUSE = 0.15
 
 
 class Speech:
-    """One token stream; its pieces are fed in their order, each text once."""
+    """One token stream of a tenant's; its pieces are fed in their order, each text once."""
 
-    def __init__(self, screener: Screener) -> None:
+    def __init__(self, screener: Screener, tenant: str) -> None:
         self._screener = screener
+        self._tenant = tenant
         self._stream: StreamRedactor | None = None
         self._last: RunDelta | None = None
         self._seq = self._offset = 0
@@ -28,7 +29,7 @@ class Speech:
     def feed(self, delta: RunDelta) -> list[RunDelta]:
         """What may be said now that `delta` has come."""
         self._last = delta
-        self._stream = self._stream or StreamRedactor(self._screener, Placeholders())
+        self._stream = self._stream or self._begun()
         return self._say(self._stream.feed(delta.text))
 
     def pause(self) -> list[RunDelta]:
@@ -42,6 +43,10 @@ class Speech:
     def skip(self, characters: int) -> None:
         """Leave a hole of so many characters: a hearer sees that something is missing."""
         self._offset += characters
+
+    def _begun(self) -> StreamRedactor:
+        how = self._screener.policy.profile(tenant=self._tenant, kind="output").redaction
+        return StreamRedactor(self._screener, StandIns(how, digest=self._screener.digest(self._tenant)))
 
     def _say(self, text: str) -> list[RunDelta]:
         if not text or self._last is None:

@@ -8,7 +8,7 @@ from screening.engine import Screener
 from screening.matching.pattern import Pattern
 from screening.model import TOO_MUCH, Finding
 from screening.readings import DATA_FAMILIES
-from screening.redaction import Placeholders
+from screening.redaction import StandIns
 
 HOLD = 128
 """Characters held back at most, unless they belong to a secret that is still being written."""
@@ -32,15 +32,15 @@ Span = tuple[int, int, str]
 class StreamRedactor:
     """Redacts text that arrives in pieces cut anywhere; one per stream, not for sharing.
 
-    All that it gives out together is what `Screener.redact` makes of the whole text, numbers of placeholders apart.
+    All that it gives out together is what `redaction.replace` makes of the whole text, numbers of placeholders apart.
     The exception is a pause: the caller calls `idle` when nothing has come for 150 ms, and a word that only later
     text would have made suspicious is out by then. Of a secret longer than 64 KiB, and of what follows it, nothing
     is shown but `[WITHHELD]`.
     """
 
-    def __init__(self, screener: Screener, names: Placeholders | None = None) -> None:
+    def __init__(self, screener: Screener, instead: StandIns | None = None) -> None:
         self._screener = screener
-        self.names = names or Placeholders()
+        self._instead = instead or StandIns()
         self._held = ""
         self._shown = ""
         self._look_at = HOLD
@@ -81,7 +81,8 @@ class StreamRedactor:
             if end == len(self._held) and not final:
                 upto = first
                 break
-            out += (self._held[position:first], self.names.name(kind, self._held[first:end]))
+            shown = WITHHELD if kind == TOO_MUCH else self._instead.of(kind, self._held[first:end])
+            out += (self._held[position:first], shown)
             position = end
         upto = max(position, upto)
         out.append(self._held[position:upto])
@@ -104,7 +105,7 @@ class StreamRedactor:
             if f.family in DATA_FAMILIES
         ]
         if any(f.type == TOO_MUCH for f in found):
-            spans = [(0, len(self._held), "withheld")]
+            spans = [(0, len(self._held), TOO_MUCH)]
         if not final:
             raw = text.encode("utf-8", "replace")
             for begin, _ in _OPENING.spans(raw):

@@ -13,6 +13,7 @@ from screening.decide import known_family
 from screening.fields import bundles
 from screening.judgement import judge
 from screening.keyed import with_keys, without_keys
+from screening.kinds import left_out
 from screening.model import OTHER, Examination
 
 
@@ -50,18 +51,20 @@ class RemoteEngine:
         examined: dict[str, Examination] = {}
         try:
             for bundle in bundles(with_keys(texts)):
-                whole = self._named(await self._remote.examine(bundle.text, tenant=tenant))
+                whole = self._named(await self._remote.examine(bundle.text, tenant=tenant), left_out(profile.patterns))
                 examined |= bundle.deal_out(whole)
         except TransientError as error:
             if profile.engine_down == "builtin":
                 return await self._builtin.screen(fields, kind=kind, tenant=tenant)
             raise NoVerdictError(retry_after=error.retry_after) from error
         found = without_keys(texts, examined)
-        verdict = judge(fields, found, profile, self._remote.rules_version, engine=self._remote.name)
+        digest = self._builtin.screener.digest(tenant)
+        verdict = judge(fields, found, profile, self._remote.rules_version, engine=self._remote.name, digest=digest)
         # After the decision only: policy may name a family of the service's, and two families weigh more than one.
         return replace(verdict, findings=tuple(replace(f, family=known_family(f)) for f in verdict.findings))
 
-    def _named(self, whole: Examination) -> Examination:
-        """Types are what placeholders are called by, so they are bounded before anything is redacted."""
+    def _named(self, whole: Examination, unwanted: frozenset[str]) -> Examination:
+        """What policy looks for. Types are what placeholders are called by, so they are bounded before all else."""
         known = self._types
-        return replace(whole, findings=tuple(f if f.type in known else replace(f, type=OTHER) for f in whole.findings))
+        wanted = (f for f in whole.findings if f.type not in unwanted)
+        return replace(whole, findings=tuple(f if f.type in known else replace(f, type=OTHER) for f in wanted))

@@ -28,8 +28,8 @@ Publish = Callable[[Event[EventData]], Awaitable[object]]
 class _Saying:
     """One execution: its stream, the place up to which it was heard, and who is at it."""
 
-    def __init__(self, screener: Screener) -> None:
-        self.speech = Speech(screener)
+    def __init__(self, screener: Screener, tenant: str) -> None:
+        self.speech = Speech(screener, tenant)
         self.heard = 0
         self.broken = False
         self.lock = asyncio.Lock()
@@ -68,7 +68,7 @@ class Previews:
         key = (event.tenantid, delta.execution_id)
         saying = self._sayings.get(key)
         if saying is None:
-            saying = self._sayings.setdefault(key, _Saying(await self._screener()))
+            saying = self._sayings.setdefault(key, _Saying(await self._screener(), event.tenantid))
         self._sayings.move_to_end(key)
         while len(self._sayings) > MOST:
             _hush(self._sayings.popitem(last=False)[1])

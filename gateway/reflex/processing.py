@@ -118,10 +118,10 @@ class Processing:
         asked = read_body(ProcessRequest, body)
         began = perf_counter()
         screener = await self._screener()
-        checks = Checks(data=asked.check_pii, injections=asked.check_injection)
         whose = f"{principal.tenant}/{principal.owner}"
-        found, known = await screener.examine(asked.text, checks, whose=whose, cached=asked.use_cache)
         profile = screener.screener.policy.profile(tenant=principal.tenant, kind="goal")
+        checks = Checks(data=asked.check_pii, injections=asked.check_injection, patterns=profile.patterns)
+        found, known = await screener.examine(asked.text, checks, whose=whose, cached=asked.use_cache)
         verdict = judge({"text": asked.text}, {"text": found}, profile, screener.screener.rules_version)
         took = perf_counter() - began
         trail = Trail.of(request.scope)

@@ -187,6 +187,21 @@ async def test_names_go_on_from_those_that_the_session_has() -> None:
     assert result.output == {"text": "[SSN_5] and [SSN_4]"}
 
 
+@pytest.mark.parametrize("strategy", ["mask", "hash", "partial", "remove"])
+async def test_what_an_agent_says_and_its_result_are_redacted_by_the_strategy_of_the_policy(strategy: str) -> None:
+    profile = {"pii": {"critical": "redact"}, "redaction": {"strategy": strategy}}
+    policy = Policy.model_validate({"profiles": {"p": profile}, "assign": {"*/*": "p"}})
+    screener = ScreeningSettings().screener().under(policy).with_keys_of(SEALER)
+    guard = OutputGuard(Outgoing(screener, SEALER))
+    text = f"Your number {SSN} is on file, and this is all that there is to say about it today. " * 2
+    instead = {"hash": f"[SSN#h{SEALER.digest('t', 'ssn', SSN)}]", "remove": ""}.get(strategy, "*" * len(SSN))
+    deltas = [fact.RunDelta(seq=n, offset=at, text=text[at : at + 7]) for n, at in enumerate(range(0, len(text), 7), 1)]
+    *said, result = await through(guard, *deltas, finished(text=text))
+    assert "".join(delta.text for delta in said if isinstance(delta, RunDelta)) == text.replace(SSN, instead)
+    assert isinstance(result, RunFinished)
+    assert (result.output, result.sealed) == ({"text": text.replace(SSN, instead)}, None)
+
+
 async def test_an_auditing_policy_notes_and_changes_nothing() -> None:
     policy = Policy.model_validate({"profiles": {"watch": {"audit": True}}, "assign": {"*/*": "watch"}})
     guard = OutputGuard(Outgoing(ScreeningSettings().screener().under(policy), SEALER))

@@ -127,6 +127,26 @@ async def test_a_policy_may_name_a_family_of_the_service(remote: RemoteReflex, s
     assert (await checked(RemoteEngine(remote, builtin))).decision == "block"
 
 
+async def test_of_data_that_overlaps_nothing_is_left_of_either(remote: RemoteReflex, service: ReflexService) -> None:
+    redacting = {"pii": dict.fromkeys(("critical", "high", "medium", "low"), "redact")}
+    policy = Policy.model_validate({"profiles": {"p": redacting}, "assign": {"*/*": "p"}})
+    builtin = CachedScreener(ScreeningSettings().screener().under(policy))
+    spans = [("Email", 0, 4), ("Phone", 2, 7)]
+    matches = [{"pii_type": name, "start": start, "end": end} for name, start, end in spans]
+    service.answers = [(200, orjson.dumps({"status": "success", "pii_matches": matches}))]
+    verdict = await RemoteEngine(remote, builtin).screen({"goal": "abcdefgh"}, kind="goal", tenant="t")
+    assert verdict.redacted == {"goal": "[EMAIL_1][PHONE_1]h"}
+
+
+async def test_a_service_finds_no_more_than_policy_looks_for(remote: RemoteReflex, service: ReflexService) -> None:
+    policy = Policy.model_validate({"profiles": {"p": {"patterns": "strict"}}, "assign": {"*/*": "p"}})
+    builtin = CachedScreener(ScreeningSettings().screener().under(policy))
+    matches = [{"pii_type": name, "start": 0, "end": 4} for name in ("MacAddress", "SSN")]
+    service.answers = [(200, orjson.dumps({"status": "success", "pii_matches": matches}))]
+    verdict = await RemoteEngine(remote, builtin).screen({"goal": "abcdefgh"}, kind="goal", tenant="t")
+    assert [found.type for found in verdict.findings] == ["ssn"]
+
+
 async def test_what_a_service_calls_its_rules_is_cut(
     remote: RemoteReflex, service: ReflexService, builtin: CachedScreener
 ) -> None:

@@ -34,11 +34,12 @@ def test_fault_8_another_text_case_check_rule_or_secret_is_another_key() -> None
         key_of(SECRET, "acme", "Text ", EVERYTHING, "1"),
         key_of(SECRET, "acme", "Text", Checks(data=False), "1"),
         key_of(SECRET, "acme", "Text", Checks(injections=False), "1"),
+        key_of(SECRET, "acme", "Text", Checks(patterns="strict"), "1"),
         key_of(SECRET, "acme", "Text", EVERYTHING, "2"),
         key_of(SECRET, "other", "Text", EVERYTHING, "1"),
         key_of(b"j" * 32, "acme", "Text", EVERYTHING, "1"),
     }
-    assert len(keys) == 8
+    assert len(keys) == 9
 
 
 async def test_fault_8_what_other_rules_found_is_not_taken_over(screener: Screener) -> None:

@@ -9,6 +9,7 @@ from screening.cached import CachedScreener
 from screening.familiar import Familiar
 from screening.model import EVERYTHING, Checks, Examination, Finding
 from screening.outgoing import Outgoing
+from screening.policy import Policy
 from screening.settings import ScreeningSettings
 
 HARMLESS = "The invoice export stops at the second page, and the customer expects all rows."
@@ -76,6 +77,19 @@ async def test_a_result_that_quotes_its_request_is_read_but_for_the_quotation() 
     assert len(read) == 2
     assert "invoice" not in read[1]
     assert "this is new" in read[1]
+
+
+async def test_what_is_harmless_where_less_is_looked_for_is_read_again_where_more_is() -> None:
+    data = {"low": "redact"}
+    strict = {"default": {"patterns": "strict"}, "output": {"pii": data}}
+    policy = Policy.model_validate({"profiles": strict, "assign": {"*/*": "default", "*/output": "output"}})
+    screener = ScreeningSettings().screener().under(policy)
+    screener.familiar = Familiar()
+    text = "The machine is 00:1A:2B:3C:4D:5E, and the other one is off."
+    assert not (await CachedScreener(screener).screen({"goal": text}, kind="goal", tenant="t")).findings
+    concern = Outgoing(screener).concern(fact(text=text), tenant="t")
+    assert concern is not None
+    assert [note.type for note in concern.notes] == ["mac_address"]
 
 
 def test_a_secret_that_stands_twice_is_found_in_both_places() -> None:

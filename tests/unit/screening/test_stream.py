@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import pytest
 
 from screening import Screener, StreamRedactor
+from screening.policy import Redaction, Strategy
 from screening.readings import DATA_FAMILIES
+from screening.redaction import StandIns, replace
 from screening.rules import load
 from screening.stream import HOLD, WITHHELD
 
@@ -31,8 +33,22 @@ LONG = {
 }
 
 
-def run(screener: Screener, pieces: Sequence[str], *, pausing: bool = False) -> str:
-    stream = StreamRedactor(screener)
+STRATEGIES: tuple[Strategy, ...] = ("token", "mask", "hash", "partial", "remove")
+
+
+class AllAtOnce(StandIns):
+    """What each of the strategies makes of a value: one reading of a stream shows the streams of all."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._each = [StandIns(Redaction(strategy=strategy)) for strategy in STRATEGIES]
+
+    def of(self, kind: str, value: str) -> str:
+        return f"<{'|'.join(one.of(kind, value) for one in self._each)}>"
+
+
+def run(screener: Screener, pieces: Sequence[str], *, pausing: bool = False, instead: StandIns | None = None) -> str:
+    stream = StreamRedactor(screener, instead)
     shown = []
     for piece in pieces:
         shown.append(stream.feed(piece))
@@ -45,13 +61,30 @@ def unnumbered(text: str) -> str:
     return re.sub(r"\[([A-Z0-9_]+?)_\d+\]", r"[\1]", text)
 
 
+def whole_of(screener: Screener, text: str, instead: StandIns) -> str:
+    return replace(text, (one for one in screener.data_findings(text) if one.family in DATA_FAMILIES), instead)
+
+
 @pytest.mark.parametrize("text", CORPUS)
-def test_any_data_cut_at_every_position_is_redacted_as_in_the_whole_text(screener: Screener, text: str) -> None:
+def test_any_data_cut_at_every_position_is_redacted_as_in_the_whole_text_by_each_strategy(
+    screener: Screener, text: str
+) -> None:
     whole = SENTENCE + text + "\n" + SENTENCE
-    wanted = unnumbered(screener.redact(whole))
-    assert wanted != whole
+    wanted = unnumbered(whole_of(screener, whole, AllAtOnce()))
+    assert wanted.count("|") >= 4
     for cut in range(len(SENTENCE) - 1, len(SENTENCE + text) + 2):
-        assert unnumbered(run(screener, [whole[:cut], whole[cut:]])) == wanted
+        assert unnumbered(run(screener, [whole[:cut], whole[cut:]], instead=AllAtOnce())) == wanted
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_no_strategy_lets_anything_out_that_another_holds_back(screener: Screener, strategy: Strategy) -> None:
+    text = f"{SENTENCE}{' and '.join(SECRETS)}\n{SENTENCE}"
+    wanted = unnumbered(whole_of(screener, text, StandIns(Redaction(strategy=strategy))))
+    for secret in SECRETS:
+        assert secret not in wanted
+    for pausing in (False, True):
+        instead = StandIns(Redaction(strategy=strategy))
+        assert unnumbered(run(screener, list(text), pausing=pausing, instead=instead)) == wanted
 
 
 @pytest.mark.parametrize("text", CORPUS)
