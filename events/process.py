@@ -7,10 +7,13 @@ import sys
 import threading
 import warnings
 from types import TracebackType
-from typing import TextIO
+from typing import Annotated, Literal, TextIO
 
 import structlog
+from pydantic import BeforeValidator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from events.settings import settings_explained
 from events.tracebacks import SecretiveFormatter, without_texts
 
 log = structlog.get_logger()
@@ -19,18 +22,45 @@ _LINE = "%(levelname)s %(name)s %(message)s"
 _THRESHOLDS = (20_000, 20, 100)
 
 
+LogLevel = Annotated[
+    Literal["debug", "info", "warning", "error"],
+    BeforeValidator(lambda text: str(text).lower(), json_schema_input_type=str),
+]
+
+
+class LogSettings(BaseSettings):
+    """`GANGLION_LOG_LEVEL`: the least that is logged, `debug`, `info`, `warning` or `error`, in capitals or not."""
+
+    model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_")
+
+    log_level: LogLevel = "info"
+
+    @property
+    def ours(self) -> int:
+        """The level of our own lines, as a number."""
+        return logging.getLevelNamesMapping()[self.log_level.upper()]
+
+    @property
+    def of_libraries(self) -> int:
+        """That of libraries: no less than warnings, because their other lines may quote what was written."""
+        return max(logging.WARNING, self.ours)
+
+
 def configure_logs(*, of_an_author: bool = False) -> None:
     """One line of JSON per event on stderr, a library's too; for a person at a terminal, columns.
 
     What an unforeseen exception says is left out, wherever it is logged, and at the end of the process or a thread: it
     may quote a user, as may a warning. Only who runs a function that they wrote themselves (`of_an_author`) reads it.
+    A level in the environment that is none ends the process with one line.
     """
+    with settings_explained():
+        level = LogSettings()
     stderr = sys.stderr  # as it is now: whoever replaces it later is not meant
     person = stderr.isatty()
     lines = logging.StreamHandler(stderr)
     for_a_person = (logging.Formatter if of_an_author else SecretiveFormatter)(_LINE)
     lines.setFormatter(for_a_person if person else _JsonFormatter(of_an_author=of_an_author))
-    logging.basicConfig(level=logging.WARNING, handlers=[lines])
+    logging.basicConfig(level=level.of_libraries, handlers=[lines])
     if not of_an_author:
         sys.excepthook, threading.excepthook = _log_uncaught, _log_lost_thread
         sys.unraisablehook, warnings.showwarning = _log_unraisable, _log_warning
@@ -42,7 +72,7 @@ def configure_logs(*, of_an_author: bool = False) -> None:
             structlog.processors.TimeStamper(fmt="iso"),
             *_renderers(person=person),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        wrapper_class=structlog.make_filtering_bound_logger(level.ours),
         logger_factory=lambda *_: _Lines(stderr),
     )
 

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from deploy.local.errors import StackError
 from deploy.local.nats import LogSync
 from deploy.local.ports import LOOPBACK
+from events.process import LogLevel
 
 
 class StackSettings(BaseSettings):
@@ -17,7 +18,8 @@ class StackSettings(BaseSettings):
     `NATS_URL`, `DATABASE_URL`, `REDIS_URL`: a server to use instead of starting one. `GANGLION_HOME`: the state
     folder. `GANGLION_PORT`: the gateway's port, else 8080 or the next free one. `GANGLION_METRICS_PORT`: that of the
     consumers' metrics, else 9464 or the next free one. `GANGLION_HOST`: the address for both, else 127.0.0.1; the
-    servers stay on that. `GANGLION_LOG_SYNC`: `100ms` or `always`.
+    servers stay on that. `GANGLION_LOG_SYNC`: `100ms` or `always`. `GANGLION_LOG_LEVEL`: how much
+    each role logs.
     `GANGLION_NATS_NODES`: 3 or 5 make a cluster that keeps every stream on each of them. `GANGLION_JWT_SECRET`: signs
     tokens, else one is generated and kept. `SPEC_ENGINE_URL`, with `SPEC_ENGINE_PREFIX` and `SPEC_ENGINE_TOKEN`: a
     spec engine to use instead of starting ours.
@@ -38,6 +40,7 @@ class StackSettings(BaseSettings):
     port: int | None = Field(default=None, ge=1, le=65535)
     metrics_port: int | None = Field(default=None, ge=1, le=65535)
     log_sync: LogSync = "100ms"
+    log_level: LogLevel = "info"
     nats_nodes: int = Field(default=1, ge=1, le=5)
     jwt_secret: SecretStr | None = Field(default=None, min_length=32)
     seal_keys: SecretStr | None = Field(default=None, min_length=40)
