@@ -5,6 +5,8 @@ from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
+from gateway.reflex_metrics import PATHS, ReflexMetrics
+
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _MAX_SERIES = 2_000
 
@@ -53,11 +55,14 @@ class Metrics:
         self.committed_seq = Gauge(
             "gateway_committed_seq", "The last sequence announced as committed", registry=self.registry
         )
+        self.reflex = ReflexMetrics(self.registry)
         self._durations: dict[tuple[str, str, int], Histogram] = {}
         self._priorities: dict[str, Counter] = {}
 
     def observe(self, method: str, endpoint: str, status: int, seconds: float) -> None:
         """One answered request."""
+        if endpoint in PATHS:
+            self.reflex.requested(_known(method), endpoint, seconds)
         key = (_known(method), endpoint, status)
         series = self._durations.get(key)
         if series is None:

@@ -12,8 +12,9 @@ import asyncio
 import hmac
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Protocol
 
 from screening.engine import Screener
@@ -51,11 +52,19 @@ class CacheCounts:
 class CachedScreener:
     """A screener that asks the store first where that is cheaper; long texts are read beside the event loop.
 
-    Without a `secret` one is drawn, and nobody else's entries are found.
+    Without a `secret` one is drawn, and nobody else's entries are found. `on_read` is told of each text that the store
+    did not know what was looked for in it, and for how many seconds.
     """
 
-    def __init__(self, screener: Screener, store: Store | None = None, secret: bytes = b"") -> None:
+    def __init__(
+        self,
+        screener: Screener,
+        store: Store | None = None,
+        secret: bytes = b"",
+        on_read: Callable[[Checks, float], None] = lambda _, __: None,
+    ) -> None:
         self.screener = screener
+        self._on_read = on_read
         self.counts = CacheCounts()
         self._store = store
         self._secret = secret or os.urandom(32)
@@ -99,9 +108,13 @@ class CachedScreener:
         return dealt
 
     async def _examine(self, text: str, checks: Checks) -> Examination:
+        began = perf_counter()
         if len(text) < _THREAD:
-            return self.screener.examine(text, checks)
-        return await asyncio.to_thread(self.screener.examine, text, checks)
+            found = self.screener.examine(text, checks)
+        else:
+            found = await asyncio.to_thread(self.screener.examine, text, checks)
+        self._on_read(checks, perf_counter() - began)
+        return found
 
 
 def key_of(secret: bytes, whose: str, text: str, checks: Checks, rules_version: str) -> str:

@@ -39,7 +39,7 @@ TASK_COLUMNS = columns_of(task)
 TASK_LIFE = TASK_COLUMNS[TASK_COLUMNS.index("status") :]
 TASK_FOLD = (
     *("id", "tenant", "owner", "session_id", "kind", "priority", "required_capabilities", "routing", "deadline_at"),
-    *("hopcount", "parent_id", "root_id", "course", "effects_done"),
+    *("created_at", "hopcount", "parent_id", "root_id", "course", "effects_done"),
     *TASK_LIFE,
 )
 TASK_STEERED = ("deadline_at", "course", "effects_done", *TASK_LIFE)

@@ -163,7 +163,7 @@ def task_row(task: TaskState) -> Row:
         birth.traceparent,
         task.hopcount,
         task.deadline_at,
-        birth.created_at,
+        task.created_at,
         task.parent_id,
         task.root_id,
         _course_text(task.course),

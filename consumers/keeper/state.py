@@ -16,7 +16,6 @@ class Birth(NamedTuple):
     body_sha256: str | None
     correlation_id: str
     traceparent: str | None
-    created_at: datetime
 
 
 class SpecState(NamedTuple):
@@ -73,6 +72,7 @@ class TaskState(NamedTuple):
     version: int
     attempt: int
     driving_id: str
+    created_at: datetime
     updated_at: datetime
     reason: str | None = None
     detail: str | None = None

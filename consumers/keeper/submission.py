@@ -41,6 +41,7 @@ def born(data: TaskSubmitted, world: World, event: Event[EventData], at: datetim
         version=1,
         attempt=0,
         driving_id=event.id,
+        created_at=at,
         updated_at=at,
         priority=spec.priority,
         routing=spec.routing,
@@ -56,7 +57,6 @@ def born(data: TaskSubmitted, world: World, event: Event[EventData], at: datetim
             body_sha256=data.body_sha256,
             correlation_id=event.correlationid,
             traceparent=event.traceparent,
-            created_at=at,
         ),
     )
 

@@ -265,9 +265,10 @@ class Term:
         self._lease.renewed(began)
         COMMIT_SECONDS.observe(time.monotonic() - began)
         FOLDED.inc(fold.taken)
-        count_statuses(one.event.data for one in fold.outgoing)
+        tasks = [(key, state) for key, state in fold.world.changed() if isinstance(state, TaskState)]
+        count_statuses((one.event.data for one in fold.outgoing), (task for _, task in tasks))
         self._position, self._next_outbox = now, fold.next_outbox
-        self._keep_open(fold.world.changed())
+        self._keep_open(tasks)
         self._outbox.read_back(fold.changes.read_back)
         OUTBOX.set(len(self._outbox) + len(fold.outgoing))
         return fold
@@ -294,11 +295,9 @@ class Term:
             else:
                 return fold
 
-    def _keep_open(self, states: Iterable[tuple[Key, State]]) -> None:
+    def _keep_open(self, tasks: Iterable[tuple[Key, TaskState]]) -> None:
         """Remember open tasks as they were committed: nobody else writes them while the lease is ours."""
-        for key, task in states:
-            if not isinstance(task, TaskState):
-                continue
+        for key, task in tasks:
             self._open_tasks.pop(key, None)
             if task.finished_at is None:
                 self._open_tasks[key] = task._replace(birth=None, steered=False, planned=None)

@@ -19,6 +19,11 @@ _VERDICTS = Counter("ganglion_reflex_verdicts_total", "Verdicts, by decision and
 _FINDINGS = Counter(
     "ganglion_reflex_findings_total", "Findings, by family, type and severity.", ["family", "type", "severity"]
 )
+_CALLS = Counter(
+    "orchestrator_reflex_calls_total",
+    "Requests for a verdict, by how they ended, in the words of the reflex service.",
+    ["status"],
+)
 _UNCHECKED = Counter("ganglion_reflex_unchecked_total", "Requests that had to wait for a verdict.")
 _SECONDS = Histogram(
     "ganglion_reflex_seconds",
@@ -44,6 +49,7 @@ class Reflex:
             verdict = await self._engine.screen(texts_of_request(data), kind=data.spec.kind, tenant=event.tenantid)
         except NoVerdictError as error:
             _UNCHECKED.inc()
+            _CALLS.labels("error").inc()
             wait = min(_LONGEST, max(1.0, error.retry_after or _RETRY_AFTER))
             return [TaskUnchecked(task_id=data.task_id, reason=error.code, retry_after=wait)]
         took = perf_counter_ns() - began
@@ -90,6 +96,7 @@ def texts_of_request(data: TaskSubmitted) -> dict[str, str]:
 
 def _count(verdict: Verdict, took: int) -> None:
     _VERDICTS.labels(verdict.decision, verdict.engine).inc()
+    _CALLS.labels("blocked" if verdict.decision == "block" else "success").inc()
     _SECONDS.observe(took / 1e9)
     for found in verdict.findings:
         _FINDINGS.labels(found.family, found.type if found.rule != "remote" else "remote", found.severity).inc()

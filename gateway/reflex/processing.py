@@ -5,7 +5,6 @@ from time import perf_counter
 from typing import Literal
 
 from fastapi import APIRouter
-from prometheus_client import CollectorRegistry, Counter, Histogram
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +14,7 @@ from gateway.errors import RateLimitedError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
+from gateway.reflex_metrics import ReflexMetrics
 from gateway.trail import Trail
 from screening.cached import CachedScreener
 from screening.contract import ProcessAnswer, ProcessRequest, answer
@@ -35,38 +35,22 @@ class ProcessSettings(BaseSettings):
     process_tier: Literal["free", "basic", "pro", "enterprise", "unlimited"] = "enterprise"
 
 
-class _Counts:
-    """The names are those of the reflex service that this answers for."""
+class _TimedStore:
+    """The store, and how long it takes."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.pii = Counter("reflex_pii_detections_total", "Personal data found", ["pii_type"], registry=registry)
-        self.injections = Counter(
-            "reflex_injection_detections_total", "Injections found", ["severity"], registry=registry
-        )
-        self.hits = Counter("reflex_cache_hits_total", "Texts known", registry=registry)
-        self.misses = Counter("reflex_cache_misses_total", "Texts read", registry=registry)
-        self.allowed = Counter("reflex_rate_limit_allowed_total", "Requests let in", registry=registry)
-        self.rejected = Counter(
-            "reflex_rate_limit_rejected_total", "Requests refused", ["dimension"], registry=registry
-        )
-        self.blocked = Counter("reflex_requests_blocked_total", "Texts that policy blocks", registry=registry)
-        self.seconds = Histogram(
-            "reflex_processing_seconds",
-            "Time to look at one text",
-            buckets=(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.5),
-            registry=registry,
-        )
+    def __init__(self, store: ExaminationStore, metrics: ReflexMetrics) -> None:
+        self._store = store
+        self._metrics = metrics
 
-    def of(self, said: ProcessAnswer, seconds: float) -> None:
-        """One answer."""
-        self.seconds.observe(seconds)
-        (self.hits if said.cache_hit else self.misses).inc()
-        for data in said.pii_matches:
-            self.pii.labels(data.pii_type).inc()
-        for hit in said.injection_matches:
-            self.injections.labels(hit.severity).inc()
-        if said.status == "blocked":
-            self.blocked.inc()
+    async def get(self, key: str) -> bytes | None:
+        """What was put under this key."""
+        with self._metrics.caching("get"):
+            return await self._store.get(key)
+
+    async def put(self, key: str, value: bytes, seconds: int) -> None:
+        """Keep it for so long."""
+        with self._metrics.caching("set"):
+            await self._store.put(key, value, seconds)
 
 
 class Processing:
@@ -76,13 +60,13 @@ class Processing:
         self,
         *,
         authenticator: Authenticator,
-        registry: CollectorRegistry,
+        metrics: ReflexMetrics,
         process: ProcessSettings,
         screening: ScreeningSettings,
         cache: CacheSettings,
     ) -> None:
         self._authenticator = authenticator
-        self._counts = _Counts(registry)
+        self._metrics = metrics
         self._limit = TIERS[process.process_tier]
         self._screening = screening
         url = cache.redis_url.get_secret_value() if cache.redis_url else None
@@ -126,17 +110,17 @@ class Processing:
         took = perf_counter() - began
         trail = Trail.of(request.scope)
         said = answer(verdict, request_id=trail.request_id, cache_hit=known, milliseconds=took * 1000)
-        self._counts.of(said, took)
+        self._metrics.answered(said, took)
         return json_answer(said.model_dump(mode="json"), 200)
 
     async def _let_in(self, principal: Principal) -> None:
-        if principal.is_admin or self._limit is TIERS["unlimited"]:
-            return
-        wait = await self._limiter.take(f"process:{principal.tenant}:{principal.owner}", self._limit)
-        if wait:
-            self._counts.rejected.labels("user").inc()
-            raise RateLimitedError(retry_after=wait)
-        self._counts.allowed.inc()
+        if not principal.is_admin and self._limit is not TIERS["unlimited"]:
+            with self._metrics.limiting("user"):
+                wait = await self._limiter.take(f"process:{principal.tenant}:{principal.owner}", self._limit)
+            if wait:
+                self._metrics.rejected("user")
+                raise RateLimitedError(retry_after=wait)
+        self._metrics.allowed()
 
     async def _screener(self) -> CachedScreener:
         if self._compiling is None:
@@ -146,4 +130,6 @@ class Processing:
     async def _compile(self) -> CachedScreener:
         screener = await asyncio.to_thread(self._screening.screener)
         keys = self._screening.seal_keys
-        return CachedScreener(screener, self._store, keys.get_secret_value().encode() if keys else b"")
+        store = _TimedStore(self._store, self._metrics) if self._store else None
+        secret = keys.get_secret_value().encode() if keys else b""
+        return CachedScreener(screener, store, secret, on_read=self._metrics.read)

@@ -27,7 +27,7 @@ class ReflexRoutes:
         cache: CacheSettings,
     ) -> None:
         self._processing = Processing(
-            authenticator=authenticator, registry=metrics.registry, process=process, screening=screening, cache=cache
+            authenticator=authenticator, metrics=metrics.reflex, process=process, screening=screening, cache=cache
         )
         self._revealing = Revealing(authenticator=authenticator, lookup=lookup, engine=engine, settings=screening)
 

@@ -75,7 +75,7 @@ def test_the_command_has_what_is_said_of_it() -> None:
 
 def test_the_metrics_that_are_explained_are_served() -> None:
     page = (ROOT / "docs" / "operations.md").read_text()
-    said = set(re.findall(r"`((?:gateway|orchestrator|ganglion)_[a-z_]+)`", page))
+    said = set(re.findall(r"`((?:gateway|orchestrator|ganglion|reflex)_[a-z_]+)`", page))
     lines = (Metrics().text() + prometheus_client.generate_latest()).decode().splitlines()
     served = {line.split()[2] for line in lines if line.startswith("# TYPE ")}
     assert said

@@ -34,6 +34,12 @@ def _entered() -> list[float]:
     return [REGISTRY.get_sample_value(name, {"status": status}) or 0.0 for status in HAPPY]
 
 
+def _ended() -> tuple[float, float]:
+    """How many tasks have ended, and how long they took together, as Prometheus is told."""
+    name = "orchestrator_task_processing_seconds"
+    return REGISTRY.get_sample_value(f"{name}_count") or 0.0, REGISTRY.get_sample_value(f"{name}_sum") or 0.0
+
+
 async def test_facts_take_a_task_from_submitted_to_its_result(bus: Bus) -> None:
     cause = await bus.submit()
     await bus.enters(cause.taskid, "submitted")
@@ -66,12 +72,16 @@ async def test_what_was_said_before_the_keeper_came_is_folded_in_one_batch(
         causes = [await bus.submit(f"Task {number}") for number in range(30)]
         for cause in causes:
             await bus.run_through(cause)
-        before = _entered()
+        before, ended_before = _entered(), _ended()
         await bus.keeper()
         await bus.folded()
         assert {await bus.status(cause.taskid) for cause in causes} == {"succeeded"}
         assert [await bus.states(cause.taskid) for cause in causes[:3]] == [HAPPY] * 3
         assert [now - was for now, was in zip(_entered(), before, strict=True)] == [30.0] * 4
+        took = "SELECT sum(extract(epoch FROM finished_at - created_at))::float FROM task"
+        ended, seconds = (now - was for now, was in zip(_ended(), ended_before, strict=True))
+        assert ended == 30.0
+        assert seconds == pytest.approx(await bus.database.fetchval(took))
         assert await assert_accounted(database_url) == 30 * 9
 
 

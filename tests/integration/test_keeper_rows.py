@@ -52,7 +52,6 @@ BIRTHS = st.builds(
     body_sha256=MAYBE_TEXT,
     correlation_id=PLAIN,
     traceparent=MAYBE_TEXT,
-    created_at=INSTANTS,
 )
 COURSES = st.builds(
     Course,
@@ -86,6 +85,7 @@ TASKS = st.builds(
     version=st.integers(1, 2**31 - 1),
     attempt=st.integers(0, 3),
     driving_id=PLAIN,
+    created_at=INSTANTS,
     updated_at=INSTANTS,
     reason=MAYBE_TEXT,
     detail=MAYBE_TEXT,
@@ -198,8 +198,9 @@ def test_the_columns_and_the_fields_are_the_same() -> None:
         version=1,
         attempt=0,
         driving_id="d",
+        created_at=AT,
         updated_at=AT + timedelta(1),
-        birth=Birth(TaskSpec(prompt="x"), None, None, "c", None, AT),
+        birth=Birth(TaskSpec(prompt="x"), None, None, "c", None),
     )
     row = dict(zip(TASK_COLUMNS, task_row(newborn), strict=True))
     assert (row["tenant"], row["owner"], row["kind"], row["status"]) == ("t", "o", "goal", "submitted")

@@ -138,16 +138,18 @@ async def test_what_is_known_of_a_text_is_forgotten_after_five_minutes_or_after_
         assert 0 < await lasts(f"{LONG} It has {SSN} in it.") <= 60
 
 
-async def test_what_is_found_is_counted_under_the_documents_names(admin: httpx.AsyncClient) -> None:
-    async def counted() -> dict[str, float]:
-        text = (await admin.get("/metrics")).text
-        lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
-        return {name: float(value) for name, value in lines}
+async def counted(client: httpx.AsyncClient) -> dict[str, float]:
+    """Every series of the gateway."""
+    text = (await client.get("/metrics")).text
+    lines = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {name: float(value) for name, value in lines}
 
-    before = await counted()
+
+async def test_what_is_found_is_counted_under_the_documents_names(admin: httpx.AsyncClient) -> None:
+    before = await counted(admin)
     said = [await processed(admin, f"{LONG} {OVERRIDE} {SSN} and it is counted") for _ in range(2)]
     hits = sum(one.cache_hit for one in said)
-    after = await counted()
+    after = await counted(admin)
     assert {name: after[name] - before.get(name, 0.0) for name in after if name.startswith("reflex_")}.items() >= {
         'reflex_pii_detections_total{pii_type="ssn"}': 2.0,
         'reflex_injection_detections_total{severity="critical"}': sum(
@@ -157,7 +159,28 @@ async def test_what_is_found_is_counted_under_the_documents_names(admin: httpx.A
         "reflex_cache_misses_total": 2.0 - hits,
         "reflex_requests_blocked_total": 2.0,
         "reflex_processing_seconds_count": 2.0,
+        'reflex_http_requests_total{method="POST",path="/process"}': 2.0,
+        'reflex_http_requests_total{method="GET",path="/metrics"}': 1.0,
+        "reflex_http_request_duration_seconds_count": 3.0,
+        'reflex_pii_detection_duration_seconds_count{pattern_set="relaxed"}': 2.0 - hits,
+        'reflex_injection_detection_duration_seconds_count{detection_mode="all"}': 2.0 - hits,
+        'reflex_cache_operation_duration_seconds_count{operation="get"}': 2.0,
+        'reflex_cache_operation_duration_seconds_count{operation="set"}': 2.0 - hits,
+        "reflex_rate_limit_allowed_total": 2.0,
     }.items()
+
+
+async def test_only_what_was_looked_for_took_time(admin: httpx.AsyncClient) -> None:
+    names = [
+        'reflex_pii_detection_duration_seconds_count{pattern_set="relaxed"}',
+        'reflex_injection_detection_duration_seconds_count{detection_mode="all"}',
+    ]
+    before = await counted(admin)
+    await processed(admin, "All is well.", check_pii=False)
+    await processed(admin, "All is well.", check_pii=False)
+    await processed(admin, "All is well.", check_injection=False)
+    after = await counted(admin)
+    assert [after[name] - before.get(name, 0.0) for name in names] == [1.0, 2.0]
 
 
 async def test_fault_8_who_can_write_to_the_cache_cannot_have_a_text_passed(
@@ -194,16 +217,19 @@ async def test_without_a_token_nothing_is_looked_at(running: RunningGateway) -> 
 
 async def test_fault_11_each_user_has_a_limit_of_its_own_and_beyond_it_a_real_429(running: RunningGateway) -> None:
     async with running.client(token("bob")) as bob, running.client(token("carol")) as carol:
+        before = await counted(carol)
         answers = await asyncio.gather(*(bob.post("/process", json={"text": "x"}) for _ in range(20)))
         refused = [answer for answer in answers if answer.status_code == 429]
         assert 1 <= len(refused) <= 10, "ten at once, and one more every few seconds"
         assert refused[0].json()["code"] == "rate_limited"
         assert 1 <= int(refused[0].headers["Retry-After"]) <= 37
         assert (await carol.post("/process", json={"text": "x"})).status_code == 200
-    async with running.client() as anyone:
-        metrics = (await anyone.get("/metrics")).text
-    assert f'reflex_rate_limit_rejected_total{{dimension="user"}} {len(refused)}.0' in metrics
-    assert "reflex_injection_detections_total" in metrics
+        after = await counted(carol)
+    assert {name: after[name] - before.get(name, 0.0) for name in after if "rate_limit" in name}.items() >= {
+        "reflex_rate_limit_allowed_total": 21.0 - len(refused),
+        'reflex_rate_limit_rejected_total{dimension="user"}': len(refused),
+        'reflex_rate_limit_duration_seconds_count{dimension="user"}': 21.0,
+    }.items()
 
 
 @asynccontextmanager

@@ -1,14 +1,18 @@
 """What a submitted task's verdict says, and that every text of the request was read for it."""
 
+from collections.abc import Mapping
+
 import pytest
+from prometheus_client import REGISTRY
 
 from consumers.reflex import Reflex
 from consumers.reflex.consumer import texts_of_request
+from consumers.reflex.engine import NoVerdictError
 from events.base import Event
 from events.ids import new_id
 from events.session import SessionSpec
-from events.task import Kind, TaskChecked, TaskContext, TaskSpec, TaskSubmitted
-from screening import Policy, Screener
+from events.task import Kind, TaskChecked, TaskContext, TaskSpec, TaskSubmitted, TaskUnchecked
+from screening import Policy, Screener, Verdict
 from screening.cached import CachedScreener
 from screening.sealing import Sealer, reveal
 from screening.settings import ScreeningSettings
@@ -66,6 +70,27 @@ async def test_an_attack_is_blocked_wherever_it_stands_and_the_field_is_named(re
 @pytest.mark.parametrize("kind", ["goal", "subtask", "turn", "refinement"])
 async def test_attacks_are_blocked_whatever_the_kind(reflex: Reflex, kind: Kind) -> None:
     assert (await checked(reflex, submitted(TaskSpec(kind=kind, prompt=ATTACK)))).decision == "block"
+
+
+class Away:
+    """No verdict can be had."""
+
+    async def screen(self, fields: Mapping[str, str], *, kind: str, tenant: str) -> Verdict:
+        raise NoVerdictError(f"nobody screens {len(fields)} texts of {tenant}, {kind}")
+
+
+async def test_calls_are_counted_by_how_they_ended_under_the_documents_name(reflex: Reflex) -> None:
+    def counted() -> list[float]:
+        name = "orchestrator_reflex_calls_total"
+        return [REGISTRY.get_sample_value(name, {"status": one}) or 0.0 for one in ("success", "blocked", "error")]
+
+    before = counted()
+    for spec in (TaskSpec(prompt="All is well."), TaskSpec(kind="turn", prompt=SSN), TaskSpec(prompt=ATTACK)):
+        await checked(reflex, submitted(spec))
+    data = submitted(TaskSpec(prompt="x"))
+    event = Event.first(data, source="/gateway", tenant="t", owner="ann", task_id=data.task_id)
+    assert isinstance((await Reflex(Away()).screen(event))[0], TaskUnchecked)
+    assert [now - was for now, was in zip(counted(), before, strict=True)] == [2.0, 1.0, 1.0]
 
 
 async def test_what_a_turn_redacts_is_sealed_for_its_session(reflex: Reflex) -> None:

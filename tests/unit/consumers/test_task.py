@@ -134,6 +134,7 @@ def task_in(status: Status, attempt: int = 1) -> TaskState:
         version=7,
         attempt=0 if status in ("submitted", "blocked") else attempt,
         driving_id="e",
+        created_at=AT,
         updated_at=AT,
         reason="retry" if status == "waiting" else None,
         agent_id="extractive" if assigned else None,
