@@ -18,9 +18,11 @@ from starlette.types import ASGIApp
 from events.errors import GanglionError
 from gateway.accept import SOURCE, Acceptor
 from gateway.agents.routes import Agents, agent_routes
+from gateway.auth.addresses import AddressSettings
 from gateway.auth.bearer import AuthSettings
 from gateway.auth.callout import OutsiderSettings
 from gateway.auth.rates import CountingAuthenticator, Rates, RateSettings
+from gateway.auth.strangers import Strangers
 from gateway.background import running
 from gateway.bus import Bus
 from gateway.chat.assembly import chat_routes
@@ -38,6 +40,7 @@ from gateway.errors import answer_bug, answer_error, answer_http, answer_invalid
 from gateway.headroom import Headroom
 from gateway.http.edge import Edge
 from gateway.http.fast_path import FastPath
+from gateway.http.strangers import CountStrangers
 from gateway.lag import Lag
 from gateway.live.admission import Admission
 from gateway.live.guests import Guests
@@ -99,6 +102,7 @@ class GatewaySettings:
     database: DatabaseSettings
     outsiders: OutsiderSettings = field(default_factory=OutsiderSettings)
     rates: RateSettings = field(default_factory=RateSettings)
+    addresses: AddressSettings = field(default_factory=AddressSettings)
     process: ProcessSettings = field(default_factory=ProcessSettings)
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
@@ -133,7 +137,8 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     engine = create_engine(settings.database)
     metrics, lag, recents = Metrics(), Lag(time.monotonic), Recents()
     rates = Rates(settings.rates, metrics)
-    authenticator = CountingAuthenticator(settings.auth, rates)
+    strangers = Strangers(settings.addresses, metrics)
+    authenticator = CountingAuthenticator(settings.auth, rates, strangers)
     bus = Bus(settings.bus)
     commits = Commits(partial(outcomes, engine, SOURCE), lag)
     hub = Hub(partial(latest_ids, engine), lag, metrics)
@@ -250,8 +255,8 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     ):
         app.router.routes.extend(router.routes)
     posts = {SUBMIT.path: submitting.submit, CREATE.path: submitting.create, **outside.hot()}
-    fast_path = FastPath(app, posts, live.serve)
-    return Gateway(Edge(_with_cors(fast_path, settings.http), metrics), hub, sockets, streams, waiting, places)
+    serving = CountStrangers(FastPath(app, posts, live.serve), strangers)
+    return Gateway(Edge(_with_cors(serving, settings.http), metrics), hub, sockets, streams, waiting, places)
 
 
 def _application(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:

@@ -95,6 +95,9 @@ class Authenticator:
             del self._known[token]
         return await self._verify(token)
 
+    async def stranger(self) -> None:
+        """Somebody is here without a valid token: for an authenticator that counts them."""
+
     async def _verify(self, token: str) -> Principal:
         if len(token) > _MAX_TOKEN:
             raise UnauthorizedError

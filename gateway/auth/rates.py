@@ -1,16 +1,14 @@
 """How many requests a principal may make: token buckets by tier, shared by all gateways (requirements 000.3)."""
 
-from typing import Literal
-
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from gateway.auth.bearer import Authenticator, AuthSettings, Principal
-from gateway.errors import RateLimitedError
+from gateway.auth.strangers import Strangers
+from gateway.auth.tiers import Tier
+from gateway.errors import RateLimitedError, UnauthorizedError
 from gateway.metrics import Metrics
 from storage.limits import TIERS, Limiter
-
-Tier = Literal["free", "basic", "pro", "enterprise", "unlimited"]
 
 
 class RateSettings(BaseSettings):
@@ -50,14 +48,24 @@ class Rates:
 
 
 class CountingAuthenticator(Authenticator):
-    """An authenticator for requests: whoever is known is also counted."""
+    """An authenticator for requests: whoever is known is also counted, and whoever is not, by address."""
 
-    def __init__(self, settings: AuthSettings, rates: Rates) -> None:
+    def __init__(self, settings: AuthSettings, rates: Rates, strangers: Strangers) -> None:
         super().__init__(settings)
         self._rates = rates
+        self._strangers = strangers
 
     async def principal(self, token: str | None) -> Principal:
         """The bearer of `token`. Raises UnauthorizedError, RateLimitedError."""
-        principal = await super().principal(token)
+        try:
+            principal = await super().principal(token)
+        except UnauthorizedError:
+            if token is not None:  # who brings none is counted where that is seen
+                await self.stranger()
+            raise
         await self._rates.take(principal)
         return principal
+
+    async def stranger(self) -> None:
+        """Count it by address. Raises RateLimitedError."""
+        await self._strangers.take()

@@ -148,6 +148,7 @@ class CompatSocket(Connection):
         if token is None and self.takes_query_token:
             token = self._websocket.query_params.get("token")
         if token is None:
+            await self._surroundings.admission.stranger()
             raise UnauthorizedError
         self.admit(await self._surroundings.admission.principal(token))
 

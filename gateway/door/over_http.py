@@ -65,7 +65,7 @@ class HttpDoor:
             PATH,
             summary="May I deliver here?",
             response_class=Response,
-            responses={200: {"description": "Yes, with a token"}},
+            responses={200: {"description": "Yes, with a token"}, **problems(429)},
             openapi_extra={"security": []},
         )(self.handshake)
         return router
@@ -104,7 +104,10 @@ class HttpDoor:
         if named is None:
             return Sender.of(await self._authenticator.principal(token))
         tenant, _, agent_id = named.partition(".")
-        if token is None or not await self._agents.verify(tenant, agent_id, token):
+        if token is None:
+            raise UnauthorizedError
+        if not await self._agents.verify(tenant, agent_id, token):
+            await self._authenticator.stranger()
             raise UnauthorizedError
         return Sender.agent(tenant, agent_id, token)
 

@@ -38,14 +38,14 @@ class Schemas:
         router.get(
             "/schemas",
             summary="Every type of event and where its schema is",
-            responses={200: {"model": documents.SchemaIndex}},
+            responses={200: {"model": documents.SchemaIndex}, **problems(429)},
             openapi_extra=_PUBLIC,
         )(self.index)
         router.get(
             "/schemas/{name}/v1",
             summary="The JSON Schema of a type's data; `cloudevent` for the attributes around it",
             response_class=Response,
-            responses={200: {"content": {_MEDIA_TYPE: {"schema": {"type": "object"}}}}, **problems(404, 422)},
+            responses={200: {"content": {_MEDIA_TYPE: {"schema": {"type": "object"}}}}, **problems(404, 422, 429)},
             openapi_extra=_PUBLIC,
         )(self.schema)
         return router

@@ -37,6 +37,10 @@ class Admission:
         principal.must(READ)
         return principal
 
+    async def stranger(self) -> None:
+        """Somebody opens a socket without a token. Raises RateLimitedError: too many have, from the same address."""
+        await self._authenticator.stranger()
+
     async def room(self, principal: Principal, name: str) -> Found:
         """The room of that name. Raises NotFoundError, MissingScopeError, StoreUnavailableError."""
         kind, colon, what = name.partition(":")

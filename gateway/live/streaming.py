@@ -62,7 +62,7 @@ def description_router() -> APIRouter:
         "/asyncapi.json",
         summary="The AsyncAPI 3 document of all sockets and streams",
         openapi_extra={"security": []},
-        responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+        responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}, **problems(429)},
     )(_asyncapi)
     return router
 

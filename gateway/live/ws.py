@@ -151,6 +151,7 @@ class Socket(Connection):
         """By header, by subprotocol, or by a first frame within 5 s; nothing is sent before."""
         token = bearer(self._websocket.headers) or protocol_token(self._websocket)
         if token is None:
+            await self._admission.stranger()
             async with asyncio.timeout(_AUTH_WITHIN):
                 frame = await self._receive()
             if frame.get("type") != "auth":

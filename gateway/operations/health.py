@@ -55,7 +55,7 @@ class HealthRoutes:
         """The routes."""
         router = APIRouter(tags=["operations"])
         get = partial(router.get, openapi_extra={"security": []})
-        get("/", summary="What runs here", responses={200: {"model": Info}})(self.info)
+        get("/", summary="What runs here", responses={200: {"model": Info}, **problems(429)})(self.info)
         get("/livez", summary="The process lives", responses={200: {"model": Live}})(self.livez)
         get(
             "/readyz",

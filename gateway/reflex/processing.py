@@ -2,7 +2,6 @@
 
 import asyncio
 from time import perf_counter
-from typing import Literal
 
 from fastapi import APIRouter
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.auth.bearer import WRITE, Authenticator, Principal, bearer
+from gateway.auth.tiers import Tier
 from gateway.errors import RateLimitedError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
@@ -32,7 +32,7 @@ class ProcessSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="GANGLION_")
 
-    process_tier: Literal["free", "basic", "pro", "enterprise", "unlimited"] = "enterprise"
+    process_tier: Tier = "enterprise"
 
 
 class _TimedStore:
