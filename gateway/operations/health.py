@@ -19,7 +19,7 @@ from gateway.lag import MAX_LAG, Lag
 from gateway.live.hub import Hub
 from gateway.metrics import Metrics
 from gateway.operations.checkup import Checkup
-from gateway.operations.models import Health, Info, Live, Readiness, Ready
+from gateway.operations.models import Health, Info, Live, NotReady, Readiness, Ready
 from gateway.version import running_version
 from storage.log import answers
 from storage.reading import Database
@@ -68,7 +68,7 @@ class HealthRoutes:
         get(
             "/ready",
             summary="Readiness, as /submit's document has it",
-            responses={200: {"model": Ready}, 503: {"model": Ready}},
+            responses={200: {"model": Ready}, 503: {"model": NotReady}},
         )(self.ready)
         get(
             "/metrics",
@@ -116,7 +116,10 @@ class HealthRoutes:
         shown = {"database": checks["postgres"]["ok"], "bus": checks["nats"]["ok"], "keeper": checks["keeper"]["ok"]}
         shown["reflex_layer"] = REFLEX.name in self._checkup.read
         fine = bool(shown["database"] and shown["bus"])
-        return json_answer({"ready": fine, "checks": shown, "timestamp": datetime.now(UTC)}, 200 if fine else 503)
+        body: Checked = {"ready": fine, "checks": shown, "timestamp": datetime.now(UTC)}
+        if fine:
+            return json_answer(body)
+        return json_answer({**body, "error": {"ready": False, "checks": shown}}, 503)
 
     async def metrics(self) -> Response:
         """All counters."""

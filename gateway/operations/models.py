@@ -22,6 +22,19 @@ class Ready(BaseModel):
     timestamp: datetime
 
 
+class ReadyError(BaseModel):
+    """What is missing, where /submit's document has it."""
+
+    ready: Literal[False]
+    checks: dict[str, bool]
+
+
+class NotReady(Ready):
+    """No work can be taken: as 200 has it, and once more as `error`."""
+
+    error: ReadyError
+
+
 class Live(BaseModel):
     """The event loop turns."""
 

@@ -101,7 +101,9 @@ async def test_with_postgres_away_work_is_kept_in_the_log_and_readable_here(
         assert (gone.status_code, gone.json()["code"]) == (503, "store_unavailable")
         for path in ("/ready", "/readyz"):
             assert (await client.get(path)).status_code == 503
-        assert (await client.get("/ready")).json()["checks"]["database"] is False
+        missing = (await client.get("/ready")).json()
+        assert missing["checks"]["database"] is False
+        assert missing["error"] == {"ready": missing["ready"], "checks": missing["checks"]}, "as its document has it"
         key = {"Idempotency-Key": "k"}
         first, second = [await client.post("/submit", json=GOAL, headers=key) for _ in range(2)]
         assert (first.json()["task_id"], second.headers["idempotency-replayed"]) == (second.json()["task_id"], "true")
