@@ -201,6 +201,7 @@ def resolved(findings: list[Finding]) -> list[Finding]:
 
     But longer data hides none that is more severe and much surer: digits in front make no telephone number of a social
     security number. Of data that only overlap both stay: an address behind a card's number makes no address of both.
+    And an address hides nothing graver than itself, because it begins wherever somebody lets it begin.
     """
     if len(findings) < 2:
         return findings
@@ -225,16 +226,16 @@ def _without_overlaps(group: list[Finding], *, data: bool) -> list[Finding]:
             continue
         other = kept[rival]
         if _prevails(finding, other):
-            kept[rival : rival + 1] = [other, finding] if data and _sticks_out(other, finding) else [finding]
-        elif data and _sticks_out(finding, other):
+            kept[rival : rival + 1] = [other, finding] if data and _stays(other, finding) else [finding]
+        elif data and _stays(finding, other):
             kept.append(finding)
     return kept
 
 
-def _sticks_out(beaten: Finding, winner: Finding) -> bool:
+def _stays(beaten: Finding, winner: Finding) -> bool:
     """Whether beaten data is something of its own beside the winner; a secret is that all around it, too."""
     if winner.start <= beaten.start and beaten.end <= winner.end:
-        return False
+        return winner.type == "email" and RANK[beaten.severity] > RANK[winner.severity]
     return beaten.family == "secret" or beaten.start > winner.start or beaten.end < winner.end
 
 

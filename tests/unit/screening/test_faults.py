@@ -187,6 +187,8 @@ def test_fault_10_no_other_check_digits_make_an_iban(screener: Screener) -> None
     ("text", "types"),
     [
         ("4111 1111 1111 1111-'ann@example.com", {"credit_card", "email"}),
+        ("4111-1111-1111-1111-'ann@example.com", {"credit_card", "email"}),
+        ("4111111111111111@example.com", {"credit_card", "email"}),
         ("+1 (415) 555-0132, X9613851N", {"phone", "national_id"}),
         ("pwd=Abc123!::2221000000000009", {"password", "credit_card"}),
     ],
