@@ -1,5 +1,6 @@
 """Is it alive, can it take work, what does it count: livez, readyz, health, ready, metrics, and what runs here."""
 
+import asyncio
 import time
 from collections.abc import Awaitable
 from datetime import UTC, datetime
@@ -50,6 +51,7 @@ class HealthRoutes:
         self._lag = lag
         self._hub = hub
         self._metrics = metrics
+        self._looking: asyncio.Task[dict[str, Checked]] | None = None
 
     def router(self) -> APIRouter:
         """The routes."""
@@ -129,6 +131,14 @@ class HealthRoutes:
         return Response(self._metrics.text(), media_type=_TEXT)
 
     async def _checks(self) -> dict[str, Checked]:
+        """Who asks while somebody else's look is under way is told the same: nobody needs a token to ask, and however
+        many do, the database is asked by one at a time.
+        """
+        if self._looking is None or self._looking.done():
+            self._looking = asyncio.create_task(self._look(), name="readiness")
+        return dict(await asyncio.shield(self._looking))
+
+    async def _look(self) -> dict[str, Checked]:
         return {
             "nats": await _timed(self._bus.answers()),
             "postgres": await _timed(answers(self._engine)),
