@@ -15,6 +15,7 @@ from events.agent import EVERYONE, AgentDeregistered, AgentHeartbeat, AgentRegis
 from events.base import Event, EventData
 from events.errors import GanglionError
 from producers.publisher import Ack
+from producers.said import Said
 
 log = structlog.get_logger()
 
@@ -67,7 +68,7 @@ class Presence:
         self._keeping = asyncio.create_task(self._keep())
 
     async def _keep(self) -> None:
-        beats, unsaid = 0, None
+        beats, said = 0, Said()
         while True:
             try:
                 if beats == 0:
@@ -75,11 +76,11 @@ class Presence:
                         await self._post(AgentDeregistered(agent_id=agent_id, by=self._source, reason="not_configured"))
                 for offer in self._offers:
                     await self._say(offer, register=beats % _AGAIN_EVERY == 0)
-                beats, unsaid = beats + 1, None
+                beats += 1
+                said.clear()
             except GanglionError as error:
-                if unsaid != error.code:  # and not again at every beat until one goes well
+                if said.once(error.code):
                     log.warning("presence_unsaid", source=self._source, code=error.code)
-                unsaid = error.code
             await asyncio.sleep(self._every)
 
     async def _say(self, offer: Offer, *, register: bool) -> None:

@@ -4,6 +4,7 @@ A closed nats-py connection leaves FastStream's pull loop spinning (stack.md B.7
 closes unasked exits with code 70 and its supervisor starts it anew.
 """
 
+import math
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,12 +20,12 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from events.tracebacks import text_of
 from producers.client import BusClient
 from producers.permissions import inbox_of
+from producers.said import Said
 
 EXIT_CONNECTION_CLOSED = 70
 _RECONNECT_WAIT = 0.25
 _PING_INTERVAL = 5
 _AGAIN_AFTER = 60.0
-_MOST_ERRORS = 100
 
 log = structlog.get_logger()
 
@@ -98,7 +99,7 @@ class _Course:
         self._name = name
         self._guard = guard
         self._lost_at: float | None = None
-        self._said: dict[tuple[str, str], float] = {}
+        self._said = Said()
 
     async def disconnected(self) -> None:
         """Called by nats-py at every cut; it reconnects by itself."""
@@ -117,19 +118,10 @@ class _Course:
         """Called by nats-py with whatever goes wrong."""
         # The server's words name subjects; what else comes here was raised by one who read a message.
         detail = (str(error) if isinstance(error, NatsError) else text_of(error))[:200]
-        if self._is_news((type(error).__name__, detail)):
+        # Lost: once until it is back; else, which is also before the first connection, once a minute.
+        again_after = _AGAIN_AFTER if self._lost_at is None else math.inf
+        if self._said.once((type(error), detail), again_after=again_after):
             log.warning("nats_error", connection=self._name, error=type(error).__name__, detail=detail or None)
-
-    def _is_news(self, said: tuple[str, str]) -> bool:
-        """Said once until it is back; else, which is also before the first connection, once a minute."""
-        now = time.monotonic()
-        before = self._said.get(said)
-        if before is not None and (self._lost_at is not None or now - before < _AGAIN_AFTER):
-            return False
-        if len(self._said) >= _MOST_ERRORS:
-            self._said.clear()
-        self._said[said] = now
-        return True
 
 
 class Connection:

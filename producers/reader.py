@@ -19,6 +19,7 @@ from nats.js.errors import NotFoundError
 from producers.cancellation import heed_cancellation
 from producers.mark import Mark, is_there
 from producers.pull import Pull
+from producers.said import Said
 
 log = structlog.get_logger()
 
@@ -165,15 +166,14 @@ class Reader:
         """Read on at the next sequence with a new consumer, as soon as the server lets us."""
         log.warning("reader_restarted", stream=self._stream, seq=self.next_seq)
         await self._opened.aclose()
-        said: set[str] = set()
+        said = Said()
         while True:
             heed_cancellation()
             try:
                 return await self._open()
             except (NatsError, TimeoutError, OSError) as error:
-                if (name := type(error).__name__) not in said:
-                    log.warning("reader_restart_failed", stream=self._stream, error=name)
-                    said.add(name)
+                if said.once(type(error).__name__):
+                    log.warning("reader_restart_failed", stream=self._stream, error=type(error).__name__)
                 await asyncio.sleep(_RETRY)
 
     async def _look_for_hole(self, last_seq: int) -> None:

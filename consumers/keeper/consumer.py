@@ -22,6 +22,7 @@ from events.ids import new_id
 from producers.cancellation import heed_cancellation
 from producers.publisher import Publisher
 from producers.reader import StreamLostError
+from producers.said import Said
 from storage.database import DatabaseSettings
 from storage.janitor import JanitorStore
 from storage.keeper import KeeperStore, Position
@@ -78,7 +79,7 @@ class Keeper:
         self._slices = slices or TimeSlices()
         self.holder = f"{socket.gethostname()}:{os.getpid()}:{new_id()}"
         self.term: Term | None = None
-        self._ended_by: list[str] = []
+        self._said = Said()
 
     async def run(self) -> None:
         """Lead whenever the lease can be had."""
@@ -87,9 +88,8 @@ class Keeper:
                 await self._lead()
             except* _PASSING as group:
                 reasons = sorted({type(error).__name__ for error in _leaves(group)})
-                if reasons != self._ended_by:  # and not again at every try until it has led
+                if self._said.once(tuple(reasons)):
                     log.warning("keeper_term_ended", reasons=reasons)
-                self._ended_by = reasons
             self.term = None
             heed_cancellation()
             await asyncio.sleep(_AGAIN_AFTER)
@@ -119,7 +119,7 @@ class Keeper:
     async def _rule(self, store: KeeperStore, lease: Lease, position: Position, janitor: JanitorStore) -> None:
         """Fold under the lease until something ends it by raising."""
         position = await settle_epoch(self._client, store, position)
-        self._ended_by = []
+        self._said.clear()
         log.info("keeper_leads", holder=self.holder, epoch=position.epoch, position=position.seq)
         settings = self._settings
         clockwork = Janitor(

@@ -26,6 +26,7 @@ from events.run import RunFinished
 from events.task import TaskControl, TaskError
 from producers.cancellation import heed_cancellation
 from producers.publisher import Publisher
+from producers.said import Said
 from storage.janitor import Due, DueContext, DueProposal, JanitorStore
 from storage.keeper import Position
 
@@ -66,16 +67,15 @@ class Janitor:
 
     async def run(self, resend: Resend, position: Callable[[], Position]) -> None:
         """Tick until cancelled. Errors of the database end the term; an absent bus only skips a beat."""
-        skipped = None
+        said = Said()
         while True:
             heed_cancellation()
             try:
                 await self.tick(resend, position())
-                skipped = None
+                said.clear()
             except (BusUnavailableError, OutcomeUnknownError, LogFullError, NatsError, TimeoutError) as error:
-                if skipped is not type(error):  # and not again at every tick until one goes well
+                if said.once(type(error).__name__):
                     log.warning("janitor_skipped", error=type(error).__name__)
-                skipped = type(error)
             await asyncio.sleep(TICK)
 
     async def tick(self, resend: Resend, position: Position) -> None:

@@ -19,6 +19,7 @@ from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt,
 
 from consumers._breaker import Breaker
 from events.errors import TransientError
+from producers.said import Said
 from screening.contract import MAX_TEXT, ProcessAnswer, ProcessRequest, examination
 from screening.model import Examination
 
@@ -110,13 +111,12 @@ class RemoteReflex:
 
     async def watch(self) -> None:
         """Tell the metrics and the log how the service fares, every 15 s."""
-        was: bool | None = None
+        said = Said()
         while True:
             now = await self.healthy()
             _UP.set(now)
-            if now is not was:
+            if said.becomes(now):
                 log.info("reflex_service", healthy=now, breaker=self._breaker.state)
-            was = now
             await asyncio.sleep(_HEALTH_EVERY)
 
     async def _part(self, text: str, tenant: str) -> Examination:

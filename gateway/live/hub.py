@@ -28,6 +28,7 @@ from gateway.live.subscription import Subscription
 from gateway.metrics import Metrics
 from producers.mark import Mark, is_there, mark_of
 from producers.reader import Delivery, Hole, Reader, StreamLostError
+from producers.said import Said
 from storage.log import Identified, Identity
 
 log = structlog.get_logger()
@@ -60,6 +61,7 @@ class Hub:
         self._lost: OrderedDict[Identity, tuple[Cursor, ...]] = OrderedDict()
         self._restart = asyncio.Event()
         self._opened = asyncio.Event()
+        self._said = Said()
         self.endings = Endings()
         self.recent = Recent()
         self.speech = Speech()
@@ -118,12 +120,15 @@ class Hub:
                 start = await self._open(client)
                 async with Reader(client, BUS.name, start, window=_WINDOW) as reader:
                     self._opened.set()
+                    self._said.clear()
                     self._everybody_catches_up()
                     await self._follow(reader)
             except StreamLostError as lost:
-                log.warning("hub_stream_lost", detail=str(lost))
+                if self._said.once(str(lost)):
+                    log.warning("hub_stream_lost", detail=str(lost))
             except (NatsError, TimeoutError, OSError) as error:
-                log.warning("hub_interrupted", error=type(error).__name__)
+                if self._said.once(type(error).__name__):
+                    log.warning("hub_interrupted", error=type(error).__name__)
             self._opened.clear()
             await asyncio.sleep(_RETRY)
 
