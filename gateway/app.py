@@ -236,7 +236,13 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         app.router.routes.extend(routes.router().routes)
     for router in (
         *task_routes(
-            authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine, streams=streams, hub=hub
+            authenticator=authenticator,
+            acceptor=acceptor,
+            commits=commits,
+            lookup=lookup,
+            engine=engine,
+            streams=streams,
+            hub=hub,
         ),
         description_router(),
         workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics, hub=hub),

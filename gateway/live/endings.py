@@ -1,4 +1,4 @@
-"""Ends of tasks: who waits for one, and which came lately."""
+"""Ends of tasks, and other things that are waited for: who waits for one, and which ends came lately."""
 
 import asyncio
 from collections import OrderedDict
@@ -6,6 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 REMEMBERED = 20_000
+
+
+def plan_subject(plan_id: object) -> str:
+    """What who waits for a plan waits for: that it is made, or cannot be."""
+    return f"plan {plan_id}"
+
+
+async def comes(awaited: asyncio.Future[None], within: float) -> bool:
+    """Whether what is awaited is shown in time; not if the process stops before."""
+    try:
+        async with asyncio.timeout(within):
+            await awaited
+    except TimeoutError:
+        return False
+    return True
 
 
 class Endings:
@@ -17,7 +32,9 @@ class Endings:
 
     @contextmanager
     def awaited(self, subject: str) -> Iterator[asyncio.Future[None]]:
-        """A future that is done when the task enters a final state, or the proposal can be decided or never will."""
+        """A future that is done when the task enters a final state, the proposal can be decided or never will, or
+        there is a plan (`plan_subject`).
+        """
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._awaited.setdefault(subject, set())
         waiting.add(future)
@@ -48,7 +65,7 @@ class Endings:
         self._lately.clear()
 
     def came(self, subject: str) -> None:
-        """What is waited for of a task or a proposal is there."""
+        """What is waited for of a task, a proposal or a plan is there."""
         for future in self._awaited.get(subject, ()):
             if not future.done():
                 future.set_result(None)

@@ -16,6 +16,8 @@ _FINAL_EVENTS = frozenset(f"task.{status}" for status in FINAL)
 _STATE_EVENTS = frozenset(f"task.{status}" for status in STATE_EVENTS)
 SETTLED = frozenset(f"proposal.{state}" for state in ("pending", "approved", "rejected", "superseded", "expired"))
 """From these on GET shows what became of a refinement."""
+PLANNED = frozenset({"task.decomposed", "task.undecomposed"})
+"""The planner's answers; the keeper takes or refuses them next."""
 _HIDDEN = {
     "agent.registered": ("token_hash",),
     "task.checked": ("sealed",),

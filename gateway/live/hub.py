@@ -20,8 +20,8 @@ from events.errors import StoreUnavailableError
 from events.streams import BUS, EPOCH_KEY
 from events.subjects import MISSED
 from gateway.lag import Lag
-from gateway.live.endings import Endings
-from gateway.live.frames import SETTLED, Envelope, make_frame, read_envelope
+from gateway.live.endings import Endings, plan_subject
+from gateway.live.frames import PLANNED, SETTLED, Envelope, make_frame, read_envelope
 from gateway.live.recent import Recent
 from gateway.live.speech import Saying, Speech
 from gateway.live.subscription import Subscription
@@ -277,6 +277,8 @@ class Hub:
             self._note_run(envelope)
         elif envelope.event in SETTLED:
             self.endings.came(str(envelope.attributes.get("subject")))
+        elif envelope.event in PLANNED:
+            self._note_plan(envelope)
 
     def _say(self, execution: str, saying: Saying) -> None:
         for key in saying.keys:
@@ -291,6 +293,11 @@ class Hub:
         data = envelope.attributes["data"]
         if isinstance(data, dict):
             self.speech.finished(str(data.get("execution_id")), asyncio.get_running_loop().time())
+
+    def _note_plan(self, envelope: Envelope) -> None:
+        data = envelope.attributes["data"]
+        if isinstance(data, dict):
+            self.endings.came(plan_subject(data.get("plan_id")))
 
     def _everybody_catches_up(self) -> None:
         for subscription in {one for members in self._rooms.values() for one in members}:

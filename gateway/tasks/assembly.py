@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from gateway.accept import Acceptor
 from gateway.auth.bearer import Authenticator
+from gateway.commits import Commits
 from gateway.live.hub import Hub
 from gateway.live.sse import Streams
 from gateway.tasks.controlling import Controlling
@@ -16,11 +17,20 @@ from storage.reading import Database
 
 
 def task_routes(
-    *, authenticator: Authenticator, acceptor: Acceptor, lookup: Lookup, engine: Database, streams: Streams, hub: Hub
+    *,
+    authenticator: Authenticator,
+    acceptor: Acceptor,
+    commits: Commits,
+    lookup: Lookup,
+    engine: Database,
+    streams: Streams,
+    hub: Hub,
 ) -> list[APIRouter]:
     """In the order in which their paths are to be tried."""
     controlling = Controlling(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine)
-    decomposing = Decomposing(authenticator=authenticator, acceptor=acceptor, lookup=lookup, engine=engine, hub=hub)
+    decomposing = Decomposing(
+        authenticator=authenticator, acceptor=acceptor, commits=commits, lookup=lookup, engine=engine, hub=hub
+    )
     families = Families(authenticator=authenticator, lookup=lookup, engine=engine)
     reading = Reading(authenticator=authenticator, lookup=lookup, engine=engine, streams=streams)
     return [part.router() for part in (families, reading, controlling, decomposing, Steering(controlling))]

@@ -2,8 +2,6 @@
 
 import asyncio
 import time
-from contextlib import suppress
-from itertools import chain, repeat
 from typing import Annotated
 from uuid import UUID
 
@@ -21,12 +19,13 @@ from events.streams import PLANNER
 from gateway.accept import SOURCE, Acceptor
 from gateway.auth.bearer import WRITE, Authenticator, bearer
 from gateway.commands import Answered, Commands
-from gateway.commits import APPLIED
+from gateway.commits import APPLIED, Commits
 from gateway.errors import NotFoundError, RefusedError, TaskFinalError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_optional
 from gateway.http.documentation import problems, request_body
 from gateway.http.preferences import IdempotencyKey, Prefer, read_key, read_wait
+from gateway.live.endings import comes, plan_subject
 from gateway.live.hub import Hub
 from gateway.tasks.accepted import accepted_answer
 from gateway.tasks.lookup import Lookup, Recent, parsed_id
@@ -41,8 +40,6 @@ from storage.tasks import TaskRow
 PATH = "/api/v1/tasks/{task_id}/decompose"
 _HOME = "/api/v1/tasks"
 _PLANNER = f"/consumers/{PLANNER.name}"
-_LOOKS_AFTER = (0.01, 0.02, 0.04, 0.08, 0.15)
-"""Seconds between looks for the plan, the last one repeats: it takes a few hundredths of a second."""
 _WHY = {
     "already_decomposed": "It was divided already.",
     "has_begun": "An agent has it, or had it: only a task that has not begun can be divided.",
@@ -64,14 +61,22 @@ class Decomposing:
     """The one route."""
 
     def __init__(
-        self, *, authenticator: Authenticator, acceptor: Acceptor, lookup: Lookup, engine: Database, hub: Hub
+        self,
+        *,
+        authenticator: Authenticator,
+        acceptor: Acceptor,
+        commits: Commits,
+        lookup: Lookup,
+        engine: Database,
+        hub: Hub,
     ) -> None:
         self._authenticator = authenticator
         self._acceptor = acceptor
         self._commands = Commands(acceptor, engine)
         self._lookup = lookup
         self._engine = engine
-        self._endings = hub.endings
+        self._commits = commits
+        self._hub = hub
 
     def router(self) -> APIRouter:
         """The route."""
@@ -105,16 +110,19 @@ class Decomposing:
             found, said, by=principal.owner, event_id=key.event_id if key else new_id(), trail=Trail.of(request.scope)
         )
         self._acceptor.refuse_if_overloaded()  # it is new work, for many
-        answered = await self._commands.ask(event, key)
         wait = read_wait(request)
-        return await self._answer(found, answered, wait)
+        with self._hub.endings.awaited(plan_subject(_plan_id(event.id))) as made:
+            answered = await self._commands.ask(event, key)
+            return await self._answer(found, answered, made, wait or 0)
 
-    async def _answer(self, found: TaskRow | Recent, answered: Answered, wait: int | None) -> Response:
+    async def _answer(
+        self, found: TaskRow | Recent, answered: Answered, made: asyncio.Future[None], wait: int
+    ) -> Response:
         status = found.status if isinstance(found, TaskRow) else "submitted"
         if answered.outcome is None:
             return accepted_answer(found.id, status, "log", _HOME, replayed=answered.replayed)
         _raise(answered.refusal)
-        plan = await self._plan(answered.event.id, wait or 0)
+        plan = await self._plan(answered, made, wait) if wait else None
         headers = {**answered.headers, **({"Preference-Applied": f"wait={wait}"} if wait else {})}
         if plan is not None:
             return json_answer(plan_view(plan), 200, headers)
@@ -122,20 +130,21 @@ class Decomposing:
         answer.headers.update(headers)
         return answer
 
-    async def _plan(self, asked: str, seconds: int) -> TaskDecomposed | None:
+    async def _plan(self, answered: Answered, made: asyncio.Future[None], seconds: int) -> TaskDecomposed | None:
         """The plan that was made of the request, if the keeper has taken it before the time is up or the process stops.
 
         Raises NotDividedError.
         """
-        until, looks = time.monotonic() + seconds, chain(_LOOKS_AFTER, repeat(_LOOKS_AFTER[-1]))
-        with self._endings.awaited(f"plan {asked}") as stopped, suppress(StoreUnavailableError):
-            while time.monotonic() < until:
-                await asyncio.wait({stopped}, timeout=next(looks))
-                if stopped.done() and stopped.exception():
-                    break
-                if (plan := await self._planned(asked)) is not None:
-                    return plan
-        return None
+        until = time.monotonic() + seconds
+        try:
+            plan = await self._planned(answered.event.id) if answered.replayed else None
+            if plan is not None:
+                return plan
+            if await comes(made, seconds):
+                await self._commits.reached(self._hub.position, within=until - time.monotonic())
+            return await self._planned(answered.event.id)  # also what was missed while the hub began anew
+        except StoreUnavailableError:
+            return None
 
     async def _planned(self, asked: str) -> TaskDecomposed | None:
         for kind in (TaskDecomposed, TaskUndecomposed):
@@ -155,7 +164,7 @@ def decompose_event(
     found: TaskRow | Recent, said: DecomposeRequest, *, by: str, event_id: UUID, trail: Trail
 ) -> Event[EventData]:
     """The request as the bus has it; a repeat names the same plan."""
-    data = TaskDecompose(task_id=found.id, plan_id=derived_id(event_id, "plan"), by=by, options=said.options())
+    data = TaskDecompose(task_id=found.id, plan_id=_plan_id(event_id), by=by, options=said.options())
     return Event.first(
         data,
         source=SOURCE,
@@ -166,6 +175,11 @@ def decompose_event(
         event_id=event_id,
         traceparent=trail.traceparent,
     )
+
+
+def _plan_id(asked: UUID | str) -> UUID:
+    """The plan that is made of the request."""
+    return derived_id(asked, "plan")
 
 
 def _raise(refusal: str | None) -> None:

@@ -21,6 +21,7 @@ from gateway.errors import IdempotencyConflictError, NotFoundError, UnansweredEr
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.preferences import Key, read_key, read_wait
+from gateway.live.endings import comes
 from gateway.live.hub import Hub
 from gateway.metrics import Metrics
 from gateway.tasks.accepted import accepted_answer, fingerprint_of
@@ -186,7 +187,7 @@ class Submitting:
     ) -> Response:
         """200 with the task if it ends in time, else the 202 there is (RFC 7240, section 4.3)."""
         try:
-            over = (replayed and await self._is_over(principal, task_id)) or await _comes(final, seconds)
+            over = (replayed and await self._is_over(principal, task_id)) or await comes(final, seconds)
             over = over or await self._was_missed(principal, task_id)
             task = await self._lookup.task(principal, task_id) if over else None
         except (StoreUnavailableError, NotFoundError):
@@ -209,16 +210,6 @@ class Submitting:
 
     async def _is_over(self, principal: Principal, task_id: UUID) -> bool:
         return (await self._lookup.whereabouts(principal, task_id)).ended
-
-
-async def _comes(final: asyncio.Future[None], within: float) -> bool:
-    """Whether the end is shown in time; not if the process stops before."""
-    try:
-        async with asyncio.timeout(within):
-            await final
-    except TimeoutError:
-        return False
-    return True
 
 
 def _refuse_bugs(accepted: Accepted) -> None:

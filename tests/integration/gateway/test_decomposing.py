@@ -1,5 +1,6 @@
 """POST /api/v1/tasks/{id}/decompose: the plan, who may ask for it, and what a repeat is answered."""
 
+import asyncio
 from uuid import UUID, uuid4
 
 import httpx
@@ -7,6 +8,9 @@ import pytest
 
 from events import Event, RouteDecided, RunFinished, RunStarted, TaskChecked
 from events.ids import derived_id, run_id
+from storage.log import Settled, settled
+from storage.lookup import PostgresLookup
+from storage.reading import Database
 from tests.support.desk import Desk, Json
 from tests.support.eventually import eventually
 
@@ -88,6 +92,27 @@ async def test_the_plan_is_answered_and_its_steps_are_there(desk: Desk) -> None:
     child = (await desk.alice.get(f"/api/v1/tasks/{steps[1]}")).json()
     assert (child["kind"], child["parent_id"], child["status"]) == ("subtask", task, "submitted")
     assert child["estimate"] == plan["children"][1]["estimate"]
+
+
+async def test_who_waits_for_a_plan_is_woken_by_it_and_does_not_ask_again_and_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    offered = PostgresLookup.capabilities
+
+    async def counted(engine: Database, source: str, event_id: str) -> Settled | None:
+        looked.append(event_id)
+        return await settled(engine, source, event_id)
+
+    async def slow(lookup: PostgresLookup, tenant: str) -> frozenset[str]:
+        await asyncio.sleep(0.5)  # a planner that takes its time
+        return await offered(lookup, tenant)
+
+    monkeypatch.setattr("gateway.tasks.decomposing.settled", counted)
+    monkeypatch.setattr(PostgresLookup, "capabilities", slow)
+    answers = [await decompose(desk, await held(desk)), await decompose(desk, await held(desk), {"template": "none"})]
+    assert [answer.status_code for answer in answers] == [200, 409]
+    assert len(looked) <= 3, "the plan's event, or its absence and then that of the refusal"
 
 
 async def test_a_task_goes_on_when_its_steps_have_ended_and_cancelling_it_takes_them_along(desk: Desk) -> None:
