@@ -3,8 +3,9 @@
 from gateway.agents.facts import agent_rules
 from gateway.door.commands import DecisionRule, SessionRule, WorkflowRule
 from gateway.door.contexts import ContextRule
+from gateway.door.controls import ControllingRule
 from gateway.door.rules import Rules
-from gateway.door.tasks import ControllingRule, DecomposingRule, SubmittingRule
+from gateway.door.tasks import DecomposingRule, SubmittingRule
 from gateway.tasks.lookup import Lookup
 from gateway.workflows.access import Access
 from storage.reading import Database

@@ -1,14 +1,13 @@
-"""Tasks through the door: asking for one, and changing the course of one."""
+"""Tasks through the door: asking for one, and having one divided."""
 
-from typing import Literal
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from events.base import Event, EventData
 from events.ids import derived_id
 from events.plan import TaskDecompose
-from events.task import TaskControl, TaskSubmitted
+from events.task import TaskSubmitted
 from gateway.accept import SOURCE
 from gateway.auth.bearer import WRITE
 from gateway.auth.sender import Kind
@@ -23,14 +22,6 @@ class SubmittedByProducer(Said):
     """A task that is asked for; `spec` is the body of POST /api/v1/tasks."""
 
     spec: TaskRequest
-
-
-class ControlByProducer(Said):
-    """How a task's course is to change."""
-
-    task_id: UUID
-    action: Literal["start", "cancel", "pause", "resume", "retry"]
-    reason: str | None = Field(default=None, max_length=500)
 
 
 class DecomposeByProducer(DecomposeRequest):
@@ -61,26 +52,6 @@ class SubmittingRule:
         )
         session_id = arrival.attributes.sessionid
         return stamped(arrival, data, owner=arrival.sender.name, task_id=arrival.subject_id, session_id=session_id)
-
-
-class ControllingRule:
-    """task.control: on the sender's own tasks, or with scope admin on any of the tenant's."""
-
-    payload: type[EventData] = TaskControl
-    said: type[BaseModel] = ControlByProducer
-    who: Kind = "user"
-    scope: str | None = WRITE
-
-    def __init__(self, lookup: Lookup) -> None:
-        self._lookup = lookup
-
-    async def admit(self, arrival: Arrival) -> Event[EventData]:
-        """As the routes below /api/v1/tasks/{task_id} would make it. Raises NotFoundError."""
-        said = read_said(ControlByProducer, arrival)
-        found = await self._lookup.task(arrival.sender.principal, said.task_id)
-        data = TaskControl(task_id=found.id, action=said.action, by=arrival.sender.name, reason=said.reason)
-        session_id = found.session_id if isinstance(found, TaskRow) else None
-        return stamped(arrival, data, owner=found.owner, task_id=found.id, session_id=session_id)
 
 
 class DecomposingRule:

@@ -4,7 +4,8 @@ import uuid
 
 import pytest
 
-from tests.support.doorstep import Doorstep, Json, event
+from events import Event, TaskChecked
+from tests.support.doorstep import CONTROL, Doorstep, Json, event
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -116,3 +117,83 @@ async def test_a_session_is_described_anew_by_its_owner_and_nobody_else(doorstep
     assert refused.status == 404
     assert (done.status, done.body["outcome"]) == (202, "applied")
     assert shown["title"] == "Second"
+
+
+async def test_what_a_task_depends_on_is_changed_until_it_is_ready(doorstep: Doorstep) -> None:
+    async with doorstep.outsider() as alice, doorstep.outsider("bob") as bob, doorstep.http() as http:
+        task, other = [
+            (await http.post("/api/v1/tasks", json={"prompt": "Lay the table.", "hold": True})).json()["task_id"]
+            for _ in range(2)
+        ]
+        add: Json = {"task_id": task, "action": "add_dependency", "dependency": {"task_id": other, "type": "SS"}}
+        foreign = await bob.ask(event(type=CONTROL, data=add))
+        added, again = [await alice.ask(event(type=CONTROL, data=add)) for _ in range(2)]
+        depends = (await http.get(f"/api/v1/tasks/{task}")).json()["depends_on"]
+        unknown = await alice.ask(event(type=CONTROL, data={**add, "dependency": {"task_id": str(uuid.uuid4())}}))
+        ring: Json = {"task_id": other, "action": "add_dependency", "dependency": {"task_id": task}}
+        round_about = await alice.ask(event(type=CONTROL, data=ring))
+        remove: Json = {"task_id": task, "action": "remove_dependency", "dependency": {"task_id": other}}
+        removed, late = [await alice.ask(event(type=CONTROL, data=remove)) for _ in range(2)]
+        left = (await http.get(f"/api/v1/tasks/{task}")).json()["depends_on"]
+    assert (foreign.status, foreign.body["code"]) == (404, "not_found")
+    assert [answer.body["outcome"] for answer in (added, removed)] == ["applied", "applied"]
+    assert depends == [{"task_id": other, "required": True, "type": "start_to_start"}]
+    refused = [(answer.status, answer.body["code"]) for answer in (again, unknown, round_about, late)]
+    assert refused == [
+        (409, "depends_already"),
+        (409, "unknown_dependency"),
+        (409, "cycle"),
+        (409, "not_a_dependency"),
+    ]
+    assert left == []
+
+
+async def test_an_owner_says_how_a_task_ended(doorstep: Doorstep) -> None:
+    async with doorstep.outsider() as alice, doorstep.http() as http:
+        tasks = [
+            (await http.post("/api/v1/tasks", json={"prompt": "Lay the table.", "hold": True})).json()["task_id"]
+            for _ in range(2)
+        ]
+        ends: list[Json] = [
+            {"task_id": tasks[0], "action": "complete", "result": {"text": "Laid."}},
+            {"task_id": tasks[1], "action": "fail", "code": "no_plates", "message": "There are no plates."},
+        ]
+        early = await alice.ask(event(type=CONTROL, data=ends[0]))
+        for task in tasks:
+            verdict = TaskChecked(task_id=uuid.UUID(task), decision="allow", rules_version="1")
+            checked = Event.first(verdict, source="/test", tenant="acme", owner="alice", task_id=verdict.task_id)
+            await doorstep.bus.publisher.publish(checked)
+        answers = [await alice.ask(event(type=CONTROL, data=end)) for end in ends]
+        shown = [(await http.get(f"/api/v1/tasks/{task}")).json() for task in tasks]
+    assert (early.status, early.body["code"]) == (409, "not_checked")
+    assert [answer.body["outcome"] for answer in answers] == ["applied", "applied"]
+    assert (shown[0]["status"], shown[0]["result"]) == ("succeeded", {"text": "Laid."})
+    assert (shown[1]["status"], shown[1]["reason"], shown[1]["error"]["message"]) == (
+        "failed",
+        "no_plates",
+        "There are no plates.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "field"),
+    [
+        ({"action": "add_dependency"}, "data.dependency"),
+        ({"action": "remove_dependency", "dependency": {"task_id": "x"}}, "data.dependency.task_id"),
+        (
+            {"action": "add_dependency", "dependency": {"task_id": str(uuid.uuid4()), "type": "XX"}},
+            "data.dependency.type",
+        ),
+        ({"action": "start", "dependency": {"task_id": str(uuid.uuid4())}}, "data.dependency"),
+        ({"action": "follow_up"}, "data.body"),
+    ],
+)
+async def test_a_command_of_a_task_has_what_goes_with_it_and_nothing_else(
+    data: Json, field: str, doorstep: Doorstep
+) -> None:
+    async with doorstep.outsider() as alice:
+        answer = await alice.ask(event(type=CONTROL, data={"task_id": str(uuid.uuid4()), **data}))
+    errors = answer.body["errors"]
+    assert answer.status == 422
+    assert isinstance(errors, list)
+    assert [fault["field"] for fault in errors if isinstance(fault, dict)] == [field]
