@@ -34,7 +34,7 @@ class MessageRow:
 class ToolCallRow:
     """One use of a tool in a session, whether or not an answer came of it."""
 
-    execution_id: UUID
+    run_id: UUID
     seq: int
     task_id: UUID
     message_id: UUID | None
@@ -46,7 +46,7 @@ class ToolCallRow:
 
 
 _CALL = func.jsonb_build_object(
-    *("execution_id", tool_call.c.execution_id, "seq", tool_call.c.seq, "tool", tool_call.c.tool),
+    *("run_id", tool_call.c.run_id, "seq", tool_call.c.seq, "tool", tool_call.c.tool),
     *("parameters", tool_call.c.parameters, "result", tool_call.c.result),
     *("status", tool_call.c.status, "called_at", tool_call.c.called_at),
 )
@@ -99,7 +99,7 @@ async def tool_calls_of(engine: AsyncEngine, session_id: str, *, skip: int, limi
     """Every use of a tool in a session, in order, those of failed turns too."""
     statement: Select[Anything] = (
         select(
-            tool_call.c.execution_id,
+            tool_call.c.run_id,
             tool_call.c.seq,
             tool_call.c.task_id,
             message.c.id,
@@ -116,7 +116,7 @@ async def tool_calls_of(engine: AsyncEngine, session_id: str, *, skip: int, limi
             )
         )
         .where(task.c.session_id == session_id)
-        .order_by(tool_call.c.called_at, tool_call.c.execution_id, tool_call.c.seq)
+        .order_by(tool_call.c.called_at, tool_call.c.run_id, tool_call.c.seq)
         .offset(skip)
         .limit(limit)
     )

@@ -125,6 +125,10 @@ READS: dict[str, str] = {
     "agent": f"SELECT {', '.join(columns_of(agent))} FROM agent WHERE id = ANY($1::text[])",
     "placeholder": f"SELECT {', '.join(columns_of(placeholder))} FROM placeholder WHERE id = ANY($1::text[])",
     "session": f"SELECT {', '.join(columns_of(session))} FROM session WHERE id = ANY($1::text[])",
+    "tool_call": (
+        "SELECT u.id FROM unnest($1::text[]) AS u(id) JOIN tool_call t"
+        " ON t.run_id = split_part(u.id, '/', 1)::uuid AND t.seq = split_part(u.id, '/', 2)::int"
+    ),
     "context": f"SELECT {', '.join(columns_of(context))} FROM context WHERE id = ANY($1::uuid[])",
     "context_shelf": "SELECT id, open FROM context_shelf WHERE id = ANY($1::text[])",
 }

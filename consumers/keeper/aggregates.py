@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
-from consumers.keeper import agent, context, placeholders, proposal, refinement, session, task, turns, workflow
+from consumers.keeper import agent, calls, context, placeholders, proposal, refinement, session, task, turns, workflow
 from consumers.keeper.world import Aggregate, Key, State
 from events.base import EventData
 
@@ -18,6 +18,7 @@ def _of_task(state: State) -> Iterable[Key]:
 AGGREGATES: tuple[Aggregate, ...] = (
     replace(task.AGGREGATE, related=_of_task),
     task.SPEC,
+    calls.AGGREGATE,
     session.AGGREGATE,
     workflow.AGGREGATE,
     proposal.AGGREGATE,

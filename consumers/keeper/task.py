@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import singledispatch
 from operator import itemgetter
 
-from consumers.keeper import controls, family, linking, planning, runs, submission
+from consumers.keeper import calls, controls, family, linking, planning, runs, submission
 from consumers.keeper.controls import MAX_ATTEMPTS
 from consumers.keeper.entering import enter, entered, fail
 from consumers.keeper.rows import (
@@ -20,7 +20,6 @@ from consumers.keeper.rows import (
     state_of,
     steered_row,
     task_row,
-    tool_call_row,
     verdict_row,
 )
 from consumers.keeper.state import SpecState, TaskState
@@ -44,6 +43,8 @@ def touches(event: Event[EventData]) -> Iterable[Key]:
         yield from family.relatives(event.data)
     elif isinstance(event.data, TaskDecomposed):
         yield from planning.touches(event.data)
+    elif isinstance(event.data, RunToolCalled):
+        yield from calls.touches(event.data)
 
 
 def decide(world: World, event: Event[EventData], at: datetime) -> Sequence[Effect]:
@@ -114,9 +115,15 @@ def _run_started(run: RunStarted, task: TaskState, _: World, at: datetime) -> li
 
 @_lead_to.register(RunProgress)
 @_lead_to.register(RunFiles)
-@_lead_to.register(RunToolCalled)
 def _run_lives(run: RunEvent, task: TaskState, _: World, __: datetime) -> list[Effect]:
     return runs.lives(run, task)
+
+
+@_lead_to.register
+def _tool_called(run: RunToolCalled, task: TaskState, world: World, _: datetime) -> list[Effect]:
+    led_to = runs.lives(run, task)
+    calls.refuse_taken(run, world)
+    return led_to
 
 
 @_lead_to.register
@@ -180,7 +187,7 @@ def _note_fact(world: World, data: EventData, at: datetime) -> None:
             row = (*row[:6], started[6], *row[7:])
         world.add("ran", data.run_id, row)
     elif isinstance(data, RunToolCalled):
-        world.add("called", (data.execution_id, data.seq), tool_call_row(data, at))
+        calls.keep(data, world, at)
 
 
 @singledispatch

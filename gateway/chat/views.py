@@ -41,7 +41,7 @@ def message_view(message: MessageRow) -> View:
 def tool_call_view(call: ToolCallRow) -> View:
     """One use of a tool with the turn it belongs to."""
     return {
-        "id": tool_call_id(str(call.execution_id), call.seq),
+        "id": tool_call_id(call.run_id, call.seq),
         "tool_name": call.tool,
         "parameters": call.parameters,
         "result": call.result,
@@ -52,14 +52,14 @@ def tool_call_view(call: ToolCallRow) -> View:
     }
 
 
-def tool_call_id(execution_id: str, seq: int) -> UUID:
+def tool_call_id(run_id: UUID | str, seq: int) -> UUID:
     """The id of one use of a tool: the same in every answer."""
-    return derived_id(execution_id, "tool_call", seq)
+    return derived_id(run_id, "tool_call", seq)
 
 
 def _called(call: JsonObject) -> View:
     return {
-        "id": tool_call_id(str(call["execution_id"]), int(str(call["seq"]))),
+        "id": tool_call_id(str(call["run_id"]), int(str(call["seq"]))),
         "tool_name": call["tool"],
         "parameters": call["parameters"],
         "result": call["result"],

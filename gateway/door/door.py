@@ -24,7 +24,7 @@ from storage.reading import Database
 LOGGED = EventData.subject_root
 _REFUSED = "refused:"
 _NO_SUCH = ("unknown_", "no_task", "not_found")
-_NAMED_BESIDE = "unknown_dependency"
+NAMED_BESIDE = "unknown_dependency"
 """What the command is about is there; what it would have it depend on is not."""
 
 
@@ -168,7 +168,7 @@ def _receipt(event: Event[EventData], outcome: str | None, at: Cursor | None, *,
     refused = outcome is not None and outcome.startswith(_REFUSED)
     if outcome is not None and refused and not isinstance(event.data, TaskSubmitted):
         code = outcome.removeprefix(_REFUSED)
-        raise NotFoundError if code.startswith(_NO_SUCH) and code != _NAMED_BESIDE else OutcomeError(code)
+        raise NotFoundError if code.startswith(_NO_SUCH) and code != NAMED_BESIDE else OutcomeError(code)
     if outcome is not None and not refused and outcome not in {APPLIED, DUPLICATE}:
         raise GanglionError("The event was not understood by the keeper.")
     return Receipt(event, outcome, None if at is None else str(at), replayed)

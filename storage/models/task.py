@@ -1,6 +1,19 @@
 """A task, its runs, the verdict on it, and the tools its runs used."""
 
-from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, Table, Text, UniqueConstraint, Uuid, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from storage.models.base import Instant, metadata
@@ -88,13 +101,14 @@ verdict = Table(
 tool_call = Table(
     "tool_call",
     metadata,
-    Column("execution_id", Uuid, primary_key=True),
-    Column("seq", Integer, primary_key=True, autoincrement=False),
-    Column("run_id", Uuid, nullable=False, index=True),
+    Column("execution_id", Uuid, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("run_id", Uuid, nullable=False),
     Column("task_id", Uuid, nullable=False, index=True),
     Column("tool", Text, nullable=False),
     Column("parameters", JSONB, nullable=False),
     Column("result", JSONB),
     Column("status", Text, nullable=False),
     Column("called_at", Instant, nullable=False),
+    PrimaryKeyConstraint("run_id", "seq"),
 )

@@ -1,6 +1,7 @@
 """A rebuild folds the log again: it finds the rows that are there, and says so when they are not."""
 
 from collections.abc import AsyncGenerator
+from uuid import UUID
 
 import pytest
 
@@ -9,10 +10,20 @@ from consumers.keeper.rebuild import rebuild
 from consumers.keeper.world import Effect
 from consumers.planner.plan import Asked, make
 from deploy.local.server import Server
-from events import ContextChange, Event, EventData, PlanOptions, TaskChecked, TaskControl, TaskDecompose, TaskSpec
+from events import (
+    ContextChange,
+    Event,
+    EventData,
+    PlanOptions,
+    RunToolCalled,
+    TaskChecked,
+    TaskControl,
+    TaskDecompose,
+    TaskSpec,
+)
 from events.context import ContextOp
 from events.ids import new_id
-from tests.support.running_keeper import Bus, Led, a_bus, checked, decided, finished, started
+from tests.support.running_keeper import Bus, Led, a_bus, checked, decided, finished, named, started
 
 
 @pytest.fixture
@@ -109,6 +120,34 @@ async def test_the_log_gives_the_rows_that_are_there(bus: Bus) -> None:
     rows = {table.table: table.rows for table in report.tables}
     assert [rows[name] for name in ("context", "context_change", "context_shelf")] == [2, 5, 1]
     assert report.events == await bus.database.fetchval("SELECT count(*) FROM event_log")
+
+
+async def test_a_number_names_one_use_of_a_tool_in_a_run_and_the_first_that_was_told_is_kept(bus: Bus) -> None:
+    """Also if a keeper hears them together, and if two agents have chosen the same name for their executions."""
+    tasks, execution = [await bus.submit(), await bus.submit()], new_id()
+    told = []
+    for task in tasks:
+        for data in (checked(task), decided(task), started(task, execution_id=execution)):
+            await bus.say(task, data)
+        told += [await used(bus, task, execution, seq, tool) for seq, tool in ((2, "b"), (2, "c"), (1, "a"))]
+    led = await bus.keeper()
+    await bus.folded()
+    told += [await used(bus, task, execution, 1, "late") for task in tasks]
+    await bus.folded()
+    rows = await bus.database.fetch("SELECT task_id, tool FROM tool_call ORDER BY seq")
+    assert {task.taskid: [row["tool"] for row in rows if row["task_id"] == task.taskid] for task in tasks} == {
+        task.taskid: ["a", "b"] for task in tasks
+    }
+    outcomes = [await bus.outcome(event) for event in told]
+    assert outcomes == [*("applied", "refused:seq_taken", "applied") * 2, *("refused:seq_taken",) * 2]
+    await led.stop()
+    report = await rebuild(bus.database_url, swap=False)
+    assert report.same, report
+
+
+async def used(bus: Bus, task: Event[EventData], execution: UUID, seq: int, tool: str) -> Event[EventData]:
+    said = RunToolCalled.model_validate({**named(task, execution=execution), "seq": seq, "tool": tool})
+    return await bus.say(task, said, seed=f"{task.id} {seq} {tool}")
 
 
 async def test_rows_that_were_changed_by_hand_are_found_and_mended(bus: Bus) -> None:

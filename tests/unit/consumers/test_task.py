@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consumers.keeper.calls import CallState
 from consumers.keeper.state import SpecState, TaskState
-from consumers.keeper.task import MAX_ATTEMPTS, decide, evolve
+from consumers.keeper.task import MAX_ATTEMPTS, decide, evolve, touches
 from consumers.keeper.world import Key, RefusedError, World
 from consumers.planner.plan import Asked, make
 from events import (
@@ -150,7 +151,8 @@ def fold(task: TaskState | None, cause: Event[EventData], at: datetime = AT) -> 
     waited_for = {one.task_id for one in task.depends_on} if task is not None else set()
     steps = {step.task_id: task_in("submitted")._replace(id=step.task_id) for step in PLAN.children}
     known = {Key(TaskState, one): step if one in waited_for else None for one, step in steps.items()}
-    world = World({Key(TaskState, TASK): task, Key(SpecState, TASK): spec, **known})
+    unheard = {key: None for key in touches(cause) if key.kind is CallState}
+    world = World({Key(TaskState, TASK): task, Key(SpecState, TASK): spec, **known, **unheard})
     effects = decide(world, cause, at)
     evolve(world, cause, at)
     for index, effect in enumerate(effects):
