@@ -55,11 +55,26 @@ class Dispatch:
         data = event.data
         if isinstance(data, TaskAssigned) and data.agent_id is not None and is_outside(data.agent_id):
             return await self._assignment(event, data, data.agent_id)
-        if isinstance(data, AgentActive) and data.outside:
-            await self._queues.ensure(event.tenantid, data.agent_id)
-        elif isinstance(data, AgentGone) and data.outside:
-            await self._queues.remove(event.tenantid, data.agent_id)
+        if isinstance(data, AgentActive | AgentGone) and data.outside:
+            await self._keep_queue(event.tenantid, data.agent_id)
         return ()
+
+    async def _keep_queue(self, tenant: str, agent_id: str) -> None:
+        """Make the agent's queue, or remove it, as the agent is by now, until it stayed so meanwhile.
+
+        What is heard of an agent may come late and out of order, and to several of us: whoever acts last has looked
+        since, and nobody removes what was assigned behind a look.
+        """
+        done: bool | None = None
+        while (is_there := await self._lookup.has_agent(tenant, agent_id)) is not done:
+            if is_there:
+                await self._queues.ensure(tenant, agent_id)
+            else:
+                end = await self._queues.end()
+                if await self._lookup.has_agent(tenant, agent_id):
+                    continue  # what lies before the end may be its own by now
+                await self._queues.remove(tenant, agent_id, up_to=end)
+            done = is_there
 
     async def _assignment(self, event: Event[EventData], data: TaskAssigned, agent_id: str) -> Sequence[Output]:
         task = await self._lookup.task(data.task_id)

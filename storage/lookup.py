@@ -61,6 +61,8 @@ class TaskView:
     redacted: dict[str, str]
 
 
+_HAS_AGENT = "SELECT status <> 'gone' FROM agent WHERE id = $1 || '/' || $2"
+
 # Plans are kept from when the tables were small: then reading all of one is cheapest, and each look-up would go on so.
 _SESSION = {"application_name": "ganglion-lookup", "jit": "off", "enable_seqscan": "off"}
 
@@ -88,6 +90,9 @@ class Lookup(Protocol):
 
     async def results(self, steps: Sequence[UUID]) -> Sequence[StepResult]:
         """How these tasks ended, in this order. Raises StoreUnavailableError."""
+
+    async def has_agent(self, tenant: str, agent_id: str) -> bool:
+        """Whether the agent is registered, heard of or not. Raises StoreUnavailableError."""
 
 
 class UnreadableTaskError(PermanentError):
@@ -154,6 +159,11 @@ class PostgresLookup:
     async def results(self, steps: Sequence[UUID]) -> Sequence[StepResult]:
         """How these tasks ended, in this order. Raises StoreUnavailableError."""
         return await find_results(self._pool, steps)
+
+    async def has_agent(self, tenant: str, agent_id: str) -> bool:
+        """Whether the agent is registered, heard of or not. Raises StoreUnavailableError."""
+        with store_faults():
+            return bool(await self._pool.fetchval(_HAS_AGENT, tenant, agent_id))
 
     async def placeholders(self, tenant: str, session: str) -> dict[str, str]:
         """The session's placeholders by the tags of what they stand for. Raises StoreUnavailableError."""

@@ -1,10 +1,12 @@
 """Work for outside agents under the real keeper and runtime: queued as policy shows it, stopped at once, removed."""
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 
 import pytest
+from nats.aio.client import Client
 from nats.js.api import StreamInfo
 from nats.js.errors import NotFoundError
 from pydantic import SecretStr
@@ -28,12 +30,15 @@ from tests.support.running_keeper import Bus, a_bus, checked, decided, started
 
 
 @pytest.fixture
-async def bus(module_nats_server: Server, database_url: str) -> AsyncGenerator[Bus]:
+async def lookup(database_url: str) -> AsyncGenerator[PostgresLookup]:
+    async with PostgresLookup(DatabaseSettings(database_url=SecretStr(database_url))) as lookup:
+        yield lookup
+
+
+@pytest.fixture
+async def bus(module_nats_server: Server, database_url: str, lookup: PostgresLookup) -> AsyncGenerator[Bus]:
     async with a_bus(module_nats_server.url, database_url) as bus:
         await bus.keeper()
-        lookup = PostgresLookup(DatabaseSettings(database_url=SecretStr(database_url)))
-        bus.opened.push_async_exit(lookup)
-        await lookup.__aenter__()
         await Stops(bus.client).listen()
         feed = Feed(bus.client, bus.publisher, Flow(DISPATCH, Dispatch(lookup, WorkQueues(bus.client)).hand_out))
         feeding = asyncio.create_task(feed.run())
@@ -158,8 +163,60 @@ async def test_a_queue_goes_with_its_agent_and_comes_back_with_the_next_assignme
     await assigned(bus)
     await eventually(lambda: queue_exists(bus), within=10)
     await bus.publisher.publish(about(leaving()))
+    await eventually(lambda: is_gone(bus), within=10)
 
-    async def gone() -> bool:
-        return not await queue_exists(bus) and (await work(bus)).state.messages == 0
 
-    await eventually(gone, within=10)
+class HeldUp(WorkQueues):
+    """Queues of one who is held up just before it would remove one."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client)
+        self.reached, self.may_go = asyncio.Event(), asyncio.Event()
+
+    async def remove(self, tenant: str, agent_id: str, **more: int) -> None:
+        self.reached.set()
+        await self.may_go.wait()
+        await super().remove(tenant, agent_id, **more)
+
+
+async def heard_of(bus: Bus, kind: str) -> Event[EventData]:
+    """The last event of this type."""
+    found = [said for _, said in await bus.stream() if said["type"] == f"io.ganglion.agent.{kind}.v1"]
+    return decode(json.dumps(found[-1]).encode())
+
+
+@pytest.mark.parametrize("late", ["heard of late", "held up while it removes the queue"])
+async def test_who_registers_again_at_once_keeps_its_queue_and_what_is_in_it(
+    bus: Bus, lookup: PostgresLookup, late: str
+) -> None:
+    """Though somebody else of us hears only now that it is gone."""
+    queues = HeldUp(bus.client)
+    slow = Dispatch(lookup, queues)
+    await bus.publisher.publish(about(leaving()))
+    await eventually(lambda: is_gone(bus), within=10)
+    removing = None
+    if late == "heard of late":
+        queues.may_go.set()
+    else:
+        removing = asyncio.create_task(slow.hand_out(await heard_of(bus, "gone")))
+        await queues.reached.wait()
+    await bus.publisher.publish(about(offer()))
+    await eventually(lambda: queue_exists(bus), within=10)
+    cause = await assigned(bus)
+    await eventually(lambda: has_messages(bus, 1), within=10)
+    queues.may_go.set()
+    await (removing or slow.hand_out(await heard_of(bus, "gone")))
+    pull = await bus.client.jetstream().pull_subscribe_bind(durable=work_durable("t", NAME), stream="WORK")
+    (message,) = await pull.fetch(1, timeout=10)
+    assert decode(message.data, message.headers).taskid == cause.taskid
+
+
+async def test_who_is_heard_of_late_and_gone_again_is_given_no_queue(bus: Bus, lookup: PostgresLookup) -> None:
+    await bus.publisher.publish(about(leaving()))
+    await eventually(lambda: is_gone(bus), within=10)
+    await Dispatch(lookup, WorkQueues(bus.client)).hand_out(await heard_of(bus, "active"))
+    assert not await queue_exists(bus)
+
+
+async def is_gone(bus: Bus) -> bool:
+    return not await queue_exists(bus) and (await work(bus)).state.messages == 0

@@ -32,3 +32,6 @@ class NoLookup:
 
     async def results(self, steps: Sequence[UUID]) -> Sequence[StepResult]:
         raise AssertionError(steps)
+
+    async def has_agent(self, tenant: str, agent_id: str) -> bool:
+        raise AssertionError(tenant, agent_id)

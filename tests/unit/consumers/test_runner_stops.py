@@ -69,6 +69,9 @@ class OneTask:
     async def results(self, _: Sequence[UUID]) -> Sequence[StepResult]:
         return ()
 
+    async def has_agent(self, *_: str) -> bool:
+        return False
+
 
 def state(kind: type[TaskEntered], task_id: UUID, attempt: int = 1) -> Event[EventData]:
     data = kind(task_id=task_id, kind="goal", from_status="ready", version=3, attempt=attempt, agent_id="endless")
