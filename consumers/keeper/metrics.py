@@ -29,8 +29,10 @@ STATUSES = Counter("orchestrator_task_status_total", "Statuses that tasks entere
 def count_statuses(announced: Iterable[EventData], tasks: Iterable[TaskState]) -> None:
     """Count what was committed, under the names that /submit's document has: each status that a task entered, and how
     long those `tasks` took that have ended.
+
+    One that is announced again, since what the task waits for is another, was entered before.
     """
-    entered = [data for data in announced if isinstance(data, TaskEntered)]
+    entered = [data for data in announced if isinstance(data, TaskEntered) and data.status != data.from_status]
     for status, times in Tally(data.status for data in entered).items():
         STATUSES.labels(status).inc(times)
     ended = {data.task_id for data in entered if data.status in FINAL}
