@@ -100,7 +100,9 @@ class RunDelayed(RunEvent, name="delayed"):
 
 
 class RunStarted(RunEvent, name="started"):
-    """The agent began."""
+    """The agent began; `engine_ref` is what an engine behind it calls the run, if there is one."""
+
+    engine_ref: str | None = None
 
 
 class RunProgress(RunEvent, name="progress"):

@@ -74,7 +74,7 @@ class Facts:
 
     def started(self) -> RunStarted:
         """The engine has the job."""
-        return RunStarted(**self._names)
+        return RunStarted(**self._names, engine_ref=str(self._names["task_id"]))
 
     def alive(self, note: str | None = None) -> RunProgress:
         """A sign of life."""

@@ -10,7 +10,7 @@ from consumers._engine.client import SpecEngineClient
 from consumers.spec_engine.watch import Watch
 from deploy.local.ports import free_port
 from events.codec import encode
-from events.run import RunDelayed, RunDelta, RunFiles, RunProgress
+from events.run import RunDelayed, RunDelta, RunFiles, RunProgress, RunStarted
 from events.task import TaskCancelled
 from events.trace import trace_id
 from tests.support.eventually import eventually
@@ -64,6 +64,7 @@ async def test_the_engine_is_given_the_redacted_request_and_the_draft(engine: St
     driven = await ran(engine.url, refinement)
     job = engine.jobs[0]
     assert job["job_id"] == str(refinement.task_id)
+    assert [fact.engine_ref for fact in driven.of(RunStarted) if isinstance(fact, RunStarted)] == [job["job_id"]]
     assert job["trace_id"] == trace_id(driven.event.traceparent)
     assert job["input_payload"] == {
         "instructions": "Call [PHONE_1].",
