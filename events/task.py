@@ -152,10 +152,11 @@ class TaskEvent(EventData, aggregate="task"):
 class TaskSubmitted(TaskEvent, name="submitted"):
     """Someone asked for work, and may open the session it belongs to (the envelope's `sessionid`) with it.
 
-    `body_sha256` tells a repeat from another request under the same key.
+    `body_sha256` tells a repeat from another request under the same key; `by` is who asked, if not its owner.
     """
 
     spec: TaskSpec
+    by: str | None = None
     session: SessionSpec | None = None
     idempotency_key: str | None = None
     body_sha256: str | None = None

@@ -74,6 +74,10 @@ class Commands:
             return logged
         return Answered(accepted.outcome, event)
 
+    async def is_known(self, key: Key | None) -> bool:
+        """Whether what was asked for with this key first is kept: its answer is this one's, however things are now."""
+        return key is not None and await settled(self._engine, SOURCE, str(key.event_id)) is not None
+
     async def first_of_many(self, key: Key) -> Event[EventData] | None:
         """The event that has the id of the key itself, of a request that more than one event follows from.
 

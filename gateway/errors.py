@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 from uuid import UUID
 
@@ -26,6 +27,7 @@ from events.errors import (
     PermanentError,
     TransientError,
 )
+from events.workflow import LOCKED
 from gateway.encoding import to_json
 from gateway.trail import Trail
 
@@ -155,6 +157,17 @@ class StaleDigestError(PermanentError):
     code = "stale_digest"
 
 
+class LockedError(PermanentError):
+    """Somebody else holds the lock of the workflow; it ends at `locked_until` at the latest."""
+
+    code = LOCKED
+    retryable = True
+
+    def __init__(self, locked_by: str | None = None, locked_until: datetime | None = None) -> None:
+        super().__init__()
+        self.members = {"locked_by": locked_by, "locked_until": locked_until} if locked_by is not None else {}
+
+
 class LetterGoneError(PermanentError):
     """The event that the letter is about is kept nowhere any more; the letter can only be thrown away."""
 
@@ -208,6 +221,7 @@ STATUSES: dict[type[GanglionError], HTTPStatus] = {
     RefusedError: HTTPStatus.CONFLICT,
     LetterGoneError: HTTPStatus.GONE,
     StaleDigestError: HTTPStatus.PRECONDITION_FAILED,
+    LockedError: HTTPStatus.LOCKED,
     BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     WrongMediaTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     InvalidBodyError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -33,6 +33,12 @@ class WorkflowRow:
     published: int | None
     published_files: Mapping[str, FileEntry]
     updated_at: datetime
+    deployed: int | None
+    deployed_by: str | None
+    deployed_at: datetime | None
+    locked_by: str | None
+    locked_at: datetime | None
+    locked_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

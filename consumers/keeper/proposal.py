@@ -13,6 +13,7 @@ from consumers.keeper.proposal_life import evolve
 from consumers.keeper.refinement import UNKNOWN_WORKFLOW, has_files, proposal_of_task, workflow_for
 from consumers.keeper.snapshot import names_what_is_known, refuse_unusable
 from consumers.keeper.state import TaskState
+from consumers.keeper.workflow_lock import keeps_out, refuse_others
 from consumers.keeper.workflow_rows import proposal_of, proposal_row
 from consumers.keeper.workflow_state import ProposalState, WorkflowState, digests
 from consumers.keeper.world import Aggregate, Effect, Key, RefusedError, State, World
@@ -28,13 +29,15 @@ from events.proposal import (
 )
 from events.run import RunFiles, RunFinished
 from events.task import TaskCancelled, TaskEntered, TaskError, TaskFailed, TaskPartial, TaskSubmitted, TaskSucceeded
-from events.workflow import WorkflowChanged
+from events.workflow import LOCKED, WorkflowChanged
 from storage.unnest import Row
 
 EXPIRES_AFTER = timedelta(hours=24)
 MAX_PENDING = 100
 """Undecided proposals of one workflow; the oldest makes room."""
 Decided = Sequence[Effect]
+_UNKNOWN = TaskError(code=UNKNOWN_WORKFLOW, message="There is no such workflow of yours.")
+_LOCKED = TaskError(code=LOCKED, message="Somebody else holds the lock of the workflow.")
 
 
 def touches(event: Event[EventData]) -> Iterable[Key]:
@@ -59,13 +62,16 @@ def _lead_to(_: EventData, __: World, ___: Event[EventData], ____: datetime) -> 
 
 
 @_lead_to.register
-def _submitted(data: TaskSubmitted, world: World, event: Event[EventData], _: datetime) -> Decided:
-    """A refinement of what is not there, or not its owner's, is a task that fails: nobody waits for ever."""
+def _submitted(data: TaskSubmitted, world: World, event: Event[EventData], at: datetime) -> Decided:
+    """A refinement of what is not there, not its owner's, or somebody else's to change now, is a task that fails:
+    nobody waits for ever.
+    """
     if data.spec.kind != "refinement" or world.get(TaskState, data.task_id) is not None:
         return ()
-    if workflow_for(data, world, event) is not None:
+    workflow = workflow_for(data, world, event)
+    if workflow is not None and not keeps_out(workflow, data.by or event.ownerid, at):
         return ()
-    error = TaskError(code=UNKNOWN_WORKFLOW, message="There is no such workflow of yours.")
+    error = _UNKNOWN if workflow is None else _LOCKED
     failed = TaskFailed(
         task_id=data.task_id,
         kind="refinement",
@@ -137,7 +143,7 @@ def _extracted(data: ProposalExtracted, world: World, event: Event[EventData], a
 
 
 @_lead_to.register
-def _decided(data: ProposalDecide, world: World, event: Event[EventData], _: datetime) -> Decided:
+def _decided(data: ProposalDecide, world: World, event: Event[EventData], at: datetime) -> Decided:
     found = _named(world, event, data)
     if found.status in ("processing", "extracting"):
         raise RefusedError("not_ready")
@@ -153,6 +159,7 @@ def _decided(data: ProposalDecide, world: World, event: Event[EventData], _: dat
         raise RefusedError("stale_digest")
     if data.decision == "reject":
         return [_enter(found, "rejected", by=data.by, reason=data.reason)]
+    refuse_others(_workflow_of(world, found), data.by, at)
     return _approved(data, found, world)
 
 
@@ -185,6 +192,9 @@ def _approved(data: ProposalDecide, found: ProposalState, world: World) -> Decid
         draft_version=after.draft_version,
         paths=tuple(sorted(after.draft_files)),
         published=workflow.published,
+        deployed=workflow.deployed,
+        locked_by=workflow.locked_by,
+        locked_until=workflow.locked_until,
         by=data.by,
     )
     about = About(workflow.owner, str(workflow.id), found.task_id)

@@ -9,10 +9,11 @@ from consumers.keeper.state import Birth, Course, TaskState
 from consumers.keeper.world import Effect, RefusedError, World
 from events.base import Event, EventData
 from events.task import TaskChecked, TaskError, TaskSubmitted, TaskUnchecked
+from events.workflow import LOCKED
 
 DEFAULT_DEADLINE = timedelta(hours=24)
 VERDICT = "verdict"
-_REFUSALS = family.REFUSALS | session.REFUSALS.keys() | {UNKNOWN_WORKFLOW}
+_REFUSALS = family.REFUSALS | session.REFUSALS.keys() | {UNKNOWN_WORKFLOW, LOCKED}
 
 
 def submitted(data: TaskSubmitted, world: World, event: Event[EventData], at: datetime) -> list[Effect]:

@@ -1,10 +1,13 @@
-"""The workflow's rules: made once, its draft changed by approvals and discards, published as numbered versions."""
+"""The workflow's rules: made once, its draft changed by approvals and discards, published as numbered versions of
+which one is deployed, and by nobody but who holds its lock.
+"""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import singledispatch
 from operator import itemgetter
 
+from consumers.keeper import workflow_lock
 from consumers.keeper.proposal import overtaken
 from consumers.keeper.workflow_rows import blob_row, version_row, workflow_of, workflow_row
 from consumers.keeper.workflow_state import ProposalState, WorkflowState, digests
@@ -12,7 +15,7 @@ from consumers.keeper.world import Aggregate, Effect, Key, RefusedError, State, 
 from events.base import About, Event, EventData
 from events.files import media_type_of, sha256_of
 from events.proposal import FileSummary, ProposalApproved, ProposalEntered
-from events.workflow import WorkflowChanged, WorkflowControl, WorkflowEvent
+from events.workflow import WorkflowAction, WorkflowChanged, WorkflowControl, WorkflowEvent
 from storage.unnest import Row
 
 
@@ -22,7 +25,7 @@ def touches(event: Event[EventData]) -> Iterable[Key]:
     return (Key(WorkflowState, data.workflow_id),) if isinstance(data, WorkflowEvent | ProposalEntered) else ()
 
 
-def decide(world: World, event: Event[EventData], _: datetime) -> Sequence[Effect]:
+def decide(world: World, event: Event[EventData], at: datetime) -> Sequence[Effect]:
     """What a command leads to: the workflow as it will be, and proposals that no longer fit. Raises RefusedError."""
     data = event.data
     if not isinstance(data, WorkflowControl):
@@ -34,7 +37,9 @@ def decide(world: World, event: Event[EventData], _: datetime) -> Sequence[Effec
         raise RefusedError("unknown_workflow")
     if data.expected_version is not None and data.expected_version != workflow.draft_version:
         raise RefusedError("stale_version")
-    return [_published(data, workflow)] if data.action == "publish" else _discarded(data, workflow, world)
+    if data.action != "unlock" or data.by != workflow.owner:
+        workflow_lock.refuse_others(workflow, data.by, at)
+    return _RULES[data.action](data, workflow, world, at)
 
 
 def _created(data: WorkflowControl, workflow: WorkflowState | None, event: Event[EventData]) -> Effect:
@@ -53,20 +58,48 @@ def _created(data: WorkflowControl, workflow: WorkflowState | None, event: Event
     return Effect(changed, 1, About(event.ownerid, str(data.workflow_id), None))
 
 
-def _published(data: WorkflowControl, workflow: WorkflowState) -> Effect:
+def _published(data: WorkflowControl, workflow: WorkflowState, _: World, __: datetime) -> list[Effect]:
     if not workflow.draft_files:
         raise RefusedError("empty_draft")
     if digests(workflow.draft_files) == digests(workflow.published_files):
         raise RefusedError("nothing_new")
-    return _changed(data, workflow._replace(published=(workflow.published or 0) + 1))
+    return [_changed(data, workflow._replace(published=(workflow.published or 0) + 1))]
 
 
-def _discarded(data: WorkflowControl, workflow: WorkflowState, world: World) -> list[Effect]:
+def _deployed(data: WorkflowControl, workflow: WorkflowState, _: World, at: datetime) -> list[Effect]:
+    """A published version, and none that is deployed already."""
+    if not 1 <= (data.number or 0) <= (workflow.published or 0):
+        raise RefusedError("unknown_version")
+    return [] if data.number == workflow.deployed else [_changed(data, _with_deployed(data, workflow, at))]
+
+
+def _with_deployed(data: WorkflowControl, workflow: WorkflowState, at: datetime) -> WorkflowState:
+    return workflow._replace(deployed=data.number, deployed_by=data.by, deployed_at=at)
+
+
+def _locked(data: WorkflowControl, workflow: WorkflowState, _: World, at: datetime) -> list[Effect]:
+    return [_changed(data, workflow_lock.locked(data, workflow, at))]
+
+
+def _unlocked(data: WorkflowControl, workflow: WorkflowState, _: World, __: datetime) -> list[Effect]:
+    return [] if workflow.locked_by is None else [_changed(data, workflow_lock.unlocked(workflow))]
+
+
+def _discarded(data: WorkflowControl, workflow: WorkflowState, world: World, _: datetime) -> list[Effect]:
     """The draft becomes what was published last; one that is that already stays as it is."""
     if digests(workflow.draft_files) == digests(workflow.published_files):
         return []
     after = workflow._replace(draft_version=workflow.draft_version + 1, draft_files=workflow.published_files)
     return [_changed(data, after), *overtaken(world, after, after.open_proposals)]
+
+
+_RULES: Mapping[WorkflowAction, Callable[[WorkflowControl, WorkflowState, World, datetime], list[Effect]]] = {
+    "publish": _published,
+    "discard": _discarded,
+    "deploy": _deployed,
+    "lock": _locked,
+    "unlock": _unlocked,
+}
 
 
 def _changed(data: WorkflowControl, after: WorkflowState) -> Effect:
@@ -77,6 +110,9 @@ def _changed(data: WorkflowControl, after: WorkflowState) -> Effect:
         draft_version=after.draft_version,
         paths=tuple(sorted(after.draft_files)),
         published=after.published,
+        deployed=after.deployed,
+        locked_by=after.locked_by,
+        locked_until=after.locked_until,
         by=data.by,
     )
     return Effect(changed, changed.version, About(after.owner, str(after.id), None))
@@ -133,6 +169,10 @@ def _noted_command(
         number = (workflow.published or 0) + 1
         world.add("published", (workflow.id, number), version_row(workflow, number, data.by, at, event.id))
         return workflow._replace(published=number, published_files=workflow.draft_files)
+    if data.action == "deploy":
+        return workflow if data.number == workflow.deployed else _with_deployed(data, workflow, at)
+    if data.action in ("lock", "unlock"):
+        return workflow_lock.locked(data, workflow, at) if data.action == "lock" else workflow_lock.unlocked(workflow)
     if digests(workflow.draft_files) == digests(workflow.published_files):
         return workflow
     return workflow._replace(draft_version=workflow.draft_version + 1, draft_files=workflow.published_files)

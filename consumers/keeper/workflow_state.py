@@ -13,7 +13,7 @@ Files = Mapping[str, FileSummary]
 
 
 class WorkflowState(NamedTuple):
-    """A workflow with its one draft and the version last published."""
+    """A workflow with its one draft, the version last published and the one that is deployed, and its lock."""
 
     id: UUID
     tenant: str
@@ -29,6 +29,12 @@ class WorkflowState(NamedTuple):
     published_files: Files
     open_proposals: tuple[UUID, ...]
     updated_at: datetime
+    deployed: int | None = None
+    deployed_by: str | None = None
+    deployed_at: datetime | None = None
+    locked_by: str | None = None
+    locked_at: datetime | None = None
+    locked_until: datetime | None = None
 
 
 class ProposalState(NamedTuple):

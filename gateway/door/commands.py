@@ -16,7 +16,7 @@ from gateway.door.arrival import Arrival
 from gateway.door.rules import Said, read_said
 from gateway.door.tasks import stamped
 from gateway.workflows.access import Access
-from gateway.workflows.requests import WorkflowRequest
+from gateway.workflows.requests import DeployRequest, LockRequest, WorkflowRequest
 
 Tag = Annotated[str, Field(max_length=64)]
 
@@ -55,8 +55,32 @@ class DraftCommand(Said):
     expected_version: int | None = Field(default=None, ge=1)
 
 
-class WorkflowSaid(RootModel[Annotated[WorkflowCommand | DraftCommand, Field(discriminator="action")]]):
-    """Either, by `action`."""
+class DeployCommand(DeployRequest):
+    """A published version deployed."""
+
+    workflow_id: UUID
+    action: Literal["deploy"]
+
+
+class LockCommand(LockRequest):
+    """A workflow locked."""
+
+    workflow_id: UUID
+    action: Literal["lock"]
+
+
+class UnlockCommand(Said):
+    """A workflow unlocked."""
+
+    workflow_id: UUID
+    action: Literal["unlock"]
+
+
+_AboutWorkflow = DraftCommand | DeployCommand | LockCommand | UnlockCommand
+
+
+class WorkflowSaid(RootModel[Annotated[WorkflowCommand | _AboutWorkflow, Field(discriminator="action")]]):
+    """One of them, by `action`."""
 
 
 class _UsersRule:
@@ -102,7 +126,7 @@ class DecisionRule(_UsersRule):
 
 
 class WorkflowRule(_UsersRule):
-    """workflow.control: a new workflow of the sender's, or the draft of one that it may change."""
+    """workflow.control: a new workflow of the sender's, or one that it may change."""
 
     payload: type[EventData] = WorkflowControl
     said: type[BaseModel] = WorkflowSaid
@@ -117,7 +141,12 @@ class WorkflowRule(_UsersRule):
             return _creation(arrival, said)
         row = await self._access.workflow(arrival.sender.principal, str(said.workflow_id))
         data = WorkflowControl(
-            workflow_id=row.id, action=said.action, by=arrival.sender.name, expected_version=said.expected_version
+            workflow_id=row.id,
+            action=said.action,
+            by=arrival.sender.name,
+            expected_version=said.expected_version if isinstance(said, DraftCommand) else None,
+            number=said.version_number if isinstance(said, DeployCommand) else None,
+            ttl_seconds=said.ttl_seconds if isinstance(said, LockCommand) else None,
         )
         return stamped(arrival, data, owner=row.owner, session_id=str(row.id))
 

@@ -15,7 +15,7 @@ from gateway.bus import Bus
 from gateway.commits import APPLIED, DUPLICATE, Commits
 from gateway.door.arrival import DIGEST, Arrival
 from gateway.door.rules import Rules
-from gateway.errors import IdempotencyConflictError, NotFoundError, OutcomeError, UnansweredError
+from gateway.errors import IdempotencyConflictError, LockedError, NotFoundError, OutcomeError, UnansweredError
 from gateway.live.previews import Previews
 from gateway.tasks.lookup import Recent, Recents
 from storage.log import Settled, settled
@@ -168,6 +168,8 @@ def _receipt(event: Event[EventData], outcome: str | None, at: Cursor | None, *,
     refused = outcome is not None and outcome.startswith(_REFUSED)
     if outcome is not None and refused and not isinstance(event.data, TaskSubmitted):
         code = outcome.removeprefix(_REFUSED)
+        if code == LockedError.code:
+            raise LockedError
         raise NotFoundError if code.startswith(_NO_SUCH) and code != NAMED_BESIDE else OutcomeError(code)
     if outcome is not None and not refused and outcome not in {APPLIED, DUPLICATE}:
         raise GanglionError("The event was not understood by the keeper.")

@@ -29,6 +29,7 @@ _WORDS = {
     413: "The body is larger than 1 MiB",
     415: "The body must be application/json",
     422: "The request does not fit the contract",
+    423: "Somebody else holds the lock",
     429: "Too many requests; Retry-After says when to come back",
     502: "The agent failed at it",
     503: "Not now: see `code` and Retry-After",

@@ -16,17 +16,19 @@ def submission(
     *,
     tenant: str,
     owner: str,
+    by: str | None = None,
     session: SessionSpec | None = None,
     session_id: str | None = None,
 ) -> Event[TaskSubmitted]:
     """A new task of this owner's, with the ids of its key if it has one.
 
-    A `session` that it opens has the id that follows from the task's, if none is given.
+    A `session` that it opens has the id that follows from the task's, if none is given. `by`: who asks, if it matters.
     """
     task_id = key.subject_id if key else new_id()
     data = TaskSubmitted.model_construct(
         task_id=task_id,
         spec=spec,
+        by=by if by != owner else None,
         session=session,
         idempotency_key=key.value if key else None,
         body_sha256=key.body_sha256 if key else None,

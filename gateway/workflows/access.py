@@ -5,8 +5,9 @@ from uuid import UUID
 from starlette.requests import Request
 
 from gateway.auth.bearer import Authenticator, Principal, bearer
-from gateway.errors import ForbiddenError, NotFoundError
+from gateway.errors import ForbiddenError, LockedError, NotFoundError
 from gateway.tasks.lookup import parsed_id
+from gateway.workflows.views import is_locked
 from storage.proposals import ProposalRow, find_proposal
 from storage.reading import Database
 from storage.workflows import WorkflowRow, find_workflow
@@ -16,6 +17,12 @@ class ViewerError(ForbiddenError):
     """You may look at this proposal; its owners decide."""
 
     code = "viewer_only"
+
+
+def must_not_be_locked(principal: Principal, row: WorkflowRow) -> None:
+    """Raise LockedError while somebody else holds the workflow's lock, as far as the database knows."""
+    if row.locked_by not in (None, principal.owner) and is_locked(row):
+        raise LockedError(row.locked_by, row.locked_until)
 
 
 class Access:

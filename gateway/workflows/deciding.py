@@ -56,7 +56,7 @@ class Deciding:
     def router(self) -> APIRouter:
         """The routes."""
         router = APIRouter(tags=["proposals"], dependencies=[Depends(HTTPBearer(auto_error=False))])
-        errors = problems(400, 401, 403, 404, 409, 412, 413, 415, 422, 503)
+        errors = problems(400, 401, 403, 404, 409, 412, 413, 415, 422, 423, 503)
         for decision, handler, model in (("approve", self.approve, Approved), ("reject", self.reject, Rejected)):
             router.post(
                 f"{ONE}/{decision}",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from events.errors import PermanentError
-from gateway.errors import NotFoundError, RefusedError, StaleDigestError
+from gateway.errors import LockedError, NotFoundError, RefusedError, StaleDigestError
 from gateway.workflows.views import proposal_status
 from storage.proposals import ProposalRow
 
@@ -80,6 +80,8 @@ _OF_WORKFLOWS: Mapping[str, type[PermanentError]] = {
     "stale_version": StaleVersionError,
     "empty_draft": EmptyDraftError,
     "nothing_new": NothingNewError,
+    "unknown_version": NotFoundError,
+    LockedError.code: LockedError,
 }
 
 
@@ -92,6 +94,7 @@ _OF_PROPOSALS: Mapping[str, type[PermanentError]] = {
     "unknown_proposal": NotFoundError,
     "stale_digest": StaleDigestError,
     "is_owner": OwnAccessError,
+    LockedError.code: LockedError,
 }
 
 

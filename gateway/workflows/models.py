@@ -28,7 +28,7 @@ class DraftSummary(BaseModel):
 
 
 class Workflow(BaseModel):
-    """A workflow with its one draft."""
+    """A workflow with its one draft; `production_version` is the one that is deployed."""
 
     id: UUID
     name: str
@@ -38,6 +38,13 @@ class Workflow(BaseModel):
     updated_at: datetime
     version: int
     published_version: int | None
+    production_version: int | None
+    deployed_by: str | None
+    deployed_at: datetime | None
+    is_locked: bool
+    locked_by: str | None
+    locked_at: datetime | None
+    locked_until: datetime | None
     draft: DraftSummary
 
 

@@ -26,11 +26,12 @@ from gateway.http.preferences import IdempotencyKey, Key, Prefer, read_key, read
 from gateway.metrics import Metrics
 from gateway.tasks.asking import submission
 from gateway.trail import Trail
-from gateway.workflows.access import Access
+from gateway.workflows.access import Access, must_not_be_locked
+from gateway.workflows.asking import HOME
 from gateway.workflows.awaiting import Awaiting
 from gateway.workflows.models import Proposal, RefinementAccepted
 from gateway.workflows.requests import RefinementRequest
-from gateway.workflows.workflows import HOME, WorkflowId
+from gateway.workflows.workflows import WorkflowId
 from storage.workflows import WorkflowRow
 
 _PATH = f"{HOME}/{{workflow_id}}/refinements"
@@ -97,7 +98,7 @@ class Refining:
             responses={
                 200: {"model": Proposal, "description": "Waited for, and there"},
                 202: {"model": RefinementAccepted},
-                **problems(400, 401, 403, 404, 409, 413, 415, 422, 503),
+                **problems(400, 401, 403, 404, 409, 413, 415, 422, 423, 503),
             },
             openapi_extra=request_body(RefinementRequest),
         )(self.refine)
@@ -116,8 +117,10 @@ class Refining:
         _, body = await read_json(request)
         asked = read_body(RefinementRequest, body)
         key = read_key(request, principal, _PATH, f"{row.id}\n".encode() + body)
+        if not await self._commands.is_known(key):
+            must_not_be_locked(principal, row)
         self._acceptor.refuse_if_overloaded()
-        event = _event(row, asked, key, Trail.of(request.scope))
+        event = _event(row, asked, key, Trail.of(request.scope), by=principal.owner)
         seconds = read_wait(request)
         if not seconds:
             return await self._take(row, asked, event, key)
@@ -150,7 +153,9 @@ class Refining:
         return json_answer(accepted, 202, {"Location": f"/api/proposals/{proposal_id}", **answered.headers})
 
 
-def _event(row: WorkflowRow, asked: RefinementRequest, key: Key | None, trail: Trail) -> Event[TaskSubmitted]:
+def _event(
+    row: WorkflowRow, asked: RefinementRequest, key: Key | None, trail: Trail, *, by: str
+) -> Event[TaskSubmitted]:
     context: JsonObject = {
         name: value
         for name, value in (
@@ -167,4 +172,6 @@ def _event(row: WorkflowRow, asked: RefinementRequest, key: Key | None, trail: T
         budget=_BUDGET,
     )
     session = SessionSpec(kind="workflow", title=row.name)
-    return submission(spec, key, trail, tenant=row.tenant, owner=row.owner, session=session, session_id=str(row.id))
+    return submission(
+        spec, key, trail, tenant=row.tenant, owner=row.owner, by=by, session=session, session_id=str(row.id)
+    )

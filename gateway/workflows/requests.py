@@ -5,6 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
 from events.files import MAX_FILE_BYTES, FilePath, Tree
+from events.workflow import LOCKED_AT_MOST, LOCKED_FOR
 from gateway.http.values import Whole
 
 MAX_FILES_BYTES = 700_000
@@ -35,6 +36,18 @@ class PublishRequest(_Body):
     """Publish the draft, if it is still the one that was seen."""
 
     expected_version: Whole | None = Field(default=None, ge=1, description="The draft's version")
+
+
+class DeployRequest(_Body):
+    """Which published version is to be the deployed one."""
+
+    version_number: Annotated[Whole, Field(ge=1, lt=2**31)]
+
+
+class LockRequest(_Body):
+    """How long the lock is held at most, unless it is taken again."""
+
+    ttl_seconds: Annotated[Whole, Field(ge=1, le=LOCKED_AT_MOST)] = LOCKED_FOR
 
 
 class RefinementRequest(_Body):

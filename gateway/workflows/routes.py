@@ -10,6 +10,7 @@ from gateway.metrics import Metrics
 from gateway.workflows.access import Access
 from gateway.workflows.awaiting import Awaiting
 from gateway.workflows.deciding import Deciding
+from gateway.workflows.keeping import Keeping
 from gateway.workflows.proposals import Proposals
 from gateway.workflows.refining import Nursery, Refining
 from gateway.workflows.workflows import Workflows
@@ -25,6 +26,7 @@ def workflow_routes(
     router = APIRouter()
     for part in (
         Workflows(access, commands, engine),
+        Keeping(access, commands),
         Refining(access, commands, acceptor, nursery, metrics=metrics, awaiting=Awaiting(hub, access, proposals.shown)),
         proposals,
         Deciding(access, commands, engine),

@@ -1,6 +1,7 @@
 """Workflows and proposals as JSON, in the words of the document that asked for them (requirements O.3)."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from uuid import UUID
 
 from events.files import digest_of
@@ -53,8 +54,14 @@ def files_view(files: Mapping[str, FileEntry], texts: Texts) -> View:
     }
 
 
+def is_locked(row: WorkflowRow) -> bool:
+    """Whether somebody holds its lock now."""
+    return row.locked_until is not None and datetime.now(UTC) < row.locked_until
+
+
 def workflow_view(row: WorkflowRow) -> View:
     """GET /api/workflows/{id}."""
+    locked = is_locked(row)
     return {
         "id": row.id,
         "name": row.name,
@@ -64,6 +71,13 @@ def workflow_view(row: WorkflowRow) -> View:
         "updated_at": row.updated_at,
         "version": row.version,
         "published_version": row.published,
+        "production_version": row.deployed,
+        "deployed_by": row.deployed_by,
+        "deployed_at": row.deployed_at,
+        "is_locked": locked,
+        "locked_by": row.locked_by if locked else None,
+        "locked_at": row.locked_at if locked else None,
+        "locked_until": row.locked_until if locked else None,
         "draft": {
             "version": row.draft_version,
             "status": _draft_status(row),

@@ -1,29 +1,25 @@
 """/api/workflows: make them, read them, publish the draft, throw it away."""
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query
 from fastapi.security import HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from events.base import Event, EventData
 from events.ids import new_id
 from events.workflow import WorkflowControl
-from gateway.accept import SOURCE
 from gateway.auth.bearer import READ, WRITE, Principal
-from gateway.commands import KEPT, Answered, Commands
+from gateway.commands import Commands
 from gateway.errors import NotFoundError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json, read_optional
 from gateway.http.documentation import problems, request_body
-from gateway.http.preferences import IdempotencyKey, Key, read_key
+from gateway.http.preferences import IdempotencyKey, read_key
 from gateway.tasks.reading import Limit, PlaceText
 from gateway.tasks.views import decode_place
-from gateway.trail import Trail
 from gateway.workflows.access import Access
-from gateway.workflows.errors import workflow_refusal
+from gateway.workflows.asking import HOME, Whose, asked_about, asked_of_keeper, kept_answer
 from gateway.workflows.models import Draft, Kept, Version, VersionPage, Workflow, WorkflowPage
 from gateway.workflows.requests import PublishRequest, WorkflowRequest
 from gateway.workflows.views import digests, draft_view, files_view, page, version_view, workflow_view
@@ -37,7 +33,6 @@ from storage.workflows import (
     texts_of,
 )
 
-HOME = "/api/workflows"
 _ONE = f"{HOME}/{{workflow_id}}"
 Responses = dict[int | str, dict[str, object]]
 WorkflowId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
@@ -55,7 +50,7 @@ class Workflows:
         """The routes."""
         router = APIRouter(tags=["workflows"], dependencies=[Depends(HTTPBearer(auto_error=False))])
         one: Responses = problems(401, 403, 404, 422, 503)
-        kept: Responses = {202: {"model": Kept}, **problems(400, 401, 403, 404, 409, 413, 415, 422, 503)}
+        kept: Responses = {202: {"model": Kept}, **problems(400, 401, 403, 404, 409, 413, 415, 422, 423, 503)}
         router.post(
             HOME,
             status_code=201,
@@ -111,10 +106,10 @@ class Workflows:
             files=asked.files,
             body_sha256=key.body_sha256 if key else None,
         )
-        answered = await self._ask(request, principal.tenant, principal.owner, data, key)
+        answered = await asked_of_keeper(self._commands, request, Whose(principal.tenant, principal.owner), data, key)
         row = await find_workflow(self._engine, data.workflow_id) if answered.outcome is not None else None
         headers = {"Location": f"{HOME}/{data.workflow_id}", **answered.headers}
-        return _kept(data.workflow_id, headers) if row is None else json_answer(workflow_view(row), 201, headers)
+        return kept_answer(data.workflow_id, headers) if row is None else json_answer(workflow_view(row), 201, headers)
 
     async def workflows(
         self,
@@ -149,9 +144,9 @@ class Workflows:
         principal, row = await self._own(request, workflow_id)
         key = read_key(request, principal, f"{_ONE}/draft", str(row.id).encode())
         data = WorkflowControl(workflow_id=row.id, action="discard", by=principal.owner)
-        answered = await self._ask(request, row.tenant, row.owner, data, key)
+        answered = await asked_about(self._commands, request, principal, row, data, key=key)
         if answered.outcome is None:
-            return _kept(row.id, answered.headers)
+            return kept_answer(row.id, answered.headers)
         return json_answer(workflow_view(await self._access.workflow(principal, workflow_id)), 200, answered.headers)
 
     async def versions(
@@ -186,9 +181,9 @@ class Workflows:
         data = WorkflowControl(
             workflow_id=row.id, action="publish", by=principal.owner, expected_version=asked.expected_version
         )
-        answered = await self._ask(request, row.tenant, row.owner, data, key)
+        answered = await asked_about(self._commands, request, principal, row, data, key=key)
         if answered.outcome is None:
-            return _kept(row.id, answered.headers)
+            return kept_answer(row.id, answered.headers)
         row = await self._access.workflow(principal, workflow_id)
         return await self._version(row, answered.event.id, 201, answered.headers)
 
@@ -200,31 +195,9 @@ class Workflows:
         shown = {**version_view(found, row), "files": files_view(found.files, texts)}
         return json_answer(shown, status, {"Location": f"{HOME}/{row.id}/versions/{found.number}", **headers})
 
-    async def _ask(self, request: Request, tenant: str, owner: str, data: WorkflowControl, key: Key | None) -> Answered:
-        """Raises what the keeper refused it for."""
-        event: Event[EventData] = Event.first(
-            data,
-            source=SOURCE,
-            tenant=tenant,
-            owner=owner,
-            session_id=str(data.workflow_id),
-            event_id=key.event_id if key else None,
-            traceparent=Trail.of(request.scope).traceparent,
-        )
-        answered = await self._commands.ask(event, key)
-        if answered.refusal is not None:
-            raise workflow_refusal(answered.refusal)
-        return answered
-
     async def _find(self, request: Request, workflow_id: str) -> WorkflowRow:
         return await self._access.workflow(await self._access.principal(request, READ), workflow_id)
 
     async def _own(self, request: Request, workflow_id: str) -> tuple[Principal, WorkflowRow]:
         principal = await self._access.principal(request, WRITE)
         return principal, await self._access.workflow(principal, workflow_id)
-
-
-def _kept(workflow_id: UUID, headers: dict[str, str]) -> Response:
-    """202: the log has it, the database will follow."""
-    body = {"id": workflow_id, "message": KEPT}
-    return json_answer(body, 202, {"Location": f"{HOME}/{workflow_id}", **headers})

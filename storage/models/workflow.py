@@ -34,6 +34,12 @@ workflow = Table(
     Column("published_files", JSONB, nullable=False),
     Column("open_proposals", JSONB, nullable=False, comment="ids of those that are not decided"),
     Column("updated_at", Instant, nullable=False),
+    Column("deployed", Integer, comment="the number of the version that is deployed"),
+    Column("deployed_by", Text),
+    Column("deployed_at", Instant),
+    Column("locked_by", Text, comment="nobody else changes it until then"),
+    Column("locked_at", Instant),
+    Column("locked_until", Instant),
     Index("workflow_owner_idx", "tenant", "owner", text("created_at DESC"), text("id DESC")),
 )
 

@@ -6,6 +6,7 @@ import pytest
 
 from events import Event, TaskChecked
 from tests.support.doorstep import CONTROL, Doorstep, Json, event
+from tests.support.running_gateway import token
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -25,6 +26,28 @@ async def test_a_workflow_is_made_published_and_read(doorstep: Doorstep) -> None
     assert made[1].headers["Idempotency-Replayed"] == "true"
     assert (published.status, published.body["outcome"]) == (202, "applied")
     assert version["files"]["README.md"]["content"] == "# Greeter"
+
+
+async def test_a_version_is_deployed_and_a_locked_workflow_is_not_changed(doorstep: Doorstep) -> None:
+    create: Json = {"action": "create", "name": "Greeter", "files": {"README.md": "# Greeter"}}
+    admin = token("warden", scopes=("tasks:read", "tasks:write", "admin"))
+    async with (
+        doorstep.outsider() as alice,
+        doorstep.http() as http,
+        doorstep.outsider("warden", bearer=admin) as warden,
+    ):
+        about: Json = {"workflow_id": (await alice.ask(event(type=WORKFLOW, data=create))).body["subject"]}
+        steps: list[Json] = [{"action": "publish"}, {"action": "deploy", "version_number": 1}]
+        done = [await alice.ask(event(type=WORKFLOW, data={**about, **step})) for step in steps]
+        missing = await alice.ask(event(type=WORKFLOW, data={**about, "action": "deploy", "version_number": 2}))
+        locked = await warden.ask(event(type=WORKFLOW, data={**about, "action": "lock", "ttl_seconds": 60}))
+        refused = await alice.ask(event(type=WORKFLOW, data={**about, "action": "discard"}))
+        unlocked = await alice.ask(event(type=WORKFLOW, data={**about, "action": "unlock"}))
+        shown = (await http.get(f"/api/workflows/{about['workflow_id']}")).json()
+    assert [answer.body["outcome"] for answer in (*done, locked, unlocked)] == ["applied"] * 4
+    assert (missing.status, missing.body["code"]) == (404, "not_found")
+    assert (refused.status, refused.body["code"], refused.body["retryable"]) == (423, "workflow_locked", True)
+    assert (shown["production_version"], shown["is_locked"]) == (1, False)
 
 
 async def test_a_context_is_made_changed_joined_and_deleted(doorstep: Doorstep) -> None:

@@ -52,7 +52,8 @@ async def test_the_document_covers_every_route(alice: httpx.AsyncClient) -> None
             ("get", f"/api/workflows/{{workflow_id}}{path}")
             for path in ("", "/draft", "/versions", "/versions/{number}")
         ),
-        *(("post", f"/api/workflows/{{workflow_id}}/{path}") for path in ("refinements", "versions")),
+        *(("post", f"/api/workflows/{{workflow_id}}/{path}") for path in ("refinements", "versions", "deploy")),
+        *((method, "/api/workflows/{workflow_id}/lock") for method in ("put", "delete")),
         ("delete", "/api/workflows/{workflow_id}/draft"),
         *(
             ("get", f"/api/proposals{path}")

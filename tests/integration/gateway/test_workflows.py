@@ -4,6 +4,7 @@ import pytest
 
 from events.files import digest_of, sha256_of
 from tests.support.desk import Desk
+from tests.support.running_gateway import token
 
 ONE, TWO = {"plan.md": "one\n"}, {"plan.md": "two\n", "new.json": "{}"}
 
@@ -139,3 +140,49 @@ async def test_what_does_not_fit_is_refused(desk: Desk, path: str, body: dict[st
     refused = await desk.alice.post(url, json=body)
     assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
     assert refused.json()["errors"]
+
+
+async def test_a_locked_workflow_is_changed_by_who_holds_the_lock_and_nobody_else(desk: Desk) -> None:
+    workflow_id = await desk.workflow(ONE)
+    home, warden = (
+        f"/api/workflows/{workflow_id}",
+        desk.gateway.client(token("warden", scopes=("tasks:read", "tasks:write", "admin"))),
+    )
+    desk.clients.append(warden)
+    thread = await desk.proposed(workflow_id, TWO)
+    early = await desk.ask(workflow_id, {"Idempotency-Key": "early"})
+    locked = (await warden.put(f"{home}/lock", json={"ttl_seconds": 60})).json()
+    assert (locked["is_locked"], locked["locked_by"]) == (True, "warden")
+    refused = [
+        await desk.ask(workflow_id),
+        await desk.alice.post(f"{home}/versions", headers={"Idempotency-Key": "later"}),
+        await desk.alice.delete(f"{home}/draft"),
+        await desk.alice.post(f"{home}/deploy", json={"version_number": 1}),
+        await desk.alice.put(f"{home}/lock"),
+        await desk.alice.post(f"{thread.url}/approve"),
+    ]
+    assert [(answer.status_code, answer.json()["code"]) for answer in refused] == [(423, "workflow_locked")] * 6
+    assert refused[0].json()["locked_by"] == "warden"
+    assert refused[0].json()["locked_until"] == locked["locked_until"]
+    again = await desk.ask(workflow_id, {"Idempotency-Key": "early"})
+    assert (again.status_code, again.json()) == (202, early.json())
+    assert (await warden.post(f"{home}/versions")).status_code == 201
+    assert (await desk.alice.delete(f"{home}/lock")).json()["is_locked"] is False
+    assert (await desk.alice.post(f"{thread.url}/approve")).status_code == 200
+    published = await desk.alice.post(f"{home}/versions", headers={"Idempotency-Key": "later"})
+    assert (published.status_code, published.json()["version_number"]) == (201, 2)
+
+
+async def test_a_published_version_is_deployed(desk: Desk) -> None:
+    home = f"/api/workflows/{await desk.workflow(ONE)}"
+    asked = {"version_number": 1}
+    assert (await desk.alice.post(f"{home}/deploy", json=asked)).status_code == 404
+    await desk.alice.post(f"{home}/versions")
+    key = {"Idempotency-Key": "d"}
+    first = await desk.alice.post(f"{home}/deploy", json=asked, headers=key)
+    again = await desk.alice.post(f"{home}/deploy", json=asked, headers=key)
+    assert (first.status_code, first.json()["production_version"], first.json()["deployed_by"]) == (200, 1, "alice")
+    assert (again.json(), again.headers["idempotency-replayed"]) == (first.json(), "true")
+    wrong = await desk.alice.post(f"{home}/deploy", json={"version_number": 0})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "version_number")
+    assert (await desk.client("mallory").post(f"{home}/deploy", json=asked)).status_code == 404

@@ -1,11 +1,13 @@
 """The workflow's rules: its draft changes by approval and discard only, its versions are numbered and stay."""
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
+from consumers.keeper.state import TaskState
 from consumers.keeper.workflow_state import WorkflowState
-from events import WorkflowControl
+from events import WorkflowChanged, WorkflowControl
 from events.files import sha256_of
 from tests.support.ledger import Ledger
 
@@ -80,3 +82,57 @@ def test_nobody_changes_somebody_elses_workflow(ledger: Ledger, whose: dict[str,
     for action in ("publish", "discard"):
         command = WorkflowControl.model_validate({"workflow_id": workflow_id, "action": action, "by": "stranger"})
         assert ledger.say(command, **whose) == "refused:unknown_workflow"
+
+
+def test_a_lock_keeps_everybody_else_out_until_it_is_over(ledger: Ledger) -> None:
+    workflow_id = ledger.workflow(ONE)
+    waiting = ledger.proposed(workflow_id, TWO)
+    assert ledger.control(workflow_id, "lock", ttl_seconds=60, by="eve") == "applied"
+    assert state(ledger, workflow_id).locked_by == "eve"
+    changed = ledger.announced[-1].data
+    assert isinstance(changed, WorkflowChanged)
+    assert (changed.action, changed.locked_by) == ("lock", "eve")
+    for action in ("publish", "discard", "deploy", "lock"):
+        assert ledger.control(workflow_id, action, number=1) == "refused:workflow_locked", action
+    assert waiting.decide("approve") == "refused:workflow_locked"
+    refused = ledger.request(workflow_id)
+    task = ledger.get(TaskState, refused.task_id)
+    assert (task.status, task.reason, refused.proposal.status) == ("failed", "workflow_locked", "processing")
+    assert ledger.control(workflow_id, "publish", by="eve") == "applied"
+    ledger.at += timedelta(seconds=61)
+    assert ledger.control(workflow_id, "deploy", number=1) == "applied"
+    assert waiting.decide("approve") == "applied"
+
+
+def test_who_holds_a_lock_holds_it_for_longer_and_its_owner_may_always_take_it_away(ledger: Ledger) -> None:
+    workflow_id = ledger.workflow(ONE)
+    ledger.control(workflow_id, "lock", ttl_seconds=60, by="eve")
+    first = state(ledger, workflow_id).locked_until
+    assert ledger.control(workflow_id, "lock", ttl_seconds=120, by="eve") == "applied"
+    later = state(ledger, workflow_id).locked_until
+    assert first is not None
+    assert later is not None
+    assert later > first
+    assert ledger.control(workflow_id, "unlock", by="mallory") == "refused:workflow_locked"
+    for _ in range(2):
+        assert ledger.control(workflow_id, "unlock") == "applied"
+    assert state(ledger, workflow_id).locked_until is None
+    assert [event.data.action for event in ledger.announced if isinstance(event.data, WorkflowChanged)] == [
+        *("create", "lock", "lock", "unlock")
+    ]
+
+
+def test_a_published_version_is_deployed_and_no_other(ledger: Ledger) -> None:
+    workflow_id = ledger.workflow(ONE)
+    assert ledger.control(workflow_id, "deploy", number=1) == "refused:unknown_version"
+    ledger.control(workflow_id, "publish")
+    assert ledger.control(workflow_id, "deploy") == "refused:unknown_version"
+    announced = len(ledger.announced)
+    for _ in range(2):
+        assert ledger.control(workflow_id, "deploy", number=1) == "applied"
+    found = state(ledger, workflow_id)
+    assert (found.deployed, found.deployed_by, found.version) == (1, "o", 3)
+    assert len(ledger.announced) == announced + 1
+    ledger.proposed(workflow_id, TWO).decide("approve")
+    ledger.control(workflow_id, "publish")
+    assert (state(ledger, workflow_id).published, state(ledger, workflow_id).deployed) == (2, 1)
