@@ -23,13 +23,19 @@ MAX_NAMED = 100
 """Places that a change names; it may have concerned more."""
 
 
-_REFERENCE = re.compile(r"context:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\Z")
+_REFERENCE = re.compile(r"context:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(\?write)?\Z")
 
 
 def referred_context(ref: str) -> UUID | None:
     """The context that one of a task's references names, written `context:ID`; None if it names none."""
     named = _REFERENCE.match(ref)
     return UUID(named[1]) if named else None
+
+
+def writable_context(ref: str) -> UUID | None:
+    """The context that it also lets the task's runs change, written `context:ID?write`; None if it lets them none."""
+    named = _REFERENCE.match(ref)
+    return UUID(named[1]) if named and named[2] else None
 
 
 class ContextOp(BaseModel):
@@ -57,6 +63,7 @@ class ContextChange(ContextEvent, name="change"):
     """Someone wants a context made, changed, joined by `sources`, copied into a session, widened or deleted.
 
     `share` makes a new context of its one source; `expire` is the janitor's. `expected_version`: only if it has that.
+    `execution_id`: it is said by that run of the envelope's task.
     """
 
     action: ContextAction
@@ -70,6 +77,7 @@ class ContextChange(ContextEvent, name="change"):
     sources: tuple[UUID, ...] = Field(default=(), max_length=MAX_SOURCES)
     strategy: MergeStrategy | None = None
     expected_version: int | None = None
+    execution_id: UUID | None = None
     body_sha256: str | None = None
 
 

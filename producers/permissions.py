@@ -96,6 +96,7 @@ def agent(tenant: str, agent_id: str, durable: str) -> Permissions:
         publish=(
             f"in.{tenant}.run.*",
             f"in.{tenant}.agent.*",
+            f"in.{tenant}.context.change",
             f"{_API}.CONSUMER.MSG.NEXT.{WORK.name}.{durable}",
             f"{_API}.CONSUMER.INFO.{WORK.name}.{durable}",
             f"$JS.ACK.{WORK.name}.{durable}.>",

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from operator import itemgetter
 
+from consumers.keeper import context_runs
 from consumers.keeper.context_rules import Scene, change_by
 from consumers.keeper.context_state import (
     HISTORY,
@@ -29,6 +30,8 @@ def touches(event: Event[EventData]) -> Iterable[Key]:
     if not isinstance(data, ContextChange):
         return ()
     named = [Key(ContextState, one) for one in (data.context_id, *data.sources)]
+    if data.execution_id is not None:
+        named += context_runs.touches(event)
     return named if data.session_id is None else [*named, Key(SessionState, data.session_id)]
 
 
@@ -77,7 +80,11 @@ def evolve(world: World, event: Event[EventData], at: datetime) -> None:
 
 def _change_by(world: World, event: Event[EventData], at: datetime) -> Change | None:
     data = event.data
-    return change_by(Scene(world, data, event.tenantid, event.ownerid, at)) if isinstance(data, ContextChange) else None
+    if not isinstance(data, ContextChange):
+        return None
+    if data.execution_id is not None:
+        context_runs.refuse_others(world, event, data)
+    return change_by(Scene(world, data, event.tenantid, event.ownerid, at))
 
 
 def _nothing(_: World, __: Event[EventData], ___: datetime) -> Sequence[Effect]:

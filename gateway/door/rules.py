@@ -53,7 +53,9 @@ class Rules:
     """The table of rules."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = {rule.payload.event_type: rule for rule in rules}
+        self._rules: dict[str, dict[Kind, Rule]] = {}
+        for rule in rules:
+            self._rules.setdefault(rule.payload.event_type, {})[rule.who] = rule
 
     @property
     def types(self) -> list[str]:
@@ -61,17 +63,18 @@ class Rules:
         return sorted(self._rules)
 
     def get(self, event_type: str) -> Rule | None:
-        """The rule of a type, if it may come from outside."""
-        return self._rules.get(event_type)
+        """The rule of a type, if it may come from outside; a user's, if an agent may send such a one too."""
+        return next(iter(self._rules.get(event_type, {}).values()), None)
 
     def rule_for(self, arrival: Arrival) -> Rule:
         """The rule that an arrival falls under. Raises UnknownTypeError, ForbiddenEventError, MissingScopeError."""
         event_type = arrival.attributes.type
-        rule = self._rules.get(event_type)
-        if rule is None:
+        rules = self._rules.get(event_type)
+        if rules is None:
             raise ForbiddenEventError if event_type in CATALOGUE else UnknownTypeError(self.types)
-        if rule.who != arrival.sender.kind:
-            raise ForbiddenEventError(f"This is for {rule.who}s to say.")
+        rule = rules.get(arrival.sender.kind)
+        if rule is None:
+            raise ForbiddenEventError(f"This is for {' and '.join(rules)}s to say.")
         if rule.scope is not None:
             arrival.sender.principal.must(rule.scope)
         return rule

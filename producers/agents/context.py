@@ -1,8 +1,10 @@
 """What a handler may say while it works; everything it says is about its own run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal
 from uuid import UUID, uuid4
+
+from pydantic import JsonValue
 
 from events.base import JsonObject
 from events.files import MAX_FILE_BYTES, MAX_SHARED_FILE, checked_tree, digest_of
@@ -13,6 +15,7 @@ from producers.agents.work import Task
 from producers.sdk.errors import RefusedError
 
 FACT_WITHIN = 120.0
+_RUN_IS_OVER = {"not_running", "run_has_ended", "other_execution"}
 _MAX_TOGETHER = 512 * 1024
 """Bytes of the files that travel in one event; a fact may have 700 KiB, with paths, digests and JSON's escapes."""
 
@@ -87,6 +90,34 @@ class Context:
         digest = digest_of({path: file.sha256 for path, file in made.items()})
         self.snapshot = {"event_id": receipt["event_id"], "seq": seq, "digest": digest}
 
+    async def change_context(
+        self,
+        context_id: UUID,
+        put: JsonObject | None = None,
+        *,
+        delete: Sequence[str] = (),
+        expected_version: int | None = None,
+    ) -> None:
+        """Put values at places of dot-separated keys, and take away what is at others: all of it or nothing.
+
+        Only a context that the task's references let its agent write (`context:ID?write`). Raises RefusedError, as with
+        `context_conflict` if the context has another version than expected.
+        """
+        puts: list[JsonValue] = [{"op": "set", "path": place, "value": value} for place, value in (put or {}).items()]
+        deletes: list[JsonValue] = [{"op": "delete", "path": place} for place in delete]
+        said: JsonObject = {"action": "change", "context_id": str(context_id), "ops": [*puts, *deletes]}
+        if expected_version is not None:
+            said["expected_version"] = expected_version
+        self._said += 1
+        try:
+            await self._lines.state(
+                "context.change", f"{self.execution_id}.{self._said}", self._named | said, within=FACT_WITHIN
+            )
+        except RefusedError as refusal:
+            if refusal.code in _RUN_IS_OVER:
+                raise NotMineError(refusal.code) from refusal
+            raise
+
     def spent(self, tokens: int = 0, cost_usd: float = 0.0) -> None:
         """Note what was spent more; it is told with the next sign of life and at the end."""
         self.tokens += tokens
@@ -100,19 +131,22 @@ class Context:
     async def state(self, name: str, data: JsonObject, *, within: float = FACT_WITHIN) -> JsonObject:
         """State a fact of this run: the receipt. Raises NotMineError, RefusedError, TimeoutError."""
         self._said += 1
-        named: JsonObject = {
-            "task_id": str(self._task.id),
-            "attempt": self._task.attempt,
-            "execution_id": str(self.execution_id),
-        }
         try:
-            return await self._lines.state(name, f"{self.execution_id}.{self._said}", named | data, within=within)
+            return await self._lines.state(name, f"{self.execution_id}.{self._said}", self._named | data, within=within)
         except RefusedError as refusal:
             if refusal.code == "output_too_large":
                 raise AgentError("The output is larger than Ganglion takes.", code=refusal.code) from refusal
             if is_over(refusal):
                 raise NotMineError(refusal.code) from refusal
             raise
+
+    @property
+    def _named(self) -> JsonObject:
+        return {
+            "task_id": str(self._task.id),
+            "attempt": self._task.attempt,
+            "execution_id": str(self.execution_id),
+        }
 
     def _next(self) -> int:
         return self._said + 1

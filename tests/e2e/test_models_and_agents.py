@@ -167,7 +167,7 @@ async def test_the_agent_of_the_page_joins_does_a_task_and_leaves_when_told_to(w
 async def test_every_call_of_the_agents_page_is_one_of_the_context() -> None:
     text = (ROOT / "docs" / "agents.md").read_text()
     calls = re.findall(r"\| `(?:await )?ctx\.(\w+)\(([^)]*)\)`", text)
-    assert {name for name, _ in calls} == {"progress", "say", "tool_call", "files", "spent"}
+    assert {name for name, _ in calls} == {"progress", "say", "tool_call", "change_context", "files", "spent"}
     for name, shown in calls:
         taken = list(inspect.signature(getattr(Context, name)).parameters)[1:]
         if not shown.startswith("{"):

@@ -189,6 +189,8 @@ async def test_anothers_run_cannot_be_stated(agency: Agency, alice: httpx.AsyncC
             ("run.finished", scene.named(outcome="succeeded", output={"text": "evil"})),
             ("run.finished", scene.named(outcome="lost", error={"code": "declined", "message": "x"})),
         ]
+        change: Json = {"action": "change", "ops": [{"op": "set", "path": "a", "value": 1}]}
+        facts.append(("context.change", scene.named(**change, context_id=str(uuid.uuid4()))))
         for name, data in facts:
             answer = await scene.evil.state(name, data)
             assert (answer["status"], answer["code"]) == (404, "not_found"), (name, answer)
@@ -226,6 +228,7 @@ async def test_the_same_over_http_and_nothing_but_facts(agency: Agency, alice: h
         assert await state("run.finished", scene.named(), **{"Ganglion-Agent": f"other.{EVIL}"}) == 401
         for forbidden in ("task.control", "task.submitted", "task.succeeded", "task.checked", "route.decided"):
             assert await state(forbidden, {}) == 403, forbidden
+        assert await state("context.change", {"action": "delete", "context_id": scene.task_id}) == 422
         for forbidden in ("agent.registered", "agent.changed", "agent.active", "work.assigned"):
             assert await state(forbidden, {"agent_id": GOOD}) == 403, forbidden
         async with agency.doorstep.gateway.client(made["auth_token"]) as http:

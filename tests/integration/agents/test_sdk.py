@@ -3,6 +3,7 @@
 import asyncio
 import time
 from typing import cast
+from uuid import UUID
 
 import httpx
 import pytest
@@ -13,11 +14,13 @@ from events.agent import NOT_HEARD_OF, AgentDeregistered
 from events.base import Event
 from producers.agent import Agent, AgentError, Context, Result, Task
 from producers.agents.line import Line
+from producers.sdk.errors import RefusedError
 from tests.support.agency import Agency
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 NAME = "AGENT-ONE"
+CARD = "My card is 4111 1111 1111 1111."
 
 
 async def connected(agent: Agent) -> Line:
@@ -64,6 +67,47 @@ async def test_it_does_a_task_and_says_what_it_does(agency: Agency, alice: httpx
     assert [tuple(call) for call in calls] == [("upper", "succeeded")]
     assert run is not None
     assert (run["status"], run["tokens"], run["cost_usd"]) == ("succeeded", 7, 0.01)
+
+
+async def test_it_changes_the_contexts_that_its_task_lets_it_write(agency: Agency, alice: httpx.AsyncClient) -> None:
+    async with agency.http("bob") as bob:
+        mine, read, foreign = [await context_of(http) for http in (alice, alice, bob)]
+    refused: list[tuple[int, str]] = []
+
+    async def note(task: Task, ctx: Context) -> str:
+        version = task.contexts[0].version
+        await ctx.change_context(mine, {"seen.by": NAME}, delete=["a"], expected_version=version)
+        for context_id, value, seen in (
+            (mine, "x", version),
+            (read, "x", None),
+            (foreign, "x", None),
+            (mine, CARD, None),
+        ):
+            try:
+                await ctx.change_context(context_id, {"b": value}, expected_version=seen)
+            except RefusedError as error:
+                refused.append((error.status, error.code))
+        return "noted"
+
+    await agency.start(NAME, note)
+    refs: list[JsonValue] = [f"context:{mine}?write", f"context:{read}", f"context:{foreign}?write"]
+    task_id = await agency.submit(alice, context={"refs": refs})
+    await agency.becomes(alice, task_id, "succeeded")
+    assert refused == [
+        (409, "context_conflict"),
+        (409, "not_granted"),
+        (404, "context_not_found"),
+        (422, "blocked_by_policy"),
+    ]
+    shown = (await alice.get(f"/api/v1/contexts/{mine}")).json()
+    assert (shown["data"], shown["version"], shown["updated_by"]) == ({"seen": {"by": NAME}}, 2, NAME)
+    said = [one["type"] for one in await agency.said(task_id)]
+    assert "io.ganglion.context.change.v1" in said
+
+
+async def context_of(http: httpx.AsyncClient) -> UUID:
+    made = await http.post("/api/v1/contexts", json={"scope": "global", "data": {"a": 1}})
+    return UUID(made.json()["id"])
 
 
 async def test_what_it_says_is_heard_while_it_works_without_its_secrets(
