@@ -226,7 +226,10 @@ class TaskUnchecked(TaskEvent, name="unchecked"):
 
 
 class TaskEntered(TaskEvent):
-    """A task entered a state, and the database says so too (DESIGN rule 5)."""
+    """A task entered a state, and the database says so too (DESIGN rule 5).
+
+    `begun`, of one that is cancelled or skipped: an agent had started on it, in this attempt or in one before.
+    """
 
     status: ClassVar[Status]
     is_state: ClassVar[bool] = True
@@ -245,6 +248,7 @@ class TaskEntered(TaskEvent):
     result: JsonObject | None = None
     error: TaskError | None = None
     due_at: datetime | None = None
+    begun: bool | None = None
 
 
 class TaskBlocked(TaskEntered, name="blocked"):

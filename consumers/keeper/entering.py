@@ -12,6 +12,7 @@ from events.task import DEPENDENCIES, FINAL, GOOD, STATE_EVENTS, Status, TaskEnt
 
 _AT_WORK = ("assigned", "running")
 _UNASSIGNED = ("ready", "waiting")
+_CALLED_OFF = ("cancelled", "skipped")
 
 
 def enter(
@@ -30,7 +31,9 @@ def enter(
     """The event that announces that `task` enters `status`; one that ends badly keeps the result there is."""
     if result is None and status in FINAL and status not in GOOD:
         result = task.result
+    begun = {"begun": True} if status in _CALLED_OFF and _has_begun(task) else {}
     entered = STATE_EVENTS[status](
+        **begun,
         task_id=task.id,
         kind=task.kind,
         from_status=task.status,
@@ -81,6 +84,8 @@ def entered(world: World, task: TaskState, data: TaskEntered, event_id: str, at:
         updated_at=at,
         finished_at=at if data.status in FINAL else None,
     )
+    if again and _has_begun(task) and not task.course.ran:
+        after = steer(after, ran=True)
     outcome = data.run_outcome if isinstance(data, TaskRunning) else None
     if outcome is not None:
         return steer(after._replace(heartbeat_at=None, result=data.result), held=outcome)
@@ -103,6 +108,11 @@ def _let_go(after: TaskState) -> TaskState:
 def steer(task: TaskState, **changes: object) -> TaskState:
     """The task with other values in its course, which is written whenever it was changed."""
     return task._replace(course=task.course._replace(**changes), steered=True)  # type: ignore[arg-type]  # its fields
+
+
+def _has_begun(task: TaskState) -> bool:
+    """Whether an agent has started on it, in this attempt or in one before."""
+    return task.course.ran or task.execution_id is not None
 
 
 def _has_ended(world: World, task: TaskState) -> bool:

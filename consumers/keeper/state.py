@@ -34,7 +34,8 @@ class Course(NamedTuple):
     `left`: its last run was ended by somebody else's word, and what became of it is still to be heard. `held`: its run
     has ended so, and it may not end before others have begun or ended. `begun`: those that were seen to begin, where it
     asks no more. `linked`: what it depends on, once that was changed. `asked`: the plan that is to
-    come, and `divided`: it has come, or the task is a step that has steps itself.
+    come, and `divided`: it has come, or the task is a step that has steps itself. `ran`: an agent had started in an
+    attempt before this one.
     """
 
     hold: bool = False
@@ -49,6 +50,7 @@ class Course(NamedTuple):
     left: bool = False
     asked: JsonObject | None = None
     divided: bool = False
+    ran: bool = False
     held: Literal["succeeded", "partial"] | None = None
     begun: tuple[UUID, ...] = ()
     linked: tuple[Dependency, ...] | None = None

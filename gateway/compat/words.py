@@ -55,9 +55,9 @@ def translated(room: Room, frame: Frame) -> Iterator[Fields]:
         yield {"type": kind, "payload": payload, "timestamp": whole["time"]}
 
 
-def session_status(status: str, came_from: str | None = None, reason: object = None) -> str:
-    """A task's status as its session's: `stopped` if it was cancelled at work, `orphaned` if its agent was lost."""
-    if status == "cancelled" and came_from in _BEGUN:
+def session_status(status: str, *, begun: bool = False, reason: object = None) -> str:
+    """A task's status as its session's: `stopped` if an agent had begun (O.3), `orphaned` if its agent was lost."""
+    if begun and SESSION_STATUS[status] == "cancelled":
         return "stopped"
     if status == "failed" and reason in LOST:
         return "orphaned"
@@ -90,7 +90,8 @@ def _is_own(frame: Frame, kind: object) -> bool:
 
 def _session_entered(named: Fields, status: str, data: Data) -> Iterator[tuple[str, Fields]]:
     came_from = str(data.get("from_status"))
-    old, new = session_status(came_from), session_status(status, came_from, data.get("reason"))
+    begun = bool(data.get("begun")) or came_from in _BEGUN
+    old, new = session_status(came_from), session_status(status, begun=begun, reason=data.get("reason"))
     payload = {**named, **_only(data, "task_id", "agent_id", "reason")}
     if old != new:
         yield "session.status_changed", {**payload, "old_status": old, "new_status": new}

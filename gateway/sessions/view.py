@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from gateway.compat.words import SESSION_STATUS
+from gateway.compat import words
 from gateway.tasks.views import View
-from storage.sessions import LOST, SessionRow, Standing
+from storage.sessions import SessionRow, Standing
 
 MAX_DURATION = 3_600
 _DEGRADED = 0.5
@@ -19,7 +19,7 @@ STANDINGS: dict[str, Standing] = {
     "failed": Standing(frozenset({"failed", "blocked"}), lost=False),
     "orphaned": Standing(frozenset({"failed"}), lost=True),
     "timeout": Standing(frozenset({"timed_out"})),
-    "stopped": Standing(frozenset({"cancelled"}), begun=True),
+    "stopped": Standing(frozenset({"cancelled", "skipped"}), begun=True),
     "cancelled": Standing(frozenset({"cancelled", "skipped"}), begun=False),
     "degraded": Standing(frozenset()),
 }
@@ -28,12 +28,8 @@ STANDINGS: dict[str, Standing] = {
 
 def session_status(row: SessionRow) -> str:
     """The session's status: its task's in other words."""
-    status = row.task_status or "submitted"
-    if status == "cancelled" and row.started_at is not None:
-        return "stopped"
-    if status == "failed" and row.task_reason in LOST:
-        return "orphaned"
-    return SESSION_STATUS[status]
+    status, begun = row.task_status or "submitted", row.started_at is not None
+    return words.session_status(status, begun=begun, reason=row.task_reason)
 
 
 def health_score(row: SessionRow, now: datetime) -> float:

@@ -49,6 +49,7 @@ BEGUN = NOW - timedelta(seconds=1)
         ("cancelled", None, "cancelled_by_owner", "cancelled", 0.8),
         ("cancelled", BEGUN, "cancelled_by_owner", "stopped", 0.8),
         ("skipped", None, "dependency_failed", "cancelled", 0.8),
+        ("skipped", BEGUN, "dependency_failed", "stopped", 0.8),
     ],
 )
 def test_the_status_is_the_tasks_in_the_documents_words_and_so_is_the_list_that_it_is_found_in(

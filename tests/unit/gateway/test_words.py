@@ -56,6 +56,22 @@ def test_a_session_whose_agent_was_lost_is_orphaned_as_its_get_says(reason: str)
     )
 
 
+@pytest.mark.parametrize("status", ["cancelled", "skipped"])
+@pytest.mark.parametrize("came_from", ["waiting", "ready", "assigned"])
+def test_a_session_that_was_cancelled_after_its_start_is_stopped_as_its_get_says(
+    came_from: Status, status: Status
+) -> None:
+    """Between two attempts nobody is at work on it, and yet it has been started (requirements O.3)."""
+    ((_, before),) = told("sessions", came_from, status)
+    ((_, after),) = told("sessions", came_from, status, begun=True)
+    assert (before["new_status"], after["new_status"]) == ("cancelled", "stopped")
+
+
+def test_a_session_that_was_cancelled_at_work_is_stopped() -> None:
+    ((_, changed),) = told("sessions", "running", "cancelled")
+    assert (changed["old_status"], changed["new_status"]) == ("running", "stopped")
+
+
 @pytest.mark.parametrize("reason", [None, "retry", "resumed"])
 def test_of_dependencies_hears_only_who_follows_a_task_that_waited_for_some(reason: str | None) -> None:
     assert [kind for kind, _ in told("task", "waiting", "ready", reason=reason)] == ["task.status_changed"]
