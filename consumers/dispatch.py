@@ -13,6 +13,7 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from consumers._checkpoints import as_work, given_to
 from consumers._references import References
 from consumers._runtime import Flow, Output, Resources
 from consumers._steps import steps_of
@@ -84,7 +85,11 @@ class Dispatch:
             return ()
         await self._queues.ensure(event.tenantid, agent_id)
         steps = await steps_of(task.spec, self._lookup)
-        return [work_of(task, agent_id, await self._references.of(task), steps)]
+        work = work_of(task, agent_id, await self._references.of(task), steps)
+        given = await given_to(task, self._lookup)
+        if given is None:
+            return [work]
+        return [work.model_copy(update={"checkpoint": as_work(given, len(work.model_dump_json().encode()))})]
 
 
 class Stops:

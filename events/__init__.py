@@ -54,6 +54,7 @@ from events.run import (
 )
 from events.session import (
     SessionArchived,
+    SessionCheckpointed,
     SessionControl,
     SessionEntered,
     SessionEvent,
@@ -168,6 +169,7 @@ __all__ = [
     "RunToolCalled",
     "Sealed",
     "SessionArchived",
+    "SessionCheckpointed",
     "SessionControl",
     "SessionEntered",
     "SessionEvent",

@@ -17,6 +17,8 @@ Outcome = Literal["succeeded", "partial", "failed", "timed_out", "cancelled", "l
 
 MOST_SPENT = 2**53
 """Up to here every reader of JSON counts exactly, and a row holds the sum; what is said beyond is no count."""
+MAX_CHECKPOINT = 65_536
+"""Bytes of a checkpoint as JSON: a session keeps a hundred, and one travels with the work of the next attempt."""
 MAX_DELTA = 16_000
 """Characters of a piece of what an agent is saying that the door takes."""
 
@@ -106,12 +108,16 @@ class RunStarted(RunEvent, name="started"):
 
 
 class RunProgress(RunEvent, name="progress"):
-    """The agent lives, and may say how far it is and what it has spent; `seq` counts from 1 in one execution."""
+    """The agent lives, and may say how far it is and what it has spent; `seq` counts from 1 in one execution.
+
+    `checkpoint`: what another attempt needs to go on from here.
+    """
 
     seq: int
     percent: float | None = Field(default=None, ge=0, le=100)
     note: str | None = None
     usage: Usage | None = None
+    checkpoint: JsonObject | None = None
 
 
 class RunFiles(RunEvent, name="files"):

@@ -1,6 +1,7 @@
 """Session events: a session holds a conversation, a piece of work or a workflow, and is opened by its first task."""
 
 from typing import ClassVar, Literal
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,6 +51,19 @@ class SessionControl(SessionEvent, name="control"):
     metadata: JsonObject | None = None
     expected_version: int | None = None
     body_sha256: str | None = None
+
+
+class SessionCheckpointed(SessionEvent, name="checkpointed"):
+    """A checkpoint of one of its tasks is kept, as its `seq`-th; without a run its owner has made it."""
+
+    is_state: ClassVar[bool] = True
+
+    task_id: UUID
+    seq: int
+    attempt: int
+    run_id: UUID | None = None
+    agent_id: Name | None = None
+    note: str | None = None
 
 
 class SessionEntered(SessionEvent):

@@ -39,11 +39,14 @@ ControlAction = Literal[
     "complete",
     "fail",
     "time_out",
+    "checkpoint",
+    "restore",
     "add_dependency",
     "remove_dependency",
     "follow_up",
 ]
-"""`follow_up` is the keeper's own: the task has ended, and others have yet to learn of it."""
+"""`follow_up` is the keeper's own: the task has ended, and others have yet to learn of it. `restore` is a resume or a
+retry, whichever can be, from a checkpoint."""
 DependencyType = Literal["finish_to_start", "start_to_start", "finish_to_finish", "start_to_finish"]
 """What of the other task must come first, and before what of this one."""
 
@@ -166,7 +169,8 @@ class TaskControl(TaskEvent, name="control"):
     """Someone wants a task's course changed; the keeper decides whether it can be.
 
     `body_sha256`: the fingerprint of the request, if it asked the same for others too, under one Idempotency-Key.
-    `dependency`: which one is added; all on its task are removed.
+    `dependency`: which one is added; all on its task are removed. `checkpoint` is one to be kept, `checkpoint_seq` the
+    number of one to go back to.
     """
 
     action: ControlAction
@@ -174,6 +178,8 @@ class TaskControl(TaskEvent, name="control"):
     reason: str | None = None
     attempt: int | None = None
     dependency: Dependency | None = None
+    checkpoint: JsonObject | None = None
+    checkpoint_seq: int | None = None
     result: JsonObject | None = None
     error: TaskError | None = None
     body_sha256: str | None = None

@@ -55,10 +55,21 @@ class StepDone(BaseModel):
     truncated: bool | None = None
 
 
+class WorkCheckpoint(BaseModel):
+    """Where an earlier attempt at the task had come to, in its own words; no `data`: it does not fit in the message."""
+
+    model_config = ConfigDict(frozen=True)
+
+    seq: int
+    note: str | None = None
+    data: JsonObject | None = None
+
+
 class WorkAssigned(EventData, aggregate="work", name="assigned"):
     """One attempt at a task, on `work.<tenant>.<agent>`; every text in it is as policy redacts it.
 
     `steps`: the results that the task builds on, if it is in a plan: of its own steps, or of those before it.
+    `checkpoint`: what this attempt goes on from, if one before it has left any.
     """
 
     subject_root: ClassVar[str] = "work"
@@ -79,6 +90,7 @@ class WorkAssigned(EventData, aggregate="work", name="assigned"):
     deadline_at: datetime | None = None
     contexts: tuple[WorkContext, ...] = ()
     steps: tuple[StepDone, ...] | None = None
+    checkpoint: WorkCheckpoint | None = None
 
     @property
     def subject_id(self) -> str:

@@ -140,7 +140,7 @@ def _parts(data: RunEvent) -> dict[str, JsonValue]:
     elif isinstance(data, RunToolCalled):
         parts = {"tool": data.tool, "parameters": data.parameters, "result": data.result}
     elif isinstance(data, RunProgress):
-        parts = {"note": data.note}
+        parts = {"note": data.note, "checkpoint": data.checkpoint}
     return {name: value for name, value in parts.items() if value}
 
 

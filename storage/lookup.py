@@ -12,6 +12,7 @@ import orjson
 from events.errors import PermanentError
 from events.message import Role
 from events.task import Status, TaskSpec
+from storage.checkpoints import GivenCheckpoint, find_given
 from storage.contexts import SharedContext, read_contexts
 from storage.database import DatabaseSettings
 from storage.faults import store_faults
@@ -94,6 +95,9 @@ class Lookup(Protocol):
     async def has_agent(self, tenant: str, agent_id: str) -> bool:
         """Whether the agent is registered, heard of or not. Raises StoreUnavailableError."""
 
+    async def checkpoint(self, task_id: UUID) -> GivenCheckpoint | None:
+        """The checkpoint that the task's next attempt begins with, if any. Raises StoreUnavailableError."""
+
 
 class UnreadableTaskError(PermanentError):
     """What a task's row says is not what this program keeps there."""
@@ -164,6 +168,10 @@ class PostgresLookup:
         """Whether the agent is registered, heard of or not. Raises StoreUnavailableError."""
         with store_faults():
             return bool(await self._pool.fetchval(_HAS_AGENT, tenant, agent_id))
+
+    async def checkpoint(self, task_id: UUID) -> GivenCheckpoint | None:
+        """The checkpoint that the task's next attempt begins with, if any. Raises StoreUnavailableError."""
+        return await find_given(self._pool, task_id)
 
     async def placeholders(self, tenant: str, session: str) -> dict[str, str]:
         """The session's placeholders by the tags of what they stand for. Raises StoreUnavailableError."""

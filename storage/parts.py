@@ -13,6 +13,8 @@ from sqlalchemy import Table
 from storage.models import (
     agent,
     blob,
+    checkpoint,
+    checkpoint_line,
     context,
     context_change,
     context_shelf,
@@ -27,6 +29,7 @@ from storage.models import (
     run,
     session,
     task,
+    task_checkpoint,
     tool_call,
     verdict,
     workflow,
@@ -115,6 +118,9 @@ PARTS: dict[str, Part] = {
     "contexts": upserted(context),
     "context_changes": upserted(context_change),
     "context_shelves": upserted(context_shelf),
+    "checkpoints": upserted(checkpoint),
+    "checkpoint_lines": upserted(checkpoint_line),
+    "begun_with": upserted(task_checkpoint),
 }
 
 READS: dict[str, str] = {
@@ -130,6 +136,8 @@ READS: dict[str, str] = {
         " ON t.run_id = split_part(u.id, '/', 1)::uuid AND t.seq = split_part(u.id, '/', 2)::int"
     ),
     "context": f"SELECT {', '.join(columns_of(context))} FROM context WHERE id = ANY($1::uuid[])",
+    "checkpoint": f"SELECT {', '.join(columns_of(checkpoint))} FROM checkpoint WHERE id = ANY($1::text[])",
+    "checkpoint_line": "SELECT id, last_seq FROM checkpoint_line WHERE id = ANY($1::text[])",
     "context_shelf": "SELECT id, open FROM context_shelf WHERE id = ANY($1::text[])",
 }
 """How the fold reads the states it needs, by table."""

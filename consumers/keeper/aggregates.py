@@ -4,7 +4,19 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
-from consumers.keeper import agent, calls, context, placeholders, proposal, refinement, session, task, turns, workflow
+from consumers.keeper import (
+    agent,
+    calls,
+    checkpoint,
+    context,
+    placeholders,
+    proposal,
+    refinement,
+    session,
+    task,
+    turns,
+    workflow,
+)
 from consumers.keeper.world import Aggregate, Key, State
 from events.base import EventData
 
@@ -26,6 +38,8 @@ AGGREGATES: tuple[Aggregate, ...] = (
     placeholders.AGGREGATE,
     context.AGGREGATE,
     context.SHELF,
+    checkpoint.AGGREGATE,
+    checkpoint.LINE,
 )
 
 BY_KIND: dict[type[State], Aggregate] = {aggregate.kind: aggregate for aggregate in AGGREGATES}

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from consumers.keeper import family, gate, linking, planning, turns
+from consumers.keeper import checkpoint, family, gate, linking, planning, turns
 from consumers.keeper.entering import enter, steer
 from consumers.keeper.state import SpecState, TaskState
 from consumers.keeper.submission import DEFAULT_DEADLINE, VERDICT, awaits_verdict, was_refused
@@ -14,6 +14,7 @@ from events.task import COMPLETED, FINAL, TaskControl, TaskError, TaskSubmitted
 
 MAX_ATTEMPTS = 3
 
+_CAN_GO_ON = ("running", "paused", "failed", "timed_out")
 _BEGINS = ("start", "resume", "retry", "replay")
 
 VERDICT_WITHIN = timedelta(seconds=60)
@@ -32,11 +33,23 @@ Rule = Callable[[TaskControl, TaskState, Scene], list[Effect]]
 
 def controlled(control: TaskControl, task: TaskState, world: World, at: datetime) -> list[Effect]:
     """What a command leads to. Raises RefusedError."""
-    if task.status in FINAL and control.action not in ("retry", "replay", "follow_up"):
+    control = _meant(control, task)
+    if task.status in FINAL and control.action not in ("retry", "replay", "checkpoint", "follow_up"):
         raise RefusedError("task_final")
     if control.action in _BEGINS and turns.is_archived(world, task):
         raise RefusedError("session_archived")
+    if control.checkpoint_seq is not None:
+        checkpoint.find(world, task, control.checkpoint_seq)
     return _RULES[control.action](control, task, Scene(world, at))
+
+
+def _meant(control: TaskControl, task: TaskState) -> TaskControl:
+    """Going back to a checkpoint is what lets this task go on. Raises RefusedError if it names none."""
+    if control.action != "restore":
+        return control
+    if control.checkpoint_seq is None:
+        raise RefusedError("unknown_checkpoint")
+    return control.model_copy(update={"action": "resume" if task.status == "paused" else "retry"})
 
 
 def has_attempts_left(task: TaskState) -> bool:
@@ -49,6 +62,7 @@ def after(control: TaskControl, task: TaskState, at: datetime) -> TaskState:
 
     Who opens a task again grants it its budget anew, and a deadline if the old one has passed.
     """
+    control = _meant(control, task)
     if control.action == "start":
         return steer(task, hold=False)
     if control.action in linking.ACTIONS:
@@ -158,6 +172,15 @@ def _time_out(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:
     return [enter(task, "timed_out", reason=error.code, error=error)]
 
 
+def _checkpoint(_: TaskControl, task: TaskState, __: Scene) -> list[Effect]:
+    """Its owner keeps one: of a task that has begun and that another attempt may take up."""
+    if task.status not in _CAN_GO_ON:
+        raise RefusedError("task_final" if task.status in FINAL else "not_begun")
+    if task.attempt == 0:
+        raise RefusedError("not_begun")
+    return []
+
+
 def _add_dependency(control: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
     return linking.add(control, task, scene.world)
 
@@ -183,6 +206,7 @@ _RULES: dict[str, Rule] = {
     "complete": _complete,
     "fail": _fail,
     "time_out": _time_out,
+    "checkpoint": _checkpoint,
     "add_dependency": _add_dependency,
     "remove_dependency": _remove_dependency,
     "follow_up": _follow_up,

@@ -99,7 +99,7 @@ def _texts(data: EventData) -> tuple[str, ...]:
         return ("output",)
     if isinstance(data, RunToolCalled):
         return ("tool", "parameters", "result")
-    return ("note",) if isinstance(data, RunProgress) else ()
+    return ("note", "checkpoint") if isinstance(data, RunProgress) else ()
 
 
 def state_id(event: Event[EventData]) -> str:

@@ -22,7 +22,8 @@ class Work:
     """What the agent may see: the request with what policy redacts already replaced, and what was said before it.
 
     `history` is in the order of the conversation, without the prompt itself; only a turn has one. `steps`: the
-    results that it builds on, if it is in a plan.
+    results that it builds on, if it is in a plan. `checkpoint`: the last one of an attempt before, or the one that its
+    owner has gone back to.
     """
 
     prompt: str
@@ -31,6 +32,7 @@ class Work:
     kind: Kind = "goal"
     history: tuple[Said, ...] = ()
     steps: tuple[StepDone, ...] = ()
+    checkpoint: JsonObject | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,9 @@ class Reporter(Protocol):
 
     async def progress(self, note: str | None = None, percent: float | None = None) -> None:
         """How far the work is."""
+
+    async def checkpoint(self, data: JsonObject, note: str | None = None) -> None:
+        """What another attempt needs to go on from here. Raises CheckpointTooLargeError beyond 64 KiB of JSON."""
 
     def spent(self, tokens: int = 0, cost_usd: float = 0.0) -> None:
         """What more was spent. Raises BudgetExceededError once it is more than the task may cost."""

@@ -7,12 +7,13 @@ from contextlib import contextmanager
 from typing import Literal
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from consumers._execution import Execution
 from consumers.runner.encodable import encodable, utf8
 from events.base import EventData, JsonObject
 from events.errors import PermanentError
-from events.run import RunDelta, RunEvent, RunProgress, RunToolCalled
+from events.run import MAX_CHECKPOINT, RunDelta, RunEvent, RunProgress, RunToolCalled
 from events.task import Budget
 
 PACE = 0.025
@@ -26,6 +27,12 @@ class BudgetExceededError(PermanentError):
     """The run spent more than the task may cost."""
 
     code = "budget_exceeded"
+
+
+class CheckpointTooLargeError(PermanentError):
+    """The checkpoint is larger than 64 KiB."""
+
+    code = "output_too_large"
 
 
 class RefusedWordsError(PermanentError):
@@ -111,6 +118,16 @@ class Report:
             beat = self.beat(note, percent)
         self._put(beat)
 
+    async def checkpoint(self, data: JsonObject, note: str | None = None) -> None:
+        """See `Reporter.checkpoint`."""
+        await self._room.wait()
+        with _said_well():
+            said = self.beat(note).model_copy(update={"checkpoint": encodable(data)})
+        size = len(to_json(said.checkpoint))
+        if size > MAX_CHECKPOINT:
+            raise CheckpointTooLargeError
+        self._put(said, size)
+
     def spent(self, tokens: int = 0, cost_usd: float = 0.0) -> None:
         """See `Reporter.spent`."""
         self.tokens += tokens
@@ -167,9 +184,9 @@ class Report:
         self._text_due = asyncio.get_running_loop().time() + PACE
         return [delta]
 
-    def _put(self, fact: RunEvent) -> None:
+    def _put(self, fact: RunEvent, size: int = 0) -> None:
         self._waiting.append(fact)
-        self._unsent += 256
+        self._unsent += 256 + size
         if self._unsent > _ROOM:
             self._room.clear()
         self.wake()

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from consumers._checkpoints import given_to
 from consumers._references import References, as_text
 from consumers._steps import steps_of
 from consumers.runner.agent import Agent, Said, Work
@@ -13,7 +14,7 @@ from storage.lookup import Lookup, TaskView
 
 async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
     """The work of one task: with the contexts that it refers to and the results of the steps that it builds on; a turn
-    comes with what was said before it.
+    comes with what was said before it, a later attempt with the checkpoint that it goes on from.
 
     Raises StoreUnavailableError.
     """
@@ -22,6 +23,7 @@ async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
     if spec.kind == "turn" and task.session_id is not None:
         found = await lookup.said_before(task.session_id, task.id, agent.history_tokens * BYTES_A_TOKEN)
         history = newest_that_fit([Said(line.role, line.text) for line in found], agent.history_tokens)
+    given = await given_to(task, lookup)
     return Work(
         prompt=spec.prompt,
         context="\n\n".join(filter(None, (spec.context.text, as_text(await References(lookup).of(task))))),
@@ -29,6 +31,7 @@ async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
         kind=spec.kind,
         history=history,
         steps=await steps_of(spec, lookup),
+        checkpoint=None if given is None else given.data,
     )
 
 

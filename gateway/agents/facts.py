@@ -12,6 +12,7 @@ from events.base import Event, EventData, JsonObject
 from events.files import MAX_SHARED_FILE
 from events.ids import run_id
 from events.run import (
+    MAX_CHECKPOINT,
     MAX_DELTA,
     MOST_SPENT,
     File,
@@ -69,6 +70,7 @@ class ProgressSaid(RunSaid):
     percent: float | None = Field(default=None, ge=0, le=100)
     note: str | None = Field(default=None, max_length=2_000)
     usage: UsageSaid | None = None
+    checkpoint: JsonObject | None = None
 
 
 class FilesSaid(RunSaid):
@@ -229,6 +231,9 @@ def _must_fit(data: JsonObject) -> None:
     """Raise OutputTooLargeError for a fact, or a file among others, that is too large."""
     if len(orjson.dumps(data)) > MAX_FACT:
         raise OutputTooLargeError
+    kept = data.get("checkpoint")
+    if isinstance(kept, dict) and len(orjson.dumps(kept)) > MAX_CHECKPOINT:
+        raise OutputTooLargeError("A checkpoint has 64 KiB at most.")
     files = data.get("files")
     if not isinstance(files, dict) or data.get("part"):
         return

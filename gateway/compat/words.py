@@ -70,8 +70,8 @@ def _session(frame: Frame, data: Data) -> Iterator[tuple[str, Fields]]:
         yield "session.created", {**named, "kind": data.get("kind"), "title": data.get("title"), "status": "pending"}
     elif frame.event == "task.submitted" and not _is_own(frame, _kind_asked(data)):
         yield "session.task_added", {**named, "task_id": data.get("task_id")}
-    elif frame.event == "run.progress" and data.get("checkpoint") is not None:
-        yield "session.checkpoint_created", {**named, **_only(data, "task_id", "run_id", "seq", "note")}
+    elif frame.event == "session.checkpointed":
+        yield "session.checkpoint_created", {**named, **_only(data, "task_id", "run_id", "seq", "attempt", "note")}
     elif frame.event == "run.finished":
         yield (
             "session.metrics_updated",

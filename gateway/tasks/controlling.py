@@ -45,6 +45,8 @@ _WHY = {
     "later_turns": "only the latest turn of a conversation can be tried again",
     "run_has_ended": "its agent is done with it; it only waits for other tasks",
     "has_begun": "it is ready or has begun",
+    "not_begun": "no agent has begun on it",
+    "unknown_checkpoint": "it has no such checkpoint, or not any more",
     "depends_on_nothing": "only goals and subtasks depend on others",
     "depends_already": "it depends on that task already, in this way",
     "not_a_dependency": "it does not depend on that task",

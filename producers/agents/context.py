@@ -44,6 +44,16 @@ class Context:
             said["note"] = note[:2_000]
         await self.state("run.progress", said)
 
+    async def checkpoint(self, data: JsonObject, note: str | None = None) -> None:
+        """Keep what another attempt needs to go on from here: it is given it as `task.checkpoint`.
+
+        64 KiB of JSON at most. Raises AgentError (`output_too_large`), which fails the task for good.
+        """
+        said: JsonObject = {"seq": self._next(), "usage": self.usage, "checkpoint": data}
+        if note is not None:
+            said["note"] = note[:2_000]
+        await self.state("run.progress", said)
+
     async def say(self, text: str) -> None:
         """Show a piece of the answer to who listens while it is made; what counts is what the function returns."""
         for start in range(0, len(text), MAX_DELTA):

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from events.base import JsonObject
 from events.task import Budget, Kind, Priority, TaskContext
-from events.work import StepDone, WorkAssigned, WorkContext
+from events.work import StepDone, WorkAssigned, WorkCheckpoint, WorkContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Task:
 
     `contexts` are those that its references name (`context:ID`), as they were when it was handed out.
     `steps`: the results that it builds on, if it is in a plan: of its own steps, or of those before it.
+    `checkpoint`: the last one of an attempt before this, or the one that its owner has gone back to.
     """
 
     id: UUID
@@ -35,6 +36,7 @@ class Task:
     deadline_at: datetime | None
     contexts: tuple[WorkContext, ...] = ()
     steps: tuple[StepDone, ...] = ()
+    checkpoint: WorkCheckpoint | None = None
 
     @classmethod
     def of(cls, assigned: WorkAssigned) -> Self:
@@ -55,6 +57,7 @@ class Task:
             deadline_at=assigned.deadline_at,
             contexts=assigned.contexts,
             steps=assigned.steps or (),
+            checkpoint=assigned.checkpoint,
         )
 
 

@@ -2,6 +2,7 @@
 
 from storage.models.agent import agent
 from storage.models.base import metadata
+from storage.models.checkpoint import checkpoint, checkpoint_line, task_checkpoint
 from storage.models.context import context, context_change, context_shelf
 from storage.models.log import event_gap, event_log, event_repeat, keeper, outbox
 from storage.models.session import message, placeholder, session
@@ -11,6 +12,8 @@ from storage.models.workflow import blob, proposal, proposal_access, workflow, w
 __all__ = [
     "agent",
     "blob",
+    "checkpoint",
+    "checkpoint_line",
     "context",
     "context_change",
     "context_shelf",
@@ -27,6 +30,7 @@ __all__ = [
     "run",
     "session",
     "task",
+    "task_checkpoint",
     "tool_call",
     "verdict",
     "workflow",

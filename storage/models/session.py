@@ -31,6 +31,7 @@ session = Table(
     CheckConstraint("status IN ('open', 'archived')", name="session_status_check"),
     CheckConstraint("last_seq >= 0", name="session_last_seq_check"),
     Index("session_owner_idx", "tenant", "owner", text("updated_at DESC"), text("id DESC")),
+    Index("session_parent_idx", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
 )
 
 placeholder = Table(

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from storage.checkpoints import GivenCheckpoint
 from storage.contexts import SharedContext
 from storage.lookup import Line, TaskView
 from storage.specifications import BaseFiles, LeftFiles
@@ -35,3 +36,6 @@ class NoLookup:
 
     async def has_agent(self, tenant: str, agent_id: str) -> bool:
         raise AssertionError(tenant, agent_id)
+
+    async def checkpoint(self, task_id: UUID) -> GivenCheckpoint | None:
+        raise AssertionError(task_id)

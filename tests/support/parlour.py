@@ -61,6 +61,7 @@ class Guest:
         self.answers: Callable[[Work], str | Exception] = lambda work: f"re: {work.prompt}"
         self.tools: Sequence[tuple[str, Json, Json]] = ()
         self.says: Sequence[str] = ()
+        self.keeps: Sequence[tuple[Json, str | None]] = ()
         self.go_on = asyncio.Event()
         self.go_on.set()
 
@@ -75,6 +76,8 @@ class Guest:
         try:
             for tool, parameters, result in self.tools:
                 await reporter.used(tool, parameters, result)
+            for data, note in self.keeps:
+                await reporter.checkpoint(data, note)
             for text in self.says:
                 await reporter.say(text)
             await self.go_on.wait()

@@ -13,6 +13,7 @@ from consumers.runner import llm
 from consumers.runner.agent import Said, Work
 from consumers.runner.agents import built_in
 from consumers.runner.llm import LlmAgent, LlmSettings
+from events.base import JsonObject
 from events.errors import GanglionError
 from tests.support.eventually import eventually
 from tests.support.model_server import Behaviour, ModelServer, Refuses, Says, Sends, model_server
@@ -38,6 +39,9 @@ class Heard:
 
     async def progress(self, note: str | None = None, percent: float | None = None) -> None:
         self.else_told.append((note, percent))
+
+    async def checkpoint(self, data: JsonObject, note: str | None = None) -> None:
+        self.else_told.append((data, note))
 
     def spent(self, tokens: int = 0, cost_usd: float = 0.0) -> None:
         self.else_told.append((tokens, cost_usd))

@@ -57,6 +57,9 @@ class OneTask:
     async def base_files(self, _: UUID) -> None:
         return None
 
+    async def checkpoint(self, _: UUID) -> None:
+        return None
+
     async def left_files(self, _: UUID) -> None:
         return None
 

@@ -12,6 +12,7 @@ from events.cursor import Cursor
 from events.estimate import Estimate
 from events.ids import derived_id
 from events.plan import TaskDecomposed
+from events.session import SessionCheckpointed
 from events.task import STATE_EVENTS, Status
 from gateway.compat.words import TASK_STATUS, translated
 from gateway.live.frames import make_frame, read_envelope
@@ -85,6 +86,17 @@ def test_who_follows_a_task_hears_its_plan() -> None:
     plan = TaskDecomposed(task_id=task_id, plan_id=uuid4(), estimate=hours, children=(), total_hours=2.0)
     ((kind, said),) = heard("task", plan, task_id)
     assert (kind, said["task_id"], said["total_hours"]) == ("task.decomposed", str(task_id), 2.0)
+
+
+def test_who_follows_sessions_hears_of_a_checkpoint_once_it_is_kept() -> None:
+    task_id = uuid4()
+    session = str(derived_id(task_id, "session"))
+    kept = SessionCheckpointed(session_id=session, task_id=task_id, seq=7, attempt=2, note="half way")
+    ((kind, said),) = heard("sessions", kept, task_id)
+    assert (kind, said["session_id"], said["seq"], said["note"]) == (
+        *("session.checkpoint_created", session),
+        *(7, "half way"),
+    )
 
 
 def test_every_state_of_a_task_has_the_second_documents_word() -> None:
