@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Row, Select, and_, cast, false, func, or_, select, true
+from sqlalchemy import BigInteger, ColumnElement, Integer, Row, Select, and_, cast, false, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.base import JsonObject
-from storage.models import keeper, run, session, task, tool_call
+from storage.models import checkpoint_line, keeper, run, session, task, tool_call
 from storage.reading import fetch, one_moment
 
 Anything = tuple[object, ...]
@@ -46,6 +46,8 @@ class SessionRow:
     task_error: JsonObject | None
     task_updated_at: datetime | None
     task_finished_at: datetime | None
+    task_granted: int | None
+    last_checkpoint: int | None
     started_at: datetime | None
     log_epoch: str
     log_position: int
@@ -92,11 +94,13 @@ class SessionFilter:
     archived: bool = False
 
 
-_BEGUN = select(func.min(run.c.started_at)).where(run.c.task_id == session.c.task_id).scalar_subquery()
+BEGUN = select(func.min(run.c.started_at)).where(run.c.task_id == session.c.task_id).scalar_subquery()
 _ELSEWHERE = {
     **{f"task_{name}": task.c[name] for name in ("status", "reason", "detail", "priority", "spec", "attempt")},
     **{f"task_{name}": task.c[name] for name in ("result", "error", "updated_at", "finished_at")},
-    "started_at": _BEGUN,
+    "task_granted": cast(task.c.course["granted"].astext, Integer),
+    "last_checkpoint": select(checkpoint_line.c.last_seq).where(checkpoint_line.c.id == session.c.id).scalar_subquery(),
+    "started_at": BEGUN,
     "log_epoch": keeper.c.epoch,
     "log_position": keeper.c.position,
 }
@@ -106,8 +110,8 @@ _SHOWN = [
 ]
 _LATEST = func.greatest(session.c.updated_at, task.c.updated_at)
 """The last activity of a session: its own, or that of the task that its status comes from."""
-_FROM = session.outerjoin(task, task.c.id == session.c.task_id)
-_SESSIONS: Select[Anything] = select(*_SHOWN).select_from(_FROM.join(keeper, true()))
+WITH_TASK = session.outerjoin(task, task.c.id == session.c.task_id)
+_SESSIONS: Select[Anything] = select(*_SHOWN).select_from(WITH_TASK.join(keeper, true()))
 
 
 async def find_session(engine: AsyncEngine, session_id: str) -> SessionRow | None:
@@ -122,7 +126,7 @@ async def page_of_sessions(
     """At most `limit` sessions, the newest activity first, after the first `skip`; and how many there are in all."""
     conditions = _conditions(wanted)
     page = _SESSIONS.where(*conditions).order_by(_LATEST.desc(), session.c.id.desc()).offset(skip).limit(limit)
-    count = select(func.count()).select_from(_FROM).where(*conditions)
+    count = select(func.count()).select_from(WITH_TASK).where(*conditions)
     async with one_moment(engine) as connection:
         rows = (await connection.execute(page)).all()
         return [_row(row) for row in rows], (await connection.execute(count)).scalar_one()
@@ -192,7 +196,7 @@ def _stands(standing: Standing) -> ColumnElement[bool]:
         in_status = or_(in_status, task.c.id.is_(None))
     conditions: list[ColumnElement[bool]] = [in_status]
     if standing.begun is not None:
-        conditions.append(_BEGUN.is_not(None) if standing.begun else _BEGUN.is_(None))
+        conditions.append(BEGUN.is_not(None) if standing.begun else BEGUN.is_(None))
     if standing.lost is not None:
         lost = func.coalesce(task.c.reason.in_(LOST), false())
         conditions.append(lost if standing.lost else ~lost)

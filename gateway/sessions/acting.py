@@ -25,7 +25,7 @@ from gateway.trail import Trail
 from storage.reading import Database
 from storage.sessions import SessionRow, find_session
 
-_UNKNOWN = {"unknown_session", "unknown_task", "no_task", "session_archived"}
+_UNKNOWN = {"unknown_session", "unknown_task", "no_task", "session_archived", "unknown_checkpoint"}
 
 Body = ActionRequest | CompleteSessionRequest | FailSessionRequest
 
@@ -55,11 +55,12 @@ class Command:
 class Done:
     """The session after a command, and whether it was given before with the same key.
 
-    `row` is None while the outcome is not known: only the log has the command.
+    `row` is None while the outcome is not known: only the log has the command. `event_id` is what the log has it as.
     """
 
     row: SessionRow | None
     replayed: bool
+    event_id: str = ""
 
 
 class Sessions:
@@ -99,14 +100,21 @@ class Sessions:
         """Start, pause, resume, cancel, complete or fail it. Raises InvalidTransitionError."""
         if row.task_id is None:
             raise InvalidTransitionError
-        control = _control_of(row.task_id, command, principal.owner)
-        answered = await self._commands.ask(_event(row, control, command.key, trail, row.task_id), command.key)
+        return await self.control(
+            principal, row, _control_of(row.task_id, command, principal.owner), command.key, trail
+        )
+
+    async def control(
+        self, principal: Principal, row: SessionRow, control: TaskControl, key: Key | None, trail: Trail
+    ) -> Done:
+        """Have one of its tasks take another course. Raises InvalidTransitionError."""
+        answered = await self._commands.ask(_event(row, control, key, trail, control.task_id), key)
         if answered.outcome is None:
             return Done(None, answered.replayed)
         after = await self.find(principal, row.id, archived=answered.replayed)
-        if answered.refusal != "task_final" or not _is_already(after, command.action):
-            _raise(answered.refusal, command.action)
-        return Done(after, answered.replayed)
+        if answered.refusal != "task_final" or not _is_already(after, control.action):
+            _raise(answered.refusal, control.action)
+        return Done(after, answered.replayed, answered.event.id)
 
     async def update(
         self, principal: Principal, row: SessionRow, said: UpdateSessionRequest, key: Key | None, trail: Trail

@@ -7,7 +7,9 @@ from gateway.auth.bearer import Authenticator
 from gateway.commands import Commands
 from gateway.metrics import Metrics
 from gateway.sessions.acting import Sessions
+from gateway.sessions.checkpoints import Checkpoints
 from gateway.sessions.creating import Creating
+from gateway.sessions.families import Families
 from gateway.sessions.routes import SessionRoutes
 from gateway.sessions.showing import Showing
 from storage.reading import Database
@@ -21,4 +23,8 @@ def session_routes(
     sessions = Sessions(commands, engine)
     creating = Creating(acceptor=acceptor, commands=commands, sessions=sessions, metrics=metrics)
     routes = SessionRoutes(authenticator=authenticator, sessions=sessions, creating=creating, showing=Showing(engine))
-    return routes.router()
+    families = Families(authenticator=authenticator, sessions=sessions, engine=engine)
+    checkpoints = Checkpoints(authenticator=authenticator, sessions=sessions, engine=engine)
+    router = families.router()
+    router.routes.extend([*routes.router().routes, *checkpoints.router().routes])
+    return router

@@ -49,8 +49,75 @@ class SessionMessage(BaseModel):
     turn_status: str
 
 
+class Checkpoint(BaseModel):
+    """How far a task of the session had come; `id` is its number in the session. Without `run_id` its owner made it."""
+
+    id: int
+    sequence: int
+    task_id: UUID
+    run_id: UUID | None
+    attempt: int
+    agent_id: str | None
+    note: str | None
+    size: int
+    created_at: datetime
+
+
+class CheckpointWithData(Checkpoint):
+    """A checkpoint with what was written into it, as policy lets it be kept."""
+
+    data: JsonObject
+
+
+class CheckpointPage(BaseModel):
+    """Checkpoints, newest first; `next_cursor` asks for those before them."""
+
+    items: list[Checkpoint]
+    next_cursor: int | None
+
+
+class SessionNode(BaseModel):
+    """A session with those that name it as their parent, the oldest first."""
+
+    id: str
+    title: str | None
+    kind: Literal["work", "chat", "workflow"]
+    status: SessionStatus
+    archived: bool
+    depth: int
+    created_at: datetime
+    children: list["SessionNode"]
+
+
+class SessionTree(SessionNode):
+    """The session that was asked for; `truncated`: there are more below it than are shown."""
+
+    truncated: bool
+
+
+class SessionStats(BaseModel):
+    """How many sessions there are; of more than 10,000 the newest (`truncated`).
+
+    The duration is from start to end, of those that have ended; a partial success counts half.
+    """
+
+    total_sessions: int
+    active_sessions: int
+    completed_sessions: int
+    failed_sessions: int
+    average_duration_seconds: float | None
+    average_success_rate: float | None
+    sessions_by_status: dict[SessionStatus, int]
+    sessions_by_type: dict[str, int]
+    sessions_by_priority: dict[str, int]
+    truncated: bool
+
+
 class Session(BaseModel):
-    """A session; its status is its task's. `health_score` runs from 0 to 1, below 0.5 it is `degraded`."""
+    """A session; its status is its task's. `health_score` runs from 0 to 1, below 0.5 it is `degraded`.
+
+    `last_checkpoint` is the number of its last one. `is_recoverable`: it may be restored from a checkpoint.
+    """
 
     id: str
     kind: Literal["work", "chat", "workflow"]
@@ -71,6 +138,9 @@ class Session(BaseModel):
     waiting_for: str | None
     result: JsonObject | None
     error: TaskError | None
+    retry_count: int
+    last_checkpoint: int | None
+    is_recoverable: bool
     message_count: int
     archived: bool
     version: int
@@ -81,6 +151,7 @@ class Session(BaseModel):
     cursor: str
     tasks: list[Task] | None = None
     messages: list[SessionMessage] | None = None
+    checkpoints: list[Checkpoint] | None = None
     metrics: SessionMetrics | None = None
 
 

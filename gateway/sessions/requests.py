@@ -2,10 +2,12 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_core import to_json
 
 from events.base import JsonObject
 from events.ids import Name
+from events.run import MAX_CHECKPOINT
 from events.session import SessionSpec
 from events.task import CODE, Budget, TaskSpec
 from gateway.http.values import Version, Whole
@@ -103,6 +105,20 @@ class FailSessionRequest(_Body):
     error_code: str = Field(default="failed_by_owner", pattern=rf"^{CODE}$")
     error_context: JsonObject | None = None
     retryable: bool = False
+
+
+class CheckpointRequest(_Body):
+    """What the next attempt is to begin with: at most 64 KiB of JSON."""
+
+    data: JsonObject = Field(examples=[{"step": 3, "done": ["a.md"]}])
+    note: str | None = Field(default=None, max_length=2_000)
+
+    @field_validator("data")
+    @classmethod
+    def _is_not_too_large(cls, data: JsonObject) -> JsonObject:
+        if len(to_json(data)) > MAX_CHECKPOINT:
+            raise ValueError(f"has more than {MAX_CHECKPOINT} bytes")
+        return data
 
 
 class BulkRequest(_Body):

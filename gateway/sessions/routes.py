@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Query
 from fastapi.security import HTTPBearer
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -12,15 +12,15 @@ from starlette.responses import Response
 from events.session import SessionKind
 from events.task import ControlAction
 from gateway.auth.bearer import READ, WRITE, Authenticator, Principal, bearer
-from gateway.commands import KEPT
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
 from gateway.http.preferences import IdempotencyKey, read_key
-from gateway.sessions.acting import Body, Command, Done, Sessions
+from gateway.sessions.acting import Body, Command, Sessions
 from gateway.sessions.bulk import Bulk
 from gateway.sessions.creating import Creating
 from gateway.sessions.models import BulkAnswer, Session, SessionAccepted, SessionKept, SessionPage, SessionStatus
+from gateway.sessions.paths import HOME, ONE, SessionId
 from gateway.sessions.requests import (
     ActionRequest,
     BulkRequest,
@@ -31,13 +31,11 @@ from gateway.sessions.requests import (
     UpdateSessionRequest,
 )
 from gateway.sessions.showing import Include, Showing
-from gateway.sessions.view import STANDINGS, session_payload
+from gateway.sessions.telling import done_answer, kept_answer, replayed_headers, said_or_nothing
+from gateway.sessions.view import STANDINGS
 from gateway.tasks.requests import PriorityFilter, priority_of
 from gateway.trail import Trail
 from storage.sessions import SessionFilter
-
-HOME = "/api/v1/sessions"
-ONE = f"{HOME}/{{session_id}}"
 
 ACTIONS: tuple[tuple[ControlAction, type[Body], str], ...] = (
     ("start", ActionRequest, "Let a session begin that waits for it"),
@@ -48,7 +46,6 @@ ACTIONS: tuple[tuple[ControlAction, type[Body], str], ...] = (
     ("fail", FailSessionRequest, "Say that it cannot go on"),
 )
 
-SessionId = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Handler = Callable[..., Awaitable[Response]]
 _TEXT = r"^[^\x00]+$"
 """What a database can look for: it keeps no NUL."""
@@ -142,10 +139,10 @@ class SessionRoutes:
         request: Request,
         session_id: SessionId,
         *,
-        include: Annotated[list[Include], Query(max_length=3)] = [],  # noqa: B006 - FastAPI copies defaults
+        include: Annotated[list[Include], Query(max_length=4)] = [],  # noqa: B006 - FastAPI copies defaults
         archived: bool = False,
     ) -> Response:
-        """`include` adds its tasks (newest first), its messages, its metrics. A deleted one only with `archived`."""
+        """`include` adds tasks (newest first), messages, checkpoints, metrics. A deleted one only with `archived`."""
         principal = await self._caller(request, READ)
         row = await self._sessions.find(principal, session_id, archived=archived)
         return await self._showing.one(row, include)
@@ -162,7 +159,7 @@ class SessionRoutes:
         _, body = await read_json(request)
         said = read_body(UpdateSessionRequest, body)
         key = read_key(request, principal, ONE, f"{session_id}\n".encode() + body)
-        return _done(session_id, await self._sessions.update(principal, row, said, key, Trail.of(request.scope)))
+        return done_answer(session_id, await self._sessions.update(principal, row, said, key, Trail.of(request.scope)))
 
     async def delete(
         self,
@@ -176,8 +173,8 @@ class SessionRoutes:
         row = await self._sessions.find(principal, session_id, archived=key is not None)
         done = await self._sessions.delete(principal, row, key, Trail.of(request.scope))
         if done.row is None:
-            return _kept(session_id, done)
-        return Response(status_code=204, headers=_headers(done.replayed))
+            return kept_answer(session_id, done)
+        return Response(status_code=204, headers=replayed_headers(done.replayed))
 
     async def bulk(
         self,
@@ -190,7 +187,7 @@ class SessionRoutes:
         key = read_key(request, principal, f"{HOME}/bulk", body)
         asked = read_body(BulkRequest, body)
         answer, replayed = await self._bulk.act(principal, asked, key, Trail.of(request.scope))
-        return json_answer(answer, 200, _headers(replayed))
+        return json_answer(answer, 200, replayed_headers(replayed))
 
     def _acting(self, action: ControlAction, model: type[Body]) -> Handler:
         async def handle(
@@ -200,10 +197,10 @@ class SessionRoutes:
         ) -> Response:
             principal = await self._caller(request, WRITE)
             row = await self._sessions.find(principal, session_id, archived=_may_be_a_repeat(request))
-            said, body = await _said(request, model)
+            said, body = await said_or_nothing(request, model)
             key = read_key(request, principal, f"{ONE}/{action}", f"{session_id}\n".encode() + body)
             command = Command(action, said, key)
-            return _done(session_id, await self._sessions.act(principal, row, command, Trail.of(request.scope)))
+            return done_answer(session_id, await self._sessions.act(principal, row, command, Trail.of(request.scope)))
 
         return handle
 
@@ -220,27 +217,3 @@ def _may_be_a_repeat(request: Request) -> bool:
 
 def _body(model: type[BaseModel], responses: dict[int | str, object], *, required: bool = True) -> dict[str, object]:
     return {"responses": responses, "openapi_extra": request_body(model, required=required)}
-
-
-async def _said(request: Request, model: type[Body]) -> tuple[Body, bytes]:
-    """The body of an action, or what none stands for."""
-    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
-        return model(), b""
-    _, body = await read_json(request)
-    return read_body(model, body), body
-
-
-def _done(session_id: str, done: Done) -> Response:
-    if done.row is None:
-        return _kept(session_id, done)
-    return json_answer(session_payload(done.row), 200, _headers(done.replayed))
-
-
-def _kept(session_id: str, done: Done) -> Response:
-    """202: the log has it, the database will follow."""
-    body = {"id": session_id, "message": KEPT}
-    return json_answer(body, 202, {"Location": f"{HOME}/{session_id}", **_headers(done.replayed)})
-
-
-def _headers(replayed: bool) -> dict[str, str]:  # noqa: FBT001 - what it says
-    return {"Idempotency-Replayed": "true"} if replayed else {}

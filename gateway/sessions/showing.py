@@ -7,14 +7,15 @@ from typing import Literal
 from starlette.responses import Response
 
 from gateway.http.answers import json_answer
-from gateway.sessions.view import session_payload
+from gateway.sessions.view import checkpoint_view, session_payload
 from gateway.tasks.views import View, task_view
+from storage.checkpoints import checkpoints_of
 from storage.messages import MessageRow, newest_messages
 from storage.reading import Database
 from storage.sessions import SessionFilter, SessionRow, metrics_of, page_of_sessions
 from storage.tasks import TaskFilter, list_tasks
 
-Include = Literal["tasks", "messages", "metrics"]
+Include = Literal["tasks", "messages", "checkpoints", "metrics"]
 
 _MOST = 100
 
@@ -26,13 +27,16 @@ class Showing:
         self._engine = engine
 
     async def one(self, row: SessionRow, include: Sequence[Include]) -> Response:
-        """A session with its newest hundred tasks or messages, or its metrics, if they are asked for."""
+        """A session with its newest hundred tasks, messages or checkpoints, or its metrics, if they are asked for."""
         shown = session_payload(row)
         if "tasks" in include:
             wanted = TaskFilter(row.tenant, row.owner, session_id=row.id)
             shown["tasks"] = [task_view(task) for task in await list_tasks(self._engine, wanted, None, _MOST)]
         if "messages" in include:
             shown["messages"] = [_message(said) for said in await newest_messages(self._engine, row.id, _MOST)]
+        if "checkpoints" in include:
+            found = await checkpoints_of(self._engine, row.id, None, _MOST)
+            shown["checkpoints"] = [checkpoint_view(one) for one in found]
         if "metrics" in include:
             shown["metrics"] = asdict(await metrics_of(self._engine, row))
         return json_answer(shown)

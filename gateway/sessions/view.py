@@ -4,9 +4,13 @@ from datetime import UTC, datetime
 
 from gateway.compat import words
 from gateway.tasks.views import View
+from storage.checkpoints import CheckpointRow
 from storage.sessions import SessionRow, Standing
 
 MAX_DURATION = 3_600
+MAX_ATTEMPTS = 3
+"""Of a task, those that were granted by resuming it not counted (O.3)."""
+_LEFT_BY_RETRY = ("failed", "timed_out")
 _DEGRADED = 0.5
 
 STANDINGS: dict[str, Standing] = {
@@ -45,6 +49,17 @@ def health_score(row: SessionRow, now: datetime) -> float:
     return 0.7 if spent > 0.7 else 0.9
 
 
+def _retries(row: SessionRow) -> int:
+    """Attempts after the first one that failure has cost; resuming costs none."""
+    return max(0, (row.task_attempt or 0) - 1 - (row.task_granted or 0))
+
+
+def _is_recoverable(row: SessionRow) -> bool:
+    """Whether it ended badly and left a checkpoint to go on from (002.3); nothing leaves `stopped` (O.3)."""
+    ended_badly = row.task_status in _LEFT_BY_RETRY and row.status == "open"
+    return ended_badly and row.last_checkpoint is not None and _retries(row) + 1 < MAX_ATTEMPTS
+
+
 def session_payload(row: SessionRow, now: datetime | None = None) -> View:
     """The whole session."""
     health = health_score(row, now or datetime.now(UTC))
@@ -68,6 +83,9 @@ def session_payload(row: SessionRow, now: datetime | None = None) -> View:
         "waiting_for": row.task_reason if row.task_status == "waiting" else None,
         "result": row.task_result,
         "error": row.task_error,
+        "retry_count": _retries(row),
+        "last_checkpoint": row.last_checkpoint,
+        "is_recoverable": _is_recoverable(row),
         "message_count": row.last_seq,
         "archived": row.status == "archived",
         "version": row.version,
@@ -76,4 +94,19 @@ def session_payload(row: SessionRow, now: datetime | None = None) -> View:
         "started_at": row.started_at,
         "completed_at": row.task_finished_at,
         "cursor": f"{row.log_epoch}-{row.log_position}",
+    }
+
+
+def checkpoint_view(row: CheckpointRow) -> View:
+    """A checkpoint without its data."""
+    return {
+        "id": row.seq,
+        "sequence": row.seq,
+        "task_id": row.task_id,
+        "run_id": row.run_id,
+        "attempt": row.attempt,
+        "agent_id": row.agent_id,
+        "note": row.note,
+        "size": row.size,
+        "created_at": row.created_at,
     }
