@@ -17,7 +17,7 @@ from deploy.local.errors import StackError
 from deploy.local.passwords import kept_password
 from deploy.local.runtime import Runtime
 from deploy.local.settings import StackSettings
-from deploy.local.tokens import DAY, DEVELOPER_SCOPES, SCOPES, mint
+from deploy.local.tokens import DAY, DEVELOPER_SCOPES, ROLES, SCOPES, mint
 from events.agent import checked_tenant
 from events.errors import InvalidIdError
 from events.ids import checked_name
@@ -50,6 +50,8 @@ def token(
         list[str] | None,
         typer.Option(help=f"What it may do, repeatable: {', '.join(SCOPES)} (default; includes the others)."),
     ] = None,
+    *,
+    role: Annotated[str | None, typer.Option(help=f"What it may do, by one word: {', '.join(ROLES)}.")] = None,
     ttl: Annotated[float, typer.Option(min=1, max=_CENTURY, help="Seconds until it expires.")] = DAY,
 ) -> None:
     """Mint a token that the local gateway accepts."""
@@ -62,7 +64,11 @@ def token(
     unknown = [name for given in scope or () for name in given.split() or [given] if name not in SCOPES]
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r} is not one of {', '.join(SCOPES)}", param_hint="--scope")
-    minted = mint(_secret(session.settings.home), owner=owner, tenant=tenant, scopes=scope or DEVELOPER_SCOPES, ttl=ttl)
+    if role is not None and role not in ROLES:
+        raise typer.BadParameter(f"{role!r} is not one of {', '.join(ROLES)}", param_hint="--role")
+    scopes = scope or (() if role else DEVELOPER_SCOPES)
+    secret = _secret(session.settings.home)
+    minted = mint(secret, owner=owner, tenant=tenant, scopes=scopes, role=role, ttl=ttl)
     if session.output.is_json:
         session.output.document({"token": minted, "owner": owner, "tenant": tenant, "expires_in": ttl})
     else:

@@ -13,17 +13,33 @@ SCOPES = (
     "tasks:read",
     "tasks:write",
     "agents:write",
+    "tenant",
     "admin",
 )  # all that the gateway asks for; admin includes the others
+ROLES = ("viewer", "member", "lead", "admin")  # what each may do: gateway/auth/roles.py
 
 
-def mint(secret: str, *, owner: str, tenant: str, scopes: Sequence[str] = DEVELOPER_SCOPES, ttl: float = DAY) -> str:
-    """A signed token for `owner` in `tenant`, valid from now for `ttl` seconds (RFC 7519; scope as RFC 8693)."""
+def mint(
+    secret: str,
+    *,
+    owner: str,
+    tenant: str,
+    scopes: Sequence[str] = DEVELOPER_SCOPES,
+    role: str | None = None,
+    ttl: float = DAY,
+) -> str:
+    """A signed token for `owner` in `tenant`, valid from now for `ttl` seconds (RFC 7519; scope as RFC 8693).
+
+    With a role and no scopes it may do what the role may; with both, what both allow.
+    """
     now = int(time.time())
+    granted = {"role": role} if role else {}
+    if scopes or not role:
+        granted["scope"] = " ".join(scopes)
     claims = {
         "sub": owner,
         "tenant": tenant,
-        "scope": " ".join(scopes),
+        **granted,
         "iss": ISSUER,
         "aud": AUDIENCE,
         "iat": now,

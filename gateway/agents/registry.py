@@ -23,6 +23,7 @@ from gateway.agents.requests import (
 )
 from gateway.agents.views import agent_view, registered_view
 from gateway.auth.bearer import Authenticator, Principal, bearer
+from gateway.auth.roles import AGENTS
 from gateway.commands import KEPT, Answered, Commands
 from gateway.errors import NotFoundError, UnauthorizedError
 from gateway.http.answers import json_answer
@@ -36,8 +37,6 @@ from storage.reading import Database
 HOME = "/api/v1/agents"
 ONE = f"{HOME}/{{agent_id}}"
 EXTERNAL = f"{HOME}/external"
-AGENTS = "agents:write"
-"""The scope to register agents: whoever has it sees the work of the whole tenant."""
 
 Responses = dict[int | str, dict[str, object]]
 AgentId = Annotated[Name, Path()]

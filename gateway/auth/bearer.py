@@ -14,11 +14,10 @@ from events.agent import checked_tenant
 from events.errors import InvalidIdError
 from events.ids import checked_name
 from gateway.auth.keys import KeyRing, StaticKey, key_ring
+from gateway.auth.roles import ADMIN, READ, TENANT, WRITE, granted
 from gateway.errors import MissingScopeError, UnauthorizedError
 
-READ = "tasks:read"
-WRITE = "tasks:write"
-ADMIN = "admin"
+__all__ = ["ADMIN", "LEEWAY", "READ", "TENANT", "WRITE", "AuthSettings", "Authenticator", "Principal", "bearer"]
 
 LEEWAY = 30
 _MAX_TOKEN = 8_192
@@ -54,8 +53,13 @@ class Principal:
 
     @property
     def is_admin(self) -> bool:
-        """Whether it may see and control the whole tenant's tasks."""
+        """Whether it may look after Ganglion itself: dead letters, the room `system`."""
         return ADMIN in self.scopes
+
+    @property
+    def has_tenant(self) -> bool:
+        """Whether it may see, and with its other scopes steer, what is the whole tenant's."""
+        return TENANT in self.scopes or ADMIN in self.scopes
 
     def seconds_left(self) -> float:
         """How long the token is good for, leeway included; at most a day, which suits a timer."""
@@ -68,7 +72,7 @@ class Principal:
 
     def may_see(self, tenant: str, owner: str) -> bool:
         """Whether something of this owner is this caller's to see."""
-        return tenant == self.tenant and (owner == self.owner or self.is_admin)
+        return tenant == self.tenant and (owner == self.owner or self.has_tenant)
 
 
 class Authenticator:
@@ -155,10 +159,11 @@ def _principal(claims: dict[str, object]) -> Principal:
     expires_at = float(str(claims["exp"]))
     if not math.isfinite(expires_at):
         raise ValueError("exp is not finite")
+    scope = _text(claims.get("scope"))
     return Principal(
         tenant=checked_tenant(_text(claims.get("tenant")) or ""),
         owner=checked_name(_text(claims["sub"]) or "", "sub"),
-        scopes=frozenset((_text(claims.get("scope")) or "").split()),
+        scopes=granted(claims.get("role"), None if scope is None else frozenset(scope.split())),
         expires_at=expires_at,
         tier=_text(claims.get("tier")),
     )

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 import orjson
 
-from gateway.auth.bearer import ADMIN, READ, WRITE, Principal
+from gateway.auth.bearer import ADMIN, READ, TENANT, WRITE, Principal
 from gateway.errors import UnauthorizedError
 from storage.agents import mark_of
 from storage.limits import TIERS
@@ -57,7 +57,7 @@ class Sender:
         Ids, scopes and tiers of ours hold no space. Scopes and tiers of others mean nothing here and are left out. An
         agent has no scopes: in their place stands the mark of its token.
         """
-        scopes = ",".join(sorted(self.scopes & {READ, WRITE, ADMIN})) or _NONE
+        scopes = ",".join(sorted(self.scopes & {READ, WRITE, TENANT, ADMIN})) or _NONE
         tier = self.tier if self.tier in TIERS else _NONE
         last = scopes if self.kind == "user" else self.token_mark
         return " ".join((self.kind, self.tenant, self.name, str(int(self.expires_at)), tier, last))

@@ -57,7 +57,7 @@ class ListingRoutes:
         limit: Limit = 50,
         cursor: PlaceText = None,
     ) -> Response:
-        """Your own; with the scope admin the tenant's. Without their data."""
+        """Your own; with the scope tenant the tenant's. Without their data."""
         principal = await self._contexts.principal(request, READ)
         return await self._page(_filter(principal, scope, session_id, agent_id), limit, cursor)
 
@@ -101,5 +101,5 @@ class ListingRoutes:
 def _filter(
     principal: Principal, scope: ContextScope | None = None, session_id: str | None = None, agent_id: str | None = None
 ) -> ContextFilter:
-    owner = None if principal.is_admin else principal.owner
+    owner = None if principal.has_tenant else principal.owner
     return ContextFilter(principal.tenant, owner, scope, session_id, agent_id)

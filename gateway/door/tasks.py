@@ -55,7 +55,7 @@ class SubmittingRule:
 
 
 class DecomposingRule:
-    """task.decompose: on the sender's own tasks, or with scope admin on any of the tenant's."""
+    """task.decompose: on the sender's own tasks, or with scope tenant on any of the tenant's."""
 
     payload: type[EventData] = TaskDecompose
     said: type[BaseModel] = DecomposeByProducer

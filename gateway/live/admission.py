@@ -51,7 +51,7 @@ class Admission:
         if kind == "session":
             return Found(await self._session(principal, what))
         if kind == "agent":
-            owner = None if principal.is_admin else principal.owner
+            owner = None if principal.has_tenant else principal.owner
             return Found(Room("agent", principal.tenant, owner, checked_name(what, "the agent's id")))
         raise NotFoundError("There is no such room.")
 
@@ -76,7 +76,7 @@ class Admission:
             if not may_enter(principal, room):
                 raise MissingScopeError
             return room
-        return Room(kind, principal.tenant, None if principal.is_admin else principal.owner)
+        return Room(kind, principal.tenant, None if principal.has_tenant else principal.owner)
 
     async def _session(self, principal: Principal, session_id: str) -> Room:
         found = await session_owner(self._engine, checked_name(session_id, "the session's id"))
@@ -92,4 +92,4 @@ def may_enter(principal: Principal, room: Room) -> bool:
         return principal.is_admin
     if room.tenant != principal.tenant:
         return False
-    return principal.is_admin or principal.owner in (room.owner, room.guest)
+    return principal.has_tenant or principal.owner in (room.owner, room.guest)

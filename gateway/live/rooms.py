@@ -15,7 +15,7 @@ from events.task import STATE_EVENTS
 
 Kind = Literal["task", "session", "agent", "tasks", "sessions", "agents", "proposals", "system"]
 LISTS: tuple[Kind, ...] = ("tasks", "sessions", "agents", "proposals", "system")
-"""Rooms without an id: the caller's own, with the scope admin the tenant's."""
+"""Rooms without an id: the caller's own, with the scope tenant the tenant's."""
 
 _BY_AGGREGATE: dict[str, tuple[Kind, ...]] = {
     "task": ("tasks",),

@@ -55,9 +55,9 @@ class Families:
         return router
 
     async def stats(self, request: Request) -> Response:
-        """Of your own; with the scope admin of the tenant's. Deleted ones are not counted."""
+        """Of your own; with the scope tenant of the tenant's. Deleted ones are not counted."""
         principal = await self._reader(request)
-        owner = None if principal.is_admin else principal.owner
+        owner = None if principal.has_tenant else principal.owner
         return json_answer(stats_view(await groups_of(self._engine, principal.tenant, owner)))
 
     async def tree(self, request: Request, session_id: SessionId) -> Response:

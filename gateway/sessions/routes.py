@@ -119,11 +119,11 @@ class SessionRoutes:
         page: Annotated[int, Query(ge=1, le=10_000)] = 1,
         page_size: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> Response:
-        """Your own; with the scope admin the tenant's. `title` is looked for anywhere in the title."""
+        """Your own; with the scope tenant the tenant's. `title` is looked for anywhere in the title."""
         principal = await self._caller(request, READ)
         wanted = SessionFilter(
             tenant=principal.tenant,
-            owner=None if principal.is_admin else principal.owner,
+            owner=None if principal.has_tenant else principal.owner,
             kind=kind,
             session_type=session_type,
             priority=[priority_of(said) for said in priority],

@@ -54,9 +54,9 @@ class Families:
         return router
 
     async def stats(self, request: Request) -> Response:
-        """Of your own; with the scope admin of the tenant's."""
+        """Of your own; with the scope tenant of the tenant's."""
         principal = await self._reader(request)
-        owner = None if principal.is_admin else principal.owner
+        owner = None if principal.has_tenant else principal.owner
         return json_answer(_stats_view(await counts(self._engine, principal.tenant, owner)))
 
     async def subtasks(

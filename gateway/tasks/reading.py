@@ -105,11 +105,11 @@ class Reading:
         limit: Limit = 50,
         cursor: PlaceText = None,
     ) -> Response:
-        """Your own; with the scope admin the tenant's. Filters may be given several times."""
+        """Your own; with the scope tenant the tenant's. Filters may be given several times."""
         principal = await self._reader(request)
         wanted = TaskFilter(
             tenant=principal.tenant,
-            owner=None if principal.is_admin else principal.owner,
+            owner=None if principal.has_tenant else principal.owner,
             status=status,
             kind=kind,
             priority=[priority_of(said) for said in priority],

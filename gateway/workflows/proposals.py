@@ -83,11 +83,11 @@ class Proposals:
         limit: Limit = 50,
         cursor: PlaceText = None,
     ) -> Response:
-        """With the scope admin the tenant's."""
+        """With the scope tenant the tenant's."""
         principal = await self._access.principal(request, READ)
         wanted = ProposalFilter(
             tenant=principal.tenant,
-            owner=None if principal.is_admin else principal.owner,
+            owner=None if principal.has_tenant else principal.owner,
             workflow_id=workflow_id,
             status=status,
         )

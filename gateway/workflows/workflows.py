@@ -117,10 +117,10 @@ class Workflows:
         limit: Limit = 50,
         cursor: PlaceText = None,
     ) -> Response:
-        """Your own; with the scope admin the tenant's."""
+        """Your own; with the scope tenant the tenant's."""
         principal = await self._access.principal(request, READ)
         place = decode_place(cursor) if cursor is not None else None
-        owner = None if principal.is_admin else principal.owner
+        owner = None if principal.has_tenant else principal.owner
         rows = await list_workflows(self._engine, principal.tenant, owner, place, limit + 1)
         return json_answer(page([workflow_view(row) for row in rows], rows, limit))
 

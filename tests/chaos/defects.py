@@ -138,7 +138,7 @@ MUTANTS = (
         (
             Edit(
                 "gateway/auth/bearer.py",
-                "        return tenant == self.tenant and (owner == self.owner or self.is_admin)\n",
+                "        return tenant == self.tenant and (owner == self.owner or self.has_tenant)\n",
                 "        return bool(tenant and owner)\n",
             ),
         ),

@@ -63,7 +63,14 @@ def test_the_compatibility_sockets_are_those_that_are_served() -> None:
 
 def test_their_words_are_those_that_are_said() -> None:
     said = set(re.findall(r'"((?:session|agent|task|system)\.[a-z_]+)"', WORDS))
-    ours = {"session.opened", "session.checkpointed", "task.submitted", "agent.changed", "task.assigned", "system.health"}
+    ours = {
+        "session.opened",
+        "session.checkpointed",
+        "task.submitted",
+        "agent.changed",
+        "task.assigned",
+        "system.health",
+    }
     assert said - ours <= {*SESSION_WORDS, *AGENT_WORDS, *TASK_WORDS, *SYSTEM_WORDS}
     assert {*SESSION_WORDS, *AGENT_WORDS, *TASK_WORDS} <= said
 

@@ -131,6 +131,12 @@ async def test_a_minted_token_sees_its_own_tasks_only(stack: Supervised) -> None
     assert (await ganglion(stack.home, "-o", "json", "tasks", "ls", env=env)).documents[0]["items"] == []
     mine = await ganglion(stack.home, "submit", "Weigh my parcel.", "--watch", env=env)
     assert mine.code == 0, mine.err
+    viewing = {
+        "GANGLION_TOKEN": (await ganglion(stack.home, "token", "--owner", "ann", "--role", "viewer")).out.strip()
+    }
+    seen = (await ganglion(stack.home, "-o", "json", "tasks", "ls", env=viewing)).documents[0]["items"]
+    refused = await ganglion(stack.home, "submit", "Weigh another.", env=viewing)
+    assert (len(seen), refused.code, "missing_scope" in refused.err) == (1, 1, True)  # type: ignore[arg-type]  # a list
 
 
 async def test_a_token_that_is_none_is_refused_by_http_and_socket(stack: Supervised) -> None:

@@ -12,12 +12,13 @@ from structlog.testing import capture_logs
 from gateway.http.bodies import MAX_BODY
 from tests.support.fake_keeper import FakeKeeper
 from tests.support.running_gateway import ORIGIN, RunningGateway, token
-from tests.support.tokens import REFUSED
+from tests.support.tokens import REFUSED, signed
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GOAL = {"goal": "Summarise the incident notes"}
 JSON = {"Content-Type": "application/json"}
+READS = ("get", "head", "options")
 
 
 def assert_is_problem(answer: httpx.Response, status: int, code: str) -> None:
@@ -188,6 +189,19 @@ async def test_every_route_wants_a_token(gateway: RunningGateway) -> None:
                 # A webhook's handshake comes before its sender has a token (CloudEvents, HTTP webhook 4.1).
                 asks_first = method == "options" or path in open_to_all or path.startswith("/schemas")
                 assert (answer.status_code == 401) == (not asks_first), (method, path, answer.status_code)
+
+
+async def test_a_viewer_changes_nothing(gateway: RunningGateway) -> None:
+    """By the role alone; what may be asked with POST is listed."""
+    async with gateway.client(signed(scope=None, role="viewer")) as viewer:
+        assert (await viewer.get("/api/v1/tasks")).status_code == 200
+        paths = (await viewer.get("/openapi.json")).json()["paths"]
+        changes = [(method, path) for path, methods in paths.items() for method in methods if method not in READS]
+        asked = {path: re.sub(r"{\w+}", str(uuid4()), path.replace("{number}", "1")) for _, path in changes}
+        answers = {(method, path): await viewer.request(method, asked[path]) for method, path in changes}
+    assert len(answers) > 50
+    asks = {("post", "/api/v1/agents/route"): 415, ("post", "/api/v1/events"): 415}  # the latter by each event's type
+    assert {one: answer.status_code for one, answer in answers.items() if answer.status_code != 403} == asks
 
 
 async def test_scopes_are_demanded(gateway: RunningGateway) -> None:

@@ -12,10 +12,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from jwt.algorithms import RSAAlgorithm
-from pydantic import SecretStr
+from pydantic import JsonValue, SecretStr
 
-from gateway.auth.bearer import ADMIN, READ, WRITE, Authenticator, AuthSettings, Principal
+from deploy.local.tokens import ROLES as MINTED
+from deploy.local.tokens import mint
+from gateway.auth.bearer import ADMIN, READ, TENANT, WRITE, Authenticator, AuthSettings, Principal
 from gateway.auth.keys import RemoteKeys, key_ring
+from gateway.auth.roles import ROLES
 from gateway.errors import KeysUnavailableError, MissingScopeError, UnauthorizedError
 from tests.support.eventually import eventually
 from tests.support.running_gateway import SECRET
@@ -99,6 +102,45 @@ def test_scopes_are_demanded_and_admin_has_all() -> None:
     with pytest.raises(MissingScopeError):
         reader.must(WRITE)
     Principal("acme", "root", frozenset({ADMIN}), 0).must(WRITE)
+
+
+@pytest.mark.parametrize(
+    ("said", "granted"),
+    [
+        ({"role": "viewer"}, {READ}),
+        ({"role": "member"}, {READ, WRITE}),
+        ({"role": "lead"}, {READ, WRITE, "agents:write", TENANT}),
+        ({"role": "admin"}, {READ, WRITE, "agents:write", TENANT, ADMIN}),
+        ({"role": "viewer", "scope": ADMIN}, {READ}),
+        ({"role": "lead", "scope": f"{READ} {ADMIN}"}, {READ, WRITE, "agents:write", TENANT}),
+        ({"role": "admin", "scope": WRITE}, {WRITE}),
+        ({"role": "member", "scope": ""}, set()),
+        ({"role": "authenticated", "scope": READ}, {READ}),
+        ({"role": "authenticated"}, set()),
+        ({"role": ["admin"]}, set()),
+        ({}, set()),
+    ],
+)
+async def test_a_role_grants_its_scopes_and_none_that_the_token_does_not_name(
+    said: dict[str, JsonValue], granted: set[str]
+) -> None:
+    """Requirements 002.1, 3.3.TEN; a role of somebody else's says nothing."""
+    token = jwt.encode(claims(**{"scope": None, **said}), SECRET, algorithm="HS256")
+    assert (await authenticator().principal(token)).scopes == granted
+
+
+async def test_a_lead_sees_the_tenants_and_looks_after_nothing_else() -> None:
+    lead = await authenticator().principal(signed(scope=None, role="lead"))
+    assert [lead.may_see("acme", "bob"), lead.may_see("other", "alice"), lead.is_admin] == [True, False, False]
+    with pytest.raises(MissingScopeError):
+        lead.must(ADMIN)
+
+
+def test_every_role_that_can_be_minted_is_in_the_table() -> None:
+    assert tuple(ROLES) == MINTED
+    tokens = [mint(SECRET, owner="o", tenant="t", role=role, scopes=()) for role in MINTED]
+    read = [jwt.decode(token, SECRET, ["HS256"], audience="ganglion") for token in tokens]
+    assert [(one["role"], "scope" in one) for one in read] == [(role, False) for role in MINTED]
 
 
 def test_an_owner_sees_their_own_and_an_admin_the_tenants() -> None:
