@@ -55,7 +55,9 @@ class Web:
             self.book.command(task, op)
         elif op == "check":
             self.book.check(task)
-        elif op == "start" and status == "ready":
+        elif op == "start" and status != "ready":
+            return  # nobody starts what is not there for it
+        elif op == "start":
             self.book.start_ready(task)
         elif status in ("assigned", "running"):
             error = TaskError(code="agent_error", message="no", retryable=op == "retryable")
