@@ -77,7 +77,8 @@ D_co = TypeVar("D_co", bound=EventData, covariant=True)
 class Event(BaseModel, Generic[D_co]):
     """One CloudEvent: context attributes, Ganglion's extensions (DESIGN 3) and the payload.
 
-    Unknown extension attributes are kept as they came. Immutable.
+    Unknown extension attributes are kept as they came. Immutable. `quotasessions` and `quotatokens` are what the tenant
+    of a request may use, as the gateway knew it then.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -100,6 +101,8 @@ class Event(BaseModel, Generic[D_co]):
     traceparent: Attribute | None = None
     aggregateversion: int | None = None
     resendof: Attribute | None = None
+    quotasessions: int | None = None
+    quotatokens: int | None = None
     data: SerializeAsAny[D_co]
 
     @staticmethod
@@ -169,6 +172,8 @@ class Event(BaseModel, Generic[D_co]):
             traceparent=trace.child(self.traceparent, chosen),
             aggregateversion=version,
             resendof=None,
+            quotasessions=None,
+            quotatokens=None,
             data=data,
         )
 

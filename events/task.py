@@ -60,6 +60,8 @@ DEPENDENCIES = "dependencies"
 """Why a task waits for others to begin or to end, or has not ended yet although its run has."""
 DEPENDENCIES_MET = "dependencies_met"
 """Why a task is ready, or has ended, that waited for others."""
+QUOTA_EXCEEDED = "quota_exceeded"
+"""Why a task was not taken up that is more than its tenant may use."""
 TURN_SECONDS = 30
 """A turn of a conversation may take so long from the start of its run (requirements 003, FR-033)."""
 

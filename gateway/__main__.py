@@ -11,6 +11,7 @@ from events.process import configure_logs, settle_memory
 from events.settings import settings_explained
 from gateway.app import GatewaySettings, create_gateway
 from gateway.server import server_for
+from gateway.tenants.settings import QuotaFileError
 from screening.policy import PolicyError
 
 
@@ -22,7 +23,8 @@ def main() -> None:
         settings = GatewaySettings.from_environment()
         try:
             settings.screening.read_policy()
-        except PolicyError as error:
+            settings.quotas.read()
+        except (PolicyError, QuotaFileError) as error:
             raise SystemExit(str(error)) from None
         gateway = create_gateway(settings)
     settle_memory()

@@ -7,12 +7,14 @@ from typing import Literal
 from events.base import Event, EventData
 from events.codec import decode
 from events.errors import LogFullError, OutcomeUnknownError, OverloadedError
+from events.task import QUOTA_EXCEEDED
 from gateway.bus import Bus
 from gateway.commits import NEW_EPOCH, Commits
 from gateway.headroom import Headroom
 from gateway.lag import MAX_LAG, Lag
 from gateway.metrics import Metrics
 from gateway.reflex.inspecting import Inspector
+from gateway.tenants.quotas import Quotas
 from producers.publisher import Ack
 
 SOURCE = "/gateway"
@@ -20,6 +22,7 @@ SOURCE = "/gateway"
 Durability = Literal["log", "log+database"]
 
 _EPOCHS = 3
+_OVER_QUOTA = f"refused:{QUOTA_EXCEEDED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +53,12 @@ class Acceptor:
         *,
         inspector: Inspector | None = None,
         headroom: Headroom | None = None,
+        quotas: Quotas | None = None,
     ) -> None:
         self._bus = bus
         self._headroom = headroom
         self._inspector = inspector
+        self._quotas = quotas
         self._commits = commits
         self._lag = lag
         self._metrics = metrics
@@ -75,10 +80,13 @@ class Acceptor:
             raise OverloadedError(retry_after=min(30.0, self._lag.seconds))
 
     async def accept(self, event: Event[EventData]) -> Accepted:
-        """Keep one event. Raises what `Bus.publish` raises, and BlockedByPolicyError for what is not let in.
+        """Keep one event. Raises what `Bus.publish` raises, BlockedByPolicyError for what is not let in, and
+        QuotaExceededError.
 
         A repeat of the call with the same event is harmless.
         """
+        if self._quotas is not None:
+            event = await self._quotas.admit(event)
         if self._inspector is not None:
             event = await self._inspector.inspect(event)
         for _ in range(_EPOCHS):
@@ -90,6 +98,8 @@ class Acceptor:
         seq = None if ack is None else ack.seq
         accepted = Accepted(outcome, seq if ack is not None and ack.duplicate else None, seq)
         self._counted[accepted.durability].inc()
+        if outcome == _OVER_QUOTA and self._quotas is not None:
+            raise await self._quotas.exceeded(event.tenantid)
         return accepted
 
     async def earlier(self, accepted: Accepted) -> Event[EventData] | None:

@@ -66,6 +66,9 @@ from gateway.sessions.assembly import session_routes
 from gateway.tasks.assembly import task_routes
 from gateway.tasks.lookup import Lookup, Recents
 from gateway.tasks.submitting import CREATE, SUBMIT, Submitting
+from gateway.tenants.quotas import Quotas
+from gateway.tenants.routes import tenant_routes
+from gateway.tenants.settings import QuotaSettings
 from gateway.version import running_version
 from gateway.workflows.access import Access
 from gateway.workflows.routes import workflow_routes
@@ -106,6 +109,7 @@ class GatewaySettings:
     process: ProcessSettings = field(default_factory=ProcessSettings)
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
+    quotas: QuotaSettings = field(default_factory=QuotaSettings)
 
     @classmethod
     def from_environment(cls) -> "GatewaySettings":
@@ -145,7 +149,8 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
     commits.epoch_listeners.append(hub.epoch_changed)
     headroom = Headroom(bus)
     inspector = Inspector(settings.screening, partial(names_of_session, engine))
-    acceptor = Acceptor(bus, commits, lag, metrics, inspector=inspector, headroom=headroom)
+    quotas = Quotas(settings.quotas.read(), engine)
+    acceptor = Acceptor(bus, commits, lag, metrics, inspector=inspector, headroom=headroom, quotas=quotas)
     lookup = Lookup(engine, recents)
     admission = Admission(authenticator, lookup, engine)
     replayer = Replayer(engine, hub, commits, Snapshots(engine))
@@ -246,7 +251,8 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
         ),
         description_router(),
         workflow_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics, hub=hub),
-        session_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics),
+        session_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, metrics=metrics, quotas=quotas),
+        tenant_routes(authenticator=authenticator, quotas=quotas),
         context_routes(authenticator=authenticator, acceptor=acceptor, engine=engine),
         chat_routes(
             authenticator=authenticator,

@@ -7,10 +7,12 @@ from operator import eq
 from events.base import Event, EventData
 from events.codec import decode
 from events.errors import GanglionError
+from events.task import QUOTA_EXCEEDED
 from gateway.accept import SOURCE, Accepted, Acceptor
 from gateway.commits import APPLIED, DUPLICATE
 from gateway.errors import IdempotencyConflictError
 from gateway.http.preferences import Key
+from gateway.tenants.errors import QuotaExceededError
 from storage.log import settled
 from storage.reading import Database
 
@@ -33,12 +35,17 @@ class Answered:
 
     @property
     def refusal(self) -> str | None:
-        """Why the keeper refused it; None if it did not. Raises GanglionError if it did not understand it."""
+        """Why the keeper refused it; None if it did not.
+
+        Raises GanglionError if it did not understand it, QuotaExceededError.
+        """
         if self.outcome is None or self.outcome == APPLIED:
             return None
         verdict, _, code = self.outcome.partition(":")
         if verdict != "refused":
             raise GanglionError("The event was not understood by the keeper.")
+        if code == QUOTA_EXCEEDED:
+            raise QuotaExceededError
         return code
 
     @property

@@ -30,6 +30,7 @@ from storage.models import (
     session,
     task,
     task_checkpoint,
+    tenant_usage,
     tool_call,
     verdict,
     workflow,
@@ -121,6 +122,7 @@ PARTS: dict[str, Part] = {
     "checkpoints": upserted(checkpoint),
     "checkpoint_lines": upserted(checkpoint_line),
     "begun_with": upserted(task_checkpoint),
+    "used": upserted(tenant_usage),
 }
 
 READS: dict[str, str] = {
@@ -138,6 +140,7 @@ READS: dict[str, str] = {
     "context": f"SELECT {', '.join(columns_of(context))} FROM context WHERE id = ANY($1::uuid[])",
     "checkpoint": f"SELECT {', '.join(columns_of(checkpoint))} FROM checkpoint WHERE id = ANY($1::text[])",
     "checkpoint_line": "SELECT id, last_seq FROM checkpoint_line WHERE id = ANY($1::text[])",
+    "tenant_usage": "SELECT id, sessions, month, tokens FROM tenant_usage WHERE id = ANY($1::text[])",
     "context_shelf": "SELECT id, open FROM context_shelf WHERE id = ANY($1::text[])",
 }
 """How the fold reads the states it needs, by table."""

@@ -15,6 +15,7 @@ from consumers.keeper import (
     session,
     task,
     turns,
+    usage,
     workflow,
 )
 from consumers.keeper.world import Aggregate, Key, State
@@ -40,6 +41,7 @@ AGGREGATES: tuple[Aggregate, ...] = (
     context.SHELF,
     checkpoint.AGGREGATE,
     checkpoint.LINE,
+    usage.AGGREGATE,  # the last one: what others decide by is what was used before
 )
 
 BY_KIND: dict[type[State], Aggregate] = {aggregate.kind: aggregate for aggregate in AGGREGATES}

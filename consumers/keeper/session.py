@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import singledispatch
 from operator import itemgetter
 
-from consumers.keeper import turns
+from consumers.keeper import turns, usage
 from consumers.keeper.entering import enter
 from consumers.keeper.session_state import SessionState, row_of, state_of
 from consumers.keeper.state import SpecState, TaskState
@@ -24,7 +24,7 @@ from events.session import (
     SessionSpec,
     SessionUpdated,
 )
-from events.task import FINAL, TaskEntered, TaskSubmitted
+from events.task import FINAL, QUOTA_EXCEEDED, TaskEntered, TaskSubmitted
 
 MAX_TURNS = 1_000
 """Turns of one conversation that may wait at a time."""
@@ -33,17 +33,20 @@ REFUSALS = {
     "unknown_session": "There is no session of yours under this id.",
     "session_archived": "The session is archived: nothing new begins in it.",
     "session_full": f"{MAX_TURNS} turns of this conversation wait already.",
+    QUOTA_EXCEEDED: "Your tenant uses as many sessions or tokens as it may.",
     "not_a_chat": "Turns belong to a conversation, and this session is none.",
 }
 
 
-def refusal(world: World, event: Event[EventData], data: TaskSubmitted) -> tuple[str, str] | None:
-    """Why a new task cannot be in the session that it names, as code and text; None if it can."""
-    code = _refusal(world, event, data)
+def refusal(world: World, event: Event[EventData], data: TaskSubmitted, at: datetime) -> tuple[str, str] | None:
+    """Why a new task cannot be in the session that it names, or be at all, as code and text; None if it can."""
+    code = _refusal(world, event, data, at)
     return (code, REFUSALS[code]) if code else None
 
 
-def _refusal(world: World, event: Event[EventData], data: TaskSubmitted) -> str | None:
+def _refusal(world: World, event: Event[EventData], data: TaskSubmitted, at: datetime) -> str | None:
+    if usage.is_too_much(world, event, at):
+        return QUOTA_EXCEEDED
     is_turn = data.spec.kind == "turn"
     if event.sessionid is None:
         return "unknown_session" if is_turn else None
@@ -73,18 +76,18 @@ def touches(event: Event[EventData]) -> Iterable[Key]:
     return ()
 
 
-def decide(world: World, event: Event[EventData], _: datetime) -> Sequence[Effect]:
+def decide(world: World, event: Event[EventData], at: datetime) -> Sequence[Effect]:
     """What an event leads to for its session. Raises RefusedError."""
     data = event.data
     if isinstance(data, TaskEntered):
         return turns.decide(world, event, data) if data.kind == "turn" else ()
     if isinstance(data, TaskSubmitted):
-        return _opening(world, event, data)
+        return _opening(world, event, data, at)
     return _controlled(world, event, data) if isinstance(data, SessionControl) else ()
 
 
-def _opening(world: World, event: Event[EventData], data: TaskSubmitted) -> Sequence[Effect]:
-    if event.sessionid is None or data.session is None or _refusal(world, event, data) is not None:
+def _opening(world: World, event: Event[EventData], data: TaskSubmitted, at: datetime) -> Sequence[Effect]:
+    if event.sessionid is None or data.session is None or _refusal(world, event, data, at) is not None:
         return ()
     if world.get(SessionState, event.sessionid) is not None:
         return ()
@@ -140,7 +143,7 @@ def evolve(world: World, event: Event[EventData], at: datetime) -> None:
 
 def _joined(world: World, event: Event[EventData], data: TaskSubmitted, at: datetime) -> SessionState | None:
     """The session with a new task in it."""
-    if event.sessionid is None or _refusal(world, event, data) is not None:
+    if event.sessionid is None or _refusal(world, event, data, at) is not None:
         return None
     session = world.get(SessionState, event.sessionid)
     if session is None:

@@ -35,7 +35,7 @@ class Course(NamedTuple):
     has ended so, and it may not end before others have begun or ended. `begun`: those that were seen to begin, where it
     asks no more. `linked`: what it depends on, once that was changed. `asked`: the plan that is to
     come, and `divided`: it has come, or the task is a step that has steps itself. `ran`: an agent had started in an
-    attempt before this one.
+    attempt before this one. `counted`: it is one of the sessions that its tenant has at work.
     """
 
     hold: bool = False
@@ -51,6 +51,7 @@ class Course(NamedTuple):
     asked: JsonObject | None = None
     divided: bool = False
     ran: bool = False
+    counted: bool = False
     held: Literal["succeeded", "partial"] | None = None
     begun: tuple[UUID, ...] = ()
     linked: tuple[Dependency, ...] | None = None

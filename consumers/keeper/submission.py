@@ -18,7 +18,7 @@ _REFUSALS = family.REFUSALS | session.REFUSALS.keys() | {UNKNOWN_WORKFLOW, LOCKE
 
 def submitted(data: TaskSubmitted, world: World, event: Event[EventData], at: datetime) -> list[Effect]:
     """Nothing follows at once from a new task, unless it cannot be taken up."""
-    refusal = family.refusal(world, event, data) or session.refusal(world, event, data)
+    refusal = family.refusal(world, event, data) or session.refusal(world, event, data, at)
     if refusal is None:
         return []
     return [fail(born(data, world, event, at), *refusal)]

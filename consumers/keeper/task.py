@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import singledispatch
 from operator import itemgetter
 
-from consumers.keeper import calls, controls, family, linking, planning, runs, submission
+from consumers.keeper import calls, controls, family, linking, planning, runs, submission, usage
 from consumers.keeper.controls import MAX_ATTEMPTS
 from consumers.keeper.entering import enter, entered, fail
 from consumers.keeper.rows import (
@@ -63,7 +63,9 @@ def decide(world: World, event: Event[EventData], at: datetime) -> Sequence[Effe
         raise RefusedError("foreign_tenant")
     if event.hopcount >= MAX_HOPS and task.status not in FINAL:
         return [fail(task, "loop_detected", f"More than {MAX_HOPS} events led to one another.")]
-    return _lead_to(data, task, world, at)
+    effects = _lead_to(data, task, world, at)
+    usage.refuse_beyond(world, event, task, at)
+    return effects
 
 
 def _task_of(world: World, event: Event[EventData]) -> TaskState | None:

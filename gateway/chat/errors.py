@@ -5,6 +5,7 @@ from uuid import UUID
 from pydantic import JsonValue
 
 from events.errors import GanglionError, TransientError
+from events.task import QUOTA_EXCEEDED
 from gateway.errors import (
     BadGatewayError,
     BadRequestError,
@@ -16,6 +17,7 @@ from gateway.errors import (
     NotFoundError,
     RefusedError,
 )
+from gateway.tenants.errors import QuotaExceededError
 from storage.tasks import TaskRow
 
 
@@ -82,6 +84,7 @@ _BY_CODE: dict[str, type[GanglionError]] = {
     "session_archived": ConversationNotFoundError,
     "not_a_chat": ConversationNotFoundError,
     "session_full": ConversationFullError,
+    QUOTA_EXCEEDED: QuotaExceededError,
     "unroutable": AgentUnavailableError,
     "overloaded": AgentUnavailableError,
 }

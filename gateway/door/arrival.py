@@ -23,6 +23,7 @@ DIGEST = "producerdigest"
 OURS = frozenset(
     (
         *("tenantid", "ownerid", "taskid", "correlationid", "causationid", "hopcount", "aggregateversion", "resendof"),
+        *("quotasessions", "quotatokens"),
         *("producersource", "producerid", DIGEST),
     )
 )

@@ -68,7 +68,7 @@ class ControlSaid(RootModel[Annotated[Command, Field(discriminator="action")]]):
 
 
 class ControllingRule:
-    """task.control: on the sender's own tasks, or with scope admin on any of the tenant's."""
+    """task.control: on the sender's own tasks, or with scope tenant on any of the tenant's."""
 
     payload: type[EventData] = TaskControl
     said: type[BaseModel] = ControlSaid

@@ -12,16 +12,17 @@ from gateway.sessions.creating import Creating
 from gateway.sessions.families import Families
 from gateway.sessions.routes import SessionRoutes
 from gateway.sessions.showing import Showing
+from gateway.tenants.quotas import Quotas
 from storage.reading import Database
 
 
 def session_routes(
-    *, authenticator: Authenticator, acceptor: Acceptor, engine: Database, metrics: Metrics
+    *, authenticator: Authenticator, acceptor: Acceptor, engine: Database, metrics: Metrics, quotas: Quotas
 ) -> APIRouter:
     """The routes of `/api/v1/sessions`."""
     commands = Commands(acceptor, engine)
     sessions = Sessions(commands, engine)
-    creating = Creating(acceptor=acceptor, commands=commands, sessions=sessions, metrics=metrics)
+    creating = Creating(acceptor=acceptor, commands=commands, sessions=sessions, metrics=metrics, quotas=quotas)
     routes = SessionRoutes(authenticator=authenticator, sessions=sessions, creating=creating, showing=Showing(engine))
     families = Families(authenticator=authenticator, sessions=sessions, engine=engine)
     checkpoints = Checkpoints(authenticator=authenticator, sessions=sessions, engine=engine)

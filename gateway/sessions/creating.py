@@ -15,6 +15,7 @@ from gateway.sessions.acting import Sessions
 from gateway.sessions.requests import CreateSessionRequest
 from gateway.sessions.view import session_payload
 from gateway.tasks.asking import submission
+from gateway.tenants.quotas import Quotas
 from gateway.trail import Trail
 
 
@@ -27,11 +28,14 @@ class ForeignCreatorError(ForbiddenError):
 class Creating:
     """Takes new sessions."""
 
-    def __init__(self, *, acceptor: Acceptor, commands: Commands, sessions: Sessions, metrics: Metrics) -> None:
+    def __init__(
+        self, *, acceptor: Acceptor, commands: Commands, sessions: Sessions, metrics: Metrics, quotas: Quotas
+    ) -> None:
         self._acceptor = acceptor
         self._commands = commands
         self._sessions = sessions
         self._metrics = metrics
+        self._quotas = quotas
 
     async def create(
         self, principal: Principal, asked: CreateSessionRequest, key: Key | None, request: Request
@@ -55,7 +59,10 @@ class Creating:
         headers = {"Location": here, **answered.headers}
         if answered.outcome is None:
             return json_answer(_accepted(session_id, str(task_id)), 202, headers)
-        row = await self._sessions.find(principal, session_id, archived=True)
+        try:
+            row = await self._sessions.find(principal, session_id, archived=True)
+        except NotFoundError:  # the task was refused, and for nothing else that we have not looked at
+            raise await self._quotas.exceeded(principal.tenant) from None
         return json_answer(session_payload(row), 201, headers)
 
     async def _find_parent(self, principal: Principal, session_id: str) -> None:

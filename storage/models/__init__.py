@@ -7,6 +7,7 @@ from storage.models.context import context, context_change, context_shelf
 from storage.models.log import event_gap, event_log, event_repeat, keeper, outbox
 from storage.models.session import message, placeholder, session
 from storage.models.task import run, task, tool_call, verdict
+from storage.models.usage import tenant_usage
 from storage.models.workflow import blob, proposal, proposal_access, workflow, workflow_version
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "session",
     "task",
     "task_checkpoint",
+    "tenant_usage",
     "tool_call",
     "verdict",
     "workflow",

@@ -5,8 +5,9 @@ import contextlib
 import json
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import cast
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from events import Event, RouteDecided, SessionControl, TaskChecked, TaskControl
 from events.codec import decode
 from events.streams import RUNNER
 from events.subjects import filters_for
+from gateway.tenants.settings import QuotaSettings
 from storage.database import DatabaseSettings
 from storage.lookup import PostgresLookup
 from tests.support.eventually import eventually
@@ -61,6 +63,7 @@ class Guest:
         self.answers: Callable[[Work], str | Exception] = lambda work: f"re: {work.prompt}"
         self.tools: Sequence[tuple[str, Json, Json]] = ()
         self.says: Sequence[str] = ()
+        self.tokens = 0
         self.keeps: Sequence[tuple[Json, str | None]] = ()
         self.go_on = asyncio.Event()
         self.go_on.set()
@@ -89,7 +92,7 @@ class Guest:
         answer = self.answers(work)
         if isinstance(answer, Exception):
             raise answer
-        return Answer({"text": answer})
+        return Answer({"text": answer}, tokens=self.tokens)
 
 
 @dataclass
@@ -162,9 +165,10 @@ class Parlour:
         """Wait until a gateway is ready."""
         await eventually(lambda: _hears(client), within=40)
 
-    async def another_gateway(self, database_url: str | None = None) -> RunningGateway:
-        """One more, on the same servers or with its own way to the database."""
+    async def another_gateway(self, database_url: str | None = None, quotas: Path | None = None) -> RunningGateway:
+        """One more, on the same servers or with its own way to the database, or with quotas."""
         settings = settings_for(self.bus.nats_url, database_url or self.bus.database_url)
+        settings = replace(settings, quotas=QuotaSettings(quotas=quotas))
         return await self.opened.enter_async_context(running_gateway(settings))
 
 

@@ -45,6 +45,7 @@ async def test_the_document_covers_every_route(alice: httpx.AsyncClient) -> None
         ("get", "/api/v1/tasks/{task_id}/dependencies"),
         ("delete", "/api/v1/tasks/{task_id}/dependencies/{other_id}"),
         *((method, "/api/v1/dlq/{number}") for method in ("get", "delete")),
+        ("get", "/api/v1/tenant/usage"),
         ("get", "/api/v1/dlq"),
         ("post", "/api/v1/dlq/{number}/replay"),
         *((method, "/api/workflows") for method in ("get", "post")),

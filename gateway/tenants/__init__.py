@@ -1,0 +1,1 @@
+"""Tenants: what one may use, and what it uses."""
