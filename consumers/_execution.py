@@ -1,11 +1,12 @@
 """One start of an agent on one attempt at a task, as every fact about it names it (DESIGN rule 6)."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
 from events.errors import TransientError
 from events.run import RunFinished
-from events.task import TaskError
+from events.task import TURN_SECONDS, TaskError
 from storage.lookup import TaskView
 
 
@@ -37,3 +38,12 @@ def lost_of(task: TaskView) -> RunFinished:
     execution = Execution(task.run_id, task.id, task.attempt, task.execution_id, task.agent_id)
     error = TaskError(code="run_lost", message="The process that ran the agent ended.", retryable=True)
     return RunFinished(**execution.named(), outcome="lost", error=error)
+
+
+def seconds_for(task: TaskView) -> float:
+    """How long the run may take: the task's budget and deadline, and for a turn TURN_SECONDS; never negative."""
+    spec = task.spec
+    seconds = float(spec.budget.max_time_seconds)
+    if spec.deadline_at is not None:
+        seconds = min(seconds, (spec.deadline_at - datetime.now(UTC)).total_seconds())
+    return max(0.0, min(seconds, TURN_SECONDS) if spec.kind == "turn" else seconds)

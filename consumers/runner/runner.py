@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 import structlog
 from nats.aio.client import Client
 
-from consumers._execution import Execution, NotCommittedYetError, lost_of
+from consumers._execution import Execution, NotCommittedYetError, lost_of, seconds_for
 from consumers._presence import Offer, Presence
 from consumers._runtime import Resources, Slots
 from consumers._stops import Stop, Stops
@@ -19,7 +19,7 @@ from consumers.runner.agent import Agent, Answer
 from consumers.runner.agents import built_in
 from consumers.runner.encodable import encodable
 from consumers.runner.report import Report
-from consumers.runner.work import seconds_for, work_for
+from consumers.runner.work import work_for
 from events.base import Event, EventData, JsonObject
 from events.errors import GanglionError
 from events.ids import new_id

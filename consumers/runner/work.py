@@ -1,13 +1,10 @@
 """What an agent is given: the request and its conversation, with redacted texts in place of the original ones."""
 
-from datetime import UTC, datetime
-
 from consumers._checkpoints import given_to
 from consumers._references import References, as_text
 from consumers._steps import steps_of
 from consumers.runner.agent import Agent, Said, Work
 from consumers.runner.history import BYTES_A_TOKEN, newest_that_fit
-from events.task import TURN_SECONDS
 from events.texts import with_texts
 from storage.lookup import Lookup, TaskView
 
@@ -33,12 +30,3 @@ async def work_for(agent: Agent, task: TaskView, lookup: Lookup) -> Work:
         steps=await steps_of(spec, lookup),
         checkpoint=None if given is None else given.data,
     )
-
-
-def seconds_for(task: TaskView) -> float:
-    """How long the run may take: the task's budget and deadline, and for a turn TURN_SECONDS; never negative."""
-    spec = task.spec
-    seconds = float(spec.budget.max_time_seconds)
-    if spec.deadline_at is not None:
-        seconds = min(seconds, (spec.deadline_at - datetime.now(UTC)).total_seconds())
-    return max(0.0, min(seconds, TURN_SECONDS) if spec.kind == "turn" else seconds)

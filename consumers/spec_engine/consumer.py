@@ -18,8 +18,8 @@ from consumers._engine.client import SpecEngineClient
 from consumers._engine.errors import EngineAwayError, EngineRefusedError, UnknownThreadError
 from consumers._engine.settings import EngineSettings
 from consumers._execution import Execution, NotCommittedYetError, lost_of
+from consumers._run_facts import Facts, checked_files
 from consumers._stops import Stop, Stops
-from consumers.spec_engine.facts import Facts, specification_of
 from consumers.spec_engine.job import job_for
 from consumers.spec_engine.verdict import Done, Verdict
 from consumers.spec_engine.watch import Step, Watch
@@ -29,6 +29,7 @@ from events.base import Event, EventData, JsonObject
 from events.errors import GanglionError
 from events.ids import new_id
 from events.run import RunFinished
+from events.streams import SPEC_ENGINE
 from events.task import TaskAssigned, TaskError
 from storage.lookup import Lookup, TaskView
 
@@ -116,7 +117,8 @@ class Refinement:
         self._stop = stop
         self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         stop.follow(self._stopped)
-        self._facts = Facts(Execution(task.run_id, task.id, task.attempt, new_id(), ENGINE_AGENT))
+        execution = Execution(task.run_id, task.id, task.attempt, new_id(), ENGINE_AGENT)
+        self._facts = Facts(execution, f"/consumers/{SPEC_ENGINE.name}")
         self._began = 0.0
         self._unsaid: dict[str, str] | None = None
         self._snapshot_at = float("-inf")
@@ -134,7 +136,7 @@ class Refinement:
             await self._forget()
             return
         self._began = time.monotonic()
-        yield self._facts.started()
+        yield self._facts.started(self._thread_id)
         if refused is not None:
             yield self._failed(refused.code, refused.detail, retryable=False)
             return
@@ -205,13 +207,13 @@ class Refinement:
         self._unsaid = self._unsaid if step.files is None else step.files
         now = time.monotonic()
         if self._unsaid is not None and now - self._snapshot_at >= SNAPSHOTS:
-            facts += self._facts.snapshot(specification_of(self._unsaid))
+            facts += self._facts.snapshot(checked_files(self._unsaid))
             self._unsaid, self._snapshot_at = None, now
         return facts
 
     async def _ended(self, verdict: Verdict) -> AsyncGenerator[EventData]:
         if isinstance(verdict, Done):
-            files = specification_of(verdict.files)
+            files = checked_files(verdict.files)
             for fact in self._facts.snapshot(files):
                 yield fact
             text = (verdict.summary or "")[:_SUMMARY] or f"The spec engine wrote {len(files)} files."

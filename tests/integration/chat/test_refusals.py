@@ -6,7 +6,7 @@ from typing import cast
 import httpx
 import pytest
 
-from consumers.runner import work
+from consumers import _execution
 from events.errors import PermanentError, TransientError
 from gateway.chat import waiting
 from tests.support.eventually import eventually
@@ -161,7 +161,7 @@ async def test_an_agents_failure_is_no_answer_and_the_conversation_goes_on(
 async def test_an_agent_that_takes_too_long_is_stopped_and_nothing_of_it_is_kept(
     parlour: Parlour, alice: Talker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work, "TURN_SECONDS", 0.4)
+    monkeypatch.setattr(_execution, "TURN_SECONDS", 0.4)
     said = await alice.say("one")
     parlour.guest.go_on.clear()
     body = error_of(await alice.post("two", id_of(said)), 504)

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from consumers.runner import work
+from consumers import _execution
 from tests.support.deaf import deaf_reader, rest_of
 from tests.support.eventually import eventually
 from tests.support.parlour import BLOCKED, Json, Parlour, Talker, id_of, texts
@@ -81,7 +81,7 @@ async def test_what_fails_later_is_an_error_event_with_the_same_problem(
     events = await alice.stream(BLOCKED)
     assert [name for name, _ in events][-2:] == ["error", "end"]
     assert (dict(events)["error"]["error_code"], dict(events)["error"]["status"]) == ("blocked_by_policy", 422)
-    monkeypatch.setattr(work, "TURN_SECONDS", 0.3)
+    monkeypatch.setattr(_execution, "TURN_SECONDS", 0.3)
     parlour.guest.go_on.clear()
     late = dict(await alice.stream("one"))["error"]
     assert (late["error_code"], late["status"]) == ("agent_timeout", 504)

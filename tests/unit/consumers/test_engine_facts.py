@@ -3,8 +3,8 @@
 import pytest
 
 from consumers._execution import Execution
+from consumers._run_facts import Facts, HostileFilesError, checked_files
 from consumers.keeper.fold import MAX_BODY
-from consumers.spec_engine.facts import Facts, HostileFilesError, specification_of
 from events.agent import ENGINE_AGENT
 from events.base import Event
 from events.codec import encode
@@ -15,7 +15,7 @@ from events.run import RunFiles
 def told(files: dict[str, str]) -> list[RunFiles]:
     task_id = new_id()
     execution = Execution(run_id(task_id, 1), task_id, 1, new_id(), ENGINE_AGENT)
-    return [*Facts(execution).snapshot(specification_of(files))]
+    return [*Facts(execution, "/x").snapshot(checked_files(files))]
 
 
 def test_long_paths_leave_less_room_for_texts() -> None:

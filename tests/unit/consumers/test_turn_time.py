@@ -4,8 +4,8 @@ from uuid import uuid4
 
 import pytest
 
-from consumers.runner import work
-from consumers.runner.work import seconds_for
+from consumers import _execution
+from consumers._execution import seconds_for
 from events import trace
 from events.task import TURN_SECONDS, Budget, Kind, TaskSpec, TaskSubmitted
 from gateway.auth.bearer import Principal
@@ -38,5 +38,5 @@ def test_the_gateway_asks_for_as_long_and_waits_a_little_longer() -> None:
 
 
 def test_the_tests_that_shorten_it_shorten_what_the_runner_goes_by(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(work, "TURN_SECONDS", 0.4)
+    monkeypatch.setattr(_execution, "TURN_SECONDS", 0.4)
     assert seconds_for(view("turn", max_time_seconds=30)) == 0.4
