@@ -30,7 +30,7 @@ def checked_tenant(value: str) -> str:
 
 
 def is_outside(agent_id: str) -> bool:
-    """Whether an agent of this id pulls its work: those have upper-case ids (`AGENT-…`), ours lower-case ones."""
+    """Whether an agent of this id is one of outside: those have upper-case ids (`AGENT-…`), ours lower-case ones."""
     return agent_id.isupper()
 
 
@@ -48,7 +48,8 @@ class AgentEvent(EventData, aggregate="agent"):
 class AgentRegistered(AgentEvent, name="registered"):
     """An agent offers its work. `capabilities` maps each to its weight: 1 primary, 0.7 secondary.
 
-    `outside` ones pull their work from `work.<tenant>.<agent>`; the others run in a consumer of ours.
+    `outside` ones pull their work from `work.<tenant>.<agent>`, or are called at their `endpoint_url`; the others run
+    in a consumer of ours.
     """
 
     name: str = Field(min_length=1, max_length=100)
@@ -58,6 +59,7 @@ class AgentRegistered(AgentEvent, name="registered"):
     capacity: int = Field(default=5, ge=1, le=10_000)
     outside: bool = True
     token_hash: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    endpoint_url: str | None = Field(default=None, max_length=2_048)
     version: str | None = None
     metadata: JsonObject = Field(default_factory=dict)
 
@@ -80,7 +82,10 @@ class AgentDeregistered(AgentEvent, name="deregistered"):
 
 
 class AgentEntered(AgentEvent):
-    """An agent entered a state, and the database says so too. It carries what the router must know of it."""
+    """An agent entered a state, and the database says so too. It carries what the router must know of it.
+
+    `pushed`: it is called with its work.
+    """
 
     status: ClassVar[AgentStatus]
     is_state: ClassVar[bool] = True
@@ -94,6 +99,7 @@ class AgentEntered(AgentEvent):
     capacity: int
     outside: bool
     reason: str | None = None
+    pushed: bool | None = None
 
 
 class AgentActive(AgentEntered, name="active"):

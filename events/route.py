@@ -34,12 +34,13 @@ class RouteEvent(EventData, aggregate="route"):
 
 
 class RouteDecided(RouteEvent, name="decided"):
-    """An agent was chosen."""
+    """An agent was chosen; `pushed`: one that is called, so who has to do it is decided here and nowhere else."""
 
     agent_id: Name
     score: float
     candidates: tuple[Candidate, ...] = ()
     reason: str
+    pushed: bool | None = None
 
 
 class RouteFailed(RouteEvent, name="failed"):

@@ -15,11 +15,12 @@ from events.proposal import (
     ProposalSuperseded,
 )
 from events.route import RouteDecided, RouteFailed
-from events.run import RUN_EVENTS, RunDelayed, RunProgress
+from events.run import RUN_EVENTS, RunDelayed, RunFiles, RunFinished, RunProgress, RunStarted
 from events.subjects import filters_for
 from events.task import (
     FOR_ENGINE,
     FOR_OUTSIDE,
+    FOR_PUSH,
     FOR_RUNNER,
     RUN_HAS_ENDED,
     TaskAssigned,
@@ -127,6 +128,14 @@ SPEC_ENGINE = Durable(
     slots=64,
     kind=FOR_ENGINE,
 )
+PUSH = Durable(
+    "push",
+    (TaskAssigned,),
+    outputs=(RunStarted, RunProgress, RunFiles, RunFinished),
+    ack_wait=15.0,
+    slots=512,
+    kind=FOR_PUSH,
+)
 ENGINE_CLEANUP = Durable(
     "engine_cleanup",
     (
@@ -148,6 +157,7 @@ DURABLES: tuple[Durable, ...] = (
     DISPATCH,
     RUNNER,
     SPEC_ENGINE,
+    PUSH,
     ENGINE_CLEANUP,
     PLANNER,
     PROPOSALS,

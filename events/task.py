@@ -277,23 +277,25 @@ class TaskReady(TaskEntered, name="ready"):
     status = "ready"
 
 
-FOR_RUNNER, FOR_ENGINE, FOR_OUTSIDE = "assigned", "assigned-engine", "assigned-outside"
-"""Whose work an assignment is: each of the three consumers is delivered its own and no other's."""
+FOR_RUNNER, FOR_ENGINE, FOR_OUTSIDE, FOR_PUSH = "assigned", "assigned-engine", "assigned-outside", "assigned-pushed"
+"""Whose work an assignment is: each of the four consumers is delivered its own and no other's."""
 RUN_GOES_ON = "succeeded-run-goes-on"
 """A task that is done while an agent may still be at work on it: on its owner's word, or in a later attempt."""
 
 
-class TaskAssigned(TaskEntered, name=FOR_RUNNER, kinds=(FOR_ENGINE, FOR_OUTSIDE)):
-    """An agent was chosen for this attempt."""
+class TaskAssigned(TaskEntered, name=FOR_RUNNER, kinds=(FOR_ENGINE, FOR_OUTSIDE, FOR_PUSH)):
+    """An agent was chosen for this attempt; `pushed`: one of outside that is called, not one that pulls."""
 
     status = "assigned"
 
+    pushed: bool | None = None
+
     @property
     def subject_name(self) -> str:
-        """By the agent: one of the runner's, the spec engine, or one that pulls its work."""
+        """By the agent: one of the runner's, the spec engine, or one of outside that pulls its work or is called."""
         if self.agent_id is None or not is_outside(self.agent_id):
             return FOR_ENGINE if self.agent_id == ENGINE_AGENT else FOR_RUNNER
-        return FOR_OUTSIDE
+        return FOR_PUSH if self.pushed else FOR_OUTSIDE
 
 
 RUN_HAS_ENDED = "running-run-has-ended"

@@ -15,8 +15,10 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from events.endpoints import EndpointRules, EndpointSettings
 from events.errors import GanglionError
 from gateway.accept import SOURCE, Acceptor
+from gateway.agents.calling import Calls
 from gateway.agents.routes import Agents, agent_routes
 from gateway.auth.addresses import AddressSettings
 from gateway.auth.bearer import AuthSettings
@@ -108,6 +110,7 @@ class GatewaySettings:
     addresses: AddressSettings = field(default_factory=AddressSettings)
     process: ProcessSettings = field(default_factory=ProcessSettings)
     screening: ScreeningSettings = field(default_factory=ScreeningSettings)
+    endpoints: EndpointSettings = field(default_factory=EndpointSettings)
     cache: CacheSettings = field(default_factory=CacheSettings)
     quotas: QuotaSettings = field(default_factory=QuotaSettings)
 
@@ -263,7 +266,14 @@ def create_gateway(settings: GatewaySettings) -> Gateway:
             waiting=waiting,
             streams=streams,
         ),
-        agent_routes(authenticator=authenticator, acceptor=acceptor, engine=engine, bus=bus, settings=settings.bus),
+        agent_routes(
+            authenticator=authenticator,
+            acceptor=acceptor,
+            engine=engine,
+            bus=bus,
+            settings=settings.bus,
+            calls=Calls(EndpointRules(settings.endpoints), settings.screening.sealer()),
+        ),
     ):
         app.router.routes.extend(router.routes)
     posts = {SUBMIT.path: submitting.submit, CREATE.path: submitting.create, **outside.hot()}

@@ -138,6 +138,7 @@ _BESIDES: dict[str, Permissions] = {
     # It stops an agent as soon as its task leaves `running`.
     "runner": Permissions((), _STATES),
     "spec_engine": Permissions((), _STATES),
+    "push": Permissions((), _STATES),
     # It buries what other consumers were given in vain.
     "undertaker": Permissions(("dlq.>", f"{_API}.STREAM.MSG.GET.{BUS.name}", f"{_API}.DIRECT.GET.{BUS.name}.>"), ()),
 }

@@ -75,12 +75,19 @@ class Sealer:
         except (InvalidTag, ValueError) as error:
             raise UnsealError("not what was sealed for this tenant and session") from error
 
-    def _derived(self, key: str, tenant: str) -> _Keys:
-        def derive(purpose: str) -> bytes:
-            info = f"ganglion/{purpose}/{tenant}".encode()
-            return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(self._secrets[key])
+    def secrets_for(self, tenant: str, *purpose: str) -> tuple[bytes, ...]:
+        """Secrets of 32 bytes for one purpose of a tenant, of each key one: they need to be kept nowhere."""
+        bound = _bound("secret", tenant, *purpose)
+        return tuple(_derive(secret, b"ganglion/secret/" + bound) for secret in self._secrets.values())
 
-        return _Keys(AESGCM(derive("seal")), derive("tag"), derive("hash"))
+    def _derived(self, key: str, tenant: str) -> _Keys:
+        secret = self._secrets[key]
+        cipher, tag, digest = (_derive(secret, f"ganglion/{one}/{tenant}".encode()) for one in ("seal", "tag", "hash"))
+        return _Keys(AESGCM(cipher), tag, digest)
+
+
+def _derive(secret: bytes, info: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret)
 
 
 def _bound(*parts: str) -> bytes:

@@ -21,16 +21,19 @@ _LOST = """
 SELECT tenant, agent_id, owner, version, heartbeat_at FROM agent
 WHERE status = 'offline' AND outside AND heartbeat_at < now() - make_interval(secs => $1)
   AND updated_at < now() - make_interval(secs => $2) LIMIT 256"""
+# Of task.assigned, which holds no text of anybody's: it waits for a consumer of ours, not for its agent.
+PUSHED = """position('"pushed":true'::bytea IN l.body) > 0"""
 # In the order of storage.janitor.Due. Who does not begin for as long as others may be silent counts as silent. What is
 # held back from ending is in nobody's hands.
-ABANDONED = """
+ABANDONED = f"""
 SELECT 'silent' AS why, t.id, t.tenant, t.owner, t.session_id, t.version, t.attempt, t.run_id, t.execution_id,
        t.agent_id, t.correlation_id, t.traceparent
 FROM task t JOIN agent a ON a.id IN (t.tenant || '/' || t.agent_id, '_/' || t.agent_id)
 WHERE t.finished_at IS NULL AND t.status IN ('assigned', 'running') AND t.course->'held' IS NULL
   AND (a.status IN ('offline', 'gone')
        OR (t.status = 'assigned' AND a.outside
-           AND greatest(t.updated_at, t.heartbeat_at) < now() - make_interval(secs => $1)))
+           AND greatest(t.updated_at, t.heartbeat_at) < now() - make_interval(secs => $1)
+           AND NOT EXISTS (SELECT FROM event_log l WHERE l.id = t.driving_id AND {PUSHED})))
 LIMIT 256"""
 
 

@@ -51,6 +51,7 @@ class AgentRow:
     load_level: str
     breaker: str
     available: bool
+    endpoint_url: str | None
     hands_full: int
 
 

@@ -64,13 +64,14 @@ class DueContext:
 class Stuck:
     """A task or proposal that has not moved, and where in the log the event is that should have moved it.
 
-    `unrouted`: the router has looked at it and found no agent.
+    `unrouted`: the router has looked at it and found no agent. `pushed`: its agent is one that is called.
     """
 
     id: UUID
     status: Status | Literal["extracting"]
     agent_id: str | None
     unrouted: bool
+    pushed: bool
     epoch: str
     seq: int
 
@@ -90,10 +91,10 @@ LIMIT {_LIMIT}"""
 
 _STUCK = f"""
 SELECT t.id, t.status, t.agent_id, t.status = 'ready' AND coalesce(t.reason = ANY($3::text[]), false) AS unrouted,
-       l.epoch, l.seq
+       t.status = 'assigned' AND {absence.PUSHED} AS pushed, l.epoch, l.seq
 FROM task t JOIN event_log l ON l.id = t.driving_id
 WHERE t.finished_at IS NULL AND t.status IN ('submitted', 'ready', 'assigned')
-  AND NOT (t.status = 'assigned' AND l.epoch = $2 AND EXISTS (
+  AND NOT (t.status = 'assigned' AND l.epoch = $2 AND NOT {absence.PUSHED} AND EXISTS (
     SELECT FROM agent a WHERE a.id = t.tenant || '/' || t.agent_id))  -- it may lie in the outside agent's queue
   AND (l.epoch < $2 OR greatest(t.updated_at, l.time) < now() - make_interval(secs =>
        CASE WHEN t.status = 'ready' AND t.reason = ANY($3::text[]) THEN $4::float8 ELSE $1::float8 END))
@@ -116,7 +117,7 @@ _DUE_CONTEXTS = f"""
 SELECT id, session_id, tenant, owner, version FROM context WHERE open AND expires_at <= now() LIMIT {_LIMIT}"""
 
 _STUCK_PROPOSALS = f"""
-SELECT p.id, p.status, NULL AS agent_id, false AS unrouted, l.epoch, l.seq
+SELECT p.id, p.status, NULL AS agent_id, false AS unrouted, false AS pushed, l.epoch, l.seq
 FROM proposal p JOIN event_log l ON l.id = p.driving_id
 WHERE p.status = 'extracting'
   AND (l.epoch < $2 OR greatest(p.updated_at, l.time) < now() - make_interval(secs => $1))

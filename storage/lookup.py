@@ -12,6 +12,7 @@ import orjson
 from events.errors import PermanentError
 from events.message import Role
 from events.task import Status, TaskSpec
+from storage.called import CalledAgent, find_called
 from storage.checkpoints import GivenCheckpoint, find_given
 from storage.contexts import SharedContext, read_contexts
 from storage.database import DatabaseSettings
@@ -98,6 +99,9 @@ class Lookup(Protocol):
     async def checkpoint(self, task_id: UUID) -> GivenCheckpoint | None:
         """The checkpoint that the task's next attempt begins with, if any. Raises StoreUnavailableError."""
 
+    async def called(self, tenant: str, agent_id: str) -> CalledAgent | None:
+        """Where an outside agent is called, if it is there and does not pull. Raises StoreUnavailableError."""
+
 
 class UnreadableTaskError(PermanentError):
     """What a task's row says is not what this program keeps there."""
@@ -172,6 +176,10 @@ class PostgresLookup:
     async def checkpoint(self, task_id: UUID) -> GivenCheckpoint | None:
         """The checkpoint that the task's next attempt begins with, if any. Raises StoreUnavailableError."""
         return await find_given(self._pool, task_id)
+
+    async def called(self, tenant: str, agent_id: str) -> CalledAgent | None:
+        """Where an outside agent is called, if it is there and does not pull. Raises StoreUnavailableError."""
+        return await find_called(self._pool, tenant, agent_id)
 
     async def placeholders(self, tenant: str, session: str) -> dict[str, str]:
         """The session's placeholders by the tags of what they stand for. Raises StoreUnavailableError."""

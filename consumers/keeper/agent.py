@@ -105,6 +105,7 @@ def _enter(agent: AgentState, status: AgentStatus, *, since: AgentState | None, 
         capacity=agent.capacity,
         outside=agent.outside,
         reason=reason,
+        pushed=True if agent.endpoint_url is not None else None,
     )
 
 
@@ -184,6 +185,7 @@ def _offered(event: Event[EventData], offer: AgentRegistered, agent: AgentState 
         heartbeat_at=at,
         reported=None,
         updated_at=at,
+        endpoint_url=offer.endpoint_url,
     )
     if agent is None or agent.status == "gone":
         return fresh

@@ -42,6 +42,8 @@ class AgentState(NamedTuple):
     breaker: Breaker = "closed"
     available: bool = True
     in_flight: int = 0
+    endpoint_url: str | None = None
+    notes: tuple[JsonObject, ...] | None = None
 
 
 def state_id(tenant: str, agent_id: str) -> str:
@@ -49,7 +51,8 @@ def state_id(tenant: str, agent_id: str) -> str:
     return f"{tenant}/{agent_id}"
 
 
-_JSON = ("capabilities", "technologies", "metadata", "reported")
+_JSON = ("capabilities", "technologies", "metadata", "reported", "notes")
+_TUPLES = ("technologies", "notes")
 
 
 def state_of(values: dict[str, object]) -> AgentState:
@@ -57,7 +60,9 @@ def state_of(values: dict[str, object]) -> AgentState:
     for name in _JSON:
         value = values[name]
         values[name] = None if value is None else orjson.loads(str(value))
-    values["technologies"] = tuple(values["technologies"])  # type: ignore[arg-type]  # a JSON array of texts
+    for name in _TUPLES:
+        if (listed := values[name]) is not None:
+            values[name] = tuple(listed)  # type: ignore[arg-type]  # a JSON array
     return AgentState(**values)  # type: ignore[arg-type]  # columns and fields are compared by a test
 
 
@@ -66,8 +71,9 @@ def row_of(state: State) -> tuple[str, Row]:
     if not isinstance(state, AgentState):
         raise TypeError
     values = state._asdict()
-    for name in ("name", "agent_type", "agent_version", "reason"):
+    for name in ("name", "agent_type", "agent_version", "reason", "endpoint_url"):
         values[name] = text(values[name])
     for name in _JSON:
-        values[name] = json_text(list(values[name]) if name == "technologies" else values[name])
+        listed = name in _TUPLES and values[name] is not None
+        values[name] = json_text(list(values[name]) if listed else values[name])
     return "agents", tuple(values.values())

@@ -17,7 +17,7 @@ from events.agent import ENGINE_AGENT, is_outside
 from events.base import Event, EventData
 from events.codec import decode_structured
 from events.ids import new_id
-from events.streams import BUS, DISPATCH, PROPOSALS, REFLEX, ROUTER, RUNNER, SPEC_ENGINE
+from events.streams import BUS, DISPATCH, PROPOSALS, PUSH, REFLEX, ROUTER, RUNNER, SPEC_ENGINE
 from producers.topology import apply
 from storage.janitor import JanitorStore, Stuck
 from storage.keeper import Position
@@ -73,7 +73,7 @@ class Sweep:
         """How far each durable has got. One that somebody deleted is made again, and begins with the log anew."""
         js = self._client.jetstream()
         floors: dict[str, int] = {}
-        for name in {*_DRIVES.values(), *_RUNS.values(), DISPATCH.name}:
+        for name in {*_DRIVES.values(), *_RUNS.values(), DISPATCH.name, PUSH.name}:
             try:
                 floor = (await js.consumer_info(BUS.name, name)).ack_floor
             except NotFoundError:
@@ -88,6 +88,8 @@ def _driver(one: Stuck) -> str:
     """The durable whose work it is to move a task or proposal."""
     if one.status != "assigned" or one.agent_id is None:
         return _DRIVES[one.status]
+    if one.pushed:
+        return PUSH.name
     return DISPATCH.name if is_outside(one.agent_id) else _RUNS.get(one.agent_id, RUNNER.name)
 
 

@@ -5,7 +5,7 @@ in a queue there, and is offered again by the event that makes room: a run that 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -178,7 +178,7 @@ class Router:
         places = {event.id: place for place, event in enumerate(events)}
         outputs = [self._transitions.again(event) for event in events]
         for one in batch.wanted.values():
-            if (told := _told(one)) is not None:
+            if (told := _told(one, self._live.view)) is not None:
                 outputs[places.get(one.cause, 0)].append(told)
         changed = [agent for key in batch.changed if (agent := self._live.view.get(key)) is not None]
         outputs[0] += self._transitions.of(changed, self._live.now, events[0])
@@ -198,7 +198,7 @@ def _heard(events: Sequence[Event[EventData]], batch: _Batch) -> list[Op]:
     return ops
 
 
-def _told(one: _Wanted) -> Event[EventData] | None:
+def _told(one: _Wanted, view: Mapping[str, LiveAgent]) -> Event[EventData] | None:
     """The decision on one task, under an id that follows from its task.ready however often it is decided."""
     given, ranking = one.given, one.ranking
     if given is None or ranking is None:
@@ -224,6 +224,7 @@ def _told(one: _Wanted) -> Event[EventData] | None:
         agent_id=agent_id,
         score=score,
         reason=_reason(ranking, agent_id, waited=one.again),
+        pushed=True if (agent := view.get(given.agent)) is not None and agent.spec.pushed else None,
     )
     return one.ready.caused(decided, source=SOURCE)
 

@@ -11,7 +11,10 @@ from events.route import Candidate
 
 
 class Agent(BaseModel):
-    """An agent. `current_tasks` counts the tasks it has; `reported` is what it says of itself."""
+    """An agent. `current_tasks` counts the tasks it has; `reported` is what it says of itself.
+
+    `endpoint_url`: where it is called with its work; one without pulls.
+    """
 
     id: str
     name: str
@@ -29,6 +32,7 @@ class Agent(BaseModel):
     breaker: Breaker
     built_in: bool
     owner: str | None
+    endpoint_url: str | None
     version: str | None
     metadata: JsonObject
     reported: JsonObject | None
@@ -48,11 +52,15 @@ class Connection(BaseModel):
 
 
 class RegisteredAgent(BaseModel):
-    """201: the agent with its token, which is shown once and not kept (null in the answer to a repeat)."""
+    """201: the agent with its token, which is shown once and not kept (null in the answer to a repeat).
+
+    `signing_secret`: of an agent that is called, what the calls are signed with; it is shown once, too.
+    """
 
     agent_id: str
     status: AgentStatus
     auth_token: str | None
+    signing_secret: str | None
     heartbeat_interval_seconds: int
     connection: Connection
     agent: Agent

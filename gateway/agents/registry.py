@@ -13,6 +13,7 @@ from events.agent import EVERYONE, AgentDeregistered, AgentHeartbeat, AgentRegis
 from events.base import Event, EventData
 from events.ids import Name
 from gateway.accept import SOURCE
+from gateway.agents.calling import Calls
 from gateway.agents.errors import agent_refusal
 from gateway.agents.models import Agent, Kept, RegisteredAgent
 from gateway.agents.requests import (
@@ -54,8 +55,11 @@ class PlaceSettings(BaseSettings):
 class Registry:
     """The routes that change an agent."""
 
-    def __init__(self, authenticator: Authenticator, commands: Commands, engine: Database, nats_url: str) -> None:
+    def __init__(
+        self, authenticator: Authenticator, commands: Commands, engine: Database, nats_url: str, calls: Calls
+    ) -> None:
         self._authenticator = authenticator
+        self._calls = calls
         self._commands = commands
         self._engine = engine
         self._nats_url = nats_url
@@ -103,6 +107,7 @@ class Registry:
         principal = await self._caller(request)
         _, body = await read_json(request)
         asked = read_body(RegisterAgentRequest, body)
+        self._calls.admit(asked.endpoint_url)
         offer = AgentRegistered(
             agent_id=asked.name,
             name=asked.name,
@@ -110,6 +115,7 @@ class Registry:
             capabilities=asked.weights(),
             technologies=tuple(asked.technologies),
             capacity=asked.max_concurrent_capacity,
+            endpoint_url=asked.endpoint_url,
             version=asked.version,
             metadata=asked.metadata,
         )
@@ -120,14 +126,15 @@ class Registry:
         principal = await self._caller(request)
         _, body = await read_json(request)
         asked = read_body(RegisterExternalAgentRequest, body)
-        kept = {"protocol_version": asked.protocol_version, "endpoint_url": asked.endpoint_url}
+        self._calls.admit(asked.endpoint_url)
         offer = AgentRegistered(
             agent_id=asked.name,
             name=asked.name,
             agent_type=asked.agent_type,
             capabilities=dict.fromkeys(asked.capabilities, 1.0),
+            endpoint_url=asked.endpoint_url,
             version=asked.version,
-            metadata={**asked.metadata, **{name: value for name, value in kept.items() if value is not None}},
+            metadata={**asked.metadata, "protocol_version": asked.protocol_version},
         )
         key = read_key(request, principal, f"{HOME}/external/register", body)
         return await self._register(request, principal, offer, key)
@@ -202,7 +209,9 @@ class Registry:
     ) -> Response:
         row = await self._found(principal.tenant, agent_id)
         headers = {"Location": f"{HOME}/{agent_id}", **headers}
-        return json_answer(registered_view(row, token, self._nats_url), 201, headers)
+        is_called = token is not None and row.endpoint_url is not None
+        secret = self._calls.secret(row.tenant, agent_id, hash_of(token or "")) if is_called else None
+        return json_answer(registered_view(row, token, self._nats_url, secret), 201, headers)
 
     async def _leave(
         self, request: Request, agent_id: str, asked: DeregisterAgentRequest, posted: tuple[str, bytes] | None = None

@@ -26,6 +26,10 @@ _TIERS: dict[AnyTier, Tier] = {
 }
 _Weight = Annotated[float, Field(gt=0, le=1)]
 _Names = Annotated[list[Name], Field(max_length=32)]
+_Endpoint = Annotated[
+    str | None,
+    Field(max_length=2_048, description="Where it is called with its work (`POST {endpoint_url}/task`); else it pulls"),
+]
 
 
 def _upper_case(name: str) -> str:
@@ -49,6 +53,7 @@ class RegisterAgentRequest(_Body):
     ) = Field(examples=[["summarize"]])
     max_concurrent_capacity: Whole = Field(default=5, ge=1, le=50)
     technologies: _Names = Field(default_factory=list)
+    endpoint_url: _Endpoint = None
     version: str | None = Field(default=None, max_length=64)
     metadata: JsonObject = Field(default_factory=dict)
 
@@ -60,14 +65,14 @@ class RegisterAgentRequest(_Body):
 
 
 class RegisterExternalAgentRequest(_Body):
-    """The same in the words of the External Agent Protocol. `endpoint_url` is kept and not called: agents pull."""
+    """The same in the words of the External Agent Protocol."""
 
     protocol_version: str = Field(max_length=16)
     name: Annotated[str, Field(pattern=r"^[A-Z0-9_\-]+$", max_length=64), AfterValidator(_upper_case)]
     version: str | None = Field(default=None, max_length=64)
     agent_type: AgentType = "implementer"
     capabilities: list[Name] = Field(min_length=1, max_length=64)
-    endpoint_url: str | None = Field(default=None, max_length=2_048)
+    endpoint_url: _Endpoint = None
     metadata: JsonObject = Field(default_factory=dict)
 
 

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 from fastapi import APIRouter
 
 from gateway.accept import Acceptor
+from gateway.agents.calling import Calls
 from gateway.agents.reading import Looking
 from gateway.agents.registry import PlaceSettings, Registry
 from gateway.auth.bearer import Authenticator
@@ -28,13 +29,19 @@ class Agents:
 
 
 def agent_routes(
-    *, authenticator: Authenticator, acceptor: Acceptor, engine: Database, bus: Bus, settings: BusSettings
+    *,
+    authenticator: Authenticator,
+    acceptor: Acceptor,
+    engine: Database,
+    bus: Bus,
+    settings: BusSettings,
+    calls: Calls,
 ) -> APIRouter:
     """To be included by the application."""
     place = PlaceSettings().public_nats_url or _without_secrets(settings.url_for(GATEWAY))
     router = APIRouter()
     router.routes.extend(Looking(authenticator, engine, bus).router().routes)
-    router.routes.extend(Registry(authenticator, Commands(acceptor, engine), engine, place).router().routes)
+    router.routes.extend(Registry(authenticator, Commands(acceptor, engine), engine, place, calls).router().routes)
     return router
 
 

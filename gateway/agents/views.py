@@ -32,6 +32,7 @@ def agent_view(row: AgentRow) -> View:
         "breaker": row.breaker,
         "built_in": built_in,
         "owner": None if built_in else row.owner,
+        "endpoint_url": row.endpoint_url,
         "version": row.agent_version,
         "metadata": row.metadata,
         "reported": row.reported,
@@ -41,12 +42,13 @@ def agent_view(row: AgentRow) -> View:
     }
 
 
-def registered_view(row: AgentRow, token: str | None, nats_url: str) -> View:
-    """The agent, its token, and the way to its work."""
+def registered_view(row: AgentRow, token: str | None, nats_url: str, signing_secret: str | None = None) -> View:
+    """The agent, its token, the way to its work, and by what it knows who calls it."""
     return {
         "agent_id": row.agent_id,
         "status": row.status,
         "auth_token": token,
+        "signing_secret": signing_secret,
         "heartbeat_interval_seconds": HEARTBEAT_SECONDS,
         "connection": {
             "url": nats_url,

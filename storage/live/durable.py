@@ -20,7 +20,7 @@ _OUTCOMES: dict[str, Outcome] = {"succeeded": "s", "partial": "p", "failed": "f"
 
 _AGENTS = """
 SELECT tenant, agent_id, owner, name, agent_type, capabilities::text, technologies::text, capacity, outside, status,
-       version, $1::float8 - extract(epoch FROM now() - heartbeat_at) AS heard
+       version, endpoint_url IS NOT NULL AS pushed, $1::float8 - extract(epoch FROM now() - heartbeat_at) AS heard
 FROM agent WHERE status <> 'gone'"""
 _RUNS = """
 SELECT a.id, ended.status, extract(epoch FROM ended.finished_at) * 1000 AS at
@@ -142,5 +142,6 @@ def _known(row: asyncpg.Record, outcomes: tuple[tuple[Outcome, int], ...]) -> Kn
         technologies=tuple(orjson.loads(row["technologies"])),
         capacity=row["capacity"],
         outside=row["outside"],
+        pushed=row["pushed"],
     )
     return Known(row["tenant"], row["owner"], entered, max(0.0, float(row["heard"])), outcomes)

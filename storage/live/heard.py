@@ -22,6 +22,7 @@ def state(tenant: str, owner: str, entered: AgentEntered, cause: str, *, heard: 
         capabilities=entered.capabilities,
         technologies=frozenset(entered.technologies),
         outside=entered.outside,
+        pushed=bool(entered.pushed),
     )
     if heard is None:
         heard = BEAT_SECONDS if entered.status == "active" else 0.0

@@ -33,6 +33,7 @@ class AgentSpec(BaseModel):
     capabilities: dict[Name, float]
     technologies: frozenset[str]
     outside: bool
+    pushed: bool = False
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from gateway.errors import STATUSES
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/errors.md").read_text()
-NEVER_ANSWERED = {"lease_lost", "topology_mismatch", "invalid_path"}
+NEVER_ANSWERED = {"lease_lost", "topology_mismatch", "invalid_path", "endpoint_forbidden"}
 ON_SOCKETS = {"subscription_exists", "too_many_subscriptions"}
 BY_THE_ROUTER = {("405", "method_not_allowed", "no"), ("409", "refused", "no"), ("500", "internal_error", "no")}
 

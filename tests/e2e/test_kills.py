@@ -16,6 +16,7 @@ import pytest
 from events.streams import ROUTER, Durable
 from producers.connect import BusSettings, Connection
 from tests.support import kill_points as points
+from tests.support.called_agent import Called, Reply, called_agent, completed
 from tests.support.eventually import eventually
 from tests.support.promises import a_promise
 from tests.support.stack_follower import Follower
@@ -125,6 +126,48 @@ async def test_an_attempt_that_died_with_its_runner_is_lost_and_the_next_one_suc
             await parts.start("runner")
     async with Proof(parts) as proof:
         assert await proof.runs(hanging) == [(1, "lost"), (2, "succeeded")]
+
+
+async def test_a_call_whose_process_died_is_made_again_and_what_the_agent_did_is_done_once(parts: Parts) -> None:
+    """The agent is of outside and called; it does a task once, however often it is asked for it."""
+    done: dict[str, str] = {}
+    going_on, tasks = asyncio.Event(), set[str]()
+
+    async def works(called: Called) -> Reply:
+        task_id = str(called.task["task_id"])
+        done.setdefault(task_id, called.headers["webhook-id"])
+        await going_on.wait()
+        return completed(called, output_data={"text": done[task_id]})
+
+    async with (
+        load_on(parts) as load,
+        parts.client(load.owner, scopes=("agents:write", "tasks:read")) as registrar,
+        called_agent(works) as agent,
+    ):
+        body = {"name": "AGENT-CALLED", "capabilities": ["push-me"], "endpoint_url": agent.url}
+        assert (await registrar.post("/api/v1/agents", json=body)).status_code == 201
+        asked = {"prompt": TEXT, "required_capabilities": ["push-me"]}
+        for _ in range(2):
+            load.task_ids.add((await load.client.post("/api/v1/tasks", json=asked)).json()["task_id"])
+        tasks |= load.task_ids
+        await eventually(lambda: len(agent.calls) == 2 and all(_runs(load, one) for one in tasks), within=20)
+        async with load.live.away():
+            await parts.kill("reactors")
+            await eventually(lambda: agent.dropped == 2)
+            going_on.set()
+            await parts.start("reactors")
+        await eventually(lambda: load.live.ended >= tasks, within=40)
+        assert (await registrar.delete("/api/v1/agents/AGENT-CALLED")).status_code == 200
+    async with Proof(parts) as proof:
+        for task_id in tasks:
+            assert await proof.runs(task_id) == [(1, "lost"), (2, "succeeded")]
+            calls = [call for call in agent.calls if call.task["task_id"] == task_id]
+            assert len(calls) == len({call.headers["webhook-id"] for call in calls}) == 2
+    assert set(done) == tasks
+
+
+def _runs(load: Load, task_id: str) -> bool:
+    return "task.running" in load.live.names(task_id)
 
 
 async def test_a_request_whose_gateway_died_after_the_publish_is_one_task_for_whoever_repeats_it(parts: Parts) -> None:

@@ -60,7 +60,10 @@ async def test_the_outbox_is_read_a_few_large_events_at_a_time(database_url: str
 @pytest.mark.usefixtures("database")
 async def test_large_events_are_sent_again_a_few_at_a_time(database_url: str) -> None:
     store = await JanitorStore.connect(database_url)
-    stuck = [Stuck(uuid4(), "submitted", None, unrouted=False, epoch="e", seq=seq) for seq in range(MANY, 0, -1)]
+    stuck = [
+        Stuck(uuid4(), "submitted", None, unrouted=False, pushed=False, epoch="e", seq=seq)
+        for seq in range(MANY, 0, -1)
+    ]
     seen: list[int] = []
     try:
         while left := stuck[len(seen) :]:

@@ -12,22 +12,28 @@ from nats.aio.client import Client
 from pydantic import JsonValue, SecretStr
 
 from consumers._feed import Feed
-from consumers._runtime import Flow
+from consumers._runtime import Flow, Slots
+from consumers.app import _guarded
 from consumers.dispatch import Dispatch, Stops
+from consumers.push.client import AgentClient
+from consumers.push.consumer import Push
+from consumers.push.settings import PushSettings
 from consumers.router.questions import Questions
 from consumers.router.rebuild import Builder
 from consumers.router.router import Router
 from deploy.local.servers import Servers
 from events import Event, EventData, TaskChecked, TaskSubmitted
-from events.streams import DISPATCH, REFLEX, ROUTER, Durable
+from events.endpoints import EndpointRules
+from events.streams import DISPATCH, PUSH, REFLEX, ROUTER, Durable
 from producers.agent import Agent, Context, Task
 from producers.agents.work import Returned
 from producers.publisher import Publisher
 from producers.work_queues import WorkQueues
+from screening.sealing import Sealer
 from storage.database import DatabaseSettings
 from storage.live.store import LiveAgents, RedisSettings
 from storage.lookup import PostgresLookup
-from tests.support.doorstep import Doorstep, a_doorstep
+from tests.support.doorstep import SEAL_KEY, Doorstep, a_doorstep
 from tests.support.eventually import eventually
 from tests.support.running_gateway import token
 from tests.support.running_keeper import connect
@@ -77,6 +83,25 @@ class Agency:
         client = await self._client()
         await Stops(client).listen()
         await self.feed(client, DISPATCH, Dispatch(lookup, WorkQueues(client)).hand_out)
+
+    async def pusher(self, *, heartbeat: float = 20.0) -> "Running":
+        """What calls agents, screened as in the product."""
+        lookup = await self.opened.enter_async_context(
+            PostgresLookup(DatabaseSettings(database_url=SecretStr(self.database_url)))
+        )
+        client = await self._client()
+        rules, settings = EndpointRules.of(["127.0.0.0/8"]), PushSettings(longest_pause=0.01)
+        push = Push(AgentClient(settings, rules), lookup, Sealer.of(SEAL_KEY), heartbeat=heartbeat)
+        await push.stops.listen(client)
+
+        async def nothing() -> None: ...
+
+        publisher = await self.opened.enter_async_context(Publisher(client))
+        slots = _guarded(Slots(PUSH, push.run, nothing), lookup.placeholders)
+        assert isinstance(slots, Slots)
+        running = Running(asyncio.create_task(Feed(client, publisher, slots).run()))
+        self.opened.push_async_callback(running.stop)
+        return running
 
     async def feed(
         self,

@@ -1,6 +1,8 @@
 """Outside the door: a real NATS with its users, a real keeper, and a gateway that has the rights of its role only."""
 
+import base64
 import json
+import secrets
 import uuid
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,14 +14,17 @@ from nats.aio.msg import Msg
 from pydantic import JsonValue, SecretStr
 
 from deploy.local.servers import Servers
+from events.endpoints import EndpointSettings
 from gateway.auth.callout import OutsiderSettings
 from producers.connect import BusSettings
+from screening.settings import ScreeningSettings
 from tests.support.eventually import eventually
 from tests.support.running_gateway import RunningGateway, running_gateway, settings_for, token
 from tests.support.running_keeper import Bus, a_bus
 
 SUBMITTED = "io.ganglion.task.submitted.v1"
 CONTROL = "io.ganglion.task.control.v1"
+SEAL_KEY = base64.b64encode(secrets.token_bytes(32)).decode()
 
 Json = dict[str, JsonValue]
 
@@ -113,14 +118,16 @@ class Doorstep:
 
 @asynccontextmanager
 async def a_doorstep(servers: Servers, database_url: str, *, silent_after: float = 90.0) -> AsyncGenerator[Doorstep]:
-    """Everything is there and heard of; all of it stops afterwards."""
-    secrets = servers.nats_secrets
+    """Everything is there and heard of; all of it stops afterwards. Agents on this machine may be called."""
+    kept = servers.nats_secrets
     where = servers.nats_url.rpartition("@")[2]
-    passwords = {user: SecretStr(password) for user, password in secrets.passwords.items()}
+    passwords = {user: SecretStr(password) for user, password in kept.passwords.items()}
     settings = replace(
         settings_for(servers.nats_url, database_url),
         bus=BusSettings(nats_url=SecretStr(f"nats://{where}"), nats_passwords=passwords),
-        outsiders=OutsiderSettings(nats_issuer_seed=SecretStr(secrets.issuer_seed)),
+        outsiders=OutsiderSettings(nats_issuer_seed=SecretStr(kept.issuer_seed)),
+        screening=ScreeningSettings(seal_keys=SecretStr(SEAL_KEY)),
+        endpoints=EndpointSettings(allow=("127.0.0.0/8",)),
     )
     async with a_bus(servers.nats_url, database_url) as bus:
         await bus.keeper(silent_after=silent_after)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from storage.called import CalledAgent
 from storage.checkpoints import GivenCheckpoint
 from storage.contexts import SharedContext
 from storage.lookup import Line, TaskView
@@ -39,3 +40,6 @@ class NoLookup:
 
     async def checkpoint(self, task_id: UUID) -> GivenCheckpoint | None:
         raise AssertionError(task_id)
+
+    async def called(self, tenant: str, agent_id: str) -> CalledAgent | None:
+        raise AssertionError(tenant, agent_id)

@@ -71,7 +71,8 @@ class Parts:
             jwt_secret=kept_password(home / "secrets", "jwt"),
             seal_keys=kept_password(home / "secrets", "seal"),
         )
-        self._env = {**self._addresses.environment({**os.environ, **(env or {})}), FOLDER: str(armed)}
+        called = {"GANGLION_PUSH_ALLOW": '["127.0.0.0/8"]'}
+        self._env = {**self._addresses.environment({**os.environ, **called, **(env or {})}), FOLDER: str(armed)}
         self._env_of = env_of or {}
         self._roles = {role.name: self._process(role) for role in roles}
 
@@ -84,9 +85,9 @@ class Parts:
     def database_url(self) -> str:
         return self.servers.database_url
 
-    def client(self, owner: str, limits: httpx.Limits = _LIMITS) -> httpx.AsyncClient:
+    def client(self, owner: str, limits: httpx.Limits = _LIMITS, *, scopes: Sequence[str] = USER) -> httpx.AsyncClient:
         """An HTTP client with a token of that owner, scopes of a user."""
-        headers = {"Authorization": f"Bearer {self.token(owner)}"}
+        headers = {"Authorization": f"Bearer {self.token(owner, scopes)}"}
         return httpx.AsyncClient(
             base_url=self.url, headers=headers, timeout=20, trust_env=False, verify=PLAIN, limits=limits
         )
@@ -95,8 +96,8 @@ class Parts:
         """A subscriber who resumes by itself."""
         return Follower(self.url, self.token(owner), room, after)
 
-    def token(self, owner: str) -> str:
-        return mint(self._addresses.jwt_secret, owner=owner, tenant="acme", scopes=USER)
+    def token(self, owner: str, scopes: Sequence[str] = USER) -> str:
+        return mint(self._addresses.jwt_secret, owner=owner, tenant="acme", scopes=scopes)
 
     def log(self, name: str) -> str:
         """All that a role has written."""

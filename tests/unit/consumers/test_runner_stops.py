@@ -13,6 +13,7 @@ from consumers.runner.runner import Runner
 from events import Event, EventData, RunDelta, RunFinished, RunStarted, TaskAssigned, TaskEntered, TaskSpec
 from events.codec import encode, headers_for
 from events.ids import new_id, run_id
+from storage.called import CalledAgent
 from storage.contexts import SharedContext
 from storage.lookup import Line, TaskView
 from storage.steps import StepResult
@@ -74,6 +75,9 @@ class OneTask:
 
     async def has_agent(self, *_: str) -> bool:
         return False
+
+    async def called(self, _: str, __: str) -> CalledAgent | None:
+        return None
 
 
 def state(kind: type[TaskEntered], task_id: UUID, attempt: int = 1) -> Event[EventData]:

@@ -18,7 +18,9 @@ from storage.janitor import Stuck
         ("assigned", "extractive", "runner"),
         ("assigned", "spec-engine", "spec_engine"),
         ("assigned", "AGENT-MINE", "dispatch"),
+        ("assigned", "AGENT-CALLED", "push"),
     ],
 )
 def test_each_state_has_its_consumer(status: Status, agent_id: str | None, consumer: str) -> None:
-    assert _driver(Stuck(uuid4(), status, agent_id, unrouted=False, epoch="epoch", seq=1)) == consumer
+    stuck = Stuck(uuid4(), status, agent_id, unrouted=False, pushed=consumer == "push", epoch="epoch", seq=1)
+    assert _driver(stuck) == consumer

@@ -36,6 +36,7 @@ IDLE = AgentRow(
     load_level="idle",
     breaker="closed",
     available=True,
+    endpoint_url=None,
     hands_full=0,
 )
 NEVER = Figures(0, 0, 0, 0, 0, None, 0, 0.0, None)
