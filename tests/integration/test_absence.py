@@ -148,6 +148,29 @@ async def test_a_task_of_an_agent_of_ours_may_wait_in_its_durable_for_long(bus: 
     assert await bus.status(cause.taskid) == "assigned"
 
 
+async def test_what_waits_to_be_called_waits_for_us_and_is_driven_on_as_ours(bus: Bus) -> None:
+    cause = await bus.submit()
+    await bus.say(cause, checked(cause))
+    await bus.say(cause, decided(cause).model_copy(update={"agent_id": NAME, "pushed": True}))
+    await bus.enters(cause.taskid, "assigned")
+    assert (await bus.client.jetstream().consumer_info("BUS", "push")).num_pending == 1
+    await age(bus, "task", "updated_at")
+    other = await assigned(bus)
+    await age(bus, "task", "updated_at", f"id = '{other.taskid}'")
+    await attempt(bus, other)
+    assert await bus.status(cause.taskid) == "assigned"
+    store = await JanitorStore.connect(bus.database_url)
+    try:
+        epoch = await bus.database.fetchval("SELECT epoch FROM keeper")
+        await bus.database.execute("UPDATE event_log SET time = now() - interval '91 s'")
+        stuck = {one.id: one.pushed for one in await store.stuck(15.0, epoch, unroutable_after=300.0)}
+    finally:
+        await store.close()
+    assert stuck[cause.taskid] is True  # type: ignore[index]  # a task's id
+    await bus.publisher.publish(about(leaving()))  # but an agent that is gone is not waited for
+    assert await attempt(bus, cause) == (2, "run_lost")
+
+
 async def test_the_runs_of_an_agent_that_leaves_go_to_others_at_once(bus: Bus) -> None:
     cause = await assigned(bus)
     await bus.publisher.publish(about(leaving()))
