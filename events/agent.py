@@ -1,6 +1,7 @@
 """Agent events: who can do work, how it fares, and what the router makes of it."""
 
 from typing import ClassVar, Literal
+from uuid import UUID
 
 from pydantic import Field
 
@@ -79,6 +80,15 @@ class AgentDeregistered(AgentEvent, name="deregistered"):
     drain: bool = False
     by: str
     reason: str | None = None
+
+
+class AgentNoted(AgentEvent, name="noted"):
+    """Somebody says how an agent works: shown beside its record, and no part of it."""
+
+    by: str
+    quality: float | None = Field(default=None, ge=0, le=1)
+    note: str | None = None
+    task_id: UUID | None = None
 
 
 class AgentEntered(AgentEvent):

@@ -43,10 +43,12 @@ ControlAction = Literal[
     "restore",
     "add_dependency",
     "remove_dependency",
+    "reassign",
     "follow_up",
 ]
-"""`follow_up` is the keeper's own: the task has ended, and others have yet to learn of it. `restore` is a resume or a
-retry, whichever can be, from a checkpoint."""
+"""`reassign` takes what has not begun from its agent. `follow_up` is the keeper's own: the task has ended, and others
+have yet to learn of it. `restore` is a resume or a retry, whichever can be, from a checkpoint.
+"""
 DependencyType = Literal["finish_to_start", "start_to_start", "finish_to_finish", "start_to_finish"]
 """What of the other task must come first, and before what of this one."""
 

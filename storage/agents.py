@@ -52,6 +52,7 @@ class AgentRow:
     breaker: str
     available: bool
     endpoint_url: str | None
+    notes: Sequence[JsonObject] | None
     hands_full: int
 
 

@@ -22,11 +22,15 @@ from events.agent import (
     AgentEntered,
     AgentEvent,
     AgentHeartbeat,
+    AgentNoted,
     AgentRegistered,
     AgentStatus,
     is_outside,
 )
 from events.base import About, Event, EventData
+
+MOST_NOTES = 20
+"""What was said of an agent before that is in the log only."""
 
 
 def touches(event: Event[EventData]) -> Iterable[Key]:
@@ -149,6 +153,13 @@ def _heard_row(data: AgentHeartbeat, agent: AgentState, at: datetime) -> AgentSt
 
 
 @_noted.register
+def _said_row(data: AgentNoted, agent: AgentState, at: datetime) -> AgentState:
+    said: dict[str, JsonValue] = {"by": data.by, "at": at.isoformat(), "quality": data.quality, "note": data.note}
+    said["task_id"] = None if data.task_id is None else str(data.task_id)
+    return agent._replace(notes=(said, *(agent.notes or ()))[:MOST_NOTES])
+
+
+@_noted.register
 def _changed_row(data: AgentChanged, agent: AgentState, at: datetime) -> AgentState:
     return agent._replace(
         tier=data.tier,
@@ -189,7 +200,7 @@ def _offered(event: Event[EventData], offer: AgentRegistered, agent: AgentState 
     )
     if agent is None or agent.status == "gone":
         return fresh
-    kept = ("registered_at", "reason", "reported")
+    kept = ("registered_at", "reason", "reported", "notes")
     shown = ("tier", "quality", "load_level", "breaker", "available", "in_flight")
     return fresh._replace(**{name: getattr(agent, name) for name in (*kept, *shown)})
 

@@ -1,4 +1,4 @@
-"""Commands: start, cancel, pause, resume, retry, complete, fail, time out. The task's state grants or refuses each."""
+"""Commands: start, cancel, pause, resume, retry, complete, fail and so on. The task's state grants or refuses each."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -67,7 +67,8 @@ def after(control: TaskControl, task: TaskState, at: datetime) -> TaskState:
         return steer(task, hold=False)
     if control.action in linking.ACTIONS:
         return linking.after(control, task)
-    if control.action == "resume" or (control.action == "replay" and not has_attempts_left(task)):
+    anew = control.action in ("resume", "reassign")
+    if anew or (control.action == "replay" and not has_attempts_left(task)):
         task = steer(task, granted=task.course.granted + 1)
     if control.action in ("retry", "replay") and task.status in FINAL:
         late = task.deadline_at <= at
@@ -189,6 +190,13 @@ def _remove_dependency(control: TaskControl, task: TaskState, scene: Scene) -> l
     return linking.remove(control, task, scene.world)
 
 
+def _reassign(control: TaskControl, task: TaskState, _: Scene) -> list[Effect]:
+    """Another attempt, by whoever the router finds: its agent has not begun, so it costs none."""
+    if task.status != "assigned" or control.attempt not in (None, task.attempt):
+        raise RefusedError("already_started")
+    return [enter(task, "ready", attempt=task.attempt + 1, reason="reassigned")]
+
+
 def _follow_up(_: TaskControl, task: TaskState, scene: Scene) -> list[Effect]:
     """Whom its end concerns and did not reach yet, since it concerned too many at once."""
     if task.status not in FINAL:
@@ -209,5 +217,6 @@ _RULES: dict[str, Rule] = {
     "checkpoint": _checkpoint,
     "add_dependency": _add_dependency,
     "remove_dependency": _remove_dependency,
+    "reassign": _reassign,
     "follow_up": _follow_up,
 }

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Literal
+from uuid import UUID
 
 from pydantic import BaseModel
 
@@ -73,8 +74,21 @@ class AgentPage(BaseModel):
     next_cursor: str | None
 
 
+class Note(BaseModel):
+    """What somebody said of an agent."""
+
+    by: str
+    at: datetime
+    quality: float | None
+    note: str | None
+    task_id: UUID | None
+
+
 class AgentPerformance(BaseModel):
-    """How an agent's latest runs for you ended (1,000 at most), and what the router makes of its last 50."""
+    """How an agent's latest runs for you ended (1,000 at most), and what the router makes of its last 50.
+
+    `notes`: what was said of it, the newest of 20 first; they count for nothing.
+    """
 
     agent_id: str
     performance_tier: Tier
@@ -92,6 +106,7 @@ class AgentPerformance(BaseModel):
     cost_usd: float
     trend: Literal["insufficient_data", "improving", "stable", "declining"]
     last_finished_at: datetime | None
+    notes: list[Note]
 
 
 class AgentStatistics(BaseModel):
@@ -122,6 +137,32 @@ class RouteAnswer(BaseModel):
     alternatives: list[SelectedAgent]
     routing_reason: str
     candidates: list[Candidate]
+
+
+class Moved(BaseModel):
+    """An assignment that has not begun: whose it is or was, why it should go elsewhere, and who would take it now.
+
+    `kept_because`: why it stays all the same (`nobody_else` has room, or it has `begun`).
+    """
+
+    task_id: UUID
+    agent_id: str
+    why: Literal["offline", "draining", "gone", "breaker_open", "overloaded"]
+    candidate: str | None
+    kept_because: Literal["nobody_else", "begun", "unknown"] | None
+
+
+class Rebalanced(BaseModel):
+    """What was given back to the router (with `dry_run`: what would be), and what was not.
+
+    `looked_at` counts what is assigned to your tenant's agents and has not begun; `more`: there is more to give back.
+    """
+
+    dry_run: bool
+    looked_at: int
+    moved: list[Moved]
+    kept: list[Moved]
+    more: bool
 
 
 class Kept(BaseModel):

@@ -1,12 +1,9 @@
 """Looking at agents, and asking the router who would take a task."""
 
-import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.security import HTTPBearer
-from nats.errors import Error as NatsError
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,7 +11,8 @@ from events.agent import AgentStatus
 from events.ids import Name
 from events.route import Candidate, RouteAnswer, RouteQuestion
 from gateway.agents import models
-from gateway.agents.errors import AgentUnavailableError, RouterAwayError
+from gateway.agents.asking import ask_router
+from gateway.agents.errors import AgentUnavailableError
 from gateway.agents.registry import HOME, ONE, AgentId, Responses
 from gateway.agents.requests import RouteTaskRequest
 from gateway.agents.views import View, agent_view, page_view, performance_view, statistics_view
@@ -25,12 +23,10 @@ from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
 from gateway.tasks.reading import Limit
-from producers.permissions import ROUTE_QUESTIONS
 from storage.agents import AgentRow, figures_of, find_agent, list_agents
 from storage.reading import Database
 
 _ALTERNATIVES = 3
-_WITHIN = 2.0
 _ALL = 1_000
 
 Capability = Annotated[Name | None, Query(description="Only those that can do this")]
@@ -122,15 +118,7 @@ class Looking:
             required_capabilities=tuple(asked.required_capabilities),
             routing=asked.preferences(),
         )
-        return json_answer(_answer_view(await self._ask(question)))
-
-    async def _ask(self, question: RouteQuestion) -> RouteAnswer:
-        try:
-            client = await asyncio.wait_for(self._bus.client(), _WITHIN)
-            said = await client.request(ROUTE_QUESTIONS, question.model_dump_json().encode(), timeout=_WITHIN)
-            return RouteAnswer.model_validate_json(said.data)
-        except (NatsError, TimeoutError, ValidationError) as error:
-            raise RouterAwayError from error
+        return json_answer(_answer_view(await ask_router(self._bus, question)))
 
     async def _reader(self, request: Request) -> Principal:
         principal = await self._authenticator.principal(bearer(request.headers))

@@ -1,8 +1,9 @@
 """What clients send about agents: the words of document 002 (requirements.md 002.2), and of its external agents."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
+from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from events.agent import Tier, is_outside
 from events.base import JsonObject
@@ -91,6 +92,28 @@ class HeartbeatRequest(_Body):
     tasks_in_progress: Whole | None = Field(default=None, ge=0)
     metrics: JsonObject = Field(default_factory=dict)
     timestamp: str | None = Field(default=None, max_length=64)
+
+
+class NoteRequest(_Body):
+    """How an agent works, in the eyes of whoever runs it: a mark, some words, or both; of one task or of all."""
+
+    quality: float | None = Field(default=None, ge=0, le=1)
+    note: str | None = Field(default=None, min_length=1, max_length=1_000, pattern=r"\S")
+    task_id: UUID | None = None
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if self.quality is None and self.note is None:
+            raise ValueError("say a quality, a note, or both")
+        return self
+
+
+class RebalanceRequest(_Body):
+    """What to look at; with `dry_run` nothing is moved."""
+
+    dry_run: bool = False
+    agent_id: Name | None = Field(default=None, description="Only what is assigned to this agent")
+    limit: Whole = Field(default=100, ge=1, le=100)
 
 
 class RouteTaskRequest(_Body):

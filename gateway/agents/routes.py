@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from gateway.accept import Acceptor
 from gateway.agents.calling import Calls
+from gateway.agents.overseeing import Overseeing
 from gateway.agents.reading import Looking
 from gateway.agents.registry import PlaceSettings, Registry
 from gateway.auth.bearer import Authenticator
@@ -41,7 +42,9 @@ def agent_routes(
     place = PlaceSettings().public_nats_url or _without_secrets(settings.url_for(GATEWAY))
     router = APIRouter()
     router.routes.extend(Looking(authenticator, engine, bus).router().routes)
-    router.routes.extend(Registry(authenticator, Commands(acceptor, engine), engine, place, calls).router().routes)
+    commands = Commands(acceptor, engine)
+    router.routes.extend(Registry(authenticator, commands, engine, place, calls).router().routes)
+    router.routes.extend(Overseeing(authenticator, commands, engine, bus).router().routes)
     return router
 
 

@@ -88,6 +88,7 @@ def performance_view(row: AgentRow, figures: Figures) -> View:
         "cost_usd": figures.cost_usd,
         "trend": _trend(judged, rate),
         "last_finished_at": figures.last_finished_at,
+        "notes": list(row.notes or ()),
     }
 
 

@@ -69,6 +69,7 @@ async def test_the_document_covers_every_route(alice: httpx.AsyncClient) -> None
                 "post": (
                     *("", "/register", "/route", "/{agent_id}/deregister", "/{agent_id}/drain"),
                     *("/{agent_id}/heartbeat", "/external/register", "/external/{agent_id}/heartbeat"),
+                    *("/{agent_id}/performance", "/rebalance"),
                 ),
                 "delete": ("/{agent_id}",),
             }.items()

@@ -37,6 +37,7 @@ IDLE = AgentRow(
     breaker="closed",
     available=True,
     endpoint_url=None,
+    notes=None,
     hands_full=0,
 )
 NEVER = Figures(0, 0, 0, 0, 0, None, 0, 0.0, None)
