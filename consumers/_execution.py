@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from events.errors import TransientError
-from events.run import RunFinished
+from events.run import RUN_LOST, RunFinished
 from events.task import TURN_SECONDS, TaskError
 from storage.lookup import TaskView
 
@@ -31,12 +31,12 @@ class Execution:
         return {name: getattr(self, name) for name in Execution.__slots__}
 
 
-def lost_of(task: TaskView) -> RunFinished:
+def lost_of(task: TaskView, code: str = RUN_LOST) -> RunFinished:
     """The end of the execution that the row says is running, when its message came again: its process is gone."""
     if task.run_id is None or task.execution_id is None or task.agent_id is None:
         raise NotCommittedYetError
     execution = Execution(task.run_id, task.id, task.attempt, task.execution_id, task.agent_id)
-    error = TaskError(code="run_lost", message="The process that ran the agent ended.", retryable=True)
+    error = TaskError(code=code, message="The process that ran the agent ended.", retryable=True)
     return RunFinished(**execution.named(), outcome="lost", error=error)
 
 

@@ -19,6 +19,8 @@ MOST_SPENT = 2**53
 """Up to here every reader of JSON counts exactly, and a row holds the sum; what is said beyond is no count."""
 MAX_CHECKPOINT = 65_536
 """Bytes of a checkpoint as JSON: a session keeps a hundred, and one travels with the work of the next attempt."""
+RUN_LOST, CALLER_LOST = "run_lost", "caller_lost"
+"""Why an execution is lost: its agent fell silent; or the process of ours did that called it, which it cannot help."""
 MAX_DELTA = 16_000
 """Characters of a piece of what an agent is saying that the door takes."""
 

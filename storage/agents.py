@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.agent import EVERYONE
 from events.base import JsonObject
+from events.run import CALLER_LOST
 from storage.models import agent, run, task
 from storage.reading import fetch
 
@@ -165,6 +166,7 @@ async def figures_of(engine: AsyncEngine, tenant: str, agent_id: str) -> Figures
         select(run.c.status, run.c.ms, run.c.tokens, run.c.cost_usd, run.c.finished_at)
         .join(task, task.c.id == run.c.task_id)
         .where(run.c.agent_id == agent_id, run.c.finished_at.is_not(None), task.c.tenant == tenant)
+        .where(func.coalesce(run.c.error["code"].astext, "") != CALLER_LOST)  # none of its doing
         .order_by(run.c.finished_at.desc())
         .limit(RECENT)
         .subquery()

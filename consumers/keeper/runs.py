@@ -7,7 +7,7 @@ from consumers.keeper.controls import has_attempts_left
 from consumers.keeper.entering import enter
 from consumers.keeper.state import Course, TaskState
 from consumers.keeper.world import Effect, RefusedError, World
-from events.run import RunDelayed, RunEvent, RunFinished, RunProgress, RunStarted, Usage
+from events.run import CALLER_LOST, RUN_LOST, RunDelayed, RunEvent, RunFinished, RunProgress, RunStarted, Usage
 from events.task import GOOD, Budget, Status, TaskError
 
 RETRY_AFTER = (timedelta(seconds=2), timedelta(seconds=10))
@@ -70,9 +70,10 @@ def _elsewhere(task: TaskState, run: RunFinished) -> Effect:
     """Another attempt, by whoever the router finds; who hands an assignment back costs it none of its attempts."""
     if _is_declined(run):
         return enter(task, "ready", attempt=task.attempt + 1, reason=DECLINED)
+    why = CALLER_LOST if run.error is not None and run.error.code == CALLER_LOST else RUN_LOST
     if has_attempts_left(task):
-        return enter(task, "ready", attempt=task.attempt + 1, reason="run_lost")
-    return enter(task, "failed", reason="run_lost", error=run.error, run_id=run.run_id)
+        return enter(task, "ready", attempt=task.attempt + 1, reason=why)
+    return enter(task, "failed", reason=why, error=run.error, run_id=run.run_id)
 
 
 def _is_declined(run: RunFinished) -> bool:

@@ -22,7 +22,7 @@ from events.base import Event, EventData
 from events.endpoints import EndpointForbiddenError
 from events.errors import GanglionError, TransientError
 from events.ids import new_id
-from events.run import Outcome, RunFinished
+from events.run import CALLER_LOST, Outcome, RunFinished
 from events.signing import SIGNING
 from events.streams import PUSH
 from events.task import TaskAssigned, TaskError
@@ -65,7 +65,7 @@ class Push:
             if task.attempt != data.attempt or task.status not in ("assigned", "running") or task.run_id is None:
                 return
             if task.status == "running":
-                yield lost_of(task)
+                yield lost_of(task, CALLER_LOST)
                 return
             execution = Execution(task.run_id, task.id, task.attempt, new_id(), data.agent_id)
             facts = Facts(execution, SOURCE)

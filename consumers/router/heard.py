@@ -2,7 +2,7 @@
 
 from events.agent import AgentEntered, AgentHeartbeat
 from events.base import Event, EventData
-from events.run import RunProgress
+from events.run import CALLER_LOST, RUN_LOST, RunProgress
 from events.task import (
     TaskEntered,
     TaskFailed,
@@ -17,7 +17,7 @@ from storage.live.heard import Outcome, beat, release, renew, state
 from storage.live.store import Op
 from storage.live.view import key_of, member_of
 
-_GIVEN_UP = frozenset({"run_lost", "declined"})
+_GIVEN_UP = frozenset({RUN_LOST, "declined"})
 
 
 def ops_of(event: Event[EventData]) -> list[Op]:
@@ -53,7 +53,8 @@ def outcome_of(entered: TaskEntered) -> Outcome:
             return "f"
         case TaskTimedOut(from_status="running"):
             return "f"
-        case TaskFailed(run_id=run_id) if run_id is not None:  # its own run.finished said so, nobody else did
+        # Its own run.finished said so, nobody else did; that who called it ended is none of its doing.
+        case TaskFailed(run_id=run_id, reason=reason) if run_id is not None and reason != CALLER_LOST:
             return "f"
     return ""
 

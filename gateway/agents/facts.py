@@ -5,13 +5,14 @@ from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
 import orjson
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from events.agent import AgentDeregistered, AgentHeartbeat
 from events.base import Event, EventData, JsonObject
 from events.files import MAX_SHARED_FILE
 from events.ids import run_id
 from events.run import (
+    CALLER_LOST,
     MAX_CHECKPOINT,
     MAX_DELTA,
     MOST_SPENT,
@@ -103,6 +104,14 @@ class SaidError(TaskError):
     """Why it failed; the code is for programs, of letters, digits, `_`, `-` and `.`, and at most 64 of them."""
 
     code: str = Field(pattern=rf"^{CODE}$")
+
+    @field_validator("code")
+    @classmethod
+    def _its_own(cls, code: str) -> str:
+        """An agent that is heard here was called by nobody."""
+        if code == CALLER_LOST:
+            raise ValueError("is not an agent's to say")
+        return code
 
 
 class FinishedSaid(RunSaid):

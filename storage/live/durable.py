@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 
 from events.agent import AGENT_STATES, AgentEntered, AgentStatus
+from events.run import CALLER_LOST
 from storage.database import DatabaseSettings
 from storage.faults import AWAY, store_faults
 from storage.live.heard import Outcome
@@ -22,12 +23,13 @@ _AGENTS = """
 SELECT tenant, agent_id, owner, name, agent_type, capabilities::text, technologies::text, capacity, outside, status,
        version, endpoint_url IS NOT NULL AS pushed, $1::float8 - extract(epoch FROM now() - heartbeat_at) AS heard
 FROM agent WHERE status <> 'gone'"""
-_RUNS = """
+_RUNS = f"""
 SELECT a.id, ended.status, extract(epoch FROM ended.finished_at) * 1000 AS at
 FROM agent a, LATERAL (
   SELECT r.status, r.finished_at FROM run r JOIN task t ON t.id = r.task_id
   WHERE r.agent_id = a.agent_id AND r.finished_at IS NOT NULL AND r.status <> 'cancelled'
     AND NOT (r.status = 'failed' AND r.tokens IS NULL)  -- its own end was not heard: somebody else ended the task
+    AND NOT (r.status = 'lost' AND r.error->>'code' = '{CALLER_LOST}')  -- none of its doing
     AND (NOT a.outside OR t.tenant = a.tenant)
   ORDER BY r.finished_at DESC LIMIT 50) AS ended
 WHERE a.status <> 'gone' ORDER BY a.id, ended.finished_at"""

@@ -157,6 +157,8 @@ async def test_a_call_whose_process_died_is_made_again_and_what_the_agent_did_is
             going_on.set()
             await parts.start("reactors")
         await eventually(lambda: load.live.ended >= tasks, within=40)
+        record = (await registrar.get("/api/v1/agents/AGENT-CALLED/performance")).json()
+        assert (record["successful_tasks"], record["failed_tasks"]) == (2, 0)  # that we died is not its fault
         assert (await registrar.delete("/api/v1/agents/AGENT-CALLED")).status_code == 200
     async with Proof(parts) as proof:
         for task_id in tasks:

@@ -99,7 +99,7 @@ def end_of(facts: Sequence[EventData]) -> tuple[str, str | None, bool]:
 async def test_a_message_that_comes_again_reports_the_run_lost_and_calls_nobody() -> None:
     one, line = task("running"), Line()
     facts = await facts_of(Rows(one), line, one)
-    assert end_of(facts) == ("lost", "run_lost", True)
+    assert end_of(facts) == ("lost", "caller_lost", True)
     assert line.calls == []
 
 

@@ -35,7 +35,7 @@ def _failed(code: object) -> str:
 
 
 @pytest.mark.parametrize(
-    "code", ["", "x" * 65, "no such file", "no\nfile", "no_file\n", "größe", "a/b", "\x00", 7, None]
+    "code", ["", "x" * 65, "caller_lost", "no such file", "no\nfile", "no_file\n", "größe", "a/b", "\x00", 7, None]
 )
 def test_the_code_of_an_error_is_a_short_word(code: object) -> None:
     with pytest.raises(ValidationError) as caught:
