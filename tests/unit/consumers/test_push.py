@@ -17,6 +17,7 @@ from events.errors import GanglionError
 from events.ids import new_id, run_id
 from events.run import RunFinished, RunProgress, RunStarted
 from events.task import Budget, Status, TaskAssigned, TaskSpec
+from events.texts import texts_of
 from screening.sealing import Sealer
 from storage.called import CalledAgent
 from storage.lookup import TaskView
@@ -162,6 +163,18 @@ async def test_a_call_is_of_the_run_and_signed_for_this_registration() -> None:
     assert (call.id, call.url) == (str(one.run_id), "https://agent.example")
     assert call.secrets == SEALER.secrets_for("acme", "push", AGENT, "h" * 64)
     assert str(2**70).encode() in call.body
+
+
+async def test_every_text_is_sent_as_policy_lets_an_agent_see_it() -> None:
+    one = task()
+    said = one.spec.model_copy(update={"prompt": "Mail ada@example.org", "acceptance_criteria": ("ada@example.org",)})
+    hidden = {"goal": "Mail [EMAIL_1]", "acceptance_criteria/0": "[EMAIL_1]"}
+    assert set(texts_of(said)) >= set(hidden)
+    line = Line(lambda: b"{}")
+    await facts_of(Rows(replace(one, spec=said, redacted=hidden)), line, one)
+    body = line.calls[0].body
+    assert body.count(b"[EMAIL_1]") == 2
+    assert b"ada@" not in body
 
 
 def test_a_secret_is_of_one_tenant_agent_registration_and_key() -> None:
