@@ -9,13 +9,13 @@ import socket
 import ssl
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 
 import httpx
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt, wait_random
 
-from consumers.push.addresses import Resolve, addresses_of, resolved
+from consumers.push.addresses import Resolve, SystemResolver, addresses_of
 from consumers.push.errors import AgentAwayError, AgentRefusedError, AnswerTooLargeError, WrongPlaceError
 from consumers.push.settings import PushSettings
 from events.endpoints import Address, Endpoint, EndpointRules
@@ -41,18 +41,18 @@ class Call:
 
     url: str
     id: str
-    secrets: Sequence[bytes]
-    body: bytes
+    secrets: Sequence[bytes] = field(repr=False)
+    body: bytes = field(repr=False)
     traceparent: str | None = None
 
 
 class AgentClient:
     """Calls agents. The caller bounds how long a whole call may take, by cancelling it."""
 
-    def __init__(self, settings: PushSettings, rules: EndpointRules, *, resolve: Resolve = resolved) -> None:
+    def __init__(self, settings: PushSettings, rules: EndpointRules, *, resolve: Resolve | None = None) -> None:
         self._settings = settings
         self._rules = rules
-        self._resolve = resolve
+        self._resolve = resolve or SystemResolver()
         self._trusted = httpx.create_ssl_context(trust_env=False)
         if settings.ca is not None:
             self._trusted.load_verify_locations(settings.ca)
