@@ -12,8 +12,8 @@ from tests.support.agency import Agency, Json
 from tests.support.eventually import eventually
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
-NAME = "AGENT-ONE"
-OTHER = "AGENT-TWO"
+NAME = "AGENT-OVERSEEN"
+OTHER = "AGENT-SPARE"
 
 
 @pytest_asyncio.fixture(loop_scope="package")
