@@ -5,6 +5,7 @@ a subscription with a *sink* are cut out of what one read brought, and handed ov
 connection, what comes in parts, and whatever looks unlike what we write (docs/adr/0016).
 """
 
+import asyncio
 import re
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from nats.aio.subscription import Subscription
 from nats.protocol import parser
 from nats.protocol.parser import AWAITING_MSG_PAYLOAD, CRLF_SIZE, Parser
 
+import producers.tcp  # noqa: F401  # what nats-py connects with
 from events.codec import CONTENT_TYPE, MSG_ID, STRUCTURED
 
 log = structlog.get_logger()
@@ -73,6 +75,16 @@ class BusClient(Client):
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]  # nats-py has not annotated it
         await super()._connect_to_server(s)
+
+    async def _attempt_reconnect(self) -> None:
+        """nats-py's, but what it does not foresee, as half a greeting, ends one attempt and not all of them."""
+        while True:
+            try:
+                return await super()._attempt_reconnect()
+            except Exception as error:  # noqa: BLE001  # whatever it is: who gives up here is deaf for good
+                await self._error_cb(error)
+                self._status = Client.RECONNECTING
+                await asyncio.sleep(self.options["reconnect_time_wait"])
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         self.sinks.pop(sid, None)

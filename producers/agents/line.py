@@ -14,6 +14,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from pydantic import TypeAdapter, ValidationError
 
+import producers.tcp  # noqa: F401  # what nats-py connects with
 from events.base import TYPE_PREFIX, JsonObject
 from producers.agents.errors import SupersededError
 from producers.agents.registering import Registration, is_good

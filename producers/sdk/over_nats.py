@@ -10,6 +10,7 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from pydantic import TypeAdapter, ValidationError
 
+import producers.tcp  # noqa: F401  # what nats-py connects with
 from events.base import JsonObject
 from producers.sdk.errors import ProducerError, TryAgainError, judged
 from producers.sdk.frames import Frame, read_frame

@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import socket
+import struct
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -9,6 +11,7 @@ from dataclasses import dataclass, field
 
 import orjson
 import pytest
+import uvloop
 from nats.aio.client import Client
 from pydantic import SecretStr
 from structlog.testing import capture_logs
@@ -23,16 +26,22 @@ from tests.support.eventually import eventually
 
 @dataclass
 class Node:
-    """Speaks as much of NATS as a client needs to connect; `refusals` are its answers to the next ones that come."""
+    """Speaks as much of NATS as a client needs to connect; `refusals` are its answers to the next ones that come,
+    `greetings` all that the next ones hear before they are cut.
+    """
 
     tells: list[str] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+    greetings: list[bytes] = field(default_factory=list)
     came: list[dict[str, object]] = field(default_factory=list)
     open: list[asyncio.StreamWriter] = field(default_factory=list)
     address: str = ""
     serving: int = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.greetings:
+            await _cut_after(self.greetings.pop(), writer)
+            return
         info = {"auth_required": True, "headers": True, "max_payload": 1_000_000, "connect_urls": self.tells}
         writer.write(b"INFO " + orjson.dumps(info) + b"\r\n")
         self.open.append(writer)
@@ -53,6 +62,15 @@ class Node:
         """Close every connection."""
         while self.open:
             self.open.pop().close()
+
+
+async def _cut_after(greeting: bytes, writer: asyncio.StreamWriter) -> None:
+    """As a proxy or a server that is killed cuts a line: with a reset, which may be read together with the greeting."""
+    writer.write(greeting)
+    await asyncio.sleep(0)
+    at_once = struct.pack("ii", 1, 0)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+    writer.transport.abort()
 
 
 @asynccontextmanager
@@ -108,6 +126,31 @@ async def test_a_server_that_refuses_while_it_comes_back_is_asked_again(kind: st
         node.refusals = ["Authorization Timeout", "Authorization Violation"]
         node.cut()
         await eventually(lambda: len(node.came) == 4 and client.is_connected)
+
+
+@pytest.mark.parametrize("kind", ["connection", "consumer"])
+@pytest.mark.parametrize("greeting", [b'INFO {"headers":true}\r\n', b"INFO\r\n"], ids=["whole", "half"])
+def test_a_server_that_is_gone_before_it_was_answered_is_asked_again(kind: str, greeting: bytes) -> None:
+    """On uvloop, as every role runs: writing to a socket that was reset raises an error of its own there."""
+
+    async def come_back() -> None:
+        async with listening() as (node, _), connected(kind, known(node)) as client:
+            node.greetings = [greeting] * 3
+            node.cut()
+            await eventually(lambda: len(node.came) == 2 and client.is_connected, within=3)
+            assert not node.greetings
+
+    uvloop.run(come_back())
+
+
+def test_a_server_that_is_gone_before_it_was_answered_stops_nobody_who_starts() -> None:
+    async def come() -> None:
+        async with listening() as (node, _):
+            node.greetings = [b'INFO {"headers":true}\r\n'] * 3
+            async with asyncio.timeout(20), connected("connection", known(node)) as client:
+                assert client.is_connected
+
+    uvloop.run(come())
 
 
 async def test_the_sdk_closes_what_a_server_refused() -> None:
