@@ -17,7 +17,7 @@ from consumers.keeper.janitor import GONE_AFTER, SILENT_AFTER, Janitor
 from consumers.keeper.lease import Lease
 from consumers.keeper.metrics import LEADING
 from consumers.keeper.term import LogShortenedError, ReconnectedError, Term
-from events.errors import GanglionError
+from events.errors import BusUnavailableError, GanglionError, OutcomeUnknownError
 from events.ids import new_id
 from producers.cancellation import heed_cancellation
 from producers.publisher import Publisher
@@ -30,6 +30,9 @@ from storage.keeper import KeeperStore, Position
 log = structlog.get_logger()
 
 _AGAIN_AFTER = 0.2
+_LEFT_TO_OTHERS = 1.0
+"""Seconds until we ask for the lease again when the bus has failed us: a standby, whose bus may be well, is sooner."""
+_GIVEN_BACK_WITHIN = 1.0
 
 # What may go wrong with the bus, the database or the lease; anything else is a defect and ends the process.
 _PASSING = (
@@ -41,6 +44,7 @@ _PASSING = (
     OSError,
     TimeoutError,
 )
+_OF_THE_BUS = (BusUnavailableError, OutcomeUnknownError, NatsError, OSError, TimeoutError)
 
 
 class NotDurableError(Exception):
@@ -84,15 +88,19 @@ class Keeper:
     async def run(self) -> None:
         """Lead whenever the lease can be had."""
         while True:
+            pause = _AGAIN_AFTER
             try:
                 await self._lead()
             except* _PASSING as group:
-                reasons = sorted({type(error).__name__ for error in _leaves(group)})
+                errors = _leaves(group)
+                if any(isinstance(error, _OF_THE_BUS) for error in errors):
+                    pause = _LEFT_TO_OTHERS
+                reasons = sorted({type(error).__name__ for error in errors})
                 if self._said.once(tuple(reasons)):
                     log.warning("keeper_term_ended", reasons=reasons)
             self.term = None
             heed_cancellation()
-            await asyncio.sleep(_AGAIN_AFTER)
+            await asyncio.sleep(pause)
 
     async def _lead(self) -> None:
         store = await KeeperStore.connect(self._dsn, self.holder)
@@ -102,15 +110,13 @@ class Keeper:
             leases = await KeeperStore.connect(self._dsn, self.holder, quick=True)
             janitor = await JanitorStore.connect(self._dsn)
             lease = Lease(leases)
-            position = await lease.taken()
+            position = await lease.taken(lambda: self._client.is_connected)
             try:
                 async with asyncio.TaskGroup() as beside:
                     beside.create_task(lease.keep())
                     await self._rule(store, lease, position, janitor)
-            except asyncio.CancelledError:
-                with contextlib.suppress(GanglionError):  # an absent database must not hold up the end
-                    await lease.release()
-                raise
+            finally:
+                await _give_back(lease)
         finally:
             for connection in (store, leases, janitor):
                 if connection is not None:
@@ -143,6 +149,13 @@ class Keeper:
             await self.term.run(clockwork)
         finally:
             LEADING.set(0)
+
+
+async def _give_back(lease: Lease) -> None:
+    """Let another lead at once; an absent database must not hold up the end, nor the next term."""
+    with contextlib.suppress(GanglionError, TimeoutError):
+        async with asyncio.timeout(_GIVEN_BACK_WITHIN):
+            await lease.release()
 
 
 async def _assert_durable(store: KeeperStore) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 
 from producers.cancellation import heed_cancellation
 from storage.keeper import KeeperStore, Position
@@ -23,15 +24,16 @@ class Lease:
         """Whether it was surely ours a second ago: nobody else has led since."""
         return time.monotonic() - self._renewed < _FRESH
 
-    async def taken(self) -> Position:
-        """Stand by until it can be had; how far the log is folded."""
+    async def taken(self, can_lead: Callable[[], bool]) -> Position:
+        """Stand by until it can be had, and not before `can_lead`; how far the log is folded."""
         while True:
             heed_cancellation()
-            began = time.monotonic()
-            position = await self._store.acquire()
-            if position is not None:
-                self.renewed(began)
-                return position
+            if can_lead():
+                began = time.monotonic()
+                position = await self._store.acquire()
+                if position is not None:
+                    self.renewed(began)
+                    return position
             await asyncio.sleep(_STANDBY_EVERY)
 
     async def keep(self) -> None:

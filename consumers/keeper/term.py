@@ -26,6 +26,7 @@ from consumers.keeper.world import Key, MissingStateError, State, World
 from events.announce import Committed, Missed
 from events.base import Event, EventData
 from events.codec import decode_structured
+from events.errors import BusUnavailableError
 from events.streams import BUS
 from events.subjects import COMMITTED, MISSED
 from events.task import TaskSubmitted
@@ -39,6 +40,8 @@ from storage.keeper import KeeperStore, Position, RepeatedEventError
 log = structlog.get_logger()
 
 _ANNOUNCE_EVERY = 0.1
+_WITHOUT_BUS = 2.0
+"""Seconds: who cannot reach the bus for so long keeps nobody from leading who can."""
 _OWN_WAIT = 0.05
 _BATCH = 256
 _BYTES = 8 * 1024 * 1024
@@ -127,11 +130,16 @@ class Term:
                     await self._step(reader)
 
     async def _announce(self) -> None:
-        """Say the position now and every 100 ms: whoever missed a commit learns of it."""
+        """Say the position now and every 100 ms: whoever missed a commit learns of it. Raises when the bus is away."""
+        connected = time.monotonic()
         while True:
             heed_cancellation()
             if self._client.stats["reconnects"] != self._reconnects:
                 raise ReconnectedError
+            if self._client.is_connected:
+                connected = time.monotonic()
+            elif time.monotonic() - connected > _WITHOUT_BUS:
+                raise BusUnavailableError
             await self._tell({})
             await asyncio.sleep(_ANNOUNCE_EVERY)
 

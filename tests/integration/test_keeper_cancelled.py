@@ -87,7 +87,7 @@ async def _ends(work: Coroutine[None, None, object], call: Swallowing) -> None:
 async def test_who_stands_by_for_the_lease_ends_though_the_word_gets_lost(bus: Bus) -> None:
     store = await KeeperStore.connect(bus.database_url, "keeper")
     acquire = store.acquire = Swallowing(_nothing)  # type: ignore[method-assign]  # as above
-    await _ends(Lease(store).taken(), acquire)
+    await _ends(Lease(store).taken(lambda: True), acquire)
     await store.close()
 
 

@@ -19,8 +19,10 @@ from producers.topology import drift
 from storage.keeper import KeeperStore, Position
 from tests.support.accounting import assert_accounted
 from tests.support.eventually import PATIENCE, eventually
+from tests.support.proxy import proxied
 from tests.support.running_keeper import (
     Bus,
+    Led,
     a_bus,
     checked,
     decided,
@@ -73,6 +75,47 @@ async def test_a_keeper_that_is_stopped_hands_over_at_once(bus: Bus) -> None:
     stopped = time.monotonic()
     await eventually(lambda: second.leads)
     assert time.monotonic() - stopped < 1.5 * PATIENCE
+
+
+async def test_who_has_no_bus_leaves_the_lead_to_one_who_has(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And does not take it again when that one goes, although it is the first to ask."""
+    monkeypatch.setattr("consumers.keeper.term._WITHOUT_BUS", 0.3)
+    async with proxied(bus.nats_url) as link:
+        deaf = await bus.keeper(nats_url=link.url)
+        await eventually(lambda: deaf.leads, within=15)
+        second = await bus.keeper()
+        link.refuses = True
+        link.cut()
+        await _leads_a_task_to_its_end(bus, second)
+        await second.stop()
+        await _leads_a_task_to_its_end(bus, await bus.keeper())
+        link.refuses = False
+        await eventually(lambda: deaf.client.is_connected)
+        await deaf.stop()
+
+
+async def test_who_cannot_begin_leaves_the_lead_to_one_who_can(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its line looks sound, but nothing that it asks the bus is answered."""
+    asked: list[Client] = []
+
+    async def unanswered(client: Client, store: KeeperStore, position: Position) -> Position:
+        asked.append(client)
+        if client is asked[0]:
+            raise TimeoutError
+        return await settle_epoch(client, store, position)
+
+    monkeypatch.setattr("consumers.keeper.consumer.settle_epoch", unanswered)
+    await bus.keeper()
+    await eventually(lambda: asked)
+    await _leads_a_task_to_its_end(bus, await bus.keeper())
+
+
+async def _leads_a_task_to_its_end(bus: Bus, led: Led) -> None:
+    cause = await bus.submit()
+    await bus.run_through(cause)
+    await bus.enters(cause.taskid, "succeeded", within=5)
+    assert led.leads
+    await bus.folded()
 
 
 async def test_keepers_that_die_under_load_fold_everything_once(bus: Bus) -> None:

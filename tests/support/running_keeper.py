@@ -98,9 +98,16 @@ class Bus:
     opened: AsyncExitStack
     announced: dict[str, str] = field(default_factory=dict)
 
-    async def keeper(self, *, sweep: bool = False, silent_after: float = 90.0, slices: TimeSlices | None = None) -> Led:
+    async def keeper(
+        self,
+        *,
+        sweep: bool = False,
+        silent_after: float = 90.0,
+        slices: TimeSlices | None = None,
+        nats_url: str | None = None,
+    ) -> Led:
         """One more keeper, with connections of its own."""
-        client = await connect(self.nats_url)
+        client = await connect(nats_url or self.nats_url)
         self.opened.push_async_callback(client.close)
         publisher = await self.opened.enter_async_context(Publisher(client))
         settings = DatabaseSettings(database_url=SecretStr(self.database_url))
