@@ -4,15 +4,22 @@ Writing to one is an OSError for nats-py, which connects anew then. uvloop, on w
 RuntimeError of its own: that ended nats-py's reconnecting silently and for good, and the process stayed deaf.
 """
 
+import asyncio
 from collections.abc import Generator
 from contextlib import contextmanager
 
 from nats.aio import client
 from nats.aio.transport import TcpTransport
 
+_CLOSED_WITHIN = 0.5
+
 
 class HonestTcp(TcpTransport):
-    """nats-py's transport; raises ConnectionResetError when it is closed, whatever the event loop says."""
+    """nats-py's transport; raises ConnectionResetError when it is closed, whatever the event loop says.
+
+    What was sent to a server that reads no more is let go of: nats-py would wait, and connect to nobody, for as long as
+    the kernel tries to deliver it to a host that is gone, which is a quarter of an hour.
+    """
 
     def write(self, payload: bytes) -> None:
         """Hand it to the socket."""
@@ -23,6 +30,15 @@ class HonestTcp(TcpTransport):
         """Hand them to the socket."""
         with _told_as_reset():
             super().writelines(payload)  # type: ignore[no-untyped-call]  # nats-py has not annotated it
+
+    async def wait_closed(self) -> None:
+        """Wait until the socket is closed, which it is at the end."""
+        try:
+            async with asyncio.timeout(_CLOSED_WITHIN):
+                await super().wait_closed()  # type: ignore[no-untyped-call]  # nats-py has not annotated it
+        except TimeoutError:
+            if self._io_writer is not None:
+                self._io_writer.transport.abort()
 
 
 @contextmanager

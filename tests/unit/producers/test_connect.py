@@ -143,6 +143,22 @@ def test_a_server_that_is_gone_before_it_was_answered_is_asked_again(kind: str, 
     uvloop.run(come_back())
 
 
+def test_a_server_that_reads_no_more_is_left_with_what_it_was_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that vanished acknowledges nothing: the kernel would go on sending to it for a quarter of an hour."""
+    monkeypatch.setattr("producers.connect._PING_INTERVAL", 0.05)
+
+    async def come_back() -> None:
+        async with listening() as (node, _), connected("connection", known(node)) as client:
+            node.open[0].transport.pause_reading()  # type: ignore[attr-defined]  # it is a ReadTransport, too
+            async with asyncio.TaskGroup() as publishing:
+                sent = [publishing.create_task(client.publish("much", b"x" * 900_000)) for _ in range(20)]
+                await eventually(lambda: len(node.came) == 2 and client.is_connected, within=4)
+                for one in sent:
+                    one.cancel()
+
+    uvloop.run(come_back())
+
+
 def test_a_server_that_is_gone_before_it_was_answered_stops_nobody_who_starts() -> None:
     async def come() -> None:
         async with listening() as (node, _):
