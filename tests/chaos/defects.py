@@ -88,8 +88,8 @@ MUTANTS = (
                 "$1::text || $2::text || $3::bigint IS NOT NULL RETURNING 1)",
             ),
         ),
-        ("pause keeper", "pause standby"),
-        times=6,
+        (),
+        tests=("tests/integration/test_keeper_rows.py",),
     ),
     Mutant(
         "promise before the commit",

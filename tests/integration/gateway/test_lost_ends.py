@@ -1,6 +1,7 @@
 """A log that loses an end which subscribers have seen: they are told of a gap, whoever has read how far."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -12,6 +13,7 @@ from events import Event, EventData
 from events.announce import Missed
 from events.cursor import Cursor
 from events.subjects import MISSED
+from gateway.commits import Commits
 from producers.connect import BusSettings, Connection
 from producers.mark import mark_of
 from producers.topology import apply
@@ -78,12 +80,29 @@ async def test_what_was_shown_before_the_loss_is_not_shown_again_behind_the_snap
         await js.publish(shown.subject or "", shown.data or b"", headers=shown.headers)
         async with FakeKeeper(client, database_url) as successor:
             successor.pause()
-            await eventually(lambda: hub.is_open and hub.position == Cursor(successor.epoch, 1), within=15)
+            with _noted() as waited_for:
+                await eventually(lambda: hub.is_open and hub.position == Cursor(successor.epoch, 1), within=15)
+                await eventually(lambda: hub.position in waited_for)
             successor.resume()
             frames = await socket.until("snapshot", within=20)
+            assert frames[-1]["cursor"] == str(Cursor(successor.epoch, 1)), "it covers what the hub does not read again"
             other = await submitted(alice)
             frames += await socket.until("event")
             assert [frame.get("event") for frame in frames if frame["type"] == "event"] == ["task.submitted"], other
+
+
+@contextmanager
+def _noted() -> Generator[list[Cursor]]:
+    """The places that a gateway waits for the keeper to reach."""
+    places, reached = list[Cursor](), Commits.reached
+
+    async def noted(self: Commits, place: Cursor, *, within: float = 5.0) -> bool:
+        places.append(place)
+        return await reached(self, place, within=within)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Commits, "reached", noted)
+        yield places
 
 
 async def test_what_the_log_still_has_is_not_missed(led: Bus) -> None:
