@@ -192,8 +192,8 @@ class Campaign:
         async with self._database() as database:
 
             async def all_ended() -> bool:
-                ended, to_be_told = await database.fetchrow(_ENDED, wanted, list(FINAL)) or (0, 1)
-                return bool(ended == len(wanted) and not to_be_told)
+                ended, to_be_told, open_turns = await database.fetchrow(_ENDED, wanted, list(FINAL)) or (0, 1, 0)
+                return bool(ended == len(wanted) and not to_be_told and not open_turns)
 
             await eventually(all_ended, within=DRAIN, every=0.1)
 
@@ -211,7 +211,8 @@ class Campaign:
 
 _ENDED = """
 SELECT (SELECT count(*) FROM task WHERE id = ANY($1::uuid[]) AND status = ANY($2::text[])),
-  (SELECT count(*) FROM outbox)
+  (SELECT count(*) FROM outbox),
+  (SELECT count(*) FROM task WHERE kind = 'turn' AND status <> ALL($2::text[]))
 """
 
 

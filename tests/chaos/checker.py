@@ -18,9 +18,10 @@ from events.base import Event, EventData
 from events.codec import decode_structured
 from events.run import RunFinished, RunStarted
 from events.task import FINAL, TaskChecked, TaskEntered
+from tests.chaos.deeds_checker import DeedsChecker
 from tests.chaos.load import SAYING, Client, Request
 
-_TASKS = "SELECT id, owner, status, version, attempt, idempotency_key, reason FROM task"
+_TASKS = "SELECT id, owner, status, version, attempt, idempotency_key, reason, root_id::text FROM task"
 _EVENTS = """
 SELECT task_id, outcome, body FROM event_log WHERE task_id IS NOT NULL AND outcome = 'applied' ORDER BY epoch, seq"""
 _PLACES = """
@@ -39,6 +40,7 @@ class Row(NamedTuple):
     attempt: int
     key: str | None
     reason: str | None
+    root: str | None
 
     def __str__(self) -> str:
         return f"{self.status}, attempt {self.attempt}, {self.reason}"
@@ -63,11 +65,17 @@ class Verdict:
     unchecked: list[str] = field(default_factory=list)
     leaked: list[str] = field(default_factory=list)
     unaccounted: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
+    hasty: list[str] = field(default_factory=list)
+    steps: int = 0
+    turns: int = 0
+    places: int = 0
+    waits: int = 0
 
     @property
     def violations(self) -> dict[str, list[str]]:
         """What is not empty."""
-        names = ("lost", "doubled", "ghosts", "disordered", "unchecked", "leaked", "unaccounted")
+        names = ("lost", "doubled", "ghosts", "disordered", "unchecked", "leaked", "unaccounted", "forgotten", "hasty")
         return {name: found for name in names if (found := getattr(self, name))}
 
 
@@ -99,13 +107,38 @@ class Checker:
             self._verdict.repeats = await database.fetchval("SELECT count(*) FROM event_repeat")
             self._verdict.gaps = await database.fetchval("SELECT count(*) FROM event_gap")
             self._account_for(await database.fetch(_PLACES))
+            await self._check_deeds(database)
         finally:
             await database.close()
         for client in self._clients:
             self._check_client(client)
         self._check_ghosts()
+        self._check_steps()
         self._check_calls()
         return self._verdict
+
+    async def _check_deeds(self, database: "asyncpg.Connection[asyncpg.Record]") -> None:
+        deeds, verdict = DeedsChecker(self._clients), self._verdict
+        await deeds.check(database)
+        verdict.forgotten, verdict.hasty = deeds.forgotten, deeds.hasty
+        for record in (client.deeds.record for client in self._clients):
+            verdict.turns += sum(map(len, record.said.values()))
+            verdict.places += sum(map(len, record.written.values()))
+            verdict.waits += len(record.waits)
+
+    def _check_steps(self) -> None:
+        """What a divided task was divided into ends like all else."""
+        divided = {
+            one for client in self._clients for request in client.requests if request.divides for one in request.ids
+        }
+        for row in self._rows.values():
+            if row.root not in divided or row.id in divided:
+                continue
+            self._verdict.steps += 1
+            if row.status in FINAL:
+                self._check_history(row.id, row)
+            else:
+                self._verdict.lost.append(f"{row.id}, a step of {row.root}: {row}")
 
     def _check_client(self, client: Client) -> None:
         self._verdict.leaked += [f"{client.owner}: {what}" for what in client.wrong]
@@ -182,8 +215,9 @@ class Checker:
     def _check_ghosts(self) -> None:
         """Nothing exists that no client sent."""
         keys = {request.key for client in self._clients for request in client.requests}
+        keys |= {key for client in self._clients for key in client.deeds.record.turns}
         owners = {client.owner for client in self._clients}
-        rows = [row for row in self._rows.values() if row.owner in owners]
+        rows = [row for row in self._rows.values() if row.owner in owners and row.root in (None, row.id)]
         self._verdict.ghosts += [row.id for row in rows if row.key not in keys]
         times = Counter(row.key for row in rows)
         self._verdict.doubled += [f"key {key}: {count} tasks" for key, count in times.items() if count > 1]
@@ -191,7 +225,8 @@ class Checker:
     def _check_calls(self) -> None:
         """The agent was never called for a text that nobody sent; calls beyond one an attempt are counted."""
         lines = self._calls.read_text().splitlines() if self._calls.exists() else []
-        texts = {request.text: request for client in self._clients for request in client.requests}
+        asked = [request for client in self._clients for request in client.requests]
+        texts = {request.text: request for request in asked if not request.divides}  # steps say what it says, too
         for text, times in Counter(lines).items():
             request = texts.get(text)
             if request is None:

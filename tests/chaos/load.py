@@ -1,18 +1,21 @@
-"""Clients that ask, repeat, cancel and pry, each with its own record of what it sent and what it was told."""
+"""Clients that ask, repeat, cancel, pry and more, each with its own record of what it sent and what it was told."""
 
 import asyncio
 import random
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 import httpx
 from pydantic import JsonValue
 
+from tests.chaos.deeds import DEPENDS, DIVIDES, TALKS, WRITES, Deeds
 from tests.support.stack_follower import Follower
 
 SAYING = "Summarise: the lift stopped on floor three. Two people waited. The engineer came after an hour."
+TO_DIVIDE = "Prepare the relaunch of the club shop."
+"""An agent that is given it gets the results of its steps as well: other words than were sent."""
 Send = Callable[[], Awaitable[tuple[int, dict[str, JsonValue]]]]
 CANCELS, REPEATS, FORGERIES, PRYING = 0.03, 0.08, 0.03, 0.05
 """How many of the requests are also cancelled, asked again, asked again with another body, or read by a stranger."""
@@ -22,14 +25,27 @@ _AWAY = 0.002
 
 @dataclass(slots=True)
 class Request:
-    """One thing that was asked for, until it was answered; `ids` are all task ids it was answered with."""
+    """One thing that was asked for, until it was answered; `ids` are all task ids it was answered with.
+
+    It may begin once the task `after` has ended; one that `divides` is on hold until it is divided.
+    """
 
     key: str
     text: str
+    after: str | None = None
+    divides: bool = False
     ids: set[str] = field(default_factory=set)
     durability: str | None = None
     accepted_at: float = 0.0
     cancelled: bool = False
+
+    @property
+    def body(self) -> dict[str, JsonValue]:
+        """What is sent."""
+        said: dict[str, JsonValue] = {"prompt": self.text}
+        if self.after is not None:
+            said["depends_on"] = [self.after]
+        return {**said, "hold": True, "estimated_hours": 2.5} if self.divides else said
 
     @property
     def task_id(self) -> str | None:
@@ -51,6 +67,7 @@ class Client:
         self.wrong: list[str] = []
         self.forged: list[Request] = []
         self.others: list[Client] = []
+        self.deeds = Deeds(owner, self._send, dice)
         self._http = http
         self._dice = dice
 
@@ -58,12 +75,22 @@ class Client:
         """Ask so many times, `every` seconds apart, and see each through until it is answered."""
         async with asyncio.TaskGroup() as group:
             for number in range(count):
-                request = Request(uuid.uuid4().hex, f"{SAYING} ({self.owner} {number})")
+                request = self._request(number)
                 self.requests.append(request)
                 group.create_task(self._see_through(request))
-                if self._dice.random() < _AWAY:
-                    group.create_task(self._step_out())
+                for chance, deed in ((_AWAY, self._step_out), (WRITES, self.deeds.write), (TALKS, self.deeds.talk)):
+                    if self._dice.random() < chance:
+                        group.create_task(deed())
                 await asyncio.sleep(every * self._dice.uniform(0.5, 1.5))
+
+    def _request(self, number: int) -> Request:
+        key, place, chance = uuid.uuid4().hex, f"({self.owner} {number})", self._dice.random()
+        if chance < DIVIDES:
+            return Request(key, f"{TO_DIVIDE} {place}", divides=True)
+        known = [one.task_id for one in self.requests[-20:] if one.durability == "log+database"]
+        if chance < DIVIDES + DEPENDS and known:
+            return Request(key, f"{SAYING} {place}", after=self._dice.choice(known))
+        return Request(key, f"{SAYING} {place}")
 
     async def ask_the_last(self) -> None:
         """Ask once more and wait until its end was seen: what came before is seen by then, or will never be.
@@ -77,6 +104,13 @@ class Client:
 
     async def _see_through(self, request: Request) -> None:
         await self._ask_until_answered(request)
+        if request.task_id is None:
+            return
+        if request.divides:
+            await self.deeds.divide(request.task_id)
+            return
+        if request.after is not None:
+            await self.deeds.wait_for(request.task_id, request.after)
         chance = self._dice.random()
         if chance < CANCELS:
             request.cancelled = True
@@ -90,7 +124,7 @@ class Client:
 
     async def _ask_until_answered(self, request: Request) -> None:
         while True:
-            status, body = await self._post("/api/v1/tasks", {"prompt": request.text}, request.key)
+            status, body = await self._post("/api/v1/tasks", request.body, request.key)
             if status == httpx.codes.ACCEPTED:
                 request.ids.add(str(body["task_id"]))
                 request.durability = request.durability or str(body["durability"])
@@ -131,14 +165,19 @@ class Client:
             self._count(status, body)
             await asyncio.sleep(_AGAIN_AFTER)
 
-    async def _post(self, path: str, body: dict[str, str], key: str) -> tuple[int, dict[str, JsonValue]]:
+    async def _post(self, path: str, body: Mapping[str, JsonValue], key: str) -> tuple[int, dict[str, JsonValue]]:
         return await self._send("POST", path, json=body, headers={"Idempotency-Key": key})
 
     async def _get(self, path: str) -> tuple[int, dict[str, JsonValue]]:
         return await self._send("GET", path)
 
     async def _send(
-        self, method: str, path: str, *, json: dict[str, str] | None = None, headers: dict[str, str] | None = None
+        self,
+        method: str,
+        path: str,
+        *,
+        json: Mapping[str, JsonValue] | None = None,
+        headers: dict[str, str] | None = None,
     ) -> tuple[int, dict[str, JsonValue]]:
         try:
             answer = await self._http.request(method, path, json=json, headers=headers)

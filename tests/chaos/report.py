@@ -28,6 +28,8 @@ def lines(report: Report) -> list[str]:
         f"  lost {len(verdict.lost)}, doubled {len(verdict.doubled)}, re-sends {report.resent}",
         f"  agents called again under the same run {verdict.recalled}",
         f"  gaps {verdict.gaps}, repeats recognised {verdict.repeats}, told of a gap {verdict.cut_short}",
+        f"  steps of divided tasks {verdict.steps}, tasks that waited for another {verdict.waits}",
+        f"  turns of conversations {verdict.turns}, places written in contexts {verdict.places}",
         f"  longest recovery {report.longest_recovery:.1f} s, drained in {report.drained_in:.1f} s",
     ]
     slowest = ", ".join(f"{name} {seconds:.1f} s" for seconds, name in sorted(report.recoveries, reverse=True)[:_SHOWN])
