@@ -256,4 +256,23 @@ MUTANTS = (
         (),
         tests=("tests/integration/gateway/test_outages.py",),
     ),
+    Mutant(
+        "begin before what is waited for has ended",
+        (Edit("consumers/keeper/gate.py", "    if before:\n", "    if before and not task:\n"),),
+        ("pause reactors", "kill runner", "kill reserve"),
+        times=6,
+        requests=800,
+    ),
+    Mutant(
+        "keep no place that is written in a context",
+        (
+            Edit(
+                "storage/parts.py", '"contexts": upserted(context)', '"contexts": upserted(context, only=("version",))'
+            ),
+        ),
+        ("kill valkey",),
+        times=1,
+        requests=400,
+        per_second=40.0,
+    ),
 )
