@@ -16,7 +16,7 @@ from consumers.keeper.epoch import settle_epoch
 from consumers.keeper.janitor import GONE_AFTER, SILENT_AFTER, Janitor
 from consumers.keeper.lease import Lease
 from consumers.keeper.metrics import LEADING
-from consumers.keeper.term import LogShortenedError, ReconnectedError, Term
+from consumers.keeper.term import EpochOverError, LogShortenedError, ReconnectedError, Term
 from events.errors import BusUnavailableError, GanglionError, OutcomeUnknownError
 from events.ids import new_id
 from producers.cancellation import heed_cancellation
@@ -38,6 +38,7 @@ _GIVEN_BACK_WITHIN = 1.0
 _PASSING = (
     GanglionError,
     NatsError,
+    EpochOverError,
     LogShortenedError,
     ReconnectedError,
     StreamLostError,

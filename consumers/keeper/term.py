@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import structlog
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from nats.js.errors import NotFoundError
 from pydantic import ValidationError
 
@@ -34,6 +35,7 @@ from producers.cancellation import heed_cancellation
 from producers.mark import Mark, is_there
 from producers.publisher import Publisher
 from producers.reader import Delivery, Hole, Reader
+from producers.topology import epoch_of
 from storage.faults import UnkeepableError
 from storage.keeper import KeeperStore, Position, RepeatedEventError
 
@@ -42,6 +44,7 @@ log = structlog.get_logger()
 _ANNOUNCE_EVERY = 0.1
 _WITHOUT_BUS = 2.0
 """Seconds: who cannot reach the bus for so long keeps nobody from leading who can."""
+_EPOCH_EVERY = 1.0
 _OWN_WAIT = 0.05
 _BATCH = 256
 _BYTES = 8 * 1024 * 1024
@@ -62,6 +65,10 @@ class ReconnectedError(Exception):
 
 class LogShortenedError(Exception):
     """The log lost an end that subscribers had seen and we had not read: what comes belongs to a new epoch."""
+
+
+class EpochOverError(Exception):
+    """The log names a newer epoch than ours: a keeper that had lost its lease ended up beginning one."""
 
 
 class UnfoldableError(Exception):
@@ -124,6 +131,7 @@ class Term:
             await self._publish_left()
             loops.create_task(janitor.run(self._send_resent, lambda: self._position))
             loops.create_task(self._hear_what_is_missed())
+            loops.create_task(self._look_for_a_newer_epoch())
             with self._slices.before(lambda: reader.waiting(_ASKED) >= _CROWD):
                 while True:
                     heed_cancellation()
@@ -163,6 +171,18 @@ class Term:
         finally:
             if self._client.is_connected:
                 await subscription.unsubscribe()
+
+    async def _look_for_a_newer_epoch(self) -> None:
+        """End the term when there is one: gateways begin in it, and wait for a keeper that says so, too."""
+        while True:
+            heed_cancellation()
+            await asyncio.sleep(_EPOCH_EVERY)
+            try:
+                named = await epoch_of(self._client)
+            except (NatsError, TimeoutError):
+                continue  # the bus is away
+            if named > self._position.epoch:
+                raise EpochOverError
 
     async def _is_missed(self, body: bytes) -> bool:
         """Whether a gateway is right that the log of our epoch has lost an event."""

@@ -10,7 +10,7 @@ from deploy.local.server import Server
 from events import Event, EventData
 from events.ids import new_id
 from events.streams import BUS, EPOCH_KEY
-from producers.topology import drift, new_epoch
+from producers.topology import drift, new_epoch, start_epoch
 from tests.support.accounting import assert_accounted
 from tests.support.eventually import eventually
 from tests.support.running_keeper import Bus, a_bus, checked, decided, epoch, facts_of, finished, leading, started
@@ -163,6 +163,24 @@ async def test_a_wiped_log_that_was_made_again_by_half_gets_its_consumers(bus: B
     await leading(bus)
     assert await epoch(bus) > before
     assert await drift(bus.client) == []
+
+
+async def test_an_epoch_that_was_begun_without_the_lease_is_gone_on_in(bus: Bus) -> None:
+    """Who was frozen while it began one, and wakes up when another leads, writes the token that gateways read."""
+    await leading(bus)
+    before = await epoch(bus)
+    cause = await bus.submit()
+    await bus.folded()
+    token = await start_epoch(bus.client, before, common=1)
+    await eventually(lambda: _is_in(bus, token))
+    await bus.run_through(cause)
+    await bus.enters(cause.taskid, "succeeded")
+    await bus.folded()
+    assert await bus.states(cause.taskid) == HAPPY
+
+
+async def _is_in(bus: Bus, token: str) -> bool:
+    return await epoch(bus) == token
 
 
 async def test_a_log_that_others_made_gets_an_epoch(bus: Bus) -> None:
