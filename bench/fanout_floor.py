@@ -56,4 +56,5 @@ if __name__ == "__main__":
         log_level="error",
         lifespan="off",
         backlog=4_096,
+        timeout_keep_alive=60,  # who fires waits until all have connected
     )
