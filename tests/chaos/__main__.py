@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.chaos.campaign import Plan, Report, run
 from tests.chaos.clocks import faketime
-from tests.chaos.faults import ALL, CLOCK, PROCESSES_ONLY, Fault
+from tests.chaos.faults import ALL, CLOCK, LEADERS, PROCESSES_ONLY, Fault
 from tests.chaos.report import lines, markdown, table
 
 
@@ -47,7 +47,7 @@ def _options() -> argparse.Namespace:
 
 
 def _both(seed: int, options: argparse.Namespace) -> Iterator[Report]:
-    for sweep, kinds in ((True, ALL), (False, PROCESSES_ONLY)):
+    for sweep, kinds in ((True, ALL + LEADERS), (False, PROCESSES_ONLY + LEADERS)):
         if options.sweep != "both" and (options.sweep == "on") != sweep:
             continue
         chosen = CLOCK if options.clocks else ALL if options.all_kinds else kinds

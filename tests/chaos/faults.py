@@ -2,10 +2,12 @@
 
 import asyncio
 import random
+import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import asyncpg
 from nats.js import JetStreamContext
 from nats.js.api import StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
@@ -16,7 +18,7 @@ from events.ids import new_id
 from events.streams import BUS
 from producers.connect import BusSettings, Connection
 from tests.chaos.clocks import faketime
-from tests.chaos.site import ROLES, SERVERS, Site
+from tests.chaos.site import ROLES, SERVERS, Site, send
 
 Group = Literal["process", "pause", "link", "message", "store", "limit", "clock"]
 
@@ -91,6 +93,32 @@ def _skew(name: str) -> Fault:
         site.clocks.set(name, 0)
 
     return Fault(f"skew the clock of {name}", "clock", strike)
+
+
+def _kill_beside(frozen: str, killed: str) -> Fault:
+    """Whichever of them leads: for a while nobody does, and who wakes up must not take itself for the one."""
+
+    async def strike(site: Site, dice: random.Random) -> None:
+        site.freeze(frozen)
+        await asyncio.sleep(dice.uniform(0.0, 1.0))
+        await site.restart(killed, after=dice.uniform(0.0, 0.8))
+        await asyncio.sleep(PAUSE)
+        site.thaw(frozen)
+
+    return Fault(f"pause {frozen}, kill {killed}", "pause", strike)
+
+
+async def _pause_backend(site: Site, dice: random.Random) -> None:
+    """Postgres' half of one of a keeper's connections sleeps: it may hold what another keeper has to wait for."""
+    database = await asyncpg.connect(site.parts.database_url)
+    try:
+        backends = [row["pid"] for row in await database.fetch(_OF_KEEPERS)]
+    finally:
+        await database.close()
+    chosen = dice.sample(backends, min(1, len(backends)))
+    send(chosen, signal.SIGSTOP)
+    await asyncio.sleep(dice.uniform(3.0, 8.0))
+    send(chosen, signal.SIGCONT)
 
 
 async def _duplicate(site: Site, dice: random.Random) -> None:
@@ -175,6 +203,7 @@ def _with_room(config: StreamConfig, max_bytes: int) -> StreamConfig:
     return config.evolve(max_bytes=max_bytes)
 
 
+_OF_KEEPERS = "SELECT pid FROM pg_stat_activity WHERE application_name = 'ganglion-keeper'"
 _NAMES = tuple(role.name for role in ROLES)
 KILLS = tuple(_kill(name) for name in (*_NAMES, *SERVERS))
 PAUSES = tuple(_pause(name) for name in (*_NAMES, "nats", "postgres"))
@@ -189,6 +218,12 @@ STORE = (
 LIMIT = (Fault("fill the log", "limit", _full),)
 CLOCK = tuple(map(_skew, ("gateway", "keeper", "reactors", "runner"))) if faketime() else ()
 """In campaigns of their own (`--clocks`): libfaketime slows every role down, so that nothing else could be judged."""
+LEADERS = (
+    _kill_beside("keeper", "standby"),
+    _kill_beside("standby", "keeper"),
+    Fault("pause a keeper's connection in postgres", "pause", _pause_backend),
+)
+"""In campaigns at full length only: together they take a quarter of a minute."""
 PROCESSES_ONLY = KILLS + PAUSES + LINK + MESSAGE
 """What the main path must survive without the sweep."""
 ALL = KILLS + PAUSES + LINK + MESSAGE + STORE + LIMIT

@@ -58,11 +58,11 @@ class Site:
 
     def freeze(self, name: str) -> None:
         """SIGSTOP a role or server with all its children."""
-        _send(family(self.parts.pid(name)), signal.SIGSTOP)
+        send(family(self.parts.pid(name)), signal.SIGSTOP)
 
     def thaw(self, name: str) -> None:
         """SIGCONT them."""
-        _send(family(self.parts.pid(name)), signal.SIGCONT)
+        send(family(self.parts.pid(name)), signal.SIGCONT)
 
     async def restart(self, name: str, *, after: float = 0.0) -> None:
         """Kill -9 a role or server, and start it again some seconds later."""
@@ -71,7 +71,8 @@ class Site:
         await self.parts.start(name)
 
 
-def _send(pids: Iterable[int], number: signal.Signals) -> None:
+def send(pids: Iterable[int], number: signal.Signals) -> None:
+    """Send a signal to those that are still there."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):  # a backend of Postgres may end between listing and signal
             os.kill(pid, number)
