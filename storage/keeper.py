@@ -19,7 +19,9 @@ from storage.unnest import Row
 
 
 class RepeatedEventError(Exception):
-    """An event of the batch is in the log already, or a task was asked for before: fold again with what is known."""
+    """An event of the batch is in the log already, or what it leads to waits to be published, or a task was asked for
+    before: fold again with what is known.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ class OutboxRow:
 
 
 _ONCE_EACH = (event_log.name, task.name)
+_LED_TO_ONCE = "outbox_event_id_key"
 # Nobody takes it for a minute (a rebuild does for ten seconds): one that ends later was taken before the clock was set
 # back, and its holder renews it if it lives.
 _ACQUIRE = f"""
@@ -195,6 +198,9 @@ class KeeperStore:
                 )
             except asyncpg.UniqueViolationError as error:
                 if error.table_name in _ONCE_EACH:
+                    raise RepeatedEventError from error
+                # Postgres meets what is last in the statement first: the repeat of an event is seen by what it led to.
+                if error.constraint_name == _LED_TO_ONCE:
                     raise RepeatedEventError from error
                 if error.table_name == outbox.name:  # what we sent before we came back to lead was done only now
                     raise LeaseLostError from error

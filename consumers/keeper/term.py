@@ -27,7 +27,7 @@ from consumers.keeper.world import Key, MissingStateError, State, World
 from events.announce import Committed, Missed
 from events.base import Event, EventData
 from events.codec import decode_structured
-from events.errors import BusUnavailableError
+from events.errors import BusUnavailableError, LeaseLostError
 from events.streams import BUS
 from events.subjects import COMMITTED, MISSED
 from events.task import TaskSubmitted
@@ -289,7 +289,12 @@ class Term:
         if fold.dead:  # before the position leaves them behind: nobody comes back to them
             await bury(self._publisher, fold.dead, now.epoch)
         began = time.monotonic()
-        await self._store.write(fold.changes, self._position, now)
+        try:
+            await self._store.write(fold.changes, self._position, now)
+        except RepeatedEventError as error:
+            if known is None:
+                raise
+            raise LeaseLostError from error  # of none that is known: another keeper's statement was done only now
         self._lease.renewed(began)
         COMMIT_SECONDS.observe(time.monotonic() - began)
         FOLDED.inc(fold.taken)

@@ -96,9 +96,9 @@ MUTANTS = (
         (
             Edit(
                 _TERM,
-                "        began = time.monotonic()\n        await self._store.write(",
+                "        began = time.monotonic()\n        try:\n            await self._store.write(",
                 "        changes_told = fold.outcomes\n        await self._tell(changes_told)\n"
-                "        began = time.monotonic()\n        await self._store.write(",
+                "        began = time.monotonic()\n        try:\n            await self._store.write(",
             ),
         ),
         ("wipe the log while postgres sleeps",),

@@ -14,7 +14,7 @@ from consumers.keeper.state import Birth, Course, TaskState
 from events import STATE_EVENTS, Budget, Dependency, Routing, TaskError, TaskSpec
 from events.errors import LeaseLostError
 from events.task import DependencyType
-from storage.keeper import Changes, KeeperStore, Position
+from storage.keeper import Changes, KeeperStore, Position, RepeatedEventError
 from storage.models import task
 from storage.parts import TASK_COLUMNS, TASK_FOLD, TASK_LIFE, TASK_PLANNED, TASK_STEERED
 from storage.unnest import columns_of
@@ -229,6 +229,21 @@ async def test_a_lease_that_ran_out_is_still_good_until_another_takes_it(store: 
     finally:
         for one in (store, other, database):
             await one.close()
+
+
+async def test_a_repeat_is_known_for_one_while_what_it_led_to_waits_to_be_published(store: KeeperStore) -> None:
+    """A keeper that took it for a lost lease would meet it again in each term, before it published anything."""
+    place = await led(store)
+
+    def changes(seq: int, event_id: str, position: int, led_to: str) -> Changes:
+        logged = ("e", seq, "/x", event_id, "t", "t", "o", None, None, AT, "applied", b"{}")
+        return Changes({"logged": [logged], "sent": [(position, led_to, "s", b"{}")]})
+
+    await store.write(changes(1, "a", 1, "of a"), place, Position("e", 1))
+    with pytest.raises(RepeatedEventError):
+        await store.write(changes(2, "a", 2, "of a"), Position("e", 1), Position("e", 2))
+    with pytest.raises(LeaseLostError):
+        await store.write(changes(2, "b", 1, "of b"), Position("e", 1), Position("e", 2))
 
 
 async def test_a_write_from_another_place_or_without_the_lease_changes_nothing(
