@@ -6,8 +6,8 @@ from uuid import UUID
 
 from events.errors import TransientError
 from events.run import RUN_LOST, RunFinished
-from events.task import TURN_SECONDS, TaskError
-from storage.lookup import TaskView
+from events.task import TURN_SECONDS, TaskAssigned, TaskError
+from storage.lookup import Lookup, TaskView
 
 
 class NotCommittedYetError(TransientError):
@@ -29,6 +29,18 @@ class Execution:
     def named(self) -> dict[str, object]:
         """The fields that every fact of this execution has."""
         return {name: getattr(self, name) for name in Execution.__slots__}
+
+
+async def assigned(data: TaskAssigned, lookup: Lookup) -> TaskView | None:
+    """The task as this assignment has it, to be run or running already; None if it went on without it.
+
+    Raises NotCommittedYetError, and what the lookup raises.
+    """
+    task = await lookup.task(data.task_id)
+    if task is None:
+        raise NotCommittedYetError
+    stands = task.attempt == data.attempt and task.status in ("assigned", "running") and task.run_id is not None
+    return task if stands else None
 
 
 def lost_of(task: TaskView, code: str = RUN_LOST) -> RunFinished:

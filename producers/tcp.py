@@ -5,8 +5,6 @@ RuntimeError of its own: that ended nats-py's reconnecting silently and for good
 """
 
 import asyncio
-from collections.abc import Generator
-from contextlib import contextmanager
 
 from nats.aio import client
 from nats.aio.transport import TcpTransport
@@ -23,13 +21,17 @@ class HonestTcp(TcpTransport):
 
     def write(self, payload: bytes) -> None:
         """Hand it to the socket."""
-        with _told_as_reset():
+        try:
             super().write(payload)  # type: ignore[no-untyped-call]  # nats-py has not annotated it
+        except RuntimeError as error:
+            raise ConnectionResetError(str(error)) from error
 
     def writelines(self, payload: list[bytes]) -> None:
         """Hand them to the socket."""
-        with _told_as_reset():
+        try:
             super().writelines(payload)  # type: ignore[no-untyped-call]  # nats-py has not annotated it
+        except RuntimeError as error:
+            raise ConnectionResetError(str(error)) from error
 
     async def wait_closed(self) -> None:
         """Wait until the socket is closed, which it is at the end."""
@@ -39,14 +41,6 @@ class HonestTcp(TcpTransport):
         except TimeoutError:
             if self._io_writer is not None:
                 self._io_writer.transport.abort()
-
-
-@contextmanager
-def _told_as_reset() -> Generator[None]:
-    try:
-        yield
-    except RuntimeError as error:
-        raise ConnectionResetError(str(error)) from error
 
 
 client.TcpTransport = HonestTcp  # type: ignore[attr-defined]  # nats-py asks nobody which one it should take

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 
 import structlog
 
-from consumers._execution import Execution, NotCommittedYetError, lost_of, seconds_for
+from consumers._execution import Execution, assigned, lost_of, seconds_for
 from consumers._references import References
 from consumers._run_facts import Facts, checked_files
 from consumers._steps import steps_of
@@ -59,10 +59,8 @@ class Push:
         if not isinstance(data, TaskAssigned) or data.agent_id is None or not data.pushed:
             return
         with self.stops.watching(data.task_id, data.attempt) as stop:
-            task = await self._lookup.task(data.task_id)
-            if task is None:
-                raise NotCommittedYetError
-            if task.attempt != data.attempt or task.status not in ("assigned", "running") or task.run_id is None:
+            task = await assigned(data, self._lookup)
+            if task is None or task.run_id is None:
                 return
             if task.status == "running":
                 yield lost_of(task, CALLER_LOST)

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 import structlog
 from nats.aio.client import Client
 
-from consumers._execution import Execution, NotCommittedYetError, lost_of, seconds_for
+from consumers._execution import Execution, assigned, lost_of, seconds_for
 from consumers._presence import Offer, Presence
 from consumers._runtime import Resources, Slots
 from consumers._stops import Stop, Stops
@@ -53,10 +53,8 @@ class Runner:
         if not isinstance(data, TaskAssigned) or (agent := self._agents.get(data.agent_id or "")) is None:
             return
         with self.stops.watching(data.task_id, data.attempt) as stop:
-            task = await self._lookup.task(data.task_id)
+            task = await assigned(data, self._lookup)
             if task is None:
-                raise NotCommittedYetError
-            if task.attempt != data.attempt or task.status not in ("assigned", "running") or task.run_id is None:
                 return
             if task.status == "running":
                 yield lost_of(task)

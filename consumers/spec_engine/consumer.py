@@ -17,7 +17,7 @@ from consumers._breaker import BreakerOpenError
 from consumers._engine.client import SpecEngineClient
 from consumers._engine.errors import EngineAwayError, EngineRefusedError, UnknownThreadError
 from consumers._engine.settings import EngineSettings
-from consumers._execution import Execution, NotCommittedYetError, lost_of
+from consumers._execution import Execution, assigned, lost_of
 from consumers._run_facts import Facts, checked_files
 from consumers._stops import Stop, Stops
 from consumers.spec_engine.job import job_for
@@ -79,10 +79,8 @@ class SpecEngine:
             self._running.discard(place)
 
     async def _look(self, data: TaskAssigned, stop: Stop, traceparent: str | None) -> AsyncGenerator[EventData]:
-        task = await self._lookup.task(data.task_id)
+        task = await assigned(data, self._lookup)
         if task is None:
-            raise NotCommittedYetError
-        if task.attempt != data.attempt or task.status not in ("assigned", "running") or task.run_id is None:
             return
         if task.status == "running":
             yield lost_of(task)

@@ -109,7 +109,8 @@ class Client:
         if request.divides:
             await self.deeds.divide(request.task_id)
             return
-        if request.after is not None:
+        # What the log alone has may be lost with it, and another body be taken under the same key.
+        if request.after is not None and request.durability == "log+database":
             await self.deeds.wait_for(request.task_id, request.after)
         chance = self._dice.random()
         if chance < CANCELS:

@@ -143,9 +143,9 @@ def codes_of(error: type[GanglionError]) -> set[str]:
 
 
 async def test_the_agent_of_the_page_joins_does_a_task_and_leaves_when_told_to(with_a_model: Stack) -> None:
-    (shown,) = page("agents.md", "python")
+    shown, *_ = page("agents.md", "python")
     assert (ROOT / "examples" / "agents" / "count_words.py").read_text().endswith(f'"""\n\n{shown}')
-    (console,) = page("agents.md", "console")
+    console, *_ = page("agents.md", "console")
     *before, last = [line.removeprefix("$ ") for line in console.strip().splitlines()]
     script = "\n".join((*before, f"exec {last}"))
     script = script.replace("http://127.0.0.1:8080", with_a_model.runtime.gateway_url)
@@ -167,7 +167,8 @@ async def test_the_agent_of_the_page_joins_does_a_task_and_leaves_when_told_to(w
 async def test_every_call_of_the_agents_page_is_one_of_the_context() -> None:
     text = (ROOT / "docs" / "agents.md").read_text()
     calls = re.findall(r"\| `(?:await )?ctx\.(\w+)\(([^)]*)\)`", text)
-    assert {name for name, _ in calls} == {"progress", "say", "tool_call", "change_context", "files", "spent"}
+    named = {"progress", "checkpoint", "say", "tool_call", "change_context", "files", "spent"}
+    assert {name for name, _ in calls} == named
     for name, shown in calls:
         taken = list(inspect.signature(getattr(Context, name)).parameters)[1:]
         if not shown.startswith("{"):
