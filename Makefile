@@ -24,7 +24,7 @@ PYTEST := $(BIN)/python -m pytest
 AGAIN := --last-failed --last-failed-no-failures none --promises-are-final
 
 test: $(STAMP) ## run the tests on real, embedded servers; what fails beside others is tried once more, alone
-	$(PYTEST) -n 6 --dist loadfile || $(PYTEST) $(AGAIN)
+	$(PYTEST) -n 5 --dist loadfile || $(PYTEST) $(AGAIN)
 
 check: $(STAMP) ## format, lint, types, layers, the AsyncAPI document
 	$(BIN)/ruff format --check .
