@@ -6,8 +6,10 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from functools import partial
+from typing import TYPE_CHECKING
 
 from screening.classifier.linear import Classifier
+from screening.digest import own_digest
 from screening.familiar import Familiar
 from screening.fields import examine_fields
 from screening.judgement import judge
@@ -20,9 +22,11 @@ from screening.policy import Policy
 from screening.readings import DATA_FAMILIES, Reader, Reading
 from screening.redaction import Digest, StandIns, replace
 from screening.rules import Rule, load
-from screening.sealing import Sealer, own_digest
 from screening.text.characters import Disguise
 from screening.version import version_of_code
+
+if TYPE_CHECKING:  # training and measuring do without the libraries that seal
+    from screening.sealing import Sealer
 
 _LONG = 50_000
 _READ = 12

@@ -5,11 +5,11 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Iterable
 
+from screening.digest import own_digest
 from screening.kinds import DATA_TYPES, SECRETS
 from screening.model import Finding
 from screening.placeholders import Placeholders
 from screening.policy import Redaction
-from screening.sealing import own_digest
 
 Digest = Callable[[str, str], str]
 """Of a kind and a value, in hexadecimal: the same for the same, and nobody without the key can guess values by it."""

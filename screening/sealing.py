@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from screening.digest import bound, digest_of
+
 _NONCE, _LEAST = 12, 30
 _TENANTS = 1024
 
@@ -52,16 +54,16 @@ class Sealer:
 
     def tag(self, tenant: str, session: str, kind: str, value: str) -> str:
         """32 hex digits, the same for the same value of a session under the first key."""
-        return hmac.new(self._keys(self._first, tenant).tag, _bound(session, kind, value), "sha256").hexdigest()[:32]
+        return hmac.new(self._keys(self._first, tenant).tag, bound(session, kind, value), "sha256").hexdigest()[:32]
 
     def digest(self, tenant: str, kind: str, value: str) -> str:
         """16 hex digits, the same for the same value of a tenant under the first key, in all of its sessions."""
-        return _digest(self._keys(self._first, tenant).digest, kind, value)
+        return digest_of(self._keys(self._first, tenant).digest, kind, value)
 
     def seal(self, tenant: str, session: str, kind: str, value: str) -> str:
         """The value encrypted, as text; never the same twice."""
         nonce = os.urandom(_NONCE)
-        sealed = self._keys(self._first, tenant).cipher.encrypt(nonce, value.encode(), _bound(session, kind))
+        sealed = self._keys(self._first, tenant).cipher.encrypt(nonce, value.encode(), bound(session, kind))
         return f"{self._first}.{base64.urlsafe_b64encode(nonce + sealed).decode()}"
 
     def open(self, tenant: str, session: str, kind: str, sealed: str) -> str:
@@ -71,14 +73,14 @@ class Sealer:
             raise UnsealError("sealed with a key that is not known here")
         try:
             raw = base64.urlsafe_b64decode(text)
-            return self._keys(key, tenant).cipher.decrypt(raw[:_NONCE], raw[_NONCE:], _bound(session, kind)).decode()
+            return self._keys(key, tenant).cipher.decrypt(raw[:_NONCE], raw[_NONCE:], bound(session, kind)).decode()
         except (InvalidTag, ValueError) as error:
             raise UnsealError("not what was sealed for this tenant and session") from error
 
     def secrets_for(self, tenant: str, *purpose: str) -> tuple[bytes, ...]:
         """Secrets of 32 bytes for one purpose of a tenant, of each key one: they need to be kept nowhere."""
-        bound = _bound("secret", tenant, *purpose)
-        return tuple(_derive(secret, b"ganglion/secret/" + bound) for secret in self._secrets.values())
+        purposes = bound("secret", tenant, *purpose)
+        return tuple(_derive(secret, b"ganglion/secret/" + purposes) for secret in self._secrets.values())
 
     def _derived(self, key: str, tenant: str) -> _Keys:
         secret = self._secrets[key]
@@ -88,22 +90,6 @@ class Sealer:
 
 def _derive(secret: bytes, info: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=info).derive(secret)
-
-
-def _bound(*parts: str) -> bytes:
-    return b"".join(len(raw).to_bytes(4, "big") + raw for raw in (part.encode() for part in parts))
-
-
-def _digest(key: bytes, kind: str, value: str) -> str:
-    return hmac.new(key, _bound(kind, value), "sha256").hexdigest()[:16]
-
-
-_OWN = os.urandom(32)
-
-
-def own_digest(kind: str, value: str) -> str:
-    """As `Sealer.digest`, under a key that nobody but this process has: for where there is none."""
-    return _digest(_OWN, kind, value)
 
 
 def kind_of(name: str) -> str:
