@@ -14,7 +14,7 @@ from tests.support.promises import a_promise
 from tests.support.stack_parts import Parts
 
 SEED = int(os.environ.get("GANGLION_TEST_SEED", random.randrange(2**32)))
-PLAN = Plan(seconds=40, subscribers=100, owners=5, tasks_per_second=2, stay=8.0, between_kills=8.0, seed=SEED)
+PLAN = Plan(seconds=60, subscribers=100, owners=5, tasks_per_second=2, stay=8.0, between_kills=8.0, seed=SEED)
 """Mostly waiting, so that what runs beside it has the machine."""
 
 

@@ -32,7 +32,7 @@ from tests.support.running_keeper import finished, started, submitted
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-TASKS = int(os.environ.get("MANY_TASKS", "150"))
+TASKS = int(os.environ.get("MANY_TASKS", "250"))
 """The release is shown with 1,000, which take a minute of two cores."""
 KNOWN = 5
 ENOUGH = 100
