@@ -31,6 +31,7 @@ from events.task import (
     TaskPaused,
     TaskReady,
     TaskRunning,
+    TaskSkipped,
     TaskSubmitted,
     TaskSucceeded,
     TaskTimedOut,
@@ -107,7 +108,7 @@ ROUTER = Durable(
     "router",
     (
         *(TaskReady, TaskWaiting, TaskPaused, TaskSucceeded, TaskPartial, TaskFailed, TaskTimedOut, TaskCancelled),
-        *(TaskRunning, RunProgress),
+        *(TaskSkipped, TaskRunning, RunProgress),
         *AGENT_STATES.values(),
         AgentHeartbeat,
     ),

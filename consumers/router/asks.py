@@ -42,4 +42,5 @@ def ask_for(
         again=again,
         why=why,
         is_open=is_open,
+        version=data.version,
     )

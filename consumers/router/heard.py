@@ -13,7 +13,7 @@ from events.task import (
     TaskTimedOut,
     TaskWaiting,
 )
-from storage.live.heard import Outcome, beat, release, renew, state
+from storage.live.heard import Outcome, beat, release, renew, state, withdraw
 from storage.live.store import Op
 from storage.live.view import key_of, member_of
 
@@ -23,12 +23,8 @@ _GIVEN_UP = frozenset({RUN_LOST, "declined"})
 def ops_of(event: Event[EventData]) -> list[Op]:
     """The operations for one event, in order; none for what says nothing about an agent."""
     data = event.data
-    if isinstance(data, TaskReady):
-        before = member_of(data.task_id, data.attempt - 1)
-        return [release(before, _before(data), event.id, is_over=True)] if data.attempt > 1 else []
-    if isinstance(data, TaskEntered) and not _begins(data):
-        is_over = not isinstance(data, TaskWaiting) or data.reason == "retry"  # else it becomes ready as it is
-        return [release(member_of(data.task_id, data.attempt), outcome_of(data), event.id, is_over=is_over)]
+    if isinstance(data, TaskEntered):
+        return _of_task(data, event.id)
     if isinstance(data, RunProgress):
         return [renew(member_of(data.task_id, data.attempt))]
     if isinstance(data, AgentEntered):
@@ -36,6 +32,17 @@ def ops_of(event: Event[EventData]) -> list[Op]:
     if isinstance(data, AgentHeartbeat) and data.status != "offline":
         return [beat(key_of(event.tenantid, data.agent_id), event.id)]
     return []
+
+
+def _of_task(data: TaskEntered, cause: str) -> list[Op]:
+    if _begins(data):
+        return []
+    if isinstance(data, TaskReady):
+        return [release(member_of(data.task_id, data.attempt - 1), _before(data), cause)] if data.attempt > 1 else []
+    member = member_of(data.task_id, data.attempt)
+    if isinstance(data, TaskWaiting) and data.reason != "retry":
+        return [withdraw(member, data.version, cause)] if data.from_status == "ready" else []
+    return [release(member, outcome_of(data), cause)]
 
 
 def _begins(entered: TaskEntered) -> bool:

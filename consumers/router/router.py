@@ -186,15 +186,24 @@ class Router:
 
 
 def _heard(events: Sequence[Event[EventData]], batch: _Batch) -> list[Op]:
-    """What the events say, in order; a task that ends in the same batch is not asked for."""
+    """What the events say; a task that ends in the same batch, or waits once more, is not asked for.
+
+    They may come in another order than they were said in: what is put back for a while comes behind later ones.
+    """
     ops: list[Op] = []
     for event in events:
         data = event.data
         ops += ops_of(event)
+        if not isinstance(data, TaskEntered):
+            continue
+        member = member_of(data.task_id, data.attempt)
+        known = batch.wanted.get(member)
+        if known is not None and known.data.version > data.version:
+            continue
         if isinstance(data, TaskReady):
-            batch.wanted[member_of(data.task_id, data.attempt)] = _Wanted(event, data, event.id)
-        elif isinstance(data, TaskEntered):
-            batch.wanted.pop(member_of(data.task_id, data.attempt), None)
+            batch.wanted[member] = _Wanted(event, data, event.id)
+        elif known is not None:
+            del batch.wanted[member]
     return ops
 
 

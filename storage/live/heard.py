@@ -60,9 +60,14 @@ def renew(member: str) -> Op:
     return ["renew", member]
 
 
-def release(member: str, outcome: Outcome, cause: str, *, is_over: bool = False) -> Op:
-    """An attempt needs no slot any more; one that `is_over` gets none, should its task.ready come only now."""
-    return ["release", member, outcome, cause, is_over]
+def release(member: str, outcome: Outcome, cause: str) -> Op:
+    """An attempt is over: it needs no slot any more and gets none, should its task.ready come only now."""
+    return ["release", member, outcome, cause]
+
+
+def withdraw(member: str, version: int, cause: str) -> Op:
+    """A task that was ready waits once more since this version of it: what it asked for as an older one is void."""
+    return ["withdraw", member, version, cause]
 
 
 def outcomes(key: str, ended: Sequence[tuple[Outcome, int]]) -> Op:

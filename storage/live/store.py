@@ -78,7 +78,8 @@ class Ask(NamedTuple):
     `body` is the event, to be kept if it waits; empty if room is expected: if there is none the reason is `again`.
     `queue` names equal needs (`<caps>|<avoided>|<least tier>`), `score` its place there. `cause` is the event because
     of which it asks, `again` whether it was waiting. `why` parks it at once. `is_open`: it is known to wait for an
-    agent; what became ready before the state was built gets the reason `late` without that.
+    agent; what became ready before the state was built gets the reason `late` without that. `version` is that of
+    the task as it became ready.
     """
 
     member: str
@@ -91,6 +92,7 @@ class Ask(NamedTuple):
     again: bool = False
     why: str = ""
     is_open: bool = False
+    version: int = 1
 
 
 class Given(NamedTuple):
@@ -289,4 +291,4 @@ def _field(info: object, name: bytes) -> str:
 def _encoded(ask: Ask, places: dict[str, int]) -> list[object]:
     order = [places.setdefault(key, len(places) + 1) for key in ask.order]
     is_open = ask.is_open or ask.again
-    return [ask.member, ask.tenant, ask.queue, ask.score, order, ask.cause, ask.again, ask.why, is_open]
+    return [ask.member, ask.tenant, ask.queue, ask.score, order, ask.cause, ask.again, ask.why, is_open, ask.version]

@@ -45,7 +45,7 @@ async def test_runs_that_were_lost_count_though_their_leases_have_lapsed(live: L
         await live.apply([], [ask(f"silent-{n}:1", A)])
         await lapses(live, redis, f"silent-{n}:1")
         for _ in range(2):  # said twice, counted once
-            await live.apply([release(f"silent-{n}:1", "f", "x", is_over=True)])
+            await live.apply([release(f"silent-{n}:1", "f", "x")])
     assert live.view[A].window == "fffff"
     assert live.view[A].opened_at > 0
     assert await redis.hlen("ganglion:agents:lapsed") == 0
@@ -56,7 +56,7 @@ async def test_the_end_of_a_lapsed_run_offers_its_slot_to_who_waits(live: LiveAg
     await live.apply([], asks)
     await live.apply([], [ask("waits:1", A)])
     await lapses(live, redis, "held-0:1")
-    applied = await live.apply([release("held-0:1", "f", "x", is_over=True)])
+    applied = await live.apply([release("held-0:1", "f", "x")])
     assert [offer.member for offer in applied.offers] == ["waits:1"]
 
 

@@ -66,7 +66,7 @@ class Agency:
     async def router(self) -> "Running":
         """One more router, with a connection of its own."""
         live = await self.opened.enter_async_context(self.live())
-        client = await self._client()
+        client = await self.client()
         settings = DatabaseSettings(database_url=SecretStr(self.database_url))
         lookup = await self.opened.enter_async_context(PostgresLookup(settings))
         router = Router(live, Builder(live, settings, client).ensure, lookup.task)
@@ -80,7 +80,7 @@ class Agency:
         lookup = await self.opened.enter_async_context(
             PostgresLookup(DatabaseSettings(database_url=SecretStr(self.database_url)))
         )
-        client = await self._client()
+        client = await self.client()
         await Stops(client).listen()
         await self.feed(client, DISPATCH, Dispatch(lookup, WorkQueues(client)).hand_out)
 
@@ -89,7 +89,7 @@ class Agency:
         lookup = await self.opened.enter_async_context(
             PostgresLookup(DatabaseSettings(database_url=SecretStr(self.database_url)))
         )
-        client = await self._client()
+        client = await self.client()
         rules, settings = EndpointRules.of(["127.0.0.0/8"]), PushSettings(longest_pause=0.01)
         push = Push(AgentClient(settings, rules), lookup, Sealer.of(SEAL_KEY), heartbeat=heartbeat)
         await push.stops.listen(client)
@@ -196,7 +196,8 @@ class Agency:
         query = "SELECT body FROM event_log WHERE task_id = $1 ORDER BY seq"
         return [orjson.loads(row["body"]) for row in await self.doorstep.bus.database.fetch(query, task_id)]
 
-    async def _client(self) -> Client:
+    async def client(self) -> Client:
+        """One more connection of ours."""
         client = await connect(self.nats_url)
         self.opened.push_async_callback(client.close)
         return client
@@ -225,7 +226,7 @@ async def an_agency(
     ):
         agency = Agency(doorstep, servers.nats_url, database_url, redis_url, opened)
         opened.push_async_callback(agency.leave)
-        await agency.feed(await agency._client(), REFLEX, wave_through)
+        await agency.feed(await agency.client(), REFLEX, wave_through)
         for _ in range(routers):
             await agency.router()
         await agency.dispatch()

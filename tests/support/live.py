@@ -37,10 +37,13 @@ def ask(
     again: bool = False,
     cause: str = "",
     is_open: bool = True,
+    version: int = 1,
 ) -> Ask:
     """A slot for a task of tenant t."""
     body = f"event of {member}".encode()
-    return Ask(member, "t", queue, score, order, cause or f"ready-{member}", body, again, is_open=is_open)
+    return Ask(
+        member, "t", queue, score, order, cause or f"ready-{member}", body, again, is_open=is_open, version=version
+    )
 
 
 @asynccontextmanager

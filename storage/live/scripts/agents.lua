@@ -9,6 +9,7 @@
 -- <P>lease                hash, member -> key
 -- <P>lapsed               hash, member -> key, of leases that lapsed before the end of their runs was heard
 -- <P>over                 sorted set of members whose attempts ended, by the millisecond at which that was heard
+-- <P>asked                hash, member -> the task's version as it became ready, or waited once more, last
 -- <P>handed:<event>       list of '<member> <event>': what was given out because of that event
 -- <P>waiting              hash, member -> queue; <P>w:<member> hash with the event, the reason and its count
 -- <P>wait:<tenant>:<sig>  queue: sorted set of members by priority and age, <sig> = <caps>|<avoided>|<least tier>

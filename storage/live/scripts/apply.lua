@@ -99,19 +99,35 @@ function ops.renew(member)
   if held then call('ZADD', P .. 'leases:' .. held, 'XX', now + input.lease, member) end
 end
 
-function ops.release(member, outcome, cause, is_over)
-  local waited = forget(member)
+-- Whether it waited in line or held a slot, it does so no more; returns who had given the slot, if anybody.
+local function free(member, outcome)
+  forget(member)
   -- A run that fell silent is lost only when its lease has lapsed: its end is its agent's all the same.
   local key = call('HGET', P .. 'lease', member) or call('HGET', P .. 'lapsed', member)
-  if key or waited or is_over then
-    call('ZADD', P .. 'over', now, member)
-    ended = true
-  end
-  if not key then return repeat_offers(cause) end
+  if not key then return nil end
   local agent = agent_of(key)
   drop(agent, member)
   record(agent, outcome, member, now)
-  free_up(agent, cause, KINDS)
+  return agent
+end
+
+local function freed_or_again(agent, cause)
+  if agent then free_up(agent, cause, KINDS) else repeat_offers(cause) end
+end
+
+-- The attempt is over.
+function ops.release(member, outcome, cause)
+  call('ZADD', P .. 'over', now, member)
+  call('HDEL', P .. 'asked', member)
+  ended = true
+  freed_or_again(free(member, outcome), cause)
+end
+
+-- The task waits once more and becomes ready again as the same attempt: it may have already, when this comes again.
+function ops.withdraw(member, version, cause)
+  if tonumber(call('HGET', P .. 'asked', member) or 0) > version then return repeat_offers(cause) end
+  call('HSET', P .. 'asked', member, version)
+  freed_or_again(free(member, ''), cause)
 end
 
 function ops.outcomes(key, outcomes)
@@ -141,8 +157,10 @@ if ended then call('ZREMRANGEBYRANK', P .. 'over', 0, -REMEMBERED - 1) end
 local results = {}
 
 local function reserve(ask, body)
-  local member, tenant, queue, score, order, cause, again, why, is_open = unpack(ask)
+  local member, tenant, queue, score, order, cause, again, why, is_open, version = unpack(ask)
   queue = P .. 'wait:' .. tenant .. ':' .. queue
+  local asked = tonumber(call('HGET', P .. 'asked', member) or 0)
+  if asked > version then return { '', 'over', 0 } end
   local held = call('HGET', P .. 'lease', member)
   if held then
     call('ZADD', P .. 'leases:' .. held, 'XX', now + input.lease, member)
@@ -151,6 +169,7 @@ local function reserve(ask, body)
   if call('ZSCORE', P .. 'over', member) then return { '', 'over', 0 } end
   -- It may have ended before the state was built: the caller has to look whether it is still open, and ask again.
   if not is_open and not input.builder and score % input.apart < built + input.skew then return { '', 'late', 0 } end
+  if asked < version then call('HSET', P .. 'asked', member, version) end
   local behind = not again and call('EXISTS', queue) == 1 and not call('ZSCORE', queue, member)
   local seen = {}
   for _, place in ipairs(order) do

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -10,7 +11,11 @@ import pytest
 from pydantic import JsonValue
 from redis.asyncio import Redis
 
+from events import Event, EventData
 from events.codec import decode_structured
+from events.plan import TaskDecompose, TaskUndecomposed
+from events.streams import PLANNER
+from events.task import TaskError
 from producers.agent import AgentError, Context, Task
 from tests.support.agency import Agency, Json
 from tests.support.eventually import eventually
@@ -118,6 +123,27 @@ async def test_a_task_that_nobody_takes_fails_as_unroutable_at_its_deadline(
     assert task["reason"] == "unroutable"
     await agency.start("AGENT-LATE", echo, capabilities=["nobody"])
     assert (await agency.task(alice, task_id))["status"] == "failed"
+
+
+async def test_a_task_that_is_divided_while_it_waits_in_line_is_routed_when_it_is_ready_again(
+    agency: Agency, alice: httpx.AsyncClient
+) -> None:
+    async def no_plan(event: Event[EventData]) -> Sequence[EventData]:
+        assert isinstance(event.data, TaskDecompose)
+        error = TaskError(code="no_plan", message="Nothing to divide.")
+        return [TaskUndecomposed(task_id=event.data.task_id, plan_id=event.data.plan_id, error=error)]
+
+    await agency.feed(await agency.client(), PLANNER, no_plan)
+    gate = Gate()
+    await agency.start("AGENT-D", gate.work)
+    first = await agency.submit(alice, "first")
+    await agency.becomes(alice, first, "running")
+    second = await agency.submit(alice, "second")
+    await waits(agency, alice, second, "all_busy")
+    assert (await alice.post(f"/api/v1/tasks/{second}/decompose", json={})).status_code in (200, 202)
+    await agency.becomes(alice, second, "ready")
+    gate.opened.set()
+    await agency.becomes(alice, second, "succeeded")
 
 
 async def test_a_task_that_is_cancelled_while_it_waits_is_given_to_nobody(

@@ -19,7 +19,7 @@ ENTERED: dict[str, object] = {"task_id": TASK, "kind": "goal", "from_status": "r
 def test_an_attempt_that_its_agent_cannot_help_says_nothing_of_it(reason: str, outcome: str) -> None:
     again = TaskReady.model_validate({**ENTERED, "attempt": 2, "reason": reason})
     ready = Event.first(again, source="/keeper", tenant="t", owner="o", task_id=TASK)
-    assert ops_of(ready) == [["release", f"{TASK}:1", outcome, ready.id, True]]
+    assert ops_of(ready) == [["release", f"{TASK}:1", outcome, ready.id]]
 
 
 @pytest.mark.parametrize(("reason", "outcome"), [("run_lost", "f"), ("agent_error", "f"), ("caller_lost", "")])

@@ -274,4 +274,4 @@ def test_the_router_hears_that_the_agent_is_free_and_of_no_other_start(book: Boo
     task = held(book, book.submit(), FF, "partial")
     begun, ended = [event for event in book.announced if isinstance(event.data, TaskRunning)]
     assert ops_of(begun) == []
-    assert ops_of(ended) == [release(member_of(task, 1), "p", ended.id, is_over=True)]
+    assert ops_of(ended) == [release(member_of(task, 1), "p", ended.id)]

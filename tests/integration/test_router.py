@@ -1,0 +1,76 @@
+"""The router by itself on a real Valkey: what it makes of events that come again, and in another order."""
+
+from collections.abc import AsyncGenerator
+from uuid import UUID
+
+import pytest
+
+from consumers.router.router import Router
+from events import Event, EventData, RouteDecided, TaskReady, TaskWaiting
+from events.ids import new_id
+from events.task import Status, TaskEntered
+from storage.live.store import LiveAgents
+from storage.lookup import TaskView
+from tests.support.live import build, joins, live_agents
+
+Told = list[list[str | None]]
+
+
+@pytest.fixture
+async def live(redis_url: str) -> AsyncGenerator[LiveAgents]:
+    async with live_agents(redis_url) as live:
+        await build(live, [joins("AGENT-A", capacity=1)])
+        yield live
+
+
+async def _nothing() -> None: ...
+
+
+async def _unknown(_: UUID) -> TaskView | None:
+    return None
+
+
+def a_router(live: LiveAgents) -> Router:
+    """As a process that has just started has it."""
+    return Router(live, _nothing, _unknown)
+
+
+def state(
+    task_id: UUID, kind: type[TaskEntered], version: int, *, was: Status = "waiting", reason: str | None = None
+) -> Event[EventData]:
+    data = kind(
+        task_id=task_id,
+        kind="goal",
+        from_status=was,
+        version=version,
+        attempt=1,
+        reason=reason,
+        required_capabilities=("answer",),
+    )
+    return Event.first(data, source="/keeper", tenant="t", owner="o", task_id=task_id)
+
+
+async def told(router: Router, *events: Event[EventData]) -> Told:
+    """Which agent each event led to."""
+    outputs = await router.route_all(events)
+    return [[one.data.agent_id for one in given if isinstance(one.data, RouteDecided)] for given in outputs]
+
+
+async def test_who_waited_for_another_task_is_routed_though_the_router_dies_before_it_says_so(live: LiveAgents) -> None:
+    task_id = new_id()
+    waits = state(task_id, TaskWaiting, 2, was="submitted", reason="dependencies")
+    ready = state(task_id, TaskReady, 3, reason="dependencies_met")
+    assert await told(a_router(live), waits, ready) == [[], ["AGENT-A"]]
+    assert await told(a_router(live), waits, ready) == [[], ["AGENT-A"]]
+    assert await told(a_router(live), ready, waits) == [["AGENT-A"], []]
+
+
+async def test_who_became_ready_for_good_is_routed_in_whatever_order_it_is_heard(live: LiveAgents) -> None:
+    task_id = new_id()
+    first = state(task_id, TaskReady, 2)
+    waits = state(task_id, TaskWaiting, 3, was="ready", reason="planning")
+    second = state(task_id, TaskReady, 4)
+    assert await told(a_router(live), first, waits) == [[], []]
+    assert await told(a_router(live), second, waits, first) == [["AGENT-A"], [], []]
+    assert await told(a_router(live), first) == [[]]
+    assert live.view["t/AGENT-A"].in_flight == 1
