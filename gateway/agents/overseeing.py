@@ -22,7 +22,7 @@ from gateway.agents.errors import agent_refusal
 from gateway.agents.registry import HOME, ONE, AgentId, Responses
 from gateway.agents.requests import NoteRequest, RebalanceRequest
 from gateway.agents.views import performance_view
-from gateway.auth.bearer import ADMIN, Authenticator, Principal, bearer
+from gateway.auth.bearer import ADMIN, Authenticator, Principal
 from gateway.bus import Bus
 from gateway.commands import KEPT, Commands
 from gateway.errors import NotFoundError
@@ -93,7 +93,7 @@ class Overseeing:
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - as documented
     ) -> Response:
         """It is shown beside the agent's record and is no part of it: it makes no tier and buys no work."""
-        principal = await self._admin(request)
+        principal = await self._authenticator.caller(request, ADMIN)
         _, body = await read_json(request)
         asked = read_body(NoteRequest, body)
         key = read_key(request, principal, _PLACE, f"{agent_id}\n".encode() + body)
@@ -125,7 +125,7 @@ class Overseeing:
 
         An assignment goes back to the router only if somebody else has room for it now; the router then decides anew.
         """
-        principal = await self._admin(request)
+        principal = await self._authenticator.caller(request, ADMIN)
         asked, _ = await read_optional(request, RebalanceRequest)
         found = await unbegun(self._engine, principal.tenant, asked.agent_id)
         due = [_Move(one, why) for one in found if (why := _why(one)) is not None]
@@ -172,11 +172,6 @@ class Overseeing:
         if answered.outcome is None:
             return _Move(one, move.why, move.candidate, "unknown")
         return move if answered.refusal is None else _Move(one, move.why, move.candidate, "begun")
-
-    async def _admin(self, request: Request) -> Principal:
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(ADMIN)
-        return principal
 
 
 def _why(one: Unbegun) -> str | None:

@@ -16,7 +16,7 @@ from gateway.agents.errors import AgentUnavailableError
 from gateway.agents.registry import HOME, ONE, AgentId, Responses
 from gateway.agents.requests import RouteTaskRequest
 from gateway.agents.views import View, agent_view, page_view, performance_view, statistics_view
-from gateway.auth.bearer import READ, Authenticator, Principal, bearer
+from gateway.auth.bearer import READ, Authenticator, Principal
 from gateway.bus import Bus
 from gateway.errors import NotFoundError
 from gateway.http.answers import json_answer
@@ -79,7 +79,7 @@ class Looking:
         cursor: Place = None,
     ) -> Response:
         """By id; those that are gone only if asked for."""
-        principal = await self._reader(request)
+        principal = await self._authenticator.caller(request, READ)
         rows = await list_agents(
             self._engine, principal.tenant, capability=capability, status=status, after=cursor, limit=limit + 1
         )
@@ -89,28 +89,28 @@ class Looking:
         self, request: Request, capability: Name, limit: Limit = 100, cursor: Place = None
     ) -> Response:
         """As `?capability=`."""
-        principal = await self._reader(request)
+        principal = await self._authenticator.caller(request, READ)
         rows = await list_agents(self._engine, principal.tenant, capability=capability, after=cursor, limit=limit + 1)
         return json_answer(page_view(rows, limit))
 
     async def statistics(self, request: Request) -> Response:
         """The first 1,000 of them."""
-        principal = await self._reader(request)
+        principal = await self._authenticator.caller(request, READ)
         return json_answer(statistics_view(await list_agents(self._engine, principal.tenant, limit=_ALL)))
 
     async def agent(self, request: Request, agent_id: AgentId) -> Response:
         """Your tenant's, or a built-in one."""
-        return json_answer(agent_view(await self._found(await self._reader(request), agent_id)))
+        return json_answer(agent_view(await self._found(await self._authenticator.caller(request, READ), agent_id)))
 
     async def performance(self, request: Request, agent_id: AgentId) -> Response:
         """Of the runs for your tenant."""
-        principal = await self._reader(request)
+        principal = await self._authenticator.caller(request, READ)
         row = await self._found(principal, agent_id)
         return json_answer(performance_view(row, await figures_of(self._engine, principal.tenant, agent_id)))
 
     async def route(self, request: Request) -> Response:
         """The router judges everyone as it would for a task, and keeps nothing of it."""
-        principal = await self._reader(request)
+        principal = await self._authenticator.caller(request, READ)
         _, body = await read_json(request)
         asked = read_body(RouteTaskRequest, body)
         question = RouteQuestion(
@@ -119,11 +119,6 @@ class Looking:
             routing=asked.preferences(),
         )
         return json_answer(_answer_view(await ask_router(self._bus, question)))
-
-    async def _reader(self, request: Request) -> Principal:
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(READ)
-        return principal
 
     async def _found(self, principal: Principal, agent_id: str) -> AgentRow:
         row = await find_agent(self._engine, principal.tenant, agent_id)

@@ -23,7 +23,7 @@ from gateway.agents.requests import (
     RegisterExternalAgentRequest,
 )
 from gateway.agents.views import agent_view, registered_view
-from gateway.auth.bearer import Authenticator, Principal, bearer
+from gateway.auth.bearer import Authenticator, Principal
 from gateway.auth.roles import AGENTS
 from gateway.commands import KEPT, Answered, Commands
 from gateway.errors import NotFoundError, UnauthorizedError
@@ -104,7 +104,7 @@ class Registry:
 
     async def register(self, request: Request, idempotency_key: IdempotencyKey = None) -> Response:  # noqa: ARG002 - as documented
         """Its token is shown once. Who registers a name again changes that agent and draws a new token."""
-        principal = await self._caller(request)
+        principal = await self._authenticator.caller(request, AGENTS)
         _, body = await read_json(request)
         asked = read_body(RegisterAgentRequest, body)
         self._calls.admit(asked.endpoint_url)
@@ -123,7 +123,7 @@ class Registry:
 
     async def register_external(self, request: Request, idempotency_key: IdempotencyKey = None) -> Response:  # noqa: ARG002 - as documented
         """The same; its capacity is 5."""
-        principal = await self._caller(request)
+        principal = await self._authenticator.caller(request, AGENTS)
         _, body = await read_json(request)
         asked = read_body(RegisterExternalAgentRequest, body)
         self._calls.admit(asked.endpoint_url)
@@ -217,7 +217,7 @@ class Registry:
         self, request: Request, agent_id: str, asked: DeregisterAgentRequest, posted: tuple[str, bytes] | None = None
     ) -> Response:
         """`posted` is the verb of a POST and its body: under a key it finds also the agent that it made leave."""
-        principal = await self._caller(request)
+        principal = await self._authenticator.caller(request, AGENTS)
         key = None
         if posted is not None:
             verb, body = posted
@@ -234,15 +234,10 @@ class Registry:
             return _kept(row.agent_id, answered.headers)
         return json_answer(agent_view(await self._found(row.tenant, row.agent_id)), 200, answered.headers)
 
-    async def _caller(self, request: Request) -> Principal:
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(AGENTS)
-        return principal
-
     async def _who_beats(self, request: Request, agent_id: str, token: str | None) -> tuple[str, str]:
         """Tenant and owner of the agent that lives. Raises UnauthorizedError, NotFoundError."""
         if token is None:
-            row = await self._own(await self._caller(request), agent_id)
+            row = await self._own(await self._authenticator.caller(request, AGENTS), agent_id)
             return row.tenant, row.owner
         tenant = token.removeprefix(_TOKEN).partition(".")[0]
         if not await verify_agent(self._engine, tenant, agent_id, token):

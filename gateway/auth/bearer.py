@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import jwt
 from pydantic import SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from starlette.requests import Request
 
 from events.agent import checked_tenant
 from events.errors import InvalidIdError
@@ -98,6 +99,12 @@ class Authenticator:
                 return known[0]
             del self._known[token]
         return await self._verify(token)
+
+    async def caller(self, request: Request, scope: str) -> Principal:
+        """Who sends this request, if they have the scope. Raises UnauthorizedError, MissingScopeError."""
+        principal = await self.principal(bearer(request.headers))
+        principal.must(scope)
+        return principal
 
     async def stranger(self) -> None:
         """Somebody is here without a valid token: for an authenticator that counts them."""

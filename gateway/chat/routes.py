@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from events.errors import GanglionError
 from events.task import GOOD
 from gateway.accept import Durability
-from gateway.auth.bearer import READ, WRITE, Authenticator, Principal, bearer
+from gateway.auth.bearer import READ, WRITE, Authenticator, Principal
 from gateway.chat.conversations import MAX_MESSAGES, Conversations
 from gateway.chat.errors import AgentTimeoutError, ForeignUserError, InvalidMessageError, about, failure_of
 from gateway.chat.models import ChatAccepted, ChatRequest, ChatResponse, Conversation, ListedToolCall
@@ -170,8 +170,7 @@ class Chat:
         return json_answer(await self._conversations.tool_calls(session, skip=skip, limit=limit))
 
     async def _caller(self, request: Request, user_id: str, scope: str) -> Principal:
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(scope)
+        principal = await self._authenticator.caller(request, scope)
         if user_id != principal.owner:
             raise ForeignUserError
         return principal

@@ -12,7 +12,7 @@ from events.context import ContextChange
 from events.context_data import Version, merged
 from events.errors import PermanentError
 from gateway.accept import SOURCE
-from gateway.auth.bearer import Authenticator, Principal, bearer
+from gateway.auth.bearer import Authenticator, Principal
 from gateway.commands import Answered, Commands
 from gateway.contexts.errors import ContextConflictError, ContextNotFoundError, MergeConflictError, context_refusal
 from gateway.errors import NotFoundError, StaleDigestError
@@ -45,9 +45,7 @@ class Contexts:
 
     async def principal(self, request: Request, scope: str) -> Principal:
         """The caller, who has this scope. Raises UnauthorizedError, MissingScopeError."""
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(scope)
-        return principal
+        return await self._authenticator.caller(request, scope)
 
     async def find(self, principal: Principal, context_id: str | UUID, *, closed: bool = False) -> ContextRow:
         """The context, if `closed` even one that is no more. Raises ContextNotFoundError, StoreUnavailableError."""

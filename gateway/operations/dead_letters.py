@@ -20,7 +20,7 @@ from events.letter import DeadLetter
 from events.replay import LetterReplay
 from events.task import TaskControl
 from gateway.accept import SOURCE, Acceptor
-from gateway.auth.bearer import ADMIN, Authenticator, Principal, bearer
+from gateway.auth.bearer import ADMIN, Authenticator, Principal
 from gateway.bus import Bus
 from gateway.commands import Commands
 from gateway.commits import APPLIED, DUPLICATE
@@ -81,13 +81,13 @@ class DeadLetters:
         cursor: Annotated[int, Query(ge=0, lt=2**63, description="`next_cursor` of the page before")] = 0,
     ) -> Response:
         """A letter says what was given up and why, never what was in it."""
-        principal = await self._admin(request)
+        principal = await self._authenticator.caller(request, ADMIN)
         found, following = await self._bus.letters.page(principal.tenant, consumer=consumer, after=cursor, limit=limit)
         return json_answer({"items": [_summary(kept) for kept in found], "next_cursor": following})
 
     async def letter(self, request: Request, number: Number) -> Response:
         """With the bytes, if no reader could make an event of them."""
-        kept = await self._find(await self._admin(request), number)
+        kept = await self._find(await self._authenticator.caller(request, ADMIN), number)
         return json_answer({**_summary(kept), "body": kept.letter.body, "headers": kept.letter.headers})
 
     async def replay(
@@ -97,7 +97,7 @@ class DeadLetters:
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named for the document
     ) -> Response:
         """The letter is gone afterwards; if the event fails again there will be another one."""
-        principal, trail = await self._admin(request), Trail.of(request.scope)
+        principal, trail = await self._authenticator.caller(request, ADMIN), Trail.of(request.scope)
         key = read_key(request, principal, REPLAY, str(number).encode())
         try:
             letter = (await self._find(principal, number)).letter
@@ -113,14 +113,9 @@ class DeadLetters:
 
     async def discard(self, request: Request, number: Number) -> Response:
         """The event stays in the log; only the letter goes."""
-        await self._find(await self._admin(request), number)
+        await self._find(await self._authenticator.caller(request, ADMIN), number)
         await self._bus.letters.drop(number)
         return Response(status_code=204)
-
-    async def _admin(self, request: Request) -> Principal:
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(ADMIN)
-        return principal
 
     async def _find(self, principal: Principal, number: int) -> Kept:
         kept = await self._bus.letters.get(number)

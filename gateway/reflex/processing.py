@@ -8,7 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.auth.bearer import WRITE, Authenticator, Principal, bearer
+from gateway.auth.bearer import WRITE, Authenticator, Principal
 from gateway.auth.tiers import Tier
 from gateway.errors import RateLimitedError
 from gateway.http.answers import json_answer
@@ -95,8 +95,7 @@ class Processing:
 
     async def process(self, request: Request) -> Response:
         """What is in the text and what the tenant's policy for goals makes of it; the text itself is not kept."""
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(WRITE)
+        principal = await self._authenticator.caller(request, WRITE)
         await self._let_in(principal)
         _, body = await read_json(request)
         asked = read_body(ProcessRequest, body)

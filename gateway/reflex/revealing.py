@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.auth.bearer import READ, Authenticator, bearer
+from gateway.auth.bearer import READ, Authenticator
 from gateway.errors import NotFoundError
 from gateway.http.answers import json_answer
 from gateway.http.documentation import problems
@@ -60,8 +60,7 @@ class Revealing:
         self, request: Request, task_id: Annotated[str, Path(json_schema_extra={"format": "uuid"})]
     ) -> Response:
         """All placeholders of the task's session, opened."""
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(READ)
+        principal = await self._authenticator.caller(request, READ)
         task = await self._lookup.task(principal, parsed_id(task_id))
         if self._sealer is None:
             raise NotFoundError("Placeholders are not kept here: there is no key (GANGLION_SEAL_KEYS).")

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from events.task import TaskControl
-from gateway.auth.bearer import READ, WRITE, Authenticator, Principal, bearer
+from gateway.auth.bearer import READ, WRITE, Authenticator
 from gateway.errors import NotFoundError
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
@@ -74,14 +74,14 @@ class Checkpoints:
         cursor: Annotated[int | None, Query(ge=1, lt=2**31)] = None,
     ) -> Response:
         """The last hundred are kept; their numbers go on. `cursor`: those before this one."""
-        row = await self._sessions.find(await self._caller(request, READ), session_id)
+        row = await self._sessions.find(await self._authenticator.caller(request, READ), session_id)
         found = await checkpoints_of(self._engine, row.id, cursor, limit + 1)
         more = found[limit - 1].seq if len(found) > limit else None
         return json_answer({"items": [checkpoint_view(one) for one in found[:limit]], "next_cursor": more})
 
     async def get(self, request: Request, session_id: SessionId, number: CheckpointNumber) -> Response:
         """As the agent wrote it, where policy did not redact it."""
-        row = await self._sessions.find(await self._caller(request, READ), session_id)
+        row = await self._sessions.find(await self._authenticator.caller(request, READ), session_id)
         found = await self._found(row, number)
         return json_answer({**checkpoint_view(found), "data": found.data})
 
@@ -92,7 +92,7 @@ class Checkpoints:
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named for the document
     ) -> Response:
         """Of a session that runs, is paused, or failed: its next attempt begins with it."""
-        principal = await self._caller(request, WRITE)
+        principal = await self._authenticator.caller(request, WRITE)
         row = await self._sessions.find(principal, session_id)
         _, body = await read_json(request)
         said = read_body(CheckpointRequest, body)
@@ -119,7 +119,7 @@ class Checkpoints:
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named for the document
     ) -> Response:
         """A session that is paused, failed or timed out begins another attempt with this checkpoint's data."""
-        principal = await self._caller(request, WRITE)
+        principal = await self._authenticator.caller(request, WRITE)
         row = await self._sessions.find(principal, session_id)
         said, body = await said_or_nothing(request, ActionRequest)
         key = read_key(request, principal, RESTORE, f"{session_id}\n{number}\n".encode() + body)
@@ -139,8 +139,3 @@ class Checkpoints:
         if found is None:
             raise NotFoundError("There is no such checkpoint of this session, or not any more.")
         return found
-
-    async def _caller(self, request: Request, scope: str) -> Principal:
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(scope)
-        return principal

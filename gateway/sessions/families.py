@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.auth.bearer import READ, Authenticator, Principal, bearer
+from gateway.auth.bearer import READ, Authenticator
 from gateway.compat.words import session_status
 from gateway.http.answers import json_answer
 from gateway.http.documentation import problems
@@ -56,19 +56,14 @@ class Families:
 
     async def stats(self, request: Request) -> Response:
         """Of your own; with the scope tenant of the tenant's. Deleted ones are not counted."""
-        principal = await self._reader(request)
+        principal = await self._authenticator.caller(request, READ)
         owner = None if principal.has_tenant else principal.owner
         return json_answer(stats_view(await groups_of(self._engine, principal.tenant, owner)))
 
     async def tree(self, request: Request, session_id: SessionId) -> Response:
         """The oldest 500 of them; deleted ones are marked."""
-        row = await self._sessions.find(await self._reader(request), session_id, archived=True)
+        row = await self._sessions.find(await self._authenticator.caller(request, READ), session_id, archived=True)
         return json_answer(tree_view(row.id, await family_of(self._engine, row.tenant, row.owner, row.id)))
-
-    async def _reader(self, request: Request) -> Principal:
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(READ)
-        return principal
 
 
 def tree_view(root: str, nodes: Sequence[SessionNode]) -> View:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from events.session import SessionKind
 from events.task import ControlAction
-from gateway.auth.bearer import READ, WRITE, Authenticator, Principal, bearer
+from gateway.auth.bearer import READ, WRITE, Authenticator
 from gateway.http.answers import json_answer
 from gateway.http.bodies import read_body, read_json
 from gateway.http.documentation import problems, request_body
@@ -100,7 +100,7 @@ class SessionRoutes:
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named for the document
     ) -> Response:
         """It waits (`pending`) until it is started, unless `auto_start` is true."""
-        principal = await self._caller(request, WRITE)
+        principal = await self._authenticator.caller(request, WRITE)
         _, body = await read_json(request)
         key = read_key(request, principal, HOME, body)
         return await self._creating.create(principal, read_body(CreateSessionRequest, body), key, request)
@@ -120,7 +120,7 @@ class SessionRoutes:
         page_size: Annotated[int, Query(ge=1, le=100)] = 20,
     ) -> Response:
         """Your own; with the scope tenant the tenant's. `title` is looked for anywhere in the title."""
-        principal = await self._caller(request, READ)
+        principal = await self._authenticator.caller(request, READ)
         wanted = SessionFilter(
             tenant=principal.tenant,
             owner=None if principal.has_tenant else principal.owner,
@@ -143,7 +143,7 @@ class SessionRoutes:
         archived: bool = False,
     ) -> Response:
         """`include` adds tasks (newest first), messages, checkpoints, metrics. A deleted one only with `archived`."""
-        principal = await self._caller(request, READ)
+        principal = await self._authenticator.caller(request, READ)
         row = await self._sessions.find(principal, session_id, archived=archived)
         return await self._showing.one(row, include)
 
@@ -154,7 +154,7 @@ class SessionRoutes:
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named for the document
     ) -> Response:
         """Title, tags, metadata; `expected_version` refuses if somebody was quicker."""
-        principal = await self._caller(request, WRITE)
+        principal = await self._authenticator.caller(request, WRITE)
         row = await self._sessions.find(principal, session_id, archived=_may_be_a_repeat(request))
         _, body = await read_json(request)
         said = read_body(UpdateSessionRequest, body)
@@ -168,7 +168,7 @@ class SessionRoutes:
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named for the document
     ) -> Response:
         """It is archived: what is still to be done in it is cancelled, and its history is kept."""
-        principal = await self._caller(request, WRITE)
+        principal = await self._authenticator.caller(request, WRITE)
         key = read_key(request, principal, ONE, session_id.encode())
         row = await self._sessions.find(principal, session_id, archived=key is not None)
         done = await self._sessions.delete(principal, row, key, Trail.of(request.scope))
@@ -182,7 +182,7 @@ class SessionRoutes:
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - read from the request; named for the document
     ) -> Response:
         """Each session has its own outcome; the answer is 200 whatever they are."""
-        principal = await self._caller(request, WRITE)
+        principal = await self._authenticator.caller(request, WRITE)
         _, body = await read_json(request)
         key = read_key(request, principal, f"{HOME}/bulk", body)
         asked = read_body(BulkRequest, body)
@@ -195,7 +195,7 @@ class SessionRoutes:
             session_id: SessionId,
             idempotency_key: IdempotencyKey = None,  # noqa: ARG001 - read from the request; named for the document
         ) -> Response:
-            principal = await self._caller(request, WRITE)
+            principal = await self._authenticator.caller(request, WRITE)
             row = await self._sessions.find(principal, session_id, archived=_may_be_a_repeat(request))
             said, body = await said_or_nothing(request, model)
             key = read_key(request, principal, f"{ONE}/{action}", f"{session_id}\n".encode() + body)
@@ -203,11 +203,6 @@ class SessionRoutes:
             return done_answer(session_id, await self._sessions.act(principal, row, command, Trail.of(request.scope)))
 
         return handle
-
-    async def _caller(self, request: Request, scope: str) -> Principal:
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(scope)
-        return principal
 
 
 def _may_be_a_repeat(request: Request) -> bool:

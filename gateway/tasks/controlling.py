@@ -14,7 +14,7 @@ from events.base import Event, EventData
 from events.ids import new_id
 from events.task import ControlAction, TaskControl, TaskError
 from gateway.accept import SOURCE, Acceptor
-from gateway.auth.bearer import WRITE, Authenticator, Principal, bearer
+from gateway.auth.bearer import WRITE, Authenticator, Principal
 from gateway.commands import Answered, Commands
 from gateway.errors import NotFoundError, RefusedError, TaskFinalError
 from gateway.http.answers import json_answer
@@ -164,8 +164,7 @@ class Controlling:
 
     async def scene(self, request: Request, task_id: str) -> Scene:
         """Who asks, and for which task of theirs. Raises UnauthorizedError, MissingScopeError, NotFoundError."""
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(WRITE)
+        principal = await self._authenticator.caller(request, WRITE)
         return Scene(request, principal, await self._lookup.task(principal, parsed_id(task_id)))
 
     async def answer(self, what: str, scene: Scene, answered: Answered) -> Response:

@@ -17,7 +17,7 @@ from events.ids import derived_id, derived_text, new_id
 from events.plan import TaskDecompose, TaskDecomposed, TaskUndecomposed
 from events.streams import PLANNER
 from gateway.accept import SOURCE, Acceptor
-from gateway.auth.bearer import WRITE, Authenticator, bearer
+from gateway.auth.bearer import WRITE, Authenticator
 from gateway.commands import Answered, Commands
 from gateway.commits import APPLIED, Commits
 from gateway.errors import NotFoundError, RefusedError, TaskFinalError
@@ -101,8 +101,7 @@ class Decomposing:
         prefer: Prefer = None,  # noqa: ARG002 - as above
     ) -> Response:
         """The task waits for its steps and then puts their results together; `Prefer: wait` answers with the plan."""
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(WRITE)
+        principal = await self._authenticator.caller(request, WRITE)
         found = await self._lookup.task(principal, parsed_id(task_id))
         said, body = await read_optional(request, DecomposeRequest)
         key = read_key(request, principal, PATH, f"{found.id}\n".encode() + body)

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from events.errors import StoreUnavailableError
 from events.task import FINAL, Kind, Status
-from gateway.auth.bearer import READ, Authenticator, Principal, bearer
+from gateway.auth.bearer import READ, Authenticator
 from gateway.http.answers import json_answer
 from gateway.http.documentation import problems
 from gateway.tasks.graph import graph_view
@@ -55,7 +55,7 @@ class Families:
 
     async def stats(self, request: Request) -> Response:
         """Of your own; with the scope tenant of the tenant's."""
-        principal = await self._reader(request)
+        principal = await self._authenticator.caller(request, READ)
         owner = None if principal.has_tenant else principal.owner
         return json_answer(_stats_view(await counts(self._engine, principal.tenant, owner)))
 
@@ -80,15 +80,10 @@ class Families:
 
     async def _found(self, request: Request, task_id: str) -> TaskRow:
         """The task's row. Raises StoreUnavailableError for what is only in the log so far: it has no relatives yet."""
-        found = await self._lookup.task(await self._reader(request), parsed_id(task_id))
+        found = await self._lookup.task(await self._authenticator.caller(request, READ), parsed_id(task_id))
         if not isinstance(found, TaskRow):
             raise StoreUnavailableError
         return found
-
-    async def _reader(self, request: Request) -> Principal:
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(READ)
-        return principal
 
 
 def _stats_view(counted: Sequence[tuple[str, str, int]]) -> View:

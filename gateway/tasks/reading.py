@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from events.cursor import Cursor
 from events.task import Kind, Status
-from gateway.auth.bearer import READ, Authenticator, Principal, bearer
+from gateway.auth.bearer import READ, Authenticator
 from gateway.http.answers import json_answer
 from gateway.http.documentation import CURSOR, EVENT_STREAM, problems
 from gateway.http.values import Moment
@@ -74,7 +74,9 @@ class Reading:
 
     async def facade_task(self, request: Request, task_id: TaskId) -> Response:
         """Statuses are pending, processing, completed, failed, cancelled."""
-        return json_answer(facade_view(await self._lookup.task(await self._reader(request), parsed_id(task_id))))
+        return json_answer(
+            facade_view(await self._lookup.task(await self._authenticator.caller(request, READ), parsed_id(task_id)))
+        )
 
     async def task(
         self,
@@ -84,7 +86,7 @@ class Reading:
         include_subtasks: Annotated[bool, Query(description="With all that descends from it")] = False,
     ) -> Response:
         """The canonical shape."""
-        found = await self._lookup.task(await self._reader(request), parsed_id(task_id))
+        found = await self._lookup.task(await self._authenticator.caller(request, READ), parsed_id(task_id))
         if not include_subtasks:
             return json_answer(task_view(found))
         below: object = []
@@ -106,7 +108,7 @@ class Reading:
         cursor: PlaceText = None,
     ) -> Response:
         """Your own; with the scope tenant the tenant's. Filters may be given several times."""
-        principal = await self._reader(request)
+        principal = await self._authenticator.caller(request, READ)
         wanted = TaskFilter(
             tenant=principal.tenant,
             owner=None if principal.has_tenant else principal.owner,
@@ -121,7 +123,7 @@ class Reading:
 
     async def events(self, request: Request, task_id: TaskId, after: CursorText = "0", limit: Limit = 100) -> Response:
         """What a subscriber of the task would have seen, oldest first."""
-        principal = await self._reader(request)
+        principal = await self._authenticator.caller(request, READ)
         found = await self._lookup.whereabouts(principal, parsed_id(task_id))
         whose = Whose(found.tenant, found.owner, parsed_id(task_id))
         page = await entries(self._engine, whose, Cursor.parse(after or "0"), None, limit + 1)
@@ -135,17 +137,12 @@ class Reading:
         last_event_id: Annotated[str, Header(json_schema_extra={"pattern": CURSOR})] = "",
     ) -> Response:
         """Ends with `event: end` after a final state. `Last-Event-ID` resumes, before `after`."""
-        principal = await self._reader(request)
+        principal = await self._authenticator.caller(request, READ)
         places = [Cursor.parse(text) for text in (last_event_id, after) if text]
         identity = parsed_id(task_id)
         found = await self._lookup.whereabouts(principal, identity)
         room = Room("task", found.tenant, found.owner, str(identity))
         return self._streams.response(request, principal, room, places[0] if places else None, ended=found.ended)
-
-    async def _reader(self, request: Request) -> Principal:
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(READ)
-        return principal
 
 
 def _history(page: list[LogEntry], limit: int) -> Response:

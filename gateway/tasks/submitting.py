@@ -14,7 +14,7 @@ from events.codec import decode
 from events.errors import GanglionError, OutcomeUnknownError, StoreUnavailableError
 from events.task import TaskSpec, TaskSubmitted
 from gateway.accept import Accepted, Acceptor
-from gateway.auth.bearer import WRITE, Authenticator, Principal, bearer
+from gateway.auth.bearer import WRITE, Authenticator, Principal
 from gateway.bus import Bus
 from gateway.commits import APPLIED, DUPLICATE
 from gateway.errors import IdempotencyConflictError, NotFoundError, UnansweredError
@@ -82,8 +82,7 @@ class Submitting:
 
     async def _take(self, request: Request, door: Door) -> Response:
         request.scope[TEMPLATE] = door.path
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(WRITE)
+        principal = await self._authenticator.caller(request, WRITE)
         _, body = await read_json(request)
         spec = door.read(body)
         key = read_key(request, principal, door.path, body)

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.auth.bearer import READ, Authenticator, bearer
+from gateway.auth.bearer import READ, Authenticator
 from gateway.http.answers import json_answer
 from gateway.http.documentation import problems
 from gateway.tenants.quotas import Quotas, next_month
@@ -37,8 +37,7 @@ def tenant_routes(*, authenticator: Authenticator, quotas: Quotas) -> APIRouter:
 
     async def usage(request: Request) -> Response:
         """Counted by the keeper; what runs just now has spent tokens that are counted when it ends."""
-        principal = await authenticator.principal(bearer(request.headers))
-        principal.must(READ)
+        principal = await authenticator.caller(request, READ)
         now = datetime.now(UTC)
         quota, used = quotas.of(principal.tenant), await quotas.used(principal.tenant, now)
         return json_answer(

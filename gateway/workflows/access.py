@@ -4,7 +4,7 @@ from uuid import UUID
 
 from starlette.requests import Request
 
-from gateway.auth.bearer import Authenticator, Principal, bearer
+from gateway.auth.bearer import WRITE, Authenticator, Principal
 from gateway.errors import ForbiddenError, LockedError, NotFoundError
 from gateway.tasks.lookup import parsed_id
 from gateway.workflows.views import is_locked
@@ -34,9 +34,7 @@ class Access:
 
     async def principal(self, request: Request, scope: str) -> Principal:
         """The caller, who has this scope. Raises UnauthorizedError, MissingScopeError."""
-        principal = await self._authenticator.principal(bearer(request.headers))
-        principal.must(scope)
-        return principal
+        return await self._authenticator.caller(request, scope)
 
     async def workflow(self, principal: Principal, workflow_id: str) -> WorkflowRow:
         """The workflow. Raises NotFoundError, StoreUnavailableError."""
@@ -44,6 +42,11 @@ class Access:
         if row is None or not principal.may_see(row.tenant, row.owner):
             raise NotFoundError
         return row
+
+    async def to_change(self, request: Request, workflow_id: str) -> tuple[Principal, WorkflowRow]:
+        """The caller, who may change things, and the workflow. Raises as the two above."""
+        principal = await self.principal(request, WRITE)
+        return principal, await self.workflow(principal, workflow_id)
 
     async def proposal(self, principal: Principal, proposal_id: UUID) -> ProposalRow:
         """The proposal. Raises NotFoundError, StoreUnavailableError."""

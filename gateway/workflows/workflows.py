@@ -1,4 +1,4 @@
-"""/api/workflows: make them, read them, publish the draft, throw it away."""
+"""/api/workflows: make them, read them, publish the draft."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from events.ids import new_id
 from events.workflow import WorkflowControl
-from gateway.auth.bearer import READ, WRITE, Principal
+from gateway.auth.bearer import READ, WRITE
 from gateway.commands import Commands
 from gateway.errors import NotFoundError
 from gateway.http.answers import json_answer
@@ -33,7 +33,7 @@ from storage.workflows import (
     texts_of,
 )
 
-_ONE = f"{HOME}/{{workflow_id}}"
+ONE = f"{HOME}/{{workflow_id}}"
 Responses = dict[int | str, dict[str, object]]
 WorkflowId = Annotated[str, Path(json_schema_extra={"format": "uuid"})]
 
@@ -63,29 +63,24 @@ class Workflows:
             summary="Your workflows, newest first",
             responses={200: {"model": WorkflowPage}, **problems(401, 403, 422, 503)},
         )(self.workflows)
-        router.get(_ONE, summary="One workflow", responses={200: {"model": Workflow}, **one})(self.workflow)
-        router.get(f"{_ONE}/draft", summary="The draft with its files", responses={200: {"model": Draft}, **one})(
+        router.get(ONE, summary="One workflow", responses={200: {"model": Workflow}, **one})(self.workflow)
+        router.get(f"{ONE}/draft", summary="The draft with its files", responses={200: {"model": Draft}, **one})(
             self.draft
         )
-        router.delete(
-            f"{_ONE}/draft",
-            summary="Make the draft what was published last",
-            responses={200: {"model": Workflow}, **kept},
-        )(self.discard)
         router.get(
-            f"{_ONE}/versions",
+            f"{ONE}/versions",
             summary="Published versions, newest first",
             responses={200: {"model": VersionPage}, **one},
         )(self.versions)
         router.post(
-            f"{_ONE}/versions",
+            f"{ONE}/versions",
             status_code=201,
             summary="Publish the draft as the next version",
             responses={201: {"model": Version}, **kept},
             openapi_extra=request_body(PublishRequest, required=False),
         )(self.publish)
         router.get(
-            f"{_ONE}/versions/{{number}}",
+            f"{ONE}/versions/{{number}}",
             summary="One version with its files",
             responses={200: {"model": Version}, **one},
         )(self.version)
@@ -134,21 +129,6 @@ class Workflows:
         texts = await texts_of(self._engine, row.tenant, digests(row.draft_files).values())
         return json_answer(draft_view(row, texts))
 
-    async def discard(
-        self,
-        request: Request,
-        workflow_id: WorkflowId,
-        idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - as documented
-    ) -> Response:
-        """Proposals made for the old draft are superseded. Nothing changes if nothing is different."""
-        principal, row = await self._own(request, workflow_id)
-        key = read_key(request, principal, f"{_ONE}/draft", str(row.id).encode())
-        data = WorkflowControl(workflow_id=row.id, action="discard", by=principal.owner)
-        answered = await asked_about(self._commands, request, principal, row, data, key=key)
-        if answered.outcome is None:
-            return kept_answer(row.id, answered.headers)
-        return json_answer(workflow_view(await self._access.workflow(principal, workflow_id)), 200, answered.headers)
-
     async def versions(
         self,
         request: Request,
@@ -175,9 +155,9 @@ class Workflows:
         idempotency_key: IdempotencyKey = None,  # noqa: ARG002 - as documented
     ) -> Response:
         """The draft stays as it is."""
-        principal, row = await self._own(request, workflow_id)
+        principal, row = await self._access.to_change(request, workflow_id)
         asked, body = await read_optional(request, PublishRequest)
-        key = read_key(request, principal, f"{_ONE}/versions", f"{row.id}\n".encode() + body)
+        key = read_key(request, principal, f"{ONE}/versions", f"{row.id}\n".encode() + body)
         data = WorkflowControl(
             workflow_id=row.id, action="publish", by=principal.owner, expected_version=asked.expected_version
         )
@@ -197,7 +177,3 @@ class Workflows:
 
     async def _find(self, request: Request, workflow_id: str) -> WorkflowRow:
         return await self._access.workflow(await self._access.principal(request, READ), workflow_id)
-
-    async def _own(self, request: Request, workflow_id: str) -> tuple[Principal, WorkflowRow]:
-        principal = await self._access.principal(request, WRITE)
-        return principal, await self._access.workflow(principal, workflow_id)
