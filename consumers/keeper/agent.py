@@ -6,7 +6,6 @@ The router acts on the states that follow, never on the requests: a name belongs
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import singledispatch
-from operator import itemgetter
 
 from pydantic import JsonValue
 
@@ -219,6 +218,5 @@ AGGREGATE = Aggregate(
     decide=decide,
     evolve=evolve,
     state_of=state_of,
-    id_of=itemgetter(0),
     row_of=row_of,
 )

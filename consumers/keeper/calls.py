@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from operator import itemgetter
 from typing import NamedTuple
 
 from consumers.keeper.rows import tool_call_row
@@ -48,12 +47,7 @@ def _row_of(call: State) -> tuple[str, Row]:
 AGGREGATE = Aggregate(
     kind=CallState,
     table="tool_call",
-    handles=(),
-    touches=lambda _: (),
-    decide=lambda *_: (),
-    evolve=lambda *_: None,
     state_of=lambda row: CallState(str(row["id"])),
-    id_of=itemgetter(0),
     row_of=_row_of,
 )
 """Its facts are the task's, which looks at them first."""

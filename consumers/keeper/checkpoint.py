@@ -6,7 +6,6 @@ last one, or one that its owner has gone back to.
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -167,14 +166,6 @@ def _state_of(values: dict[str, object]) -> CheckpointState:
     return CheckpointState(**values)  # type: ignore[arg-type]  # as above
 
 
-def _nothing(_: World, __: Event[EventData], ___: datetime) -> Sequence[Effect]:
-    return ()
-
-
-def _as_it_is(_: World, __: Event[EventData], ___: datetime) -> None:
-    """The line is put along with its checkpoints."""
-
-
 AGGREGATE = Aggregate(
     kind=CheckpointState,
     table="checkpoint",
@@ -183,18 +174,12 @@ AGGREGATE = Aggregate(
     decide=decide,
     evolve=evolve,
     state_of=_state_of,
-    id_of=itemgetter(0),
     row_of=_row_of,
 )
 
 LINE = Aggregate(
     kind=CheckpointLine,
     table="checkpoint_line",
-    handles=(),
-    touches=lambda _: (),
-    decide=_nothing,
-    evolve=_as_it_is,
     state_of=_line_of,
-    id_of=itemgetter(0),
     row_of=_row_of,
 )

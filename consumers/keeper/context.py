@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from operator import itemgetter
 
 from consumers.keeper import context_runs
 from consumers.keeper.context_rules import Scene, change_by
@@ -87,14 +86,6 @@ def _change_by(world: World, event: Event[EventData], at: datetime) -> Change | 
     return change_by(Scene(world, data, event.tenantid, event.ownerid, at))
 
 
-def _nothing(_: World, __: Event[EventData], ___: datetime) -> Sequence[Effect]:
-    return ()
-
-
-def _as_it_is(_: World, __: Event[EventData], ___: datetime) -> None:
-    """The shelf is put by the rules of the context."""
-
-
 AGGREGATE = Aggregate(
     kind=ContextState,
     table="context",
@@ -103,7 +94,6 @@ AGGREGATE = Aggregate(
     decide=decide,
     evolve=evolve,
     state_of=context_of,
-    id_of=itemgetter(0),
     row_of=context_row,
 )
 
@@ -112,9 +102,6 @@ SHELF = Aggregate(
     table="context_shelf",
     handles=(ContextChange,),
     touches=_touched_shelf,
-    decide=_nothing,
-    evolve=_as_it_is,
     state_of=shelf_of,
-    id_of=itemgetter(0),
     row_of=shelf_row,
 )

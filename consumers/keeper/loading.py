@@ -38,7 +38,7 @@ async def load_states(
             for first in range(0, len(named), AT_A_TIME):
                 for row in await store.load(aggregate.table, [key.id for key in named[first : first + AT_A_TIME]]):
                     state = aggregate.state_of(row)
-                    states[Key(kind, aggregate.id_of(state))] = state
+                    states[Key(kind, state[0])] = state
         found = [(key, states[key]) for key in wanted]
         keys = [other for key, state in found if state is not None for other in BY_KIND[key.kind].related(state)]
 

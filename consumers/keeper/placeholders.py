@@ -4,16 +4,15 @@ Whoever screens a text numbers its placeholders as well as it can know; here, in
 the number that is its own from then on, and the texts of the event are changed accordingly before they are folded.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from operator import itemgetter
 from typing import NamedTuple, TypeVar
 
 import orjson
 from pydantic import JsonValue
 
 from consumers.keeper.rows import json_text
-from consumers.keeper.world import Aggregate, Effect, Key, State, World
+from consumers.keeper.world import Aggregate, Key, State, World
 from events.base import Event, EventData
 from events.run import RunEvent, RunFinished, RunProgress, RunToolCalled
 from events.task import Sealed, TaskChecked
@@ -112,11 +111,6 @@ def touches(event: Event[EventData]) -> Iterable[Key]:
     return (Key(PlaceholderState, state_id(event)),) if _sealed(event.data) else ()
 
 
-def decide(_: World, __: Event[EventData], ___: datetime) -> Sequence[Effect]:
-    """Nothing follows from a name."""
-    return ()
-
-
 def evolve(world: World, event: Event[EventData], _: datetime) -> None:
     """Keep the names that an event brings."""
     sealed = _sealed(event.data)
@@ -149,9 +143,7 @@ AGGREGATE = Aggregate(
     table="placeholder",
     handles=(TaskChecked, RunEvent),
     touches=touches,
-    decide=decide,
     evolve=evolve,
     state_of=_state_of,
-    id_of=itemgetter(0),
     row_of=_row_of,
 )

@@ -7,7 +7,6 @@ what was shown. One that no longer fits is superseded in the same transaction as
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import singledispatch
-from operator import itemgetter
 
 from consumers.keeper.proposal_life import evolve
 from consumers.keeper.refinement import UNKNOWN_WORKFLOW, has_files, proposal_of_task, workflow_for
@@ -284,7 +283,6 @@ AGGREGATE = Aggregate(
     decide=decide,
     evolve=evolve,
     state_of=proposal_of,
-    id_of=itemgetter(0),
     row_of=_row_of,
     related=lambda state: (Key(WorkflowState, state.workflow_id),) if isinstance(state, ProposalState) else (),
 )

@@ -6,7 +6,6 @@ What happens to the turns of a conversation is in `turns.py`.
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import singledispatch
-from operator import itemgetter
 
 from consumers.keeper import turns, usage
 from consumers.keeper.entering import enter
@@ -223,7 +222,6 @@ AGGREGATE = Aggregate(
     decide=decide,
     evolve=evolve,
     state_of=state_of,
-    id_of=itemgetter(0),
     row_of=row_of,
     related=related,
 )

@@ -7,7 +7,6 @@ are beside this: submission.py (birth, verdict), gate.py (the door to `ready`), 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import singledispatch
-from operator import itemgetter
 
 from consumers.keeper import calls, controls, family, linking, planning, runs, submission, usage
 from consumers.keeper.controls import MAX_ATTEMPTS
@@ -268,7 +267,6 @@ AGGREGATE = Aggregate(
     decide=decide,
     evolve=evolve,
     state_of=state_of,
-    id_of=itemgetter(0),
     row_of=_row_of,
     kin=family.kin,
 )
@@ -276,12 +274,7 @@ AGGREGATE = Aggregate(
 SPEC = Aggregate(
     kind=SpecState,
     table="spec",
-    handles=(),
-    touches=lambda _: (),
-    decide=lambda *_: (),
-    evolve=lambda *_: None,
     state_of=spec_of,
-    id_of=itemgetter(0),
     row_of=_never_kept,
 )
 """What was asked for, read again in the rare case that a rule needs it."""

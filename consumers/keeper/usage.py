@@ -4,14 +4,13 @@ The quota is what the gateway has stamped on the request, so a rebuild refuses w
 what is used is counted all the same.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
-from operator import itemgetter
 from typing import NamedTuple
 
 from consumers.keeper.entering import steer
 from consumers.keeper.state import TaskState
-from consumers.keeper.world import Aggregate, Effect, Key, RefusedError, State, World
+from consumers.keeper.world import Aggregate, Key, RefusedError, State, World
 from events.base import Event, EventData
 from events.ids import derived_text
 from events.run import RunFinished
@@ -81,11 +80,6 @@ def touches(event: Event[EventData]) -> Iterable[Key]:
     return (Key(TenantUsage, event.tenantid),) if spent or of_session or _has_quota(event) else ()
 
 
-def decide(_: World, __: Event[EventData], ___: datetime) -> Sequence[Effect]:
-    """Nothing follows from a count."""
-    return ()
-
-
 def evolve(world: World, event: Event[EventData], at: datetime) -> None:
     """Count what has begun, ended, or been spent. After all others: they decide by what was there before."""
     data = event.data
@@ -119,9 +113,7 @@ AGGREGATE = Aggregate(
     table="tenant_usage",
     handles=(TaskSubmitted, TaskEntered, TaskControl, RunFinished),
     touches=touches,
-    decide=decide,
     evolve=evolve,
     state_of=_state_of,
-    id_of=itemgetter(0),
     row_of=_row_of,
 )

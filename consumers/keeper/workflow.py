@@ -5,7 +5,6 @@ which one is deployed, and by nobody but who holds its lock.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import singledispatch
-from operator import itemgetter
 
 from consumers.keeper import workflow_lock
 from consumers.keeper.proposal import overtaken
@@ -218,7 +217,6 @@ AGGREGATE = Aggregate(
     decide=decide,
     evolve=evolve,
     state_of=workflow_of,
-    id_of=itemgetter(0),
     row_of=_row_of,
     kin=_kin,
 )

@@ -13,7 +13,7 @@ from events.base import About, Event, EventData
 from storage.unnest import Row
 
 State = tuple[object, ...]
-"""One aggregate between two events: a NamedTuple."""
+"""One aggregate between two events: a NamedTuple, its id first."""
 S = TypeVar("S", bound=State)
 
 
@@ -89,24 +89,32 @@ class World:
         return {part: list(rows.values()) for part, rows in self._rows.items()}
 
 
+def _none(*_: object) -> tuple[()]:
+    return ()
+
+
+def _unchanged(*_: object) -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregate:
     """One kind of state and its rules; `consumers/keeper/aggregates.py` lists them.
 
-    `handles`: the event classes (or their base classes) its rules look at. `touches`: the states that an event's fold
+    `state_of`: a state from its row in `table`; `row_of`: the part and row that keep it. `handles`: the event classes
+    (or their base classes) its rules look at; none if others put it. `touches`: the states that an event's fold
     surely needs. `decide`: what the event leads to (raises RefusedError); `evolve`: put what the event makes of the
-    states. `state_of`: a state from its row in `table`; `id_of` its id; `row_of`: the part and row that keep it.
+    states.
     `related`: states that are loaded along with it. `kin`: states that it may lead to, one after the other.
     """
 
     kind: type[State]
     table: str
-    handles: tuple[type[EventData], ...]
-    touches: Callable[[Event[EventData]], Iterable[Key]]
-    decide: Callable[[World, Event[EventData], datetime], Sequence[Effect]]
-    evolve: Callable[[World, Event[EventData], datetime], None]
     state_of: Callable[[dict[str, object]], State]
-    id_of: Callable[[State], object]
     row_of: Callable[[State], tuple[str, Row]]
-    related: Callable[[State], Iterable[Key]] = lambda _: ()
-    kin: Callable[[State], Iterable[Key]] = lambda _: ()
+    handles: tuple[type[EventData], ...] = ()
+    touches: Callable[[Event[EventData]], Iterable[Key]] = _none
+    decide: Callable[[World, Event[EventData], datetime], Sequence[Effect]] = _none
+    evolve: Callable[[World, Event[EventData], datetime], None] = _unchanged
+    related: Callable[[State], Iterable[Key]] = _none
+    kin: Callable[[State], Iterable[Key]] = _none

@@ -34,8 +34,7 @@ _STRUCK_WITHIN = 60.0
 class Plan:
     """What to do: so many requests at so many a second, and these faults in an order that the seed draws.
 
-    Each fault waits until the one before has healed. Without `deeds` there are only requests, and no dependencies,
-    divisions, turns and contexts beside them.
+    Each fault waits until the one before has healed.
     """
 
     requests: int
@@ -43,7 +42,6 @@ class Plan:
     faults: Sequence[Fault]
     seed: int
     sweep: bool = True
-    deeds: bool = True
 
 
 @dataclass(slots=True)
@@ -82,7 +80,7 @@ async def run(plan: Plan) -> Report:
     began = time.monotonic()
     dice = random.Random(plan.seed)
     clocks = any(fault.group == "clock" for fault in plan.faults)
-    async with running_site(sweep=plan.sweep, clocks=clocks) as site, _clients(site, dice, deeds=plan.deeds) as clients:
+    async with running_site(sweep=plan.sweep, clocks=clocks) as site, _clients(site, dice) as clients:
         campaign = Campaign(plan, site, clients, dice)
         report = await campaign.run()
     report.took = time.monotonic() - began
@@ -219,14 +217,14 @@ SELECT (SELECT count(*) FROM task WHERE id = ANY($1::uuid[]) AND status = ANY($2
 
 
 @asynccontextmanager
-async def _clients(site: Site, dice: random.Random, *, deeds: bool) -> AsyncGenerator[list[Client]]:
+async def _clients(site: Site, dice: random.Random) -> AsyncGenerator[list[Client]]:
     async with AsyncExitStack() as stack:
         clients = []
         for _ in range(OWNERS):
             owner = f"o-{uuid.uuid4().hex[:12]}"
             http = await stack.enter_async_context(site.parts.client(owner, _EACH_ITS_OWN))
             live = await stack.enter_async_context(site.parts.follower(owner))
-            clients.append(Client(owner, http, live, random.Random(dice.random()), deeds=deeds))
+            clients.append(Client(owner, http, live, random.Random(dice.random())))
         for client in clients:
             client.others = [other for other in clients if other is not client]
         yield clients

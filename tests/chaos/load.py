@@ -59,11 +59,8 @@ class Client:
     `forged` are requests under whose key another body was accepted as well: wrong, unless the log lost the first.
     """
 
-    def __init__(
-        self, owner: str, http: httpx.AsyncClient, live: Follower, dice: random.Random, *, deeds: bool
-    ) -> None:
+    def __init__(self, owner: str, http: httpx.AsyncClient, live: Follower, dice: random.Random) -> None:
         self.owner = owner
-        self._does = 1.0 if deeds else 0.0
         self.live = live
         self.requests: list[Request] = []
         self.refused: dict[str, int] = {}
@@ -82,16 +79,16 @@ class Client:
                 self.requests.append(request)
                 group.create_task(self._see_through(request))
                 for chance, deed in ((_AWAY, self._step_out), (WRITES, self.deeds.write), (TALKS, self.deeds.talk)):
-                    if self._dice.random() < chance * (1.0 if deed == self._step_out else self._does):
+                    if self._dice.random() < chance:
                         group.create_task(deed())
                 await asyncio.sleep(every * self._dice.uniform(0.5, 1.5))
 
     def _request(self, number: int) -> Request:
         key, place, chance = uuid.uuid4().hex, f"({self.owner} {number})", self._dice.random()
-        if chance < DIVIDES * self._does:
+        if chance < DIVIDES:
             return Request(key, f"{TO_DIVIDE} {place}", divides=True)
         known = [one.task_id for one in self.requests[-20:] if one.durability == "log+database"]
-        if chance < (DIVIDES + DEPENDS) * self._does and known:
+        if chance < DIVIDES + DEPENDS and known:
             return Request(key, f"{SAYING} {place}", after=self._dice.choice(known))
         return Request(key, f"{SAYING} {place}")
 
