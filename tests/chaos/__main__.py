@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.chaos.campaign import Plan, Report, run
 from tests.chaos.clocks import faketime
-from tests.chaos.faults import ALL, CLOCK, LEADERS, PROCESSES_ONLY, Fault
+from tests.chaos.faults import ALL, CLOCK, LEADERS, OUTSIDE, PROCESSES_ONLY, Fault
 from tests.chaos.report import lines, markdown, table
 
 
@@ -47,12 +47,13 @@ def _options() -> argparse.Namespace:
 
 
 def _both(seed: int, options: argparse.Namespace) -> Iterator[Report]:
-    for sweep, kinds in ((True, ALL + LEADERS), (False, PROCESSES_ONLY + LEADERS)):
+    for sweep, kinds in ((True, ALL + LEADERS + OUTSIDE), (False, PROCESSES_ONLY + LEADERS + OUTSIDE)):
         if options.sweep != "both" and (options.sweep == "on") != sweep:
             continue
         chosen = CLOCK if options.clocks else ALL if options.all_kinds else kinds
         faults = _drawn(seed, options.faults, _chosen(chosen, options.only))
-        report = asyncio.run(run(Plan(options.requests, options.per_second, faults, seed, sweep)))
+        plan = Plan(options.requests, options.per_second, faults, seed, sweep, outsider=not options.clocks)
+        report = asyncio.run(run(plan))
         sys.stdout.write("\n".join(lines(report)) + "\n")
         sys.stdout.flush()
         yield report

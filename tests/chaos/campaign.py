@@ -34,7 +34,8 @@ _STRUCK_WITHIN = 60.0
 class Plan:
     """What to do: so many requests at so many a second, and these faults in an order that the seed draws.
 
-    Each fault waits until the one before has healed.
+    Each fault waits until the one before has healed. With an `outsider` some of the tasks are for an agent of
+    somebody else's.
     """
 
     requests: int
@@ -42,6 +43,7 @@ class Plan:
     faults: Sequence[Fault]
     seed: int
     sweep: bool = True
+    outsider: bool = False
 
 
 @dataclass(slots=True)
@@ -80,7 +82,10 @@ async def run(plan: Plan) -> Report:
     began = time.monotonic()
     dice = random.Random(plan.seed)
     clocks = any(fault.group == "clock" for fault in plan.faults)
-    async with running_site(sweep=plan.sweep, clocks=clocks) as site, _clients(site, dice) as clients:
+    async with (
+        running_site(sweep=plan.sweep, clocks=clocks, outsider=plan.outsider) as site,
+        _clients(site, dice, outsider=plan.outsider) as clients,
+    ):
         campaign = Campaign(plan, site, clients, dice)
         report = await campaign.run()
     report.took = time.monotonic() - began
@@ -217,14 +222,14 @@ SELECT (SELECT count(*) FROM task WHERE id = ANY($1::uuid[]) AND status = ANY($2
 
 
 @asynccontextmanager
-async def _clients(site: Site, dice: random.Random) -> AsyncGenerator[list[Client]]:
+async def _clients(site: Site, dice: random.Random, *, outsider: bool) -> AsyncGenerator[list[Client]]:
     async with AsyncExitStack() as stack:
         clients = []
         for _ in range(OWNERS):
             owner = f"o-{uuid.uuid4().hex[:12]}"
             http = await stack.enter_async_context(site.parts.client(owner, _EACH_ITS_OWN))
             live = await stack.enter_async_context(site.parts.follower(owner))
-            clients.append(Client(owner, http, live, random.Random(dice.random())))
+            clients.append(Client(owner, http, live, random.Random(dice.random()), outsider=outsider))
         for client in clients:
             client.others = [other for other in clients if other is not client]
         yield clients

@@ -71,6 +71,7 @@ class Verdict:
     turns: int = 0
     places: int = 0
     waits: int = 0
+    outside: int = 0
 
     @property
     def violations(self) -> dict[str, list[str]]:
@@ -166,6 +167,7 @@ class Checker:
                 verdict.lost.append(f"{task_id} ({request.durability}): {row or 'no row'}")
                 continue
             verdict.terminal += 1
+            verdict.outside += request.capability is not None and row.status == "succeeded"
             self._check_history(task_id, row)
 
     def _check_history(self, task_id: str, row: Row) -> None:

@@ -5,6 +5,7 @@ The agent notes every call in a file of its own before it works, so that what wa
 
 import os
 import random
+from pathlib import Path
 
 from nats.aio.msg import Msg
 
@@ -28,13 +29,17 @@ def _lose_acknowledgements(dice: random.Random) -> None:
     replace_method(Msg, "ack", unreliable_ack)
 
 
+def note_call(path: str, prompt: str) -> None:
+    """One short line, appended in one write: several processes may share the file. It is out before the work begins."""
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(f"{prompt}\n")
+
+
 def _note_calls(path: str) -> None:
     run = ExtractiveAgent.run
 
     async def noted_run(self: ExtractiveAgent, work: Work, reporter: Reporter) -> Answer:
-        # One short line, appended in one write: several processes may share the file.
-        with open(path, "a", encoding="utf-8") as file:  # noqa: ASYNC230, PTH123 - a line must be out before the work
-            file.write(f"{work.prompt}\n")
+        note_call(path, work.prompt)
         return await run(self, work, reporter)
 
     replace_method(ExtractiveAgent, "run", noted_run)

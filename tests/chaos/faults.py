@@ -18,7 +18,7 @@ from events.ids import new_id
 from events.streams import BUS
 from producers.connect import BusSettings, Connection
 from tests.chaos.clocks import faketime
-from tests.chaos.site import ROLES, SERVERS, Site, send
+from tests.chaos.site import OUTSIDER, ROLES, SERVERS, Site, send
 
 Group = Literal["process", "pause", "link", "message", "store", "limit", "clock"]
 
@@ -224,6 +224,8 @@ LEADERS = (
     Fault("pause a keeper's connection in postgres", "pause", _pause_backend),
 )
 """In campaigns at full length only: together they take a quarter of a minute."""
+OUTSIDE = (_kill(OUTSIDER.name), _pause(OUTSIDER.name))
+"""Where there is such an agent."""
 PROCESSES_ONLY = KILLS + PAUSES + LINK + MESSAGE
 """What the main path must survive without the sweep."""
 ALL = KILLS + PAUSES + LINK + MESSAGE + STORE + LIMIT

@@ -11,6 +11,7 @@ import httpx
 from pydantic import JsonValue
 
 from tests.chaos.deeds import DEPENDS, DIVIDES, TALKS, WRITES, Deeds
+from tests.chaos.outsider import CAPABILITY
 from tests.support.stack_follower import Follower
 
 SAYING = "Summarise: the lift stopped on floor three. Two people waited. The engineer came after an hour."
@@ -19,6 +20,8 @@ TO_DIVIDE = "Prepare the relaunch of the club shop."
 Send = Callable[[], Awaitable[tuple[int, dict[str, JsonValue]]]]
 CANCELS, REPEATS, FORGERIES, PRYING = 0.03, 0.08, 0.03, 0.05
 """How many of the requests are also cancelled, asked again, asked again with another body, or read by a stranger."""
+OUTSIDE = 0.1
+"""How many of the other requests are for somebody else's agent, where there is one."""
 _AGAIN_AFTER = 0.25
 _AWAY = 0.002
 
@@ -27,13 +30,15 @@ _AWAY = 0.002
 class Request:
     """One thing that was asked for, until it was answered; `ids` are all task ids it was answered with.
 
-    It may begin once the task `after` has ended; one that `divides` is on hold until it is divided.
+    It may begin once the task `after` has ended; one that `divides` is on hold until it is divided; one that needs a
+    capability is for somebody else's agent.
     """
 
     key: str
     text: str
     after: str | None = None
     divides: bool = False
+    capability: str | None = None
     ids: set[str] = field(default_factory=set)
     durability: str | None = None
     accepted_at: float = 0.0
@@ -45,6 +50,8 @@ class Request:
         said: dict[str, JsonValue] = {"prompt": self.text}
         if self.after is not None:
             said["depends_on"] = [self.after]
+        if self.capability is not None:
+            said["required_capabilities"] = [self.capability]
         return {**said, "hold": True, "estimated_hours": 2.5} if self.divides else said
 
     @property
@@ -59,8 +66,11 @@ class Client:
     `forged` are requests under whose key another body was accepted as well: wrong, unless the log lost the first.
     """
 
-    def __init__(self, owner: str, http: httpx.AsyncClient, live: Follower, dice: random.Random) -> None:
+    def __init__(
+        self, owner: str, http: httpx.AsyncClient, live: Follower, dice: random.Random, *, outsider: bool = False
+    ) -> None:
         self.owner = owner
+        self._outside = OUTSIDE if outsider else 0.0
         self.live = live
         self.requests: list[Request] = []
         self.refused: dict[str, int] = {}
@@ -90,7 +100,8 @@ class Client:
         known = [one.task_id for one in self.requests[-20:] if one.durability == "log+database"]
         if chance < DIVIDES + DEPENDS and known:
             return Request(key, f"{SAYING} {place}", after=self._dice.choice(known))
-        return Request(key, f"{SAYING} {place}")
+        outside = self._dice.random() < self._outside
+        return Request(key, f"{SAYING} {place}", capability=CAPABILITY if outside else None)
 
     async def ask_the_last(self) -> None:
         """Ask once more and wait until its end was seen: what came before is seen by then, or will never be.

@@ -30,6 +30,7 @@ def lines(report: Report) -> list[str]:
         f"  gaps {verdict.gaps}, repeats recognised {verdict.repeats}, told of a gap {verdict.cut_short}",
         f"  steps of divided tasks {verdict.steps}, tasks that waited for another {verdict.waits}",
         f"  turns of conversations {verdict.turns}, places written in contexts {verdict.places}",
+        f"  done by somebody else's agent {verdict.outside}",
         f"  longest recovery {report.longest_recovery:.1f} s, drained in {report.drained_in:.1f} s",
     ]
     slowest = ", ".join(f"{name} {seconds:.1f} s" for seconds, name in sorted(report.recoveries, reverse=True)[:_SHOWN])

@@ -14,6 +14,8 @@ from deploy.local.identity import unprivileged
 from deploy.local.nats import LogSync
 from deploy.local.roles import Role
 from deploy.local.servers import Servers, data_home
+from events.streams import RUNNER
+from producers.permissions import CALLOUT, GATEWAY, KEEPER
 from tests.chaos.clocks import Clocks
 from tests.chaos.consumers import CALLS
 from tests.support.clusters import with_cluster
@@ -24,16 +26,20 @@ from tests.support.stack_parts import Parts
 
 SERVERS = ("nats", "postgres", "valkey")
 _CONSUMERS = ("-m", "tests.chaos.consumers")
-_REACTORS = tuple(sorted(set(CONSUMERS) - {"keeper", "runner"}))
+_REACTORS = tuple(sorted(set(CONSUMERS) - {KEEPER, RUNNER.name}))
 ROLES = (
-    Role("gateway", ("-m", "tests.support.kill_gateway")),
-    Role("keeper", (*_CONSUMERS, "keeper")),
-    Role("standby", (*_CONSUMERS, "keeper")),
-    Role("reactors", (*_CONSUMERS, *_REACTORS)),
-    Role("runner", (*_CONSUMERS, "runner")),
-    Role("reserve", (*_CONSUMERS, "runner")),
+    Role("gateway", ("-m", "tests.support.kill_gateway"), nats_users=(GATEWAY, CALLOUT)),
+    Role("keeper", (*_CONSUMERS, KEEPER), nats_users=(KEEPER,)),
+    Role("standby", (*_CONSUMERS, KEEPER), nats_users=(KEEPER,)),
+    Role("reactors", (*_CONSUMERS, *_REACTORS), nats_users=_REACTORS),
+    Role("runner", (*_CONSUMERS, RUNNER.name), nats_users=(RUNNER.name,)),
+    Role("reserve", (*_CONSUMERS, RUNNER.name), nats_users=(RUNNER.name,)),
 )
 """Two keepers and two runners: whoever is frozen finds another at its work when it wakes up."""
+OUTSIDER = Role("outsider", ("-m", "tests.chaos.outsider"))
+"""In campaigns at full length: an agent of somebody else's, who works for the tenant of all clients."""
+_SILENT_AFTER = 20.0
+"""Seconds: what a killed agent had in hand is given to another attempt well before the campaign's patience ends."""
 
 
 @dataclass(slots=True)
@@ -80,7 +86,7 @@ def send(pids: Iterable[int], number: signal.Signals) -> None:
 
 @asynccontextmanager
 async def running_site(
-    *, sweep: bool = True, clocks: bool = False, log_sync: LogSync = "100ms"
+    *, sweep: bool = True, clocks: bool = False, outsider: bool = False, log_sync: LogSync = "100ms"
 ) -> AsyncGenerator[Site]:
     """All of it in a fresh folder, ready; nothing is left afterwards."""
     with server_folder() as folder:
@@ -91,6 +97,7 @@ async def running_site(
             site_env = {
                 "GANGLION_SWEEP": "on" if sweep else "off",
                 CALLS: str(folder / "agent-calls.log"),
+                **({"GANGLION_SILENT_AFTER": str(_SILENT_AFTER)} if outsider else {}),
             }
             reached = {name: link.url for name, link in links.items()}
             wrong = Clocks(folder / "clocks", [role.name for role in ROLES] if clocks else [])
@@ -98,6 +105,9 @@ async def running_site(
             await parts.provision()
             try:
                 await parts.heal()
+                if outsider:
+                    token = parts.token("registrar", ("agents:write",))
+                    await parts.join(OUTSIDER, {"GANGLION_URL": parts.url, "GANGLION_TOKEN": token})
                 yield Site(parts, links, folder, wrong)
             finally:
                 for link in links.values():

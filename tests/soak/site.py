@@ -24,8 +24,8 @@ class Gateway:
 
     def __init__(self, parts: Parts, number: int) -> None:
         self.port = free_port()
-        env = {**parts._env, "GANGLION_PORT": str(self.port)}
         role = Role(f"soak-gateway-{number}", ("-m", "gateway"))
+        env = {**parts.environment(role), "GANGLION_PORT": str(self.port)}
         self._log = parts.home / "logs" / f"{role.name}.log"
         self._process = RoleProcess(role, parts.launcher, env, self._log)
 

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -43,6 +44,7 @@ USER = ("tasks:read", "tasks:write")
 class Parts:
     """Roles `gateway`, `keeper`, `runner` and `reactors` (all other consumers), or those given; servers in `servers`.
 
+    A role with users of NATS of its own has their rights and secrets only, as in the product; others are the admin.
     `urls` names servers that the roles reach elsewhere (through a proxy), `env` is added to their environment, and
     `env_of` to that of one role.
     """
@@ -72,8 +74,8 @@ class Parts:
             seal_keys=kept_password(home / "secrets", "seal"),
         )
         called = {"GANGLION_PUSH_ALLOW": '["127.0.0.0/8"]'}
-        self._env = {**self._addresses.environment({**os.environ, **called, **(env or {})}), FOLDER: str(armed)}
-        self._env_of = env_of or {}
+        self._inherited = {**os.environ, **called, **(env or {}), FOLDER: str(armed)}
+        self._env_of = dict(env_of or {})
         self._roles = {role.name: self._process(role) for role in roles}
 
     @property
@@ -99,13 +101,17 @@ class Parts:
     def token(self, owner: str, scopes: Sequence[str] = USER) -> str:
         return mint(self._addresses.jwt_secret, owner=owner, tenant="acme", scopes=scopes)
 
+    def environment(self, role: Role) -> dict[str, str]:
+        """What a role finds in its environment."""
+        places = replace(self._addresses, nats_secrets=self.servers.nats_secrets if role.nats_users else None)
+        return {**places.environment(self._inherited, role.nats_users), **self._env_of.get(role.name, {})}
+
     def log(self, name: str) -> str:
         """All that a role has written."""
         return (self.home / "logs" / f"{name}.log").read_text(errors="replace")
 
     def _process(self, role: Role) -> RoleProcess:
-        env = {**self._env, **self._env_of.get(role.name, {})}
-        return RoleProcess(role, self.launcher, env, self.home / "logs" / f"{role.name}.log")
+        return RoleProcess(role, self.launcher, self.environment(role), self.home / "logs" / f"{role.name}.log")
 
     def _server(self, name: str) -> Server | None:
         return next((server for server in self.servers.all if server.name == name), None)
@@ -140,6 +146,12 @@ class Parts:
         for pid in family(server.pid):
             with contextlib.suppress(ProcessLookupError):  # a backend of Postgres may end meanwhile
                 os.kill(pid, signal.SIGCONT)
+
+    async def join(self, role: Role, env: Mapping[str, str]) -> None:
+        """Start one more role, with this added to its environment."""
+        self._env_of[role.name] = env
+        self._roles[role.name] = self._process(role)
+        await self.start(role.name)
 
     async def start(self, name: str) -> None:
         """Start one role or server that has ended."""
