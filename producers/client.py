@@ -18,6 +18,7 @@ from nats.protocol.parser import AWAITING_MSG_PAYLOAD, CRLF_SIZE, Parser
 
 import producers.tcp  # noqa: F401  # what nats-py connects with
 from events.codec import CONTENT_TYPE, MSG_ID, STRUCTURED
+from producers.cancellation import heed_cancellation
 
 log = structlog.get_logger()
 
@@ -71,7 +72,12 @@ class BusClient(Client):
             log.exception("sink_failed")
 
     async def _connect_to_server(self, s: Srv) -> None:
-        """An attempt that failed after the socket was open, as with a server that says nothing, left it open."""
+        """An attempt that failed after the socket was open, as with a server that says nothing, left it open.
+
+        And what was told to end while it waited for a socket may not have heard of it: it would try on for ever.
+        """
+        if asyncio.current_task() is self._reconnection_task:
+            heed_cancellation()
         if self._transport is not None:
             self._transport.close()  # type: ignore[no-untyped-call]  # nats-py has not annotated it
         await super()._connect_to_server(s)

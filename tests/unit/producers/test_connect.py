@@ -1,6 +1,7 @@
 """The way to NATS: whatever a server says when it comes back, and wherever the next one is, we come back too."""
 
 import asyncio
+import contextlib
 import gc
 import socket
 import struct
@@ -167,6 +168,30 @@ def test_a_server_that_is_gone_before_it_was_answered_stops_nobody_who_starts() 
                 assert client.is_connected
 
     uvloop.run(come())
+
+
+async def test_a_client_that_is_closed_tries_no_more_though_a_try_swallowed_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As Python 3.11's `wait_for` does, in which nats-py waits for a socket; the process would never end."""
+    tries = 0
+
+    async def swallowing(_: Client, __: object) -> None:
+        nonlocal tries
+        tries += 1
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        raise ConnectionRefusedError
+
+    async with listening() as (node, _):
+        async with connected("connection", known(node)) as client:
+            monkeypatch.setattr(Client, "_connect_to_server", swallowing)
+            node.cut()
+            await eventually(lambda: tries)
+        trying = client._reconnection_task
+        assert trying is not None
+        await eventually(trying.done, within=3)
+        assert tries == 1
 
 
 async def test_the_sdk_closes_what_a_server_refused() -> None:
