@@ -27,6 +27,13 @@ async def live(redis_url: str) -> AsyncGenerator[LiveAgents]:
         yield live
 
 
+@pytest.fixture
+async def redis(redis_url: str) -> AsyncGenerator[Redis]:
+    redis = Redis.from_url(redis_url)
+    yield redis
+    await redis.aclose()
+
+
 async def given(live: LiveAgents, *asks: Ask) -> list[str]:
     return [one.agent or one.reason for one in (await live.apply([], asks)).given]
 
@@ -144,7 +151,7 @@ async def test_a_wait_that_is_heard_again_once_it_is_over_takes_no_slot_back(liv
 
 
 async def test_a_task_that_was_ready_and_waits_once_more_gives_its_slot_back_and_gets_one_when_it_is_ready_again(
-    live: LiveAgents,
+    live: LiveAgents, redis: Redis
 ) -> None:
     """It was divided before anybody took it; its first ready, or that wait, may come again at any time."""
     task_id = new_id()
@@ -159,6 +166,9 @@ async def test_a_task_that_was_ready_and_waits_once_more_gives_its_slot_back_and
     await live.apply(waits)
     assert await given(live, second) == [A]
     assert await given(live, ask("other:1", A)) == ["all_busy"]
+    await live.apply([release(member_of(task_id, 1), "s", "x")])
+    await live.apply(waits)
+    assert not await redis.exists("ganglion:agents:asked")
 
 
 async def test_a_task_that_waits_once_more_is_in_no_line_until_it_is_ready_again(live: LiveAgents) -> None:

@@ -1,12 +1,25 @@
 -- One batch: what was heard, in order, then who takes which task. ARGV[1] is JSON, ARGV[1 + n] the event of ask n.
 local freed = {}
 local causes = {}
+-- As which version a task becomes ready that has not waited before: it was asked for and checked.
+local FIRST = 2
 local KINDS = { 'busy' }
 local BOTH = { 'busy', 'none' }
 -- How many ended attempts are remembered: their task.ready may come once more, from a router that died too early or by
 -- the sweep while it waited in line.
 local REMEMBERED = 50000
 local ended = false
+-- Whether any task is remembered as asked for: of those that never waited once more nothing need be looked up.
+local asking = call('EXISTS', P .. 'asked') == 1
+
+local function asked_as(member)
+  return asking and tonumber(call('HGET', P .. 'asked', member) or 0) or 0
+end
+
+local function remember(member, version)
+  call('HSET', P .. 'asked', member, version)
+  asking = true
+end
 
 local function free_up(agent, cause, kinds)
   if not freed[agent.key] then table.insert(causes, agent.key) end
@@ -118,15 +131,15 @@ end
 -- The attempt is over.
 function ops.release(member, outcome, cause)
   call('ZADD', P .. 'over', now, member)
-  call('HDEL', P .. 'asked', member)
+  if asking then call('HDEL', P .. 'asked', member) end
   ended = true
   freed_or_again(free(member, outcome), cause)
 end
 
 -- The task waits once more and becomes ready again as the same attempt: it may have already, when this comes again.
 function ops.withdraw(member, version, cause)
-  if tonumber(call('HGET', P .. 'asked', member) or 0) > version then return repeat_offers(cause) end
-  call('HSET', P .. 'asked', member, version)
+  if asked_as(member) > version or call('ZSCORE', P .. 'over', member) then return repeat_offers(cause) end
+  remember(member, version)
   freed_or_again(free(member, ''), cause)
 end
 
@@ -159,7 +172,7 @@ local results = {}
 local function reserve(ask, body)
   local member, tenant, queue, score, order, cause, again, why, is_open, version = unpack(ask)
   queue = P .. 'wait:' .. tenant .. ':' .. queue
-  local asked = tonumber(call('HGET', P .. 'asked', member) or 0)
+  local asked = asked_as(member)
   if asked > version then return { '', 'over', 0 } end
   local held = call('HGET', P .. 'lease', member)
   if held then
@@ -169,7 +182,7 @@ local function reserve(ask, body)
   if call('ZSCORE', P .. 'over', member) then return { '', 'over', 0 } end
   -- It may have ended before the state was built: the caller has to look whether it is still open, and ask again.
   if not is_open and not input.builder and score % input.apart < built + input.skew then return { '', 'late', 0 } end
-  if asked < version then call('HSET', P .. 'asked', member, version) end
+  if asked < version and version > FIRST then remember(member, version) end
   local behind = not again and call('EXISTS', queue) == 1 and not call('ZSCORE', queue, member)
   local seen = {}
   for _, place in ipairs(order) do
