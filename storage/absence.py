@@ -23,7 +23,8 @@ WHERE status = 'offline' AND outside AND heartbeat_at < now() - make_interval(se
   AND updated_at < now() - make_interval(secs => $2) LIMIT 256"""
 # Of task.assigned, which holds no text of anybody's: it waits for a consumer of ours, not for its agent.
 PUSHED = """position('"pushed":true'::bytea IN l.body) > 0"""
-# In the order of storage.janitor.Due. Who does not begin for as long as others may be silent counts as silent. What is
+# In the order of storage.janitor.Due. Who does not begin for as long as others may be silent counts as silent. So does
+# who began with a token that is good no more, because the agent came again: nothing of that run would be heard. What is
 # held back from ending is in nobody's hands.
 ABANDONED = f"""
 SELECT 'silent' AS why, t.id, t.tenant, t.owner, t.session_id, t.version, t.attempt, t.run_id, t.execution_id,
@@ -31,6 +32,8 @@ SELECT 'silent' AS why, t.id, t.tenant, t.owner, t.session_id, t.version, t.atte
 FROM task t JOIN agent a ON a.id IN (t.tenant || '/' || t.agent_id, '_/' || t.agent_id)
 WHERE t.finished_at IS NULL AND t.status IN ('assigned', 'running') AND t.course->'held' IS NULL
   AND (a.status IN ('offline', 'gone')
+       OR (t.status = 'running' AND a.outside AND a.endpoint_url IS NULL AND EXISTS (
+             SELECT FROM run r WHERE r.id = t.run_id AND r.started_at < a.token_since))
        OR (t.status = 'assigned' AND a.outside
            AND greatest(t.updated_at, t.heartbeat_at) < now() - make_interval(secs => $1)
            AND NOT EXISTS (SELECT FROM event_log l WHERE l.id = t.driving_id AND {PUSHED})))

@@ -196,6 +196,7 @@ def _offered(event: Event[EventData], offer: AgentRegistered, agent: AgentState 
         reported=None,
         updated_at=at,
         endpoint_url=offer.endpoint_url,
+        token_since=at if offer.outside else None,
     )
     if agent is None or agent.status == "gone":
         return fresh

@@ -44,6 +44,7 @@ class AgentState(NamedTuple):
     in_flight: int = 0
     endpoint_url: str | None = None
     notes: tuple[JsonObject, ...] | None = None
+    token_since: datetime | None = None
 
 
 def state_id(tenant: str, agent_id: str) -> str:

@@ -38,6 +38,7 @@ agent = Table(
     Column("in_flight", Integer, nullable=False),
     Column("endpoint_url", Text, comment="where it is called with its work; NULL: it pulls"),
     Column("notes", JSONB, comment="what was said of its work, the newest first: shown, never counted"),
+    Column("token_since", Instant, comment="since when its token is the one that is good"),
     UniqueConstraint("tenant", "agent_id"),
     CheckConstraint("status IN ('active', 'draining', 'offline', 'gone')", name="agent_status_check"),
     Index("agent_heartbeat_idx", "status", "heartbeat_at"),

@@ -109,6 +109,30 @@ async def test_the_runs_of_an_agent_that_falls_silent_go_to_others(bus: Bus) -> 
     await becomes(bus, "active")
 
 
+async def test_the_runs_of_an_agent_that_comes_again_become_new_attempts_at_once(bus: Bus) -> None:
+    """With a new token: whoever had the old one can say nothing more of them."""
+    before = await assigned(bus)
+    await bus.say(before, started(before, agent_id=NAME))
+    await bus.enters(before.taskid, "running")
+    await bus.publisher.publish(about(offer(token_hash="1" * 64)))
+    assert await attempt(bus, before) == (2, "run_lost")
+    since = await assigned(bus)
+    await bus.say(since, started(since, agent_id=NAME))
+    await bus.enters(since.taskid, "running")
+    assert await said_by_the_clock(bus) == []
+
+
+async def test_those_of_an_agent_that_is_called_go_on_when_it_comes_again(bus: Bus) -> None:
+    called = offer(endpoint_url="https://agent.example/x")
+    await bus.publisher.publish(about(called))
+    cause = await assigned(bus)
+    await bus.say(cause, started(cause, agent_id=NAME))
+    await bus.enters(cause.taskid, "running")
+    await bus.publisher.publish(about(called.model_copy(update={"token_hash": "1" * 64})))
+    await bus.folded()
+    assert await said_by_the_clock(bus) == []
+
+
 async def test_an_agent_that_stays_silent_is_gone_for_good_unless_it_has_just_come_back(bus: Bus) -> None:
     await age(bus, "agent", "heartbeat_at")
     await becomes(bus, "offline")
