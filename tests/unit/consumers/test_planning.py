@@ -12,6 +12,7 @@ from events import (
     Dependency,
     Event,
     PlanOptions,
+    RouteDecided,
     RunStarted,
     TaskChecked,
     TaskDecompose,
@@ -21,7 +22,7 @@ from events import (
     TaskUndecomposed,
 )
 from events.ids import new_id
-from tests.unit.consumers.test_task_course import Book
+from tests.unit.consumers.test_task_course import AGENT, Book
 
 
 class Desk(Book):
@@ -221,6 +222,20 @@ def test_a_route_that_comes_after_the_request_is_refused(desk: Desk) -> None:
     assert desk.reason(task) == ("waiting", "planning")
     with pytest.raises(AssertionError, match="stale_route"):
         desk.assign(task)
+
+
+def test_a_route_from_before_the_request_is_refused_though_the_task_is_ready_again(desk: Desk) -> None:
+    """Its slot was taken back with the request; the router decides once more."""
+    task = desk.submit()
+    desk.check(task)
+    before = desk.task(task).version
+    plan = desk.ask(task)[1]
+    error = TaskError(code="no_plan", message="No.")
+    desk.fact(task, TaskUndecomposed(task_id=task, plan_id=plan, error=error), "/consumers/planner")
+    assert desk.status(task) == "ready"
+    for version, outcome in ((before, "refused:stale_route"), (desk.task(task).version, "applied")):
+        named = {"task_id": task, "attempt": 1, "agent_id": AGENT, "score": 1.0, "reason": "x", "version": version}
+        assert desk.fact(task, RouteDecided.model_validate(named), "/consumers/router") == outcome
 
 
 def test_a_plan_for_a_task_that_was_cancelled_meanwhile_leaves_no_step_behind(desk: Desk) -> None:
