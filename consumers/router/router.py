@@ -18,7 +18,7 @@ from events.codec import decode_structured
 from events.route import Candidate, RouteDecided, RouteFailed
 from events.streams import ROUTER
 from events.task import TaskEntered, TaskReady
-from storage.live.heard import wake
+from storage.live.heard import again, wake
 from storage.live.store import Applied, Ask, ColdError, Given, LiveAgents, LiveStateUnavailableError, Op
 from storage.live.view import LiveAgent, member_of
 from storage.lookup import TaskView
@@ -189,11 +189,12 @@ def _heard(events: Sequence[Event[EventData]], batch: _Batch) -> list[Op]:
     """What the events say; a task that ends in the same batch, or waits once more, is not asked for.
 
     They may come in another order than they were said in: what is put back for a while comes behind later ones.
+    On behalf of any of them a slot may have been given to who waits in line, by a router that died before it said so.
     """
     ops: list[Op] = []
     for event in events:
         data = event.data
-        ops += ops_of(event)
+        ops += ops_of(event) or [again(event.id)]
         if not isinstance(data, TaskEntered):
             continue
         member = member_of(data.task_id, data.attempt)

@@ -50,6 +50,11 @@ def wake(key: str, cause: str) -> Op:
     return ["wake", key, cause]
 
 
+def again(cause: str) -> Op:
+    """What was given out because of this event before is given out once more: whoever had it may not have said so."""
+    return ["again", cause]
+
+
 def hold(member: str, key: str) -> Op:
     """An attempt runs at this agent; only while building."""
     return ["hold", member, key]

@@ -1,12 +1,15 @@
 """The router by itself on a real Valkey: what it makes of events that come again, and in another order."""
 
 from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from redis.asyncio import Redis
 
+from consumers.router.asks import ask_for
 from consumers.router.router import Router
-from events import Event, EventData, RouteDecided, TaskReady, TaskWaiting
+from events import Event, EventData, RouteDecided, TaskReady, TaskSucceeded, TaskWaiting
 from events.ids import new_id
 from events.task import Status, TaskEntered
 from storage.live.store import LiveAgents
@@ -74,3 +77,36 @@ async def test_who_became_ready_for_good_is_routed_in_whatever_order_it_is_heard
     assert await told(a_router(live), second, waits, first) == [["AGENT-A"], [], []]
     assert await told(a_router(live), first) == [[]]
     assert live.view["t/AGENT-A"].in_flight == 1
+
+
+async def test_who_is_given_a_slot_because_another_asked_behind_it_is_told_so_though_the_router_dies_before(
+    live: LiveAgents,
+) -> None:
+    """The room that an end makes is offered on behalf of the last one that saw it."""
+    held, waits, last = (state(new_id(), TaskReady, 2, was="submitted") for _ in range(3))
+    last = last.model_copy(update={"time": datetime.now(UTC) + timedelta(seconds=5)})  # after the state was built
+    assert await told(a_router(live), held, waits) == [["AGENT-A"], []]
+    assert held.taskid is not None
+    ended = state(held.taskid, TaskSucceeded, 5, was="running")
+    assert await told(a_router(live), ended, last) == [[], ["AGENT-A"]]
+    assert live.view["t/AGENT-A"].in_flight == 1
+    assert await told(a_router(live), ended, last) == [[], ["AGENT-A"]]
+
+
+async def test_who_is_given_a_slot_once_the_state_is_built_is_told_so_though_the_router_dies_before(
+    live: LiveAgents, redis_url: str
+) -> None:
+    """Who has built it looks who waits, on behalf of whatever event it has in hand."""
+    ready, about_nobody = state(new_id(), TaskReady, 2), state(new_id(), TaskWaiting, 2, reason="hold")
+    assert isinstance(ready.data, TaskReady)
+    parked = ask_for(ready, ready.data, (), cause=ready.id, why="all_busy")
+
+    async def rebuild() -> None:
+        async with live.building() as token:
+            assert token is not None
+            await live.apply([joins("AGENT-A", capacity=1)], [parked], builder=token)
+
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
+    for _ in range(2):
+        assert await told(Router(live, rebuild, _unknown), about_nobody) == [["AGENT-A"]]

@@ -97,6 +97,11 @@ function ops.wake(key, cause)
   if agent_of(key).known then free_up(agent_of(key), cause, BOTH) end
 end
 
+-- For events that say nothing of an agent: what stood behind others in line may have had these offered a slot.
+function ops.again(cause)
+  repeat_offers(cause)
+end
+
 -- What was running when the state was built.
 function ops.hold(member, key)
   local agent = agent_of(key)
