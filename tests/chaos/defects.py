@@ -275,4 +275,52 @@ MUTANTS = (
         requests=400,
         per_second=40.0,
     ),
+    Mutant(
+        "take who waits once more for over",
+        (
+            Edit(
+                "storage/live/scripts/apply.lua",
+                "  freed_or_again(free(member, ''), cause)\n",
+                "  call('ZADD', P .. 'over', now, member)\n  freed_or_again(free(member, ''), cause)\n",
+            ),
+        ),
+        (),
+        tests=("tests/simulation/test_simulation.py",),
+    ),
+    Mutant(
+        "give out a slot on behalf of an event once",
+        (
+            Edit(
+                "storage/live/scripts/apply.lua",
+                "== 1 then offer(member, body, cause) end\n",
+                "== 2 then offer(member, body, cause) end\n",
+            ),
+        ),
+        (),
+        tests=("tests/simulation/test_simulation.py",),
+    ),
+    Mutant(
+        "build the live state without who waits",
+        (
+            Edit(
+                "consumers/router/rebuild.py",
+                "            await self._live.apply([], _parked(tasks), builder=token)\n",
+                "",
+            ),
+        ),
+        (),
+        tests=("tests/simulation/test_simulation.py",),
+    ),
+    Mutant(
+        "give a slot to what has ended",
+        (
+            Edit(
+                "storage/live/scripts/apply.lua",
+                "  if call('ZSCORE', P .. 'over', member) then return { '', 'over', 0 } end\n",
+                "",
+            ),
+        ),
+        (),
+        tests=("tests/simulation/test_simulation.py",),
+    ),
 )

@@ -17,6 +17,8 @@ from tests.chaos.defects import MUTANTS, Edit, Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 _SEEDS = 3
+_SIMULATED = 1_500
+"""Seeds of the simulation for a defect that it must find; it ends with the first."""
 _PATIENCE = 1_800.0
 """Seconds for a campaign: with the defect in it, it may wait for everything in vain before it is judged."""
 
@@ -56,8 +58,9 @@ async def _is_caught(mutant: Mutant) -> bool:
 
 def _tests_fail(copy: Path, mutant: Mutant) -> bool:
     command = [sys.executable, "-m", "pytest", "-q", "-x", *mutant.tests]
+    env = {**os.environ, "GANGLION_TEST_SEEDS": str(_SIMULATED)}
     ran = subprocess.run(  # noqa: S603 - our own program
-        command, cwd=copy, env={**os.environ}, capture_output=True, text=True, check=False, timeout=600
+        command, cwd=copy, env=env, capture_output=True, text=True, check=False, timeout=900
     )
     failed = [line for line in ran.stdout.splitlines() if line.startswith("FAILED")]
     if ran.returncode not in (0, 1) or (ran.returncode == 1 and not failed):
