@@ -43,7 +43,8 @@ check-browser: $(STAMP) ## the JavaScript example in headless Chromium, if there
 soak: $(STAMP) ## ten minutes of a thousand wandering subscribers while gateways are killed
 	$(BIN)/python -m tests.soak
 
-chaos: $(STAMP) ## kill, cut and wipe at random: three seeds of 5,000 requests and 50 faults, with the sweep and without
+chaos: $(STAMP) ## a thousand simulations, then kill, cut and wipe at random: three seeds of 5,000 requests and 50 faults, with the sweep and without
+	$(BIN)/python -m tests.simulation
 	$(BIN)/python -m tests.chaos --markdown .ganglion/chaos.md
 
 mutants: $(STAMP) ## plant one defect after another in a copy: a campaign or a test must notice each
