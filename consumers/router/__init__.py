@@ -13,10 +13,12 @@ __all__ = ["build"]
 def build(resources: Resources) -> Flow:
     """The consumer with the live state of REDIS_URL."""
     live, seen = LiveAgents(RedisSettings()), LiveAgents(RedisSettings())
-    router = Router(live, Builder(live, resources.database, resources.client).ensure, resources.lookup.task)
+    builder = Builder(live, resources.database, resources.client)
+    router = Router(live, builder.ensure, resources.lookup.task)
     questions = Questions(seen)
 
     async def start() -> None:
         await questions.listen(resources.client)
+        await builder.watch()
 
     return Flow(ROUTER, router.route, batch=router.route_all, start=start)

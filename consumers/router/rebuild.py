@@ -1,7 +1,8 @@
 """Build the live state from Postgres: who is here, what they have in hand, and which tasks wait for them.
 
-Needed at first, and whenever Redis forgot or was another run of itself. What the routers published before must be
-committed first, so it waits until the keeper is at the end of the log as it was when the build began.
+Needed at first, whenever Redis forgot or was another run of itself, and when the log has begun another epoch. What the
+routers published before must be committed first, so it waits until the keeper is at the end of the log as it was when
+the build began.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from events.errors import GanglionError
 from events.route import RouteFailed
 from events.streams import BUS, EPOCH_KEY
 from events.task import TaskReady
+from producers.topology import epoch_of
 from storage.database import DatabaseSettings
 from storage.live.durable import Durable, Held, Unrouted
 from storage.live.heard import hold, outcomes, state
@@ -29,6 +31,7 @@ log = structlog.get_logger()
 
 _WITHIN = 20.0
 _EVERY = 0.05
+_EPOCH_EVERY = 2.0
 _REASONS = get_args(RouteFailed.model_fields["reason"].annotation)
 
 
@@ -39,6 +42,7 @@ class Builder:
         self._live = live
         self._database = database
         self._client = client
+        self._watching: asyncio.Task[None] | None = None
 
     async def ensure(self) -> None:
         """Return when the state can be used. Raises a transient error if that takes more than 20 s."""
@@ -49,6 +53,27 @@ class Builder:
                     await asyncio.sleep(_EVERY)
         except TimeoutError as error:
             raise LiveStateUnavailableError from error
+
+    async def watch(self) -> None:
+        """Begin to look every two seconds, beside everything else, for as long as this process lives."""
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except (NatsError, TimeoutError, LiveStateUnavailableError) as error:
+                log.info("epoch_unknown", error=type(error).__name__)
+            await asyncio.sleep(_EPOCH_EVERY)
+
+    async def look(self) -> None:
+        """Distrust the state if it was built in another epoch: what the log has lost since may be missing in it.
+
+        Whoever needs it next builds it anew.
+        """
+        epoch = await epoch_of(self._client)
+        if epoch and await self._live.distrust(epoch):
+            log.warning("live_state_distrusted", epoch=epoch)
 
     async def _is_there(self) -> bool:
         try:
@@ -61,9 +86,9 @@ class Builder:
     async def _build(self) -> bool:
         """Whether this process built it; False if another one does."""
         async with Durable.open(self._database) as durable:
-            await self._committed(durable)
+            epoch = await self._committed(durable)
             try:
-                async with self._live.building() as token:
+                async with self._live.building(epoch) as token:
                     if token is None:
                         return False
                     async with durable.moment():
@@ -72,8 +97,8 @@ class Builder:
                 return False
         return True
 
-    async def _committed(self, durable: Durable) -> None:
-        """Wait until everything that is in the log now is committed."""
+    async def _committed(self, durable: Durable) -> str:
+        """Wait until everything that is in the log now is committed; the log's epoch."""
         try:
             info = await self._client.jetstream().stream_info(BUS.name)
         except (NatsError, TimeoutError) as error:
@@ -81,6 +106,7 @@ class Builder:
         end = ((info.config.metadata or {}).get(EPOCH_KEY, ""), info.state.last_seq)  # epochs sort
         while await durable.position() < end:  # noqa: ASYNC110 - the keeper commits in its own process
             await asyncio.sleep(_EVERY)
+        return end[0]
 
     async def _fill(self, durable: Durable, token: str) -> None:
         known = await durable.agents()

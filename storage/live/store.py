@@ -176,20 +176,24 @@ class LiveAgents:
         return self._read(answer)
 
     @asynccontextmanager
-    async def building(self) -> AsyncGenerator[str | None]:
+    async def building(self, epoch: str = "") -> AsyncGenerator[str | None]:
         """Hold the right to build from nothing: a token for `apply`, or None if somebody else builds or has built.
 
-        The state is good for use when the block ends without an error.
+        The state is good for use when the block ends without an error, and as long as the log is of that epoch.
         """
         token = new_id().hex
-        if not await self._call(self._build, ["begin", token, self._run]):
+        if not await self._call(self._build, ["begin", token, self._run, epoch]):
             yield None
             return
         self.forget()
         yield token
-        if not await self._call(self._build, ["end", token, self._run]):
+        if not await self._call(self._build, ["end", token, self._run, epoch]):
             raise ColdError("another one took over")
         self.forget()
+
+    async def distrust(self, epoch: str) -> bool:
+        """Refuse with ColdError from now on what was built in another epoch of the log than this; whether it was."""
+        return bool(await self._call(self._build, ["epoch", "", self._run, epoch]))
 
     @property
     def now(self) -> int:

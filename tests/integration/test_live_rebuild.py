@@ -11,9 +11,9 @@ from events.streams import BUS
 from producers.topology import apply
 from storage.database import DatabaseSettings
 from storage.live.durable import Durable
-from storage.live.store import LiveStateUnavailableError
+from storage.live.store import ColdError, LiveStateUnavailableError
 from tests.support.live import live_agents
-from tests.support.registering import about, offer_of_ours
+from tests.support.registering import NAME, about, offer, offer_of_ours
 from tests.support.running_keeper import a_bus, checked, decided, finished, leading, started
 
 
@@ -37,6 +37,35 @@ async def test_a_place_in_an_earlier_epoch_says_nothing_of_what_is_committed(
         await leading(bus)
         await builder.ensure()
         await live.look()
+
+
+async def test_what_was_built_in_an_earlier_epoch_is_built_anew(
+    module_nats_server: Server, database_url: str, redis_url: str
+) -> None:
+    """The end that the log has lost may have told what the router had not read, and nobody tells it again."""
+    async with a_bus(module_nats_server.url, database_url) as bus, live_agents(redis_url) as live:
+        led = await leading(bus)
+        builder = Builder(live, DatabaseSettings(database_url=SecretStr(database_url)), bus.client)
+        await builder.ensure()
+        await builder.look()
+        await live.look()
+        await bus.publisher.publish(about(offer()))
+        await bus.folded()
+        await led.stop()
+        await bus.client.jetstream().delete_stream(BUS.name)
+        await leading(bus)
+        live.forget()
+        await live.look()
+        assert not live.view
+        await builder.look()
+        live.forget()
+        with pytest.raises(ColdError):
+            await live.look()
+        await builder.ensure()
+        await live.look()
+        assert list(live.view) == [f"t/{NAME}"]
+        await builder.look()
+        await live.apply([])
 
 
 async def test_a_task_that_its_owner_ends_as_failed_is_no_failure_of_its_agent(

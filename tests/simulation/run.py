@@ -70,8 +70,6 @@ async def _play(site: Site, seed: int, kind: Kind) -> Report:
     for _ in range(site.dice.choice((50, 100, 200))):
         await _something(site, people, weather)
     people.let_everything_go_on()
-    if site.sweeps:
-        site.register_outside()
     await _rest(site, people)
     site.checker.look(site.keeper.tables)
     if not site.sweeps:

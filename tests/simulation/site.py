@@ -58,6 +58,7 @@ class Site:
             OUTSIDE: Agent(self.log, self.feeds["dispatch"], self.lookup, outside=True),
         }
         self._lives: dict[str, MortalLive] = {}
+        self._builders: dict[str, Builder] = {}
         self.sweeps = False
         self.offline = False
         """Whether the agent of outside has said that it is."""
@@ -91,7 +92,7 @@ class Site:
         self.keeper.catch_up()
 
     def register_outside(self) -> None:
-        """As it does when it starts. What a log has lost of an agent nobody says again: it has to say it itself."""
+        """As it does when it starts."""
         self.register(OUTSIDE, tenant="t", outside=True, capabilities={"answer": 0.7, "special": 1.0})
 
     def register(self, name: str, *, tenant: str, outside: bool, capabilities: dict[str, float]) -> None:
@@ -110,7 +111,7 @@ class Site:
             await self._lives[name].__aexit__()
         pauses = Pauses(self.dice)
         live = self._lives[name] = MortalLive(self._settings, pauses)
-        builder = Builder(live, None, self._server)  # type: ignore[arg-type]  # tables and log in memory
+        builder = self._builders[name] = Builder(live, None, self._server)  # type: ignore[arg-type]  # in memory
         router = Router(live, builder.ensure, self.lookup.task)
 
         async def handle(events: Sequence[Event[EventData]]) -> Sequence[Sequence[Event[EventData]]]:
@@ -160,7 +161,10 @@ class Site:
         return ["keeper", *self.reactors, *self.agents]
 
     async def tick(self) -> None:
-        """The janitor's beat; as in the real one the sweep looks while the tables are level with the log."""
+        """The beat of janitor and routers; the sweep looks while the tables are level with the log, as the real one."""
+        await self._set_clock()
+        for builder in self._builders.values():
+            await builder.look()
         is_level = self.keeper.is_level
         await self.janitor._wake_due(is_level=is_level)
         if is_level:

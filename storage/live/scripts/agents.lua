@@ -2,6 +2,7 @@
 --
 -- <P>live                 which run of this server the state was built for; without it everything is refused (COLD)
 -- <P>built                the millisecond at which it was built: what ended before that is not among those that are over
+-- <P>epoch                the epoch of the log at that time
 -- <P>agent:<key>          hash, <key> = <tenant>/<agent id>
 -- <P>beat:<key>           exists while the agent is heard of
 -- <P>cap:<tenant>:<cap>   set of keys
