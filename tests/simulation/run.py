@@ -72,8 +72,7 @@ async def _play(site: Site, seed: int, kind: Kind) -> Report:
     people.let_everything_go_on()
     await _rest(site, people)
     site.checker.look(site.keeper.tables)
-    if not site.sweeps:
-        await site.checker.look_at_live_state(site.redis)
+    await site.checker.look_at_live_state(site.redis)
     return Report(seed, kind, len(site.keeper.tables.tasks()), tuple(site.checker.problems))
 
 
