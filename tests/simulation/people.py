@@ -71,14 +71,21 @@ class People:
         self._say(task_id, action, dependency=dependency)
 
     def come_or_go(self) -> None:
-        """The agent of outside says that it goes, or that it is back."""
+        """The agent of outside says that it goes, or that it is back; or it begins anew."""
+        if self._dice.random() < 0.3:
+            self._site.offline = False
+            self._site.register_outside()
+            return
+        self._come_or_go()
+
+    def _come_or_go(self) -> None:
         self._site.offline = not self._site.offline
         self._site.say(AgentHeartbeat(agent_id=OUTSIDE, status="offline" if self._site.offline else "healthy"))
 
     def let_everything_go_on(self) -> None:
         """Nobody holds anything back any more."""
         if self._site.offline:
-            self.come_or_go()
+            self._come_or_go()
         for task in self._site.keeper.tables.open_tasks():
             if task.course.hold:
                 self._say(task.id, "start")

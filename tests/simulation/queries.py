@@ -61,7 +61,13 @@ class JanitorTables:
             return False
         heard = max(task.updated_at, task.heartbeat_at or task.updated_at)
         never_began = task.status == "assigned" and agent.outside and heard < self.log.at - silent
-        return agent.status in ("offline", "gone") or never_began
+        return agent.status in ("offline", "gone") or never_began or self._began_before(task, agent)
+
+    def _began_before(self, task: TaskState, agent: AgentState) -> bool:
+        """Whether it runs with a token that is good no more."""
+        run = self.keeper.tables.runs.get(task.run_id) if task.run_id is not None else None
+        since = agent.token_since if agent.outside and task.status == "running" else None
+        return run is not None and since is not None and isinstance(run[6], datetime) and run[6] < since
 
     def _agent_of(self, task: TaskState) -> AgentState | None:
         ids = (f"{task.tenant}/{task.agent_id}", f"{EVERYONE}/{task.agent_id}")

@@ -57,6 +57,7 @@ class Site:
             "runner 2": Agent(self.log, self.feeds["runner"], self.lookup, outside=False),
             OUTSIDE: Agent(self.log, self.feeds["dispatch"], self.lookup, outside=True),
         }
+        self._capacity = dice.choice((1, 1, 2))
         self._lives: dict[str, MortalLive] = {}
         self._builders: dict[str, Builder] = {}
         self.sweeps = False
@@ -92,13 +93,14 @@ class Site:
         self.keeper.catch_up()
 
     def register_outside(self) -> None:
-        """As it does when it starts."""
+        """It comes, and knows nothing of what it did before."""
+        self.agents[OUTSIDE].kill()
         self.register(OUTSIDE, tenant="t", outside=True, capabilities={"answer": 0.7, "special": 1.0})
 
     def register(self, name: str, *, tenant: str, outside: bool, capabilities: dict[str, float]) -> None:
         """An agent offers its work."""
         data = AgentRegistered(
-            agent_id=name, name=name, capacity=self.dice.choice((1, 1, 2)), outside=outside, capabilities=capabilities
+            agent_id=name, name=name, capacity=self._capacity, outside=outside, capabilities=capabilities
         )
         self.say(data, tenant=tenant, owner="o" if outside else EVERYONE)
 
