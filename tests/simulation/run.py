@@ -124,7 +124,8 @@ async def _rest(site: Site, people: People) -> None:
         if (patience == len(_PATIENCE) and not site.sweeps) or patience > 2 * len(_PATIENCE):
             return
         site.pass_time(_PATIENCE[min(patience, len(_PATIENCE) - 1)])
-        await _work(site)
+        if await _work(site):
+            patience = 0
         people.let_everything_go_on()
         await site.tick()
 
