@@ -130,14 +130,19 @@ class Router:
                 one.is_open = True
 
     def _add_offers(self, batch: _Batch, applied: Applied) -> None:
-        """Waiting tasks that may have a slot now, before those that have just come."""
+        """Waiting tasks that may have a slot now, before those that have just come.
+
+        Who has just come and is in line already, because the builder saw it, asks for itself: it was told nothing yet.
+        """
         offered: dict[str, _Wanted] = {}
         for offer in applied.offers:
             known = batch.wanted.get(offer.member)
             if known is not None and known.given is not None and known.given.agent:
                 continue
             ready = decode_structured(offer.body)
-            if isinstance(ready.data, TaskReady):
+            if known is not None and known.given is None:
+                offered[offer.member] = known
+            elif isinstance(ready.data, TaskReady):
                 before = known.given if known is not None else None
                 offered[offer.member] = _Wanted(ready, ready.data, offer.cause, again=True, before=before)
         batch.wanted = {**offered, **{name: one for name, one in batch.wanted.items() if name not in offered}}

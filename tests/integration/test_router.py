@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from consumers.router.asks import ask_for
 from consumers.router.router import Router
-from events import Event, EventData, RouteDecided, TaskReady, TaskSucceeded, TaskWaiting
+from events import Event, EventData, RouteDecided, RouteFailed, TaskReady, TaskSucceeded, TaskWaiting
 from events.ids import new_id
 from events.task import Status, TaskEntered
 from storage.live.store import LiveAgents
@@ -91,6 +91,29 @@ async def test_who_is_given_a_slot_because_another_asked_behind_it_is_told_so_th
     assert await told(a_router(live), ended, last) == [[], ["AGENT-A"]]
     assert live.view["t/AGENT-A"].in_flight == 1
     assert await told(a_router(live), ended, last) == [[], ["AGENT-A"]]
+
+
+async def test_who_became_ready_while_the_state_was_built_is_told_why_it_waits(
+    live: LiveAgents, redis_url: str
+) -> None:
+    """The builder has put it in line already, as it is in Postgres; it is offered a slot that another one gets."""
+    other, ready = state(new_id(), TaskReady, 2), state(new_id(), TaskReady, 2)
+    needs = {"required_capabilities": ("answer", "special")}  # so each is the first of a line of its own
+    other = other.model_copy(update={"data": other.data.model_copy(update=needs)})
+    parked = [ask_for(one, one.data, (), cause=one.id, why="all_busy") for one in (other, ready)]  # type: ignore[arg-type]  # as made above
+
+    async def rebuild() -> None:
+        async with live.building() as token:
+            assert token is not None
+            first = parked[0]._replace(score=0.0)
+            both = joins("AGENT-A", capacity=1, capabilities={"answer": 1.0, "special": 1.0})
+            await live.apply([both], [first, parked[1]], builder=token)
+
+    async with Redis.from_url(redis_url) as redis:
+        await redis.flushall()
+    (outputs,) = await Router(live, rebuild, _unknown).route_all([ready])
+    said = {one.taskid: type(one.data) for one in outputs if one.taskid is not None}
+    assert said == {other.taskid: RouteDecided, ready.taskid: RouteFailed}
 
 
 async def test_who_is_given_a_slot_once_the_state_is_built_is_told_so_though_the_router_dies_before(

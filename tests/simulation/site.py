@@ -224,15 +224,10 @@ class Site:
         self._lives[self.dice.choice(sorted(self._lives))].dies_after = self.dice.randint(1, 3)
 
     async def forget_live_state(self) -> None:
-        """Valkey loses all it held.
-
-        A router that has given slots and not yet said so may give others than it says; who became ready in its hands
-        may stand in line without that being said, which the sweep takes for forgotten and mends.
-        """
+        """Valkey loses all it held. A router that has given slots and not yet said so may give others than it says."""
         self.log.note("valkey forgets everything")
         if any(self.reactors[name].has_to_say for name in self._lives):
             self.checker.watches_capacity = False
-            self.sweeps = True
         await self.redis.flushall()
         await self._set_clock()
 
