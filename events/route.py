@@ -36,7 +36,7 @@ class RouteEvent(EventData, aggregate="route"):
 class RouteDecided(RouteEvent, name="decided"):
     """An agent was chosen; `pushed`: one that is called, so who has to do it is decided here and nowhere else.
 
-    `version`: the task's as it became ready. It may have waited since, and be ready once more as the same attempt.
+    `task_version`: the task's as it became ready. It may have waited since, and be ready once more as the same attempt.
     """
 
     agent_id: Name
@@ -44,7 +44,7 @@ class RouteDecided(RouteEvent, name="decided"):
     candidates: tuple[Candidate, ...] = ()
     reason: str
     pushed: bool | None = None
-    version: int | None = None
+    task_version: int | None = None
 
 
 class RouteFailed(RouteEvent, name="failed"):

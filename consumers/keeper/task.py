@@ -92,7 +92,7 @@ def _unchecked(data: TaskUnchecked, task: TaskState, _: World, at: datetime) -> 
 
 @_lead_to.register
 def _routed(route: RouteDecided, task: TaskState, _: World, __: datetime) -> list[Effect]:
-    if task.status != "ready" or route.attempt != task.attempt or route.version not in (None, task.version):
+    if task.status != "ready" or route.attempt != task.attempt or route.task_version not in (None, task.version):
         raise RefusedError("stale_route")
     effect = enter(task, "assigned", agent_id=route.agent_id, run_id=ids.run_id(task.id, task.attempt))
     return [effect._replace(data=effect.data.model_copy(update={"pushed": True})) if route.pushed else effect]

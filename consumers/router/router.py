@@ -240,7 +240,7 @@ def _told(one: _Wanted, view: Mapping[str, LiveAgent]) -> Event[EventData] | Non
         score=score,
         reason=_reason(ranking, agent_id, waited=one.again),
         pushed=True if (agent := view.get(given.agent)) is not None and agent.spec.pushed else None,
-        version=one.data.version,
+        task_version=one.data.version,
     )
     return one.ready.caused(decided, source=SOURCE)
 

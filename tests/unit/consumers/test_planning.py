@@ -234,7 +234,7 @@ def test_a_route_from_before_the_request_is_refused_though_the_task_is_ready_aga
     desk.fact(task, TaskUndecomposed(task_id=task, plan_id=plan, error=error), "/consumers/planner")
     assert desk.status(task) == "ready"
     for version, outcome in ((before, "refused:stale_route"), (desk.task(task).version, "applied")):
-        named = {"task_id": task, "attempt": 1, "agent_id": AGENT, "score": 1.0, "reason": "x", "version": version}
+        named = {"task_id": task, "attempt": 1, "agent_id": AGENT, "score": 1.0, "reason": "x", "task_version": version}
         assert desk.fact(task, RouteDecided.model_validate(named), "/consumers/router") == outcome
 
 
