@@ -89,6 +89,12 @@ class InvalidPathError(PermanentError):
     code = "invalid_path"
 
 
+class HistoryArchivedError(PermanentError):
+    """A part of this history was archived: it is in a file of whoever runs Ganglion."""
+
+    code = "history_archived"
+
+
 class TopologyError(PermanentError):
     """The streams or consumers on the server are not what the table says and cannot be made so."""
 

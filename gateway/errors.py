@@ -21,6 +21,7 @@ from typing_extensions import TypedDict
 from events.cursor import InvalidCursorError
 from events.errors import (
     GanglionError,
+    HistoryArchivedError,
     InvalidEventError,
     InvalidIdError,
     OutcomeUnknownError,
@@ -220,6 +221,7 @@ STATUSES: dict[type[GanglionError], HTTPStatus] = {
     TaskFinalError: HTTPStatus.CONFLICT,
     RefusedError: HTTPStatus.CONFLICT,
     LetterGoneError: HTTPStatus.GONE,
+    HistoryArchivedError: HTTPStatus.GONE,
     StaleDigestError: HTTPStatus.PRECONDITION_FAILED,
     LockedError: HTTPStatus.LOCKED,
     BodyTooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

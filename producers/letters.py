@@ -1,6 +1,7 @@
 """The dead letter stream: letters are kept for 30 days, read by number, and taken out when they are dealt with."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -59,6 +60,14 @@ class LetterBox:
             if len(found) == limit:
                 return found, after
         return found, after
+
+    async def all(self) -> AsyncGenerator[Kept]:
+        """Every letter, whoever's it is, oldest first."""
+        number = 0
+        while (message := await self._read(number + 1, "dlq.>")) is not None and message.seq is not None:
+            number = message.seq
+            if (kept := _kept(message)) is not None:
+                yield kept
 
     async def get(self, number: int) -> Kept | None:
         """One letter, or None if there is none of this number."""

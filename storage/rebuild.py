@@ -6,6 +6,7 @@ from datetime import datetime
 
 import asyncpg
 
+from storage.archive import lock, refuse_if_archived
 from storage.faults import store_faults
 from storage.keeper import KeeperStore, Position
 from storage.parts import FOLDED
@@ -57,9 +58,18 @@ class RebuildStore(KeeperStore):
 
     @classmethod
     async def open(cls, dsn: str, holder: str) -> "RebuildStore":
-        """Connect, take the lease from whoever has it, and make the shadow tables."""
+        """Connect, and make the shadow tables.
+
+        Raises HistoryArchivedError if the log is not whole, ArchiveBusyError while it is being archived.
+        """
         store = await cls.connect(dsn, holder)
         shadow = cls(store._connection, holder)
+        try:
+            await lock(shadow._connection)
+            await refuse_if_archived(shadow._connection)
+        except BaseException:
+            await shadow.close()
+            raise
         with store_faults():
             await shadow._connection.execute(f"DROP SCHEMA IF EXISTS {_SHADOW} CASCADE; CREATE SCHEMA {_SHADOW}")
             for name in FOLDED:

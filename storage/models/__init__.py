@@ -1,6 +1,7 @@
 """The tables. Migrations build them (a test compares); only the keeper writes them (DESIGN rule 3)."""
 
 from storage.models.agent import agent
+from storage.models.archive import ARCHIVED, archive, archived_task
 from storage.models.base import metadata
 from storage.models.checkpoint import checkpoint, checkpoint_line, task_checkpoint
 from storage.models.context import context, context_change, context_shelf
@@ -11,7 +12,10 @@ from storage.models.usage import tenant_usage
 from storage.models.workflow import blob, proposal, proposal_access, workflow, workflow_version
 
 __all__ = [
+    "ARCHIVED",
     "agent",
+    "archive",
+    "archived_task",
     "blob",
     "checkpoint",
     "checkpoint_line",
