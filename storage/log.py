@@ -1,5 +1,6 @@
 """Questions to the event log: what became of an event, and which events a room saw between two cursors."""
 
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,8 +11,10 @@ from sqlalchemy import ColumnElement, and_, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from events.cursor import Cursor
-from storage.models import event_gap, event_log, keeper, session
+from storage.models import ARCHIVED, archived_task, event_gap, event_log, keeper, session
 from storage.reading import fetch
+
+_ARCHIVED = re.compile(rf"io\.ganglion\.({'|'.join(ARCHIVED)})\.")
 
 Identity = tuple[str, str]
 """Source and id: what makes an event one and the same, however often it is published."""
@@ -124,6 +127,24 @@ async def has_gap(engine: AsyncEngine, after: Cursor, until: Cursor) -> bool:
         .limit(1)
     )
     return bool(await fetch(engine, statement))
+
+
+async def has_archived(engine: AsyncEngine, whose: Whose, after: Cursor) -> bool:
+    """Whether events of `whose` behind a cursor are, or may be, in an archive only.
+
+    To be asked after `entries`: what they leave out because it was just taken away is known then.
+    """
+    if whose.types is not None and not any(_ARCHIVED.match(one) for one in whose.types):
+        return False
+    gone = archived_task.c
+    wanted = [gone.tenant == whose.tenant, tuple_(gone.epoch, gone.seq) > _place(after)]
+    if whose.owner is not None:
+        wanted.append(gone.owner == whose.owner)
+    if whose.task_id is not None:
+        wanted.append(gone.task_id == whose.task_id)
+    if whose.session_id is not None:
+        wanted.append(gone.session_id == whose.session_id)
+    return bool(await fetch(engine, select(literal(1)).select_from(archived_task).where(*wanted).limit(1)))
 
 
 async def latest_ids(engine: AsyncEngine, until: Cursor, limit: int) -> list[Identified]:

@@ -24,7 +24,7 @@ _WORDS = {
     404: "Nothing of yours under this id",
     408: "The body did not come to its end within 30 seconds",
     409: "In conflict with what is",
-    410: "It was here and is gone for good",
+    410: "It was here and is not any more",
     412: "It is not what If-Match names",
     413: "The body is larger than 1 MiB",
     415: "The body must be application/json",

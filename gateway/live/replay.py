@@ -2,7 +2,7 @@
 
 What is recent comes from memory, what is older from `event_log`; both are read in small pages and few at a time, so
 that any number of late clients cannot slow the live ones. A cursor that is beyond the log, or of another epoch, or
-before a hole, gets `gap` and `snapshot` instead of history.
+before a hole, or before what was archived, gets `gap` and `snapshot` instead of history.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from gateway.live.rooms import Room, types_of
 from gateway.live.snapshots import Snapshots
 from gateway.live.subscription import Subscription
 from gateway.tasks.views import is_shown
-from storage.log import Whose, entries, has_gap, last_of
+from storage.log import Whose, entries, has_archived, has_gap, last_of
 from storage.reading import Database
 
 log = structlog.get_logger()
@@ -122,13 +122,13 @@ class Replayer:
             subscription.task_ended = await self._end_is_past(subscription.room)
         breaks = self._hub.breaks
         start = self._hub.position if after is None else after
-        lost = after is not None and await self._is_lost(after)
+        lost = after is not None and (await self._is_lost(after) or await self._is_archived(subscription.room, after))
         subscription.begin(start)
         shown = {"from": _shown(start), "recovered": after is not None and not lost}
         subscription.say("subscribed", shown, cursor=start)
         if lost:
             await self._snapshot(subscription)
-        await self._catch_up(subscription, breaks, whole=after == BEGINNING)
+        await self._catch_up(subscription, breaks, whole=after == BEGINNING and not lost)
 
     async def _again(self, subscription: Subscription) -> None:
         """Until it succeeds: the subscription was promised every event or a gap."""
@@ -188,6 +188,9 @@ class Replayer:
         room = subscription.room
         async with self._reading:
             page = await entries(self._engine, whose(room), subscription.sent, until, _PAGE)
+        if await self._is_archived(room, subscription.sent):  # taken away meanwhile
+            await self._snapshot(subscription)
+            return
         async with self._writing:
             frames = (
                 make_frame(envelope, Cursor(entry.epoch, entry.seq), entry.time, self._hub.was(envelope.identity))
@@ -212,6 +215,13 @@ class Replayer:
         async with self._reading:
             return await has_gap(self._engine, after, until)
 
+    async def _is_archived(self, room: Room, after: Cursor) -> bool:
+        """Whether a part of the room's history behind this place is in an archive."""
+        if self._hub.recent.holds(after):
+            return False
+        async with self._reading:
+            return await has_archived(self._engine, whose(room), after)
+
     async def _arrives(self, place: Cursor) -> bool:
         """Whether the hub gets to a place of its epoch: another gateway may have been there a moment sooner."""
         loop = asyncio.get_running_loop()
@@ -232,7 +242,9 @@ class Replayer:
             return True
         async with self._reading:
             last = await last_of(self._engine, UUID(room.id), _ENDS)
-        return last is not None and _ENDS[last[0]] and last[1] <= self._hub.position
+        if last is None:  # it is known to have ended, and that it did was days ago
+            return await self._is_archived(room, BEGINNING)
+        return _ENDS[last[0]] and last[1] <= self._hub.position
 
     async def _snapshot(self, subscription: Subscription) -> None:
         """Say what is there now, once it covers all that the hub has not read in this epoch.

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from events.cursor import Cursor
+from events.errors import HistoryArchivedError
 from events.task import Kind, Status
 from gateway.auth.bearer import READ, Authenticator
 from gateway.http.answers import json_answer
@@ -21,7 +22,7 @@ from gateway.tasks.models import FacadeTask, History, Task, TaskPage, TaskWithSu
 from gateway.tasks.requests import PriorityFilter, priority_of
 from gateway.tasks.views import decode_place, facade_view, is_shown, page_view, task_view, tree_view
 from storage.families import descendants
-from storage.log import LogEntry, Whose, entries
+from storage.log import LogEntry, Whose, entries, has_archived
 from storage.reading import Database
 from storage.tasks import TaskFilter, TaskRow, list_tasks
 
@@ -61,9 +62,11 @@ class Reading:
             summary="One task",
             responses={200: {"model": TaskWithSubtasks | Task}, **one},
         )(self.task)
-        get("/api/v1/tasks/{task_id}/events", summary="A task's history", responses={200: {"model": History}, **one})(
-            self.events
-        )
+        get(
+            "/api/v1/tasks/{task_id}/events",
+            summary="A task's history",
+            responses={200: {"model": History}, **one, **problems(410)},
+        )(self.events)
         get(
             "/api/v1/tasks/{task_id}/stream",
             summary="A task's events as they happen (server-sent events)",
@@ -122,11 +125,14 @@ class Reading:
         return json_answer(page_view(await list_tasks(self._engine, wanted, place, limit + 1), limit))
 
     async def events(self, request: Request, task_id: TaskId, after: CursorText = "0", limit: Limit = 100) -> Response:
-        """What a subscriber of the task would have seen, oldest first."""
+        """What a subscriber of the task would have seen, oldest first; 410 if a part of that was archived."""
         principal = await self._authenticator.caller(request, READ)
         found = await self._lookup.whereabouts(principal, parsed_id(task_id))
         whose = Whose(found.tenant, found.owner, parsed_id(task_id))
-        page = await entries(self._engine, whose, Cursor.parse(after or "0"), None, limit + 1)
+        begin = Cursor.parse(after or "0")
+        page = await entries(self._engine, whose, begin, None, limit + 1)
+        if await has_archived(self._engine, whose, begin):
+            raise HistoryArchivedError
         return _history(page, limit)
 
     async def stream(

@@ -84,6 +84,10 @@ class World:
         await self.pause()
         return any(e == until.epoch and last > after.seq and first <= until.seq for e, first, last in self.gaps)
 
+    async def has_archived(self, *_: object) -> bool:
+        await self.pause()
+        return False
+
     async def of(self, _: Room) -> Snapshot:
         await self.pause()
         snapshot = Snapshot(Cursor(self.epoch, self.folded), None)
@@ -294,6 +298,7 @@ def quickly(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], World]:
         world = World(random.Random(seed))
         monkeypatch.setattr(replay, "entries", world.entries)
         monkeypatch.setattr(replay, "has_gap", world.has_gap)
+        monkeypatch.setattr(replay, "has_archived", world.has_archived)
         return world
 
     for name, value in {"_RETRY": 0.01, "_SOONER": 0.005, "_WAIT": 0.05, "_PAGE": 3, "_SLICE": 2}.items():

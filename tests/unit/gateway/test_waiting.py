@@ -16,6 +16,7 @@ async def test_what_happens_to_a_turn_while_the_hub_begins_anew_is_told(monkeypa
     world = World(random.Random(0))
     monkeypatch.setattr(replay, "entries", world.entries)
     monkeypatch.setattr(replay, "has_gap", world.has_gap)
+    monkeypatch.setattr(replay, "has_archived", world.has_archived)
     world.hub._begin(Cursor("a", 0))
     wire = TurnWire(streaming=False)
     assert not world.hub.is_open, "it has read, and begins anew"
