@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from cli import contract, demo, dlq, doctor, logs, operation, screen, submit, tail, tasks
+from cli import archive, contract, demo, dlq, doctor, logs, operation, screen, submit, tail, tasks
 from cli.errors import FAILED, CommandError
 from cli.output import Format, Output, visible
 from cli.session import Session
@@ -46,6 +46,7 @@ app.command()(operation.token)
 app.command()(operation.status)
 app.command()(logs.logs)
 app.command()(operation.rebuild)
+app.command()(archive.archive)
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
