@@ -281,6 +281,17 @@ async def test_only_who_can_is_asked_and_what_nobody_can_waits_for_someone_who_c
     assert [offer.member for offer in freed] == ["careful:1"]
 
 
+async def test_those_who_waited_for_somebody_who_can_follow_one_another_once_there_is_one(live: LiveAgents) -> None:
+    """As soon as a run ends, and not only when the agent is heard of next."""
+    assert await given(live, *(ask(f"{n}:1", score=n) for n in range(3))) == ["no_capability"] * 3
+    offers = (await live.apply([joins("AGENT-A", capacity=1)])).offers
+    for n in range(3):
+        assert [offer.member for offer in offers] == [f"{n}:1"]
+        assert await given(live, ask(f"{n}:1", A, score=n, again=True)) == [A]
+        offers = (await live.apply([release(f"{n}:1", "s", "x")])).offers
+    assert offers == []
+
+
 async def test_an_agent_of_ours_serves_every_tenant_and_one_of_a_tenant_only_its_own(live: LiveAgents) -> None:
     others = ask("other:1", queue="answer||")._replace(tenant="other")
     assert await given(live, ask("mine:1"), others) == ["no_capability", "no_capability"]

@@ -197,6 +197,8 @@ local function reserve(ask, body)
       take(agent, member)
       forget(member)
       if again then
+        -- Those behind it wait for a slot now, and no more for somebody who can.
+        call('SMOVE', P .. 'queues:none:' .. tenant, P .. 'queues:busy:' .. tenant, queue)
         call('RPUSH', P .. 'handed:' .. cause, member .. ' ' .. body)
         call('EXPIRE', P .. 'handed:' .. cause, input.handed)
       end
