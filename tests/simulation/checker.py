@@ -97,7 +97,7 @@ class Checker:
 
     async def look_at_live_state(self, redis: Redis) -> None:
         """Nothing is left of what has ended: no slot, no place in a line, no lease that had to lapse."""
-        for name in ("lease", "lapsed", "waiting"):
+        for name in ("lease", "lapsed", "waiting", "asked"):
             left = await redis.hgetall(f"{_P}{name}")
             if left:
                 self.broken(f"the live state holds {name} of {len(left)}: {left}")
