@@ -172,12 +172,16 @@ async def test_a_task_of_an_agent_of_ours_may_wait_in_its_durable_for_long(bus: 
     assert await bus.status(cause.taskid) == "assigned"
 
 
+async def _pending_calls(bus: Bus) -> bool:
+    return bool((await bus.client.jetstream().consumer_info("BUS", "push")).num_pending == 1)
+
+
 async def test_what_waits_to_be_called_waits_for_us_and_is_driven_on_as_ours(bus: Bus) -> None:
     cause = await bus.submit()
     await bus.say(cause, checked(cause))
     await bus.say(cause, decided(cause).model_copy(update={"agent_id": NAME, "pushed": True}))
     await bus.enters(cause.taskid, "assigned")
-    assert (await bus.client.jetstream().consumer_info("BUS", "push")).num_pending == 1
+    await eventually(lambda: _pending_calls(bus), within=5)  # it is committed before it is published
     await age(bus, "task", "updated_at")
     other = await assigned(bus)
     await age(bus, "task", "updated_at", f"id = '{other.taskid}'")
