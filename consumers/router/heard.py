@@ -13,7 +13,7 @@ from events.task import (
     TaskTimedOut,
     TaskWaiting,
 )
-from storage.live.heard import Outcome, again, beat, release, renew, state, withdraw
+from storage.live.heard import Outcome, beat, release, renew, state, withdraw
 from storage.live.store import Op
 from storage.live.view import key_of, member_of
 
@@ -26,7 +26,7 @@ def ops_of(event: Event[EventData]) -> list[Op]:
     if isinstance(data, TaskEntered):
         return _of_task(data, event.id)
     if isinstance(data, RunProgress):
-        return [renew(member_of(data.task_id, data.attempt)), again(event.id)]
+        return [renew(member_of(data.task_id, data.attempt))]
     if isinstance(data, AgentEntered):
         return [state(event.tenantid, event.ownerid, data, event.id)]
     if isinstance(data, AgentHeartbeat) and data.status != "offline":

@@ -199,7 +199,7 @@ def _heard(events: Sequence[Event[EventData]], batch: _Batch) -> list[Op]:
     ops: list[Op] = []
     for event in events:
         data = event.data
-        ops += ops_of(event) or [again(event.id)]
+        ops += [again(event.id), *ops_of(event)]
         if not isinstance(data, TaskEntered):
             continue
         member = member_of(data.task_id, data.attempt)

@@ -280,8 +280,8 @@ MUTANTS = (
         (
             Edit(
                 "storage/live/scripts/apply.lua",
-                "  freed_or_again(free(member, ''), cause)\n",
-                "  call('ZADD', P .. 'over', now, member)\n  freed_or_again(free(member, ''), cause)\n",
+                "  free(member, '', cause)\n",
+                "  call('ZADD', P .. 'over', now, member)\n  free(member, '', cause)\n",
             ),
         ),
         (),

@@ -11,7 +11,7 @@ from consumers.router.heard import ops_of
 from events import Event, TaskCancelled, TaskReady
 from events.ids import new_id
 from events.task import TaskEntered, TaskWaiting
-from storage.live.heard import Outcome, beat, hold, outcomes, release, renew, said
+from storage.live.heard import Outcome, again, beat, hold, outcomes, release, renew, said
 from storage.live.store import APART, Ask, ColdError, LiveAgents
 from storage.live.view import member_of
 from tests.support.live import ask, build, joins, live_agents
@@ -138,13 +138,13 @@ async def test_what_became_ready_before_the_state_was_built_has_to_be_looked_up_
 async def test_what_an_event_gave_out_is_given_out_again_only_as_long_as_it_is_held(live: LiveAgents) -> None:
     await live.apply([joins("AGENT-A", capacity=1)])
     assert await given(live, ask("one:1", A), ask("two:1", A)) == [A, "all_busy"]
-    ready_again = release("one:1", "f", "ready of one:2")
-    assert [offer.member for offer in (await live.apply([ready_again])).offers] == ["two:1"]
+    ready_again = [again("ready of one:2"), release("one:1", "f", "ready of one:2")]
+    assert [offer.member for offer in (await live.apply(ready_again)).offers] == ["two:1"]
     assert await given(live, ask("two:1", A)._replace(again=True, cause="ready of one:2")) == [A]
-    assert [offer.member for offer in (await live.apply([ready_again])).offers] == ["two:1"]
+    assert [offer.member for offer in (await live.apply(ready_again)).offers] == ["two:1"]
     await live.apply([release("two:1", "s", "end of two:1")])
     for _ in range(2):  # as what a killed router had in hand is delivered again
-        assert (await live.apply([ready_again])).offers == []
+        assert (await live.apply(ready_again)).offers == []
 
 
 async def test_who_expected_room_and_finds_none_asks_again_with_its_event(live: LiveAgents) -> None:
@@ -200,11 +200,11 @@ async def test_who_waits_is_offered_a_slot_by_priority_and_age_and_keeps_its_pla
     for _ in range(2):  # the second time as if the first answer had been lost
         offers = (await live.apply([release("now:1", "s", "end of now")])).offers
         assert [offer.member for offer in offers] in (["early:1"], [])
-    again = early._replace(again=True, cause="end of now")
-    assert await given(live, again, ask("new:1", A)) == [A, "all_busy"]
-    repeated = (await live.apply([release("now:1", "s", "end of now")])).offers
+    once_more = early._replace(again=True, cause="end of now")
+    assert await given(live, once_more, ask("new:1", A)) == [A, "all_busy"]
+    repeated = (await live.apply([again("end of now"), release("now:1", "s", "end of now")])).offers
     assert [(offer.member, offer.body) for offer in repeated] == [("early:1", b"event of early:1")]
-    assert await given(live, again) == [A]
+    assert await given(live, once_more) == [A]
 
 
 async def test_a_task_that_ended_waits_no_more(live: LiveAgents) -> None:

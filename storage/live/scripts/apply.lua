@@ -26,15 +26,6 @@ local function free_up(agent, cause, kinds)
   freed[agent.key] = { cause, kinds }
 end
 
--- What was given out because of this event before: an event that comes again (all that a killed router had in hand does)
--- gives out the same, but no slot for what has ended since.
-local function repeat_offers(cause)
-  for _, handed in ipairs(call('LRANGE', P .. 'handed:' .. cause, 0, -1)) do
-    local member, body = string.match(handed, '^(%S+) (.*)$')
-    if call('HEXISTS', P .. 'lease', member) == 1 then offer(member, body, cause) end
-  end
-end
-
 local function index(agent, caps)
   for cap in string.gmatch(agent.caps, '[^,]+') do
     call('SREM', P .. 'cap:' .. agent.tenant .. ':' .. cap, agent.key)
@@ -57,7 +48,7 @@ local ops = {}
 
 function ops.state(key, version, status, heard, capacity, caps, technologies, spec, cause)
   local agent = agent_of(key)
-  if agent.version >= version then return repeat_offers(cause) end
+  if agent.version >= version then return end
   index(agent, status == 'gone' and ',' or caps)
   if agent.status == 'gone' then
     agent.window, agent.streak, agent.since, agent.opened_at, agent.ok, agent.probe = '', 0, 0, 0, 0, ''
@@ -89,7 +80,6 @@ function ops.beat(key, cause)
   if agent.heard <= 0 then agent.touched = true end
   call('SET', P .. 'beat:' .. key, '1', 'PX', input.beat)
   agent.heard, agent.touched = input.beat, true
-  repeat_offers(cause)
   free_up(agent, cause, BOTH)
 end
 
@@ -97,9 +87,13 @@ function ops.wake(key, cause)
   if agent_of(key).known then free_up(agent_of(key), cause, BOTH) end
 end
 
--- For events that say nothing of an agent: what stood behind others in line may have had these offered a slot.
+-- What was given out because of this event before: an event that comes again (all that a killed router had in hand does)
+-- gives out the same, but no slot for what has ended since.
 function ops.again(cause)
-  repeat_offers(cause)
+  for _, handed in ipairs(call('LRANGE', P .. 'handed:' .. cause, 0, -1)) do
+    local member, body = string.match(handed, '^(%S+) (.*)$')
+    if call('HEXISTS', P .. 'lease', member) == 1 then offer(member, body, cause) end
+  end
 end
 
 -- What was running when the state was built.
@@ -117,20 +111,16 @@ function ops.renew(member)
   if held then call('ZADD', P .. 'leases:' .. held, 'XX', now + input.lease, member) end
 end
 
--- Whether it waited in line or held a slot, it does so no more; returns who had given the slot, if anybody.
-local function free(member, outcome)
+-- Whether it waited in line or held a slot, it does so no more.
+local function free(member, outcome, cause)
   forget(member)
   -- A run that fell silent is lost only when its lease has lapsed: its end is its agent's all the same.
   local key = call('HGET', P .. 'lease', member) or call('HGET', P .. 'lapsed', member)
-  if not key then return nil end
+  if not key then return end
   local agent = agent_of(key)
   drop(agent, member)
   record(agent, outcome, member, now)
-  return agent
-end
-
-local function freed_or_again(agent, cause)
-  if agent then free_up(agent, cause, KINDS) else repeat_offers(cause) end
+  free_up(agent, cause, KINDS)
 end
 
 -- The attempt is over.
@@ -138,14 +128,14 @@ function ops.release(member, outcome, cause)
   call('ZADD', P .. 'over', now, member)
   if asking then call('HDEL', P .. 'asked', member) end
   ended = true
-  freed_or_again(free(member, outcome), cause)
+  free(member, outcome, cause)
 end
 
 -- The task waits once more and becomes ready again as the same attempt: it may have already, when this comes again.
 function ops.withdraw(member, version, cause)
-  if asked_as(member) > version or call('ZSCORE', P .. 'over', member) then return repeat_offers(cause) end
+  if asked_as(member) > version or call('ZSCORE', P .. 'over', member) then return end
   remember(member, version)
-  freed_or_again(free(member, ''), cause)
+  free(member, '', cause)
 end
 
 function ops.outcomes(key, outcomes)
