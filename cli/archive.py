@@ -1,18 +1,12 @@
 """`ganglion archive`: take what is over out of the log, or put it back."""
 
-import os
-import subprocess
-import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cli.place import runtime
-from cli.session import Session
-
-_PROJECT = Path(__file__).resolve().parents[1]
+from cli.operation import run_beside_keeper
 
 
 def archive(
@@ -39,21 +33,4 @@ def archive(
     arguments += ["--dry-run"] if dry_run else []
     arguments += [] if to is None else ["--to", str(to.absolute())]
     arguments += [] if restore is None else ["--restore", str(restore.absolute())]
-    done = subprocess.run(  # noqa: S603 - an operator's own words, and no shell
-        [sys.executable, "-m", "consumers.keeper.archive", *arguments],
-        cwd=_PROJECT,
-        env=os.environ | _servers(context),
-        stdout=subprocess.PIPE,  # as in `rebuild`
-        check=False,
-    )
-    typer.echo(done.stdout, nl=False)
-    raise typer.Exit(done.returncode)
-
-
-def _servers(context: typer.Context) -> dict[str, str]:
-    """Where database and log are: as the environment says, else those of the local stack."""
-    given = {name: os.environ[name] for name in ("DATABASE_URL", "NATS_URL") if os.environ.get(name)}
-    if len(given) == 2:
-        return given
-    local = runtime(Session.of(context).settings)
-    return {"DATABASE_URL": local.database_url, "NATS_URL": local.nats_url} | given
+    run_beside_keeper(context, "consumers.keeper.archive", arguments, servers=("DATABASE_URL", "NATS_URL"))

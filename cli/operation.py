@@ -3,8 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -90,12 +91,23 @@ def rebuild(
 
     Prints as JSON what differed; exit code 1 if anything did. Work is taken meanwhile, and done afterwards.
     """
-    settings = Session.of(context).settings
-    url = os.environ.get("DATABASE_URL") or runtime(settings).database_url
-    done = subprocess.run(  # noqa: S603 - nothing of it is a user's text
-        [sys.executable, "-m", "consumers.keeper.rebuild", *(["--check"] if check else [])],
+    run_beside_keeper(context, "consumers.keeper.rebuild", ["--check"] if check else [], servers=("DATABASE_URL",))
+
+
+def run_beside_keeper(
+    context: typer.Context, module: str, arguments: Sequence[str], *, servers: Sequence[str]
+) -> NoReturn:
+    """Run one of the keeper's programs to its end, with its exit code. `servers` are what it has to find: as the
+    environment says, else those of the local stack.
+    """
+    given = {name: os.environ[name] for name in servers if os.environ.get(name)}
+    if len(given) < len(servers):
+        local = runtime(Session.of(context).settings)
+        given = {"DATABASE_URL": local.database_url, "NATS_URL": local.nats_url} | given
+    done = subprocess.run(  # noqa: S603 - an operator's own words, and no shell
+        [sys.executable, "-m", module, *arguments],
         cwd=_PROJECT,
-        env=os.environ | {"DATABASE_URL": url},
+        env=os.environ | {name: given[name] for name in servers},
         stdout=subprocess.PIPE,  # it speaks once, at its end: passed on here, where a reader that has left is no news
         check=False,
     )

@@ -15,7 +15,7 @@ import asyncpg
 
 from events.cursor import Cursor
 from events.errors import HistoryArchivedError, PermanentError
-from storage.faults import AWAY, store_faults
+from storage.faults import hang_up, store_faults
 from storage.models import ARCHIVED, archive, event_log
 from storage.parts import LOG_COLUMNS
 from storage.portion import PORTION, portion
@@ -155,10 +155,7 @@ class ArchiveStore:
             await lock(connection)
             yield cls(connection)
         finally:
-            try:
-                await connection.close(timeout=1.0)
-            except AWAY:
-                connection.terminate()
+            await hang_up(connection)
 
     async def now(self) -> datetime:
         """The database's clock."""

@@ -34,3 +34,11 @@ def store_faults() -> Iterator[None]:
         raise UnkeepableError(type(error).__name__) from error
     except AWAY as error:
         raise StoreUnavailableError(type(error).__name__) from error
+
+
+async def hang_up(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Close a connection, within a second even if the server is gone."""
+    try:
+        await connection.close(timeout=1.0)
+    except AWAY:
+        connection.terminate()

@@ -9,7 +9,7 @@ import asyncpg
 
 from events.task import Status
 from storage import absence
-from storage.faults import AWAY, store_faults
+from storage.faults import hang_up, store_faults
 from storage.portion import portion
 
 _LIMIT = 256
@@ -145,10 +145,7 @@ class JanitorStore:
 
     async def close(self) -> None:
         """Close the connection, within a second even if the server is gone."""
-        try:
-            await self._connection.close(timeout=1.0)
-        except AWAY:
-            self._connection.terminate()
+        await hang_up(self._connection)
 
     async def due(self, silent_after: float) -> list[Due]:
         """Tasks that are due, at most 768; an agent is silent after so many seconds without a heartbeat."""

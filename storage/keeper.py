@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from events.errors import LeaseLostError
-from storage.faults import AWAY, store_faults
+from storage.faults import hang_up, store_faults
 from storage.models import event_log, outbox, task
 from storage.parts import LEASE, PARTS, READS, write_statement
 from storage.portion import portion
@@ -134,10 +134,7 @@ class KeeperStore:
 
     async def close(self) -> None:
         """Close the connection, within a second even if the server is gone."""
-        try:
-            await self._connection.close(timeout=1.0)
-        except AWAY:
-            self._connection.terminate()
+        await hang_up(self._connection)
 
     async def durable_settings(self) -> dict[str, str]:
         """`fsync` and `synchronous_commit` as the server has them."""

@@ -12,7 +12,7 @@ import orjson
 from events.agent import AGENT_STATES, AgentEntered, AgentStatus
 from events.run import CALLER_LOST
 from storage.database import DatabaseSettings
-from storage.faults import AWAY, store_faults
+from storage.faults import hang_up, store_faults
 from storage.live.heard import Outcome
 from storage.live.store import BEAT_SECONDS
 
@@ -89,10 +89,7 @@ class Durable:
         try:
             yield cls(connection)
         finally:
-            try:
-                await connection.close(timeout=1.0)
-            except AWAY:
-                connection.terminate()
+            await hang_up(connection)
 
     async def position(self) -> tuple[str, int]:
         """Epoch and sequence up to which the log is committed."""
