@@ -182,7 +182,7 @@ class LiveAgents:
         The state is good for use when the block ends without an error, and as long as the log is of that epoch.
         """
         token = new_id().hex
-        if not await self._call(self._build, ["begin", token, self._run, epoch]):
+        if not await self._call(self._build, ["begin", token, self._run]):
             yield None
             return
         self.forget()

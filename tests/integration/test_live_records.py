@@ -126,5 +126,5 @@ async def test_who_begins_to_build_and_loses_the_answer_may_go_on(redis_url: str
         for _ in range(2):
             assert await live._call(live._build, ["begin", "ours", live._run])
         assert not await other._call(other._build, ["begin", "another's", other._run])
-        assert await live._call(live._build, ["end", "ours", live._run])
+        assert await live._call(live._build, ["end", "ours", live._run, ""])
         await live.look()

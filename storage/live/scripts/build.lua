@@ -26,7 +26,7 @@ end
 if call('GET', P .. 'building') ~= token then return 0 end
 local time = call('TIME')
 call('SET', P .. 'built', time[1] * 1000 + math.floor(time[2] / 1000))
-call('SET', P .. 'epoch', epoch or '')
+call('SET', P .. 'epoch', epoch)
 call('SET', P .. 'live', run)
 call('DEL', P .. 'building')
 return 1
